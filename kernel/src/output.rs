@@ -1,0 +1,45 @@
+//! What the execution of a cell or magic gives to the notebook.
+
+use serde_json::{Map, Value};
+
+/// One thing to show, in all its forms.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Display {
+    /// MIME type → content. JSON types hold objects, all others strings. `text/plain` is always there.
+    pub data: Map<String, Value>,
+    /// Metadata by MIME type.
+    pub metadata: Map<String, Value>,
+}
+
+/// Why a cell failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellError {
+    /// The kind: `CompileError`, `Panic`, the name of the error's type, `KeyboardInterrupt`, `RuntimeLost`, `UsageError`.
+    pub ename: String,
+    /// One line.
+    pub evalue: String,
+    /// Lines to print; they point at what the user wrote.
+    pub traceback: Vec<String>,
+}
+
+/// Which standard stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Where output goes while it happens. The server implements it on iopub, with the parent of the request that is
+/// being executed (or of the last one, between cells).
+pub trait Output: Send + Sync {
+    /// Text of a standard stream, in pieces as they come.
+    fn stream(&self, stream: Stream, text: &str);
+    /// Something to show, in order with the streams.
+    fn display(&self, display: Display);
+    /// Like `display`; `id` names it so that it can be replaced (`update`).
+    fn display_as(&self, id: &str, update: bool, display: Display);
+    /// Clears the output of the cell; with `wait` only when something new comes.
+    fn clear(&self, wait: bool);
+}

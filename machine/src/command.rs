@@ -1,0 +1,239 @@
+//! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
+
+use crate::status::{DeadLetter, Status};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The name of the machine that every session has from the start.
+pub const DEFAULT_MACHINE: &str = "main";
+
+/// Which machine is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Target {
+    /// The handle's number, as cells send it.
+    Id(u32),
+    /// The name, as people write it.
+    Name(String),
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self::Name(DEFAULT_MACHINE.to_owned())
+    }
+}
+
+/// A command to the engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Command {
+    /// The state of one machine.
+    Status {
+        /// The machine.
+        machine: Target,
+    },
+    /// The state of all machines.
+    Machines,
+    /// Makes a machine, running.
+    New(Config),
+    /// Takes messages from the queue, and items from the source.
+    Start {
+        /// The machine.
+        machine: Target,
+    },
+    /// Holds between two messages; `start` goes on. Returns once no message is in flight, or after one second.
+    Pause {
+        /// The machine.
+        machine: Target,
+    },
+    /// Ends the workers; the queue is kept. Returns once no message is in flight, or after one second.
+    Stop {
+        /// The machine.
+        machine: Target,
+    },
+    /// Waits until queue and flight are empty.
+    Drain {
+        /// The machine.
+        machine: Target,
+        /// How long to wait at most; without it, as long as it takes.
+        timeout: Option<Duration>,
+    },
+    /// Takes one message from the queue through the slots.
+    Step {
+        /// The machine.
+        machine: Target,
+    },
+    /// Discards what waits in the queue.
+    ClearQueue {
+        /// The machine.
+        machine: Target,
+    },
+    /// Puts a message.
+    Put {
+        /// The machine.
+        machine: Target,
+        /// The message, JSON text.
+        json: String,
+    },
+    /// Takes one value through the slots, here and now; it is not counted.
+    Call {
+        /// The machine.
+        machine: Target,
+        /// The value, JSON text.
+        json: String,
+    },
+    /// Empties a slot.
+    ClearSlot {
+        /// The machine.
+        machine: Target,
+        /// The slot's number.
+        slot: u32,
+    },
+    /// Takes the source away.
+    ClearSource {
+        /// The machine.
+        machine: Target,
+    },
+    /// The dead letters, newest first.
+    Errors {
+        /// The machine.
+        machine: Target,
+        /// Only those of this slot.
+        slot: Option<u32>,
+        /// How many at most.
+        limit: usize,
+    },
+    /// From the kernel, before a cell runs: what the session defines now.
+    Enter(Cell),
+    /// From the kernel: whether the running cell shall stop.
+    Interrupt {
+        /// True to ask, false to take it back.
+        on: bool,
+    },
+}
+
+/// A new machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Its name; unique.
+    pub name: String,
+    /// How many slots it has, 1 to 60.
+    pub slots: usize,
+    /// How many messages wait at most.
+    pub queue: usize,
+    /// How many threads take messages through the slots.
+    pub workers: usize,
+}
+
+impl Config {
+    /// What a machine has unless it is told otherwise: 8 slots, a queue of 1,024 messages, one worker.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), slots: 8, queue: 1024, workers: 1 }
+    }
+}
+
+/// The cell that is about to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Its execution count.
+    pub number: u32,
+    /// Its source, as the user wrote it.
+    pub source: String,
+    /// The user's own items, by name, each with a hash of its definition and of all definitions that it uses.
+    pub definitions: std::collections::BTreeMap<String, u64>,
+    /// A hash of all definitions and dependencies: for a type that `definitions` does not know.
+    pub everything: u64,
+}
+
+/// Where the code of a slot comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The closure as the user wrote it; empty if unknown.
+    pub code: String,
+    /// The execution count of the cell; 0 outside of a notebook.
+    pub cell: u32,
+    /// The file and line of the assignment, in a program.
+    pub place: String,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", content = "value", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reply {
+    /// It was done.
+    Done,
+    /// It was done, and there is something that the user should know.
+    Warned(String),
+    /// The state of a machine.
+    Status(Box<Status>),
+    /// The state of all machines, in the order of their making.
+    Machines(Vec<Status>),
+    /// A new machine's number.
+    Made(u32),
+    /// How many messages a command concerned: discarded by `ClearQueue`, left by `Drain` when its time was up.
+    Count(u64),
+    /// The oid of a message that was put.
+    Oid(String),
+    /// What each slot made of a message.
+    Outputs(Outputs),
+    /// Dead letters, newest first.
+    Errors(Vec<DeadLetter>),
+    /// It could not be done.
+    Failed(Failure),
+}
+
+/// What each slot made of one message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outputs {
+    /// The message's oid.
+    pub oid: String,
+    /// The input, JSON text.
+    pub input: String,
+    /// One entry a slot.
+    pub slots: Vec<SlotOutput>,
+}
+
+/// What one slot made of one message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SlotOutput {
+    /// The slot's number.
+    pub slot: usize,
+    /// Its arguments as JSON text, nearest output first.
+    pub args: Vec<String>,
+    /// The output as JSON text, unless it is missing.
+    pub output: Option<String>,
+    /// Why it is missing: the slot's own error, or `skipped: needs f2`.
+    pub error: Option<String>,
+    /// How long the slot took.
+    pub nanos: u64,
+    /// The revision of the slot; 0 for an empty slot.
+    pub revision: u64,
+}
+
+/// Why a command was not carried out. `Display` is one line that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure, for programs: `no_such_slot`, `type_mismatch`, …
+    pub code: String,
+    /// For people: the thing, what was given, what was expected.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with its code and its text.
+    #[must_use]
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into() }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

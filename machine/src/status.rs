@@ -1,0 +1,146 @@
+//! The state of a machine, as everyone sees it: cells, magics, programs.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether a machine takes messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It takes messages.
+    Running,
+    /// It holds between two messages.
+    Paused,
+    /// It has no workers; the queue is kept.
+    Stopped,
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// A machine at one moment. `accepted = processed + queue_size + in_flight + discarded` in every one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The machine's name.
+    pub machine: String,
+    /// Whether it takes messages.
+    pub running: bool,
+    /// The same, in more words.
+    pub state: State,
+    /// The last message that went through: 24 hex digits. Empty before the first.
+    pub last_oid: String,
+    /// When that was, UTC, RFC 3339. Empty before the first.
+    pub last_processed_time: String,
+    /// Messages that went through all slots, with or without errors.
+    pub processed: u64,
+    /// Of these, the ones with at least one error.
+    pub errored: u64,
+    /// Messages that wait.
+    pub queue_size: u64,
+    /// How many can wait.
+    pub queue_capacity: u64,
+    /// Messages that were put and not refused.
+    pub accepted: u64,
+    /// Messages that were refused because the queue was full; the sender has them.
+    pub refused: u64,
+    /// Messages that were taken out of the queue unprocessed.
+    pub discarded: u64,
+    /// Messages in the slots right now.
+    pub in_flight: u64,
+    /// Messages processed a second, over the last seconds.
+    pub rate: f64,
+    /// Worker threads.
+    pub workers: u64,
+    /// What the source is doing.
+    pub source: SourceStatus,
+    /// One entry a slot.
+    pub slots: Vec<SlotStatus>,
+    /// The newest errors, newest first, at most ten.
+    pub errors: Vec<ErrorLine>,
+    /// Dead letters that are kept, and those that fell out because there were too many.
+    pub dead_letters: u64,
+    /// Dead letters that fell out because there were too many.
+    pub dead_letters_dropped: u64,
+}
+
+/// What a source is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// `none`, `running`, `exhausted` or `failed`.
+    pub state: String,
+    /// Items taken from it.
+    pub taken: u64,
+    /// Why it failed; empty if it did not.
+    pub error: String,
+}
+
+/// One slot at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SlotStatus {
+    /// `f0`, `f1`, …
+    pub slot: String,
+    /// Grows with each assignment and clearing; 0 if the slot was never assigned.
+    pub revision: u64,
+    /// The closure as the user wrote it; empty for an empty slot.
+    pub code: String,
+    /// The execution count of the cell that assigned it; 0 if none did.
+    pub cell: u32,
+    /// The types of the arguments, nearest output first.
+    pub takes: Vec<String>,
+    /// The type of the output; empty for an empty slot.
+    pub gives: String,
+    /// Messages that this slot's function returned for, since its assignment.
+    pub ok: u64,
+    /// Messages that it failed on, since its assignment.
+    pub errored: u64,
+    /// Messages that it could not run on, since its assignment.
+    pub skipped: u64,
+    /// Half of the timed calls were faster, nanoseconds; 0 if none was timed.
+    pub p50_ns: u64,
+    /// 99 % of the timed calls were faster, nanoseconds.
+    pub p99_ns: u64,
+    /// The slowest timed call, nanoseconds.
+    pub max_ns: u64,
+    /// What does not fit: `f3 takes &Tweet, but f2 gives f64`. Empty if all does.
+    pub mismatch: String,
+}
+
+/// One error, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorLine {
+    /// `f0`, `f1`, …
+    pub slot: String,
+    /// The message.
+    pub oid: String,
+    /// What went wrong.
+    pub err: String,
+    /// When the message was accepted, from its oid, UTC, RFC 3339.
+    pub errtime: String,
+    /// The revision of the slot.
+    pub revision: u64,
+}
+
+/// A message that a slot failed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The message.
+    pub oid: String,
+    /// When the message was accepted, from its oid, UTC, RFC 3339.
+    pub time: String,
+    /// `f0`, `f1`, …
+    pub slot: String,
+    /// The revision of the slot that failed.
+    pub revision: u64,
+    /// What went wrong.
+    pub error: String,
+    /// `error`, `panic` or `type`.
+    pub kind: String,
+    /// The message itself, JSON text.
+    pub input: String,
+}
