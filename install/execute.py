@@ -20,7 +20,7 @@ def main() -> int:
     """Executes, tells each cell and its time, and returns the exit code."""
     source, result = map(Path, sys.argv[1:])
     # This environment's kernelspec, not one of the same name that another checkout put into the user's directory.
-    os.environ["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")
+    os.environ.setdefault("JUPYTER_PATH", str(Path(sys.prefix) / "share" / "jupyter"))
     notebook = nbformat.read(source, as_version=4)
     code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()]
     begins: dict[int, float] = {}

@@ -10,6 +10,8 @@ from . import places, stamp
 from .progress import Failed, command, quiet, say, step
 
 TEMPLATE = places.INSTALL / "kernelspec"
+# The stamp of the session cache.
+WARM = "session cache"
 
 
 def build() -> None:
@@ -58,12 +60,12 @@ def filled(template: object, values: dict[str, str]) -> object:
 def warm() -> None:
     """Compiles once what every session needs, so that the first cell of a notebook is fast."""
     inputs = stamp.digest(places.KERNEL, places.CRATE / "src", places.CRATE / "Cargo.toml", compiler())
-    if stamp.is_fresh("session cache", inputs):
+    if stamp.is_fresh(WARM, inputs):
         return say("── Session cache: unchanged")
     with step("Session cache"):
         environment = {**os.environ, "MACHINE_CRATE": str(places.CRATE)}
         quiet("compiling what notebooks use", [places.KERNEL, "warm"], env=environment)
-        stamp.succeeded("session cache", inputs)
+        stamp.succeeded(WARM, inputs)
 
 
 def compiler() -> str:

@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from . import cache, environment, kernel, notebook, places, tweets
+from . import environment, kernel, notebook, outside, places, stamp, tweets
 from .progress import elapsed, say
 
 LAB = places.VENV / "bin" / "jupyter-lab"
@@ -41,20 +41,18 @@ def uninstall() -> int:
     """Removes everything that is not inside the tree, and says what."""
     removed = []
     spec = places.user_kernelspec()
-    if spec.is_dir():
-        if owner(spec) == str(places.KERNEL):
-            shutil.rmtree(spec)
-            removed.append(f"kernelspec     {spec}")
-        else:
-            say(f"Left alone, since another checkout put it there: {spec}")
-    for directory in cache.directories():
+    if owner(spec) == str(places.KERNEL):
+        shutil.rmtree(spec)
+        removed.append(f"kernelspec     {spec}")
+    elif spec.is_dir():
+        say(f"Left alone, since it belongs to another checkout: {spec}")
+    for name, directory in outside.DIRECTORIES.items():
         if directory.is_dir():
             shutil.rmtree(directory)
-            removed.append(f"session cache  {directory}")
+            removed.append(f"{name:14} {directory}")
+    stamp.forget(kernel.WARM)
     say("Removed:\n  " + "\n  ".join(removed) if removed else "There was nothing to remove.")
-    # The cache is outside the tree, its stamp inside.
-    shutil.rmtree(places.STAMPS, ignore_errors=True)
-    say(f"Everything else is inside {places.ROOT}; delete it to be rid of all.")
+    say(f"Everything else is inside {places.ROOT}: delete it to be rid of all.")
     return 0
 
 

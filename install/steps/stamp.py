@@ -35,3 +35,8 @@ def succeeded(name: str, inputs: str) -> None:
     """Notes that the step succeeded with these inputs."""
     places.STAMPS.mkdir(parents=True, exist_ok=True)
     (places.STAMPS / name).write_text(inputs)
+
+
+def forget(name: str) -> None:
+    """Lets the step run again."""
+    (places.STAMPS / name).unlink(missing_ok=True)

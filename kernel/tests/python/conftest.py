@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
@@ -77,6 +77,16 @@ class Ran:
         return "\n".join([self.stream(), *self.shown(), self.stream("stderr"), trace])
 
 
+def parent(message: dict) -> str:
+    """The request that a message belongs to."""
+    return message["parent_header"].get("msg_id", "")
+
+
+def is_idle(message: dict) -> bool:
+    """Whether this is the end of what a request publishes."""
+    return message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
+
+
 class Notebook:
     """A running kernel and a client, with the few calls that tests need."""
 
@@ -84,6 +94,8 @@ class Notebook:
         from jupyter_client.manager import start_new_kernel
 
         self.manager, self.client = start_new_kernel(kernel_name=KERNEL_NAME, startup_timeout=60)
+        self.replies: dict[str, dict] = {}
+        self.published: dict[str, list[dict]] = {}
 
     def close(self) -> None:
         """Ends the kernel."""
@@ -105,21 +117,23 @@ class Notebook:
         return ran
 
     def wait(self, request: str, timeout: float = PATIENCE) -> Ran:
-        """Waits for the reply to a request and for the `idle` after it."""
+        """Waits for the reply to a request and for `idle`. What comes for other requests is kept for their turn."""
         end = time.monotonic() + timeout
-        reply = None
-        while reply is None:
+        while request not in self.replies:
             message = self.client.get_shell_msg(timeout=max(0.1, end - time.monotonic()))
-            if message["parent_header"].get("msg_id") == request:
-                reply = message["content"]
-        ran = Ran(reply)
-        while True:
+            self.replies[parent(message)] = message["content"]
+        while not any(is_idle(message) for message in self.published.get(request, [])):
             message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
-            if message["parent_header"].get("msg_id") != request:
-                continue
-            ran.messages.append(message)
-            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-                return ran
+            self.published.setdefault(parent(message), []).append(message)
+        return Ran(self.replies.pop(request), self.published.pop(request))
+
+    def wait_for(self, request: str, condition: Callable[[Ran], bool], timeout: float = PATIENCE) -> Ran:
+        """Waits until what a running request has published fulfils a condition."""
+        end = time.monotonic() + timeout
+        while not condition(so_far := Ran({}, self.published.get(request, []))):
+            message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
+            self.published.setdefault(parent(message), []).append(message)
+        return so_far
 
     def messages(self, seconds: float) -> list[dict]:
         """What comes on iopub in the next seconds, whatever it belongs to."""
