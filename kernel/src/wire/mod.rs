@@ -1,1 +1,23 @@
-//! (being written)
+//! The Jupyter wire protocol on ZeroMQ: connection file, signed frames, sockets.
+//!
+//! Layout of a message, frame by frame: identities (none or more), the delimiter `<IDS|MSG>`, the signature (HMAC-SHA256
+//! in hexadecimal digits, empty without a key), header, parent header, metadata, content (four JSON objects), then any number
+//! of buffers. The signature covers the four JSON frames byte by byte, never the buffers.
+//!
+//! Nothing is parsed before its signature is verified. Headers are kept as the bytes that came, so that a reply
+//! carries fields which this version does not know. This is the only part of the kernel that knows `ZeroMQ`.
+
+mod connection;
+mod heartbeat;
+mod iopub;
+mod message;
+mod signing;
+mod sockets;
+
+pub use connection::{Connection, ConnectionError, Ports};
+pub use message::{BadFrames, Header, Incoming, Outgoing, Session};
+pub use signing::Key;
+pub use sockets::{Queue, Receiver, Sender, Sockets, StartError};
+
+/// Version of the messaging protocol that is spoken here.
+pub const PROTOCOL_VERSION: &str = "5.5";

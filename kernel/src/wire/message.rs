@@ -1,0 +1,187 @@
+//! Messages as frames, in both directions.
+
+use super::signing::Key;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const DELIMITER: &[u8] = b"<IDS|MSG>";
+
+/// What the kernel reads of a header. The rest stays in the raw bytes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Header {
+    /// The message's name, unique.
+    pub msg_id: String,
+    /// Its type, such as `execute_request`.
+    pub msg_type: String,
+    /// The subshell that it is for; the main shell otherwise.
+    #[serde(default)]
+    pub subshell_id: Option<String>,
+}
+
+/// A verified message from a front end.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Where a reply goes.
+    pub identities: Vec<Bytes>,
+    /// The header's fields that are used here.
+    pub header: Header,
+    /// The header as it came: a JSON object.
+    pub raw_header: Bytes,
+    /// The content, a JSON object.
+    pub content: Box<RawValue>,
+    /// Binary data beside the content.
+    pub buffers: Vec<Bytes>,
+}
+
+/// Why frames are not a message. The message is ignored; the kernel goes on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadFrames {
+    /// There is no delimiter.
+    #[error("{frames} frames without the delimiter <IDS|MSG>")]
+    NoDelimiter {
+        /// How many frames there were.
+        frames: usize,
+    },
+    /// There are too few frames after the delimiter.
+    #[error("{frames} frames after the delimiter; expected at least 5: signature, header, parent, metadata, content")]
+    Truncated {
+        /// How many there were.
+        frames: usize,
+    },
+    /// The signature is wrong: the sender has another key.
+    #[error("wrong signature")]
+    Signature,
+    /// A frame is not the JSON that it should be.
+    #[error("the {frame} is not a JSON object of the right shape")]
+    Json {
+        /// Which frame.
+        frame: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl Incoming {
+    /// Verifies and parses the frames of one message.
+    ///
+    /// # Errors
+    /// If they are not a message, or not one that was signed with this key.
+    pub fn decode(frames: Vec<Bytes>, key: &Key) -> Result<Self, BadFrames> {
+        let count = frames.len();
+        let mut frames = frames.into_iter();
+        let identities: Vec<_> = frames.by_ref().take_while(|frame| frame.as_ref() != DELIMITER).collect();
+        if identities.len() == count {
+            return Err(BadFrames::NoDelimiter { frames: count });
+        }
+        let rest = frames.len();
+        let mut next = || frames.next().ok_or(BadFrames::Truncated { frames: rest });
+        let (signature, raw_header, parent, metadata, content) = (next()?, next()?, next()?, next()?, next()?);
+        if !key.verify(&signature, [&raw_header, &parent, &metadata, &content]) {
+            return Err(BadFrames::Signature);
+        }
+        let bad = |frame| move |source| BadFrames::Json { frame, source };
+        let header = serde_json::from_slice(&raw_header).map_err(bad("header"))?;
+        for (frame, name) in [(&parent, "parent header"), (&metadata, "metadata"), (&content, "content")] {
+            serde_json::from_slice::<Object>(frame).map_err(bad(name))?;
+        }
+        let content = serde_json::from_slice(&content).map_err(bad("content"))?;
+        Ok(Self { identities, header, raw_header, content, buffers: frames.collect() })
+    }
+
+    /// The content as a type.
+    ///
+    /// # Errors
+    /// If it has another shape.
+    pub fn content<T: for<'a> Deserialize<'a>>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.content.get())
+    }
+}
+
+/// Any JSON object; its fields are only looked over.
+struct Object;
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::collections::HashMap::<String, serde::de::IgnoredAny>::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// What the headers of all messages from this kernel have in common.
+#[derive(Debug)]
+pub struct Session {
+    id: String,
+    key: Key,
+    sent: AtomicU64,
+}
+
+/// A message to send.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Its type, such as `status`.
+    pub msg_type: &'a str,
+    /// The raw header of the request that it belongs to; `{}` if there is none.
+    pub parent: &'a [u8],
+    /// Metadata.
+    pub metadata: Map<String, Value>,
+    /// The content.
+    pub content: Value,
+}
+
+#[derive(Serialize)]
+struct OutgoingHeader<'a> {
+    msg_id: String,
+    session: &'a str,
+    username: &'static str,
+    date: String,
+    msg_type: &'a str,
+    version: &'static str,
+}
+
+impl Session {
+    /// A session with a name of its own.
+    #[must_use]
+    pub fn new(key: Key) -> Self {
+        Self { id: uuid::Uuid::new_v4().to_string(), key, sent: AtomicU64::new(0) }
+    }
+
+    /// The key that messages are verified with.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The frames of a message, after `identities`: the peer's on a ROUTER socket, the topic on iopub.
+    #[must_use]
+    pub fn encode(&self, identities: &[Bytes], message: Outgoing<'_>) -> Vec<Bytes> {
+        let header = OutgoingHeader {
+            // Relaxed: the number need only be unique.
+            msg_id: format!("{}_{}", self.id, self.sent.fetch_add(1, Ordering::Relaxed)),
+            session: &self.id,
+            username: "kernel",
+            date: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+            msg_type: message.msg_type,
+            version: super::PROTOCOL_VERSION,
+        };
+        let header = serde_json::to_vec(&header).unwrap_or_default();
+        let metadata = Value::Object(message.metadata).to_string();
+        let content = message.content.to_string();
+        let signature = self.key.sign([&header, message.parent, metadata.as_bytes(), content.as_bytes()]);
+        let mut frames = identities.to_vec();
+        frames.extend([
+            Bytes::from_static(DELIMITER),
+            Bytes::from(signature),
+            Bytes::from(header),
+            Bytes::copy_from_slice(message.parent),
+            Bytes::from(metadata),
+            Bytes::from(content),
+        ]);
+        frames
+    }
+}
+
+#[cfg(test)]
+mod tests;
