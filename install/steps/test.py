@@ -1,0 +1,91 @@
+"""`install/test`: everything that is tested, with a line a step at the end."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+
+from . import environment, kernel, places, tweets
+from .progress import Failed, command, elapsed, say
+
+CARGO_DENY = "cargo-deny"
+
+
+def main(_arguments: list[str]) -> int:
+    """Carries out `install/test`; returns the exit code. A failed step does not keep the others from running,
+    unless they need it.
+    """
+    begin = time.monotonic()
+    summary = Summary()
+    summary.run("formatting", lambda: cargo("fmt", "--all", "--check"))
+    ready = summary.run("kernel and Python environment", set_up)
+    summary.run("clippy", lambda: cargo("clippy", *WORKSPACE, "--all-targets", "--", "--deny", "warnings"))
+    summary.run("Rust tests", lambda: cargo("test", *WORKSPACE))
+    if shutil.which(CARGO_DENY):
+        summary.run("licences, advisories, sources", lambda: cargo("deny", "check"))
+    else:
+        summary.skip("licences, advisories, sources", f"{CARGO_DENY} is not installed: cargo install --locked cargo-deny")
+    if ready and summary.run("session cache", kernel.warm):
+        summary.run("kernel through a Jupyter client, notebooks", python_tests)
+    else:
+        summary.skip("kernel through a Jupyter client, notebooks", "the kernel or its environment could not be made")
+    return summary.show(time.monotonic() - begin)
+
+
+WORKSPACE = ("--release", "--locked", "--workspace")
+
+
+def set_up() -> None:
+    """What `install/run` does, without touching anything that the user's own Jupyter sees."""
+    environment.make_for_tests()
+    kernel.build()
+    kernel.announce(places.venv_kernelspec())
+    tweets.fetch()
+
+
+def cargo(*arguments: str) -> None:
+    """Runs cargo in the root."""
+    command(["cargo", *arguments], cwd=places.ROOT)
+
+
+def python_tests() -> None:
+    """Runs pytest on the kernel that was just built."""
+    environment = {**os.environ, "MACHINE_KERNEL": str(places.KERNEL)}
+    command([places.PYTHON, "-m", "pytest", "-p", "no:cacheprovider", places.TESTS], cwd=places.ROOT, env=environment)
+
+
+class Summary:
+    """The steps that were run, each with its result and its time."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.failed = False
+
+    def run(self, name: str, action: Callable[[], None]) -> bool:
+        """Runs a step and notes how it ended; true if it succeeded."""
+        say(f"\n━━ {name}")
+        begin = time.monotonic()
+        try:
+            action()
+        except (Failed, OSError, subprocess.CalledProcessError) as failure:
+            say(f"failed: {failure}")
+            self.failed = True
+            self.note("FAILED", name, elapsed(time.monotonic() - begin))
+            return False
+        self.note("passed", name, elapsed(time.monotonic() - begin))
+        return True
+
+    def skip(self, name: str, reason: str) -> None:
+        """Notes a step that was not run. What is skipped because something else failed fails with it."""
+        self.note("skipped", name, reason)
+
+    def note(self, result: str, name: str, rest: str) -> None:
+        """Adds a line."""
+        self.lines.append(f"{result:8} {name:44} {rest}")
+
+    def show(self, seconds: float) -> int:
+        """Prints the lines; returns the exit code."""
+        say("\n" + "\n".join(self.lines))
+        say(f"{'FAILED' if self.failed else 'passed':8} {'all':44} {elapsed(seconds)}")
+        return int(self.failed)

@@ -1,0 +1,210 @@
+"""Cells as a notebook sends them: counts, magics beside a running cell, output between cells, interrupts, crashes."""
+
+import json
+import random
+import time
+
+import pytest
+from conftest import Notebook
+
+# Cells that say something while they run, so that a test knows when they do.
+LOOP = 'println!("begun"); let mut turns = 0u64; loop { turns += 1; std::hint::black_box(turns); }'
+SLEEP = 'println!("begun"); std::thread::sleep(std::time::Duration::from_secs({seconds}));'
+
+
+def begin(notebook: Notebook, code: str) -> str:
+    """Starts a cell and waits until it runs; returns the request's id."""
+    request = notebook.send(code)
+    notebook.wait_for(request, lambda ran: "begun" in ran.stream())
+    return request
+
+
+def status(notebook: Notebook) -> dict:
+    """The machine's status, for programs."""
+    [shown] = notebook.must("%status --json").shown("application/json")
+    return shown if isinstance(shown, dict) else json.loads(shown)
+
+
+# ── what API.md promises of cells ──
+
+
+def test_the_shortest_way_through_a_machine(shared: Notebook) -> None:
+    shared.must("MACHINE[0] = |x: f64| x * x;")
+    shared.must("MACHINE[1] = |square: f64, x: f64| square - x;")
+    shared.must("MACHINE.put(14.0)?;\nMACHINE.drain();")
+    assert shared.must("MACHINE.call(14.0)?.get::<f64>(1)?").shown() == ["182.0"]
+    assert status(shared)["processed"] == 1
+
+
+def test_a_failed_question_mark_points_at_its_line(shared: Notebook) -> None:
+    ran = shared.run('let good = 1;\nlet bad: u8 = "many".parse::<u8>()?;')
+    [error] = ran.errors
+    assert not ran.ok and "ParseIntError" in error["ename"]
+    trace = "\n".join(error["traceback"])
+    assert '"many".parse::<u8>()?' in trace and "2" in trace
+    assert ran.stream("stderr") == ""
+
+
+def test_a_compile_error_shows_what_the_user_wrote(shared: Notebook) -> None:
+    ran = shared.run("let fine = 1;\nMACHINE[5] = |x: f64| x + missing;")
+    [error] = ran.errors
+    trace = "\n".join(error["traceback"])
+    assert "missing" in trace and "machine::cell" not in trace
+
+
+def test_a_slot_that_does_not_exist_is_named(shared: Notebook) -> None:
+    ran = shared.run("MACHINE[99] = |x: f64| x;")
+    assert not ran.ok
+    assert "99" in ran.text and "8" in ran.text
+
+
+def test_a_second_source_is_refused(shared: Notebook) -> None:
+    shared.must("MACHINE.source(std::iter::repeat_with(|| { std::thread::sleep(std::time::Duration::from_millis(50)); 1.0 }))?;")
+    ran = shared.run("MACHINE.source(std::iter::once(1.0))?;")
+    assert not ran.ok and "source" in ran.text
+    shared.must("MACHINE.clear_source();")
+
+
+@pytest.mark.parametrize("code", ["%stauts", "%errors --lines 3", "%put {oops", "let x = ;"])
+def test_bad_input_is_told_and_harms_nothing(shared: Notebook, code: str) -> None:
+    ran = shared.run(code)
+    assert not ran.ok
+    assert len(ran.errors) == 1 and ran.errors[0]["evalue"]
+    assert shared.must("40 + 2").shown() == ["42"]
+
+
+# ── counts ──
+
+
+def test_two_hundred_random_cells_are_counted_and_right(notebook: Notebook) -> None:
+    draw = random.Random(20140601)
+    notebook.must("let mut total = 0i64;")
+    total = 0
+    for expected in range(2, 202):
+        number = draw.randrange(1000)
+        kind = draw.choices(["add", "show", "print", "magic", "wrong", "fail"], [8, 4, 4, 8, 2, 2])[0]
+        if kind == "add":
+            total += number
+            ran = notebook.must(f"total += {number};")
+        elif kind == "show":
+            ran = notebook.must("total")
+            assert ran.shown() == [str(total)]
+        elif kind == "print":
+            ran = notebook.must(f'println!("{{}} and {number}", total);')
+            assert ran.stream() == f"{total} and {number}\n"
+        elif kind == "magic":
+            ran = notebook.must("%status")
+            assert len(ran.shown()) == 1
+        elif kind == "wrong":
+            ran = notebook.run(f'let nothing: u8 = "{number}";')
+            assert not ran.ok and len(ran.errors) == 1
+        else:
+            ran = notebook.run(f'let nothing: u8 = "x{number}".parse()?;')
+            assert not ran.ok and len(ran.errors) == 1
+        assert ran.count == expected, f"{kind}: {ran.text}"
+
+
+# ── beside a running cell, and between cells ──
+
+
+def test_magics_answer_while_a_cell_runs(notebook: Notebook) -> None:
+    notebook.must("MACHINE[0] = |x: f64| x + 1.0;")
+    running = begin(notebook, SLEEP.format(seconds=6))
+    began = time.monotonic()
+    for number in range(5):
+        time.sleep(0.2)
+        notebook.must(f"%put {number}.5", timeout=3)
+        assert status(notebook)["accepted"] == number + 1
+    assert notebook.must("%call 41", timeout=3).text
+    assert notebook.must("%slots", timeout=3).shown()
+    assert time.monotonic() - began < 5, "the magics waited for the cell"
+    assert running not in notebook.replies
+    assert notebook.wait(running).ok
+
+
+def test_what_slots_print_between_cells_arrives_and_blocks_nothing(notebook: Notebook) -> None:
+    lines = 20_000
+    notebook.must("let _ = 1;")
+    notebook.must('MACHINE[0] = |n: u64| { println!("line {n}"); eprintln!("note {n}"); n };')
+    notebook.must(
+        f"MACHINE.source((0..{lines}u64).map(|n| {{ if n == 0 {{ std::thread::sleep(std::time::Duration::from_millis(500)); }} n }}))?;"
+    )
+    out = err = ""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not (f"line {lines - 1}\n" in out and f"note {lines - 1}\n" in err):
+        for message in notebook.messages(0.5):
+            if message["msg_type"] == "stream":
+                if message["content"]["name"] == "stdout":
+                    out += message["content"]["text"]
+                else:
+                    err += message["content"]["text"]
+    assert out.splitlines() == [f"line {n}" for n in range(lines)]
+    assert err.splitlines() == [f"note {n}" for n in range(lines)]
+    assert status(notebook)["processed"] == lines
+
+
+# ── interrupts ──
+
+
+def test_an_interrupt_stops_a_loop_and_keeps_everything(notebook: Notebook) -> None:
+    notebook.must("let kept = 7;\nMACHINE[0] = |x: f64| x * 2.0;")
+    notebook.must("MACHINE.put(1.0)?;\nMACHINE.drain();")
+    running = begin(notebook, LOOP)
+    asked = time.monotonic()
+    notebook.interrupt()
+    ran = notebook.wait(running, timeout=10)
+    assert time.monotonic() - asked < 3
+    assert ran.reply["status"] == "error" and ran.reply["ename"] == "KeyboardInterrupt"
+    assert notebook.must("kept").shown() == ["7"]
+    assert status(notebook)["processed"] == 1
+    assert status(notebook)["slots"][0]["code"]
+
+
+def test_an_interrupt_stops_the_compiler_and_keeps_everything(notebook: Notebook) -> None:
+    notebook.must("let kept = 7;")
+    # Keeps rustc busy for long: the product of ever longer tuples' types.
+    rows = "".join(f"fn grow{n}<T: Clone>(t: T) -> usize {{ grow{n + 1}((t.clone(), t.clone())) + grow{n + 1}((t, 0u8)) }}\n"
+                   for n in range(22))
+    code = f"{rows}fn grow22<T>(_t: T) -> usize {{ std::mem::size_of::<T>() }}\ngrow0(1u8)"
+    running = notebook.send(code)
+    time.sleep(1.5)
+    asked = time.monotonic()
+    notebook.interrupt()
+    ran = notebook.wait(running, timeout=30)
+    assert time.monotonic() - asked < 5
+    assert ran.reply["status"] == "error" and ran.reply["ename"] == "KeyboardInterrupt"
+    assert notebook.must("kept").shown() == ["7"]
+
+
+def test_a_cell_that_is_stuck_costs_the_session_and_the_user_is_told(notebook: Notebook) -> None:
+    notebook.must("let lost = 7;")
+    running = begin(notebook, SLEEP.format(seconds=600))
+    asked = time.monotonic()
+    notebook.interrupt()
+    ran = notebook.wait(running, timeout=30)
+    assert 1.5 < time.monotonic() - asked < 15
+    assert ran.reply["status"] == "error"
+    assert "lost" in ran.text, "the user is not told what was lost"
+    assert notebook.must("40 + 2").shown() == ["42"]
+
+
+# ── crashes ──
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("abort", "std::process::abort();"),
+        ("segmentation fault", "unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };"),
+        ("stack overflow", "fn deeper(n: u64) -> u64 { if n == 0 { 0 } else { 1 + deeper(std::hint::black_box(n) + 1) } }\ndeeper(1)"),
+        ("exit", "std::process::exit(3);"),
+    ],
+)
+def test_a_crash_is_told_and_the_next_cell_works(notebook: Notebook, how: str, code: str) -> None:
+    notebook.must("let lost = 7;")
+    ran = notebook.run(code)
+    assert not ran.ok and len(ran.errors) == 1, how
+    assert ran.errors[0]["evalue"], how
+    assert notebook.must("40 + 2").shown() == ["42"]
+    notebook.must("MACHINE[0] = |x: f64| x + 1.0;")
+    assert status(notebook)["running"]

@@ -1,0 +1,83 @@
+"""Every notebook, executed from its first cell to its last, without a front end."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import ROOT
+
+EXECUTE = ROOT / "install" / "execute.py"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# A new network namespace has nothing but a loopback device, which is down.
+CUT_OFF = ["unshare", "--map-root-user", "--net", sys.executable, str(Path(__file__).with_name("cut_off.py"))]
+
+
+def executed(notebook: Path, directory: Path, *before: str) -> nbformat.NotebookNode:
+    """Executes a notebook where it is and gives it back with its outputs, written to another place."""
+    result = directory / notebook.name
+    command = [*before, sys.executable, str(EXECUTE), str(notebook), str(result)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return nbformat.read(result, as_version=4)
+
+
+def tagged(notebook: nbformat.NotebookNode, tag: str) -> str:
+    """What the cells with a tag show, as text."""
+    cells = [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+    assert cells, f"no cell is tagged {tag}"
+    return "\n".join(output.get("text") or output["data"]["text/plain"] for cell in cells for output in cell.outputs)
+
+
+def check_errors(notebook: nbformat.NotebookNode) -> None:
+    """Exactly the cells that say so have failed."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            errors = [output for output in cell.outputs if output.output_type == "error"]
+            assert bool(errors) == ("raises-exception" in cell.metadata.get("tags", [])), f"{cell.source}\n{errors}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
+    notebook = executed(path, tmp_path)
+    check_errors(notebook)
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
+def test_the_tutorial_shows_what_it_promises_also_with_the_network_cut_off(tmp_path: Path) -> None:
+    if subprocess.run([*CUT_OFF, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this user may not make network namespaces")
+    notebook = executed(ROOT / "notebooks" / "tweets.ipynb", tmp_path, *CUT_OFF)
+    check_errors(notebook)
+
+    assert re.search(r"4,?200", tagged(notebook, "status")), tagged(notebook, "status")
+    assert "f3" in tagged(notebook, "errors") and "multiple of 31" in tagged(notebook, "errors")
+    correlation = re.search(r"4200 tweets: (0\.\d+)", tagged(notebook, "result"))
+    assert correlation is not None, tagged(notebook, "result")
+    # Of the crate's scores, computed in one plain loop over the file.
+    assert correlation.group(1) == "0.875"
+
+
+def test_notebooks_are_kept_for_our_kernel() -> None:
+    assert NOTEBOOKS
+    for path in NOTEBOOKS:
+        spec = json.loads(path.read_text())["metadata"]["kernelspec"]
+        assert spec == {"display_name": "Rust (Machine)", "language": "rust", "name": "machine"}, path
+
+
+def test_a_notebook_that_fails_says_which_cell(tmp_path: Path) -> None:
+    path = tmp_path / "fails.ipynb"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("let x: u8 = \"no number\";")])
+    notebook.metadata["kernelspec"] = {"display_name": "Rust (Machine)", "language": "rust", "name": "machine"}
+    nbformat.write(notebook, path)
+    command = [sys.executable, str(EXECUTE), str(path), str(tmp_path / "result.ipynb")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 1
+    assert "no number" in done.stderr
