@@ -9,4 +9,14 @@ mod server;
 mod session;
 mod wire;
 
-fn main() {}
+use session::SessionConfig;
+use std::io;
+
+fn main() -> io::Result<()> {
+    runtime::run_if_asked();
+    match std::env::args().nth(1).as_deref() {
+        Some("cells") => session::driver::run(SessionConfig::prepare(session::driver::as_it_is)?),
+        Some("warm") => session::driver::warm(SessionConfig::prepare_template(session::driver::as_it_is)?),
+        _ => Ok(()),
+    }
+}

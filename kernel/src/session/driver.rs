@@ -96,3 +96,32 @@ impl Output for Lines {
         let _ = print(&json!({ "clear": wait }));
     }
 }
+
+/// `machine warm`: compiles in the template all that a session needs, so that a new session finds it ready.
+///
+/// # Errors
+/// If the template cannot be built.
+pub fn warm(config: SessionConfig) -> io::Result<()> {
+    let session = Session::spawn(Arc::new(Warming), config)?;
+    // Each kind of cell once: a value, a variable, a slot.
+    for code in ["1 + 1", "let warm = vec![1.0];", "MACHINE[0] = |x: f64| x + 1.0;"] {
+        let cell = Cell { number: 1, code: code.to_owned(), silent: true };
+        if let Err(error) = session.execute(cell) {
+            return Err(io::Error::other(error.traceback.join("\n")));
+        }
+    }
+    session.shutdown(false);
+    Ok(())
+}
+
+/// Shows what is compiled.
+struct Warming;
+
+impl Output for Warming {
+    fn stream(&self, _: Stream, text: &str) {
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+    fn display(&self, _: Display) {}
+    fn display_as(&self, _: &str, _: bool, _: Display) {}
+    fn clear(&self, _: bool) {}
+}
