@@ -88,7 +88,7 @@ unsafe extern "C" fn call(machine: u32, desc: &'static TypeDesc, value: *mut u8,
         return std::ptr::null_mut();
     };
     // SAFETY: the cell passes a value of this type and moves it.
-    let visit = machine.call(|oid| unsafe { Message::take(oid, desc, value) });
+    let visit = machine.call(|number, seconds| unsafe { Message::take(number, seconds, desc, value) });
     Box::into_raw(Box::new(visit)).cast()
 }
 

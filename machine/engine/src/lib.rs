@@ -15,6 +15,7 @@ mod oid;
 mod queue;
 mod raw;
 mod registry;
+mod ring;
 mod slots;
 mod source;
 mod types;

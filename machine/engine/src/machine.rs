@@ -5,8 +5,8 @@ use crate::frame::Frame;
 use crate::hook::InSlot;
 use crate::letters::{Letter, Letters};
 use crate::oid::{self, Oid};
-use crate::queue::{Mode, Progress, Queue};
-use crate::raw::Message;
+use crate::queue::{Mode, Queue};
+use crate::raw::{self, Message};
 use crate::slots::{From, Function, MAX_WORKERS, Plan};
 use crate::source::Feed;
 use crate::types;
@@ -33,14 +33,13 @@ pub(crate) struct Machine {
     /// The version of `plan`.
     pub version: AtomicU64,
     pub queue: Queue,
-    pub progress: Box<[Progress]>,
     letters: Mutex<Letters>,
     source: Mutex<Option<Arc<Feed>>>,
     /// Messages processed, at moments of the last seconds.
     recent: Mutex<VecDeque<(Instant, u64)>>,
     /// One `step` at a time: it writes the last of `progress`.
     stepping: Mutex<()>,
-    /// Oids of calls; counted down from the top, so that they differ from those of messages.
+    /// Calls so far.
     calls: AtomicU64,
 }
 
@@ -61,9 +60,7 @@ impl Machine {
         Ok(Self {
             plan: Mutex::new(Arc::new(Plan::new(config.slots))),
             version: AtomicU64::new(0),
-            queue: Queue::new(config.queue),
-            // One more than workers: for `step`.
-            progress: std::iter::repeat_with(Progress::default).take(config.workers + 1).collect(),
+            queue: Queue::new(config.queue, config.workers),
             letters: Mutex::default(),
             source: Mutex::default(),
             recent: Mutex::default(),
@@ -77,14 +74,6 @@ impl Machine {
         guard(&self.plan).clone()
     }
 
-    pub fn workers(&self) -> usize {
-        self.config.workers
-    }
-
-    pub fn all_progress(&self) -> &[Progress] {
-        &self.progress
-    }
-
     pub fn letters(&self) -> MutexGuard<'_, Letters> {
         guard(&self.letters)
     }
@@ -96,39 +85,36 @@ impl Machine {
     #[inline]
     #[expect(unsafe_code, reason = "passes the caller's promise on")]
     pub unsafe fn put(&self, desc: &'static TypeDesc, value: *mut u8, wait: Wait, give_up: impl Fn() -> bool) -> Put {
-        let mut waiting = self.queue.lock();
-        if !waiting.room(self.all_progress()) {
+        let seconds = oid::coarse_seconds();
+        loop {
+            // SAFETY: the caller's; the message is only made once there is a place for it, and then it is accepted.
+            if self.queue.try_put(|number| unsafe { Message::take(number, seconds, desc, value) }) {
+                return Put::Accepted;
+            }
             if wait == Wait::Never {
-                waiting.refused += 1;
+                self.queue.refused.fetch_add(1, Ordering::Relaxed);
                 return Put::Full;
             }
-            match self.queue.wait_for_room(waiting, self.all_progress(), give_up) {
-                Some(again) => waiting = again,
-                None => return Put::Interrupted,
+            if !self.queue.wait_for_room(&give_up) {
+                return Put::Interrupted;
             }
         }
-        let oid = next_oid(waiting.accepted);
-        // SAFETY: the caller's; the value is moved, which `Accepted` tells.
-        let message = unsafe { Message::take(oid, desc, value) };
-        self.queue.push(&mut waiting, message);
-        self.queue.wake(waiting);
-        Put::Accepted
     }
 
-    /// Puts a message of the engine's own making.
-    pub fn put_message(&self, make: impl FnOnce(Oid) -> Message) -> Result<Oid, Failure> {
-        let mut waiting = self.queue.lock();
-        if !waiting.room(self.all_progress()) {
-            waiting.refused += 1;
-            return Err(failed(
-                "queue_full",
-                format!("the queue of {} is full: {} messages wait", self.config.name, self.config.queue),
-            ));
-        }
-        let oid = next_oid(waiting.accepted);
-        self.queue.push(&mut waiting, make(oid));
-        self.queue.wake(waiting);
-        Ok(oid)
+    /// Puts a message of JSON text.
+    pub fn put_json(&self, json: String) -> Result<Oid, Failure> {
+        let seconds = oid::coarse_seconds();
+        let mut oid = None;
+        self.queue.try_put(|number| {
+            let message = raw::json_message(number, seconds, json);
+            oid = Some(message.oid());
+            message
+        });
+        oid.ok_or_else(|| {
+            self.queue.refused.fetch_add(1, Ordering::Relaxed);
+            let (name, most) = (&self.config.name, self.config.queue);
+            failed("queue_full", format!("the queue of {name} is full: {most} messages wait"))
+        })
     }
 
     /// Puts a function in a slot.
@@ -187,58 +173,56 @@ impl Machine {
 
     /// Takes messages, and items from the source.
     pub fn start(self: &'static Self) {
-        let mut waiting = self.queue.lock();
-        let was = std::mem::replace(&mut waiting.mode, Mode::Running);
-        self.queue.hold.store(false, Ordering::Relaxed);
+        let mut control = self.queue.control();
+        let was = self.queue.set_mode(&mut control, Mode::Running);
         if was == Mode::Stopped {
             // Workers that a slow slot keeps from ending count too: they go on.
-            for index in waiting.alive..self.config.workers {
+            for index in control.alive..self.config.workers {
                 let name = format!("{}/{index}", self.config.name);
-                let spawned =
-                    std::thread::Builder::new().name(name).stack_size(8 << 20).spawn(move || worker::run(self, index));
-                if spawned.is_ok() {
-                    waiting.alive += 1;
-                    waiting.active += 1;
+                let thread = std::thread::Builder::new().name(name).stack_size(8 << 20);
+                if thread.spawn(move || worker::run(self, index)).is_ok() {
+                    control.alive += 1;
                 }
             }
         }
-        drop(waiting);
+        drop(control);
         self.queue.wake_all();
     }
 
-    /// Holds between two messages, or ends the workers. Returns once none is active, or after a second.
+    /// Holds between two messages, or ends the workers. Returns once none holds a message, or after a second.
     pub fn halt(&self, mode: Mode, give_up: impl Fn() -> bool) {
-        let mut waiting = self.queue.lock();
-        if waiting.mode != Mode::Stopped {
-            waiting.mode = mode;
+        let mut control = self.queue.control();
+        if control.mode != Mode::Stopped {
+            self.queue.set_mode(&mut control, mode);
         }
-        self.queue.hold.store(true, Ordering::Relaxed);
-        drop(waiting);
+        drop(control);
         self.queue.wake_all();
-        self.queue.wait_idle(Some(Instant::now() + PATIENCE), give_up, |waiting| waiting.active == 0);
+        let deadline = Instant::now() + PATIENCE;
+        self.queue.wait_idle(Some(deadline), give_up, |control| match control.mode {
+            Mode::Stopped => control.alive == 0,
+            Mode::Running | Mode::Paused => control.resting == control.alive,
+        });
     }
 
     /// Waits until nothing waits, nothing is in the slots and a running source has ended. Returns what is left.
     pub fn drain(&self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> u64 {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        self.queue.wait_idle(deadline, give_up, |waiting| {
+        let left = || {
+            let gone = self.queue.done() + self.queue.discarded.load(Ordering::Acquire);
+            self.queue.accepted().saturating_sub(gone)
+        };
+        self.queue.wait_idle(deadline, give_up, |control| {
             let fed = guard(&self.source).as_ref().is_none_or(|feed| !feed.is_running());
-            waiting.mode != Mode::Running || (fed && waiting.messages.is_empty() && waiting.active == 0)
+            control.mode != Mode::Running || (fed && left() == 0)
         });
-        let waiting = self.queue.lock();
-        let done: u64 = self.progress.iter().map(|p| p.done.load(Ordering::Acquire)).sum();
-        waiting.accepted.saturating_sub(waiting.discarded + done)
+        left()
     }
 
     /// Discards what waits; returns how many messages that were.
     pub fn clear_queue(&self) -> u64 {
-        let mut waiting = self.queue.lock();
-        let gone = std::mem::take(&mut waiting.messages);
-        waiting.discarded += gone.len() as u64;
-        drop(waiting);
-        self.queue.wake_all();
-        // Dropped without the lock: destructors are user code.
-        gone.len() as u64
+        // The destructors are user code.
+        let _in_slot = InSlot::enter();
+        self.queue.take_all().len() as u64
     }
 
     /// Sets the source.
@@ -270,7 +254,7 @@ impl Machine {
 
     /// Notes how many messages are processed, for the rate.
     pub fn tick(&self, now: Instant) {
-        let done = self.progress.iter().map(|p| p.done.load(Ordering::Relaxed)).sum();
+        let done = self.queue.done();
         let mut recent = guard(&self.recent);
         while recent.front().is_some_and(|(then, _)| now.duration_since(*then) > RATE_WINDOW) {
             recent.pop_front();
@@ -283,14 +267,15 @@ impl Machine {
         let plan = self.plan();
         // Downstream first: what is done was begun, what was begun was accepted; each Acquire pairs with a Release of
         // the worker, so a later reading is never smaller than it was then.
-        let done_each: Vec<u64> = self.progress.iter().map(|p| p.done.load(Ordering::Acquire)).collect();
-        let begun: u64 = self.progress.iter().map(|p| p.begun.load(Ordering::Acquire)).sum();
+        let progress = &self.queue.progress;
+        let done_each: Vec<u64> = progress.iter().map(|p| p.done.load(Ordering::Acquire)).collect();
+        let begun = self.queue.begun();
         let processed: u64 = done_each.iter().sum();
-        let waiting = self.queue.lock();
-        let (mode, accepted, refused, discarded) = (waiting.mode, waiting.accepted, waiting.refused, waiting.discarded);
-        drop(waiting);
-        let last =
-            self.progress.iter().map(|p| (p.last_millis.load(Ordering::Relaxed), p.last_oid.load(Ordering::Relaxed)));
+        let discarded = self.queue.discarded.load(Ordering::Acquire);
+        let accepted = self.queue.accepted();
+        let refused = self.queue.refused.load(Ordering::Relaxed);
+        let mode = self.queue.control().mode;
+        let last = progress.iter().map(|p| (p.last_millis.load(Ordering::Relaxed), p.last_oid.load(Ordering::Relaxed)));
         let (last_millis, last_oid) = last.max().unwrap_or_default();
         let letters = self.letters();
         let (lines, kept, dropped) = (letters.lines(10), letters.len() as u64, letters.dropped);
@@ -314,7 +299,7 @@ impl Machine {
                 oid::rfc3339(last_millis, chrono::SecondsFormat::Millis)
             },
             processed,
-            errored: self.progress.iter().map(|p| p.errored.load(Ordering::Relaxed)).sum(),
+            errored: progress.iter().map(|p| p.errored.load(Ordering::Relaxed)).sum(),
             queue_size: accepted.saturating_sub(discarded + begun),
             queue_capacity: self.config.queue as u64,
             accepted,
@@ -343,18 +328,15 @@ impl Machine {
     }
 
     /// Takes a message through the slots on the caller's thread, and keeps what each made of it.
-    pub fn call(&self, make: impl FnOnce(Oid) -> Message) -> Visit {
-        let counter = self.calls.fetch_add(1, Ordering::Relaxed);
-        let oid = Oid {
-            seconds: oid::coarse_seconds(),
-            counter: u32::MAX - u32::try_from(counter & 0x7fff_ffff).unwrap_or(0),
-        };
-        self.visit(make(oid))
+    pub fn call(&self, make: impl FnOnce(u64, u32) -> Message) -> Visit {
+        // Counted down from the top, so that their oids differ from those of messages.
+        let number = u64::from(u32::MAX) - (self.calls.fetch_add(1, Ordering::Relaxed) & 0x7fff_ffff);
+        self.visit(make(number, oid::coarse_seconds()))
     }
 
     fn visit(&self, message: Message) -> Visit {
         let _in_slot = InSlot::enter();
-        let oid = message.oid;
+        let oid = message.oid();
         let mut frame = Frame::new(self.plan(), types::info(message.desc()));
         let mut caught = Caught::default();
         frame.load(message);
@@ -366,18 +348,17 @@ impl Machine {
     pub fn step(&self) -> Result<Outputs, Failure> {
         let _one = guard(&self.stepping);
         let index = self.config.workers;
-        let Some(progress) = self.progress.get(index) else {
+        let Some(progress) = self.queue.progress.get(index) else {
             return Err(failed("no_place", "the machine keeps no tally for steps"));
         };
-        let mut waiting = self.queue.lock();
-        if waiting.mode == Mode::Running {
+        let mut control = self.queue.control();
+        if control.mode == Mode::Running {
             return Err(failed("running", format!("{} is running: pause it first", self.config.name)));
         }
-        let Some(message) = waiting.messages.pop_front() else {
+        let Some(message) = self.queue.take_first(&mut control) else {
             return Err(failed("queue_empty", format!("no message waits in {}", self.config.name)));
         };
-        waiting.claimed += 1;
-        drop(waiting);
+        drop(control);
         let done = progress.done.load(Ordering::Relaxed);
         progress.begun.store(done + 1, Ordering::Release);
         let visit = self.visit(message);
@@ -400,7 +381,7 @@ impl Machine {
         if caught.errors.is_empty() {
             return;
         }
-        if let Some(progress) = self.progress.get(index) {
+        if let Some(progress) = self.queue.progress.get(index) {
             progress.errored.store(progress.errored.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
         let input = frame.json(From::Input).unwrap_or_else(|| Ok(String::new()));
@@ -419,12 +400,6 @@ impl Machine {
 fn unpack(oid: u64) -> Oid {
     let half = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap_or_default();
     Oid { seconds: half(oid >> 32), counter: half(oid) }
-}
-
-#[inline]
-fn next_oid(accepted: u64) -> Oid {
-    #[expect(clippy::cast_possible_truncation, reason = "a counter that wraps")]
-    Oid { seconds: oid::coarse_seconds(), counter: accepted as u32 }
 }
 
 fn slot_status(plan: &Plan, slot: usize, done: &[u64]) -> SlotStatus {

@@ -1,20 +1,23 @@
 //! The bounded queue between whoever puts and the workers.
 //!
-//! A ring behind a mutex: a worker claims up to 64 messages under one lock, so the lock is all but uncontended.
-//! A claimed message still counts as waiting until its worker begins it, so the capacity is exact.
+//! Messages go through a ring without a lock. A worker claims up to 64 at once; a claimed message still counts as
+//! waiting until its worker begins it, so the capacity is exact. A worker that has to stop gives back what it has
+//! not begun; that goes before everything in the ring. The mutex is for those who sleep, and for changes of mode.
 
 use crate::oid::Oid;
 use crate::raw::Message;
+use crate::ring::Ring;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most messages that a worker claims at once.
 pub(crate) const CLAIM: usize = 64;
-
-/// How long a waiting call sleeps before it looks whether the user has interrupted it.
+/// How long a waiting call sleeps before it looks whether it shall give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
+/// Turns of looking before a thread goes to sleep, some 10–20 µs: waking it costs more.
+const SPINS: u32 = 400;
 
 /// Whether workers take messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,26 +27,16 @@ pub(crate) enum Mode {
     Stopped,
 }
 
-/// What the lock protects.
+/// What the mutex protects.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    pub messages: VecDeque<Message>,
+pub(crate) struct Control {
     pub mode: Mode,
-    pub capacity: usize,
-    /// Messages that were put and not refused.
-    pub accepted: u64,
-    pub refused: u64,
-    pub discarded: u64,
-    /// Messages claimed by workers and not returned, in all.
-    pub claimed: u64,
-    /// Workers that hold claimed messages.
-    pub active: usize,
     /// Worker threads that have not ended.
     pub alive: usize,
-    /// Workers asleep for want of messages.
-    asleep: usize,
-    /// Calls asleep for want of room.
-    blocked: usize,
+    /// Of these, the ones that hold no message because of the mode.
+    pub resting: usize,
+    /// Messages that workers gave back, in order.
+    returned: VecDeque<Message>,
 }
 
 /// Counts of one worker. Only that worker writes; anyone reads.
@@ -75,210 +68,299 @@ impl Progress {
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    waiting: Mutex<Waiting>,
-    /// How many messages wait, for those who only want to know whether to look.
-    len: AtomicUsize,
+    ring: Ring,
+    capacity: u64,
+    /// How many messages may have been put in all, as far as somebody has looked: what has been begun or discarded,
+    /// and the capacity. Only grows.
+    limit: AtomicU64,
+    /// One for each worker, and one for `step`.
+    pub progress: Box<[Progress]>,
+    pub refused: AtomicU64,
+    pub discarded: AtomicU64,
+    control: Mutex<Control>,
+    /// How many messages were given back and not claimed again.
+    returned: AtomicUsize,
     /// Set while workers shall give back what they have claimed.
-    pub hold: std::sync::atomic::AtomicBool,
+    hold: AtomicBool,
+    /// Workers asleep, calls asleep for want of room, calls that wait for the end.
+    asleep: AtomicUsize,
+    blocked: AtomicUsize,
+    awaited: AtomicUsize,
     not_empty: Condvar,
     not_full: Condvar,
     idle: Condvar,
 }
 
 impl Queue {
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, workers: usize) -> Self {
         Self {
-            waiting: Mutex::new(Waiting {
-                messages: VecDeque::new(),
-                mode: Mode::Stopped,
-                capacity,
-                accepted: 0,
-                refused: 0,
-                discarded: 0,
-                claimed: 0,
-                active: 0,
-                alive: 0,
-                asleep: 0,
-                blocked: 0,
-            }),
-            len: AtomicUsize::new(0),
-            hold: std::sync::atomic::AtomicBool::new(false),
+            ring: Ring::new(capacity),
+            capacity: capacity as u64,
+            limit: AtomicU64::new(capacity as u64),
+            progress: std::iter::repeat_with(Progress::default).take(workers + 1).collect(),
+            refused: AtomicU64::new(0),
+            discarded: AtomicU64::new(0),
+            control: Mutex::new(Control { mode: Mode::Stopped, alive: 0, resting: 0, returned: VecDeque::new() }),
+            returned: AtomicUsize::new(0),
+            hold: AtomicBool::new(false),
+            asleep: AtomicUsize::new(0),
+            blocked: AtomicUsize::new(0),
+            awaited: AtomicUsize::new(0),
             not_empty: Condvar::new(),
             not_full: Condvar::new(),
             idle: Condvar::new(),
         }
     }
 
-    /// No user code runs under this lock, so it is never poisoned by it.
-    pub fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// No user code runs under this lock.
+    pub fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for room for one message; returns `None` if `give_up` says so.
-    pub fn wait_for_room<'a>(
-        &'a self,
-        mut waiting: MutexGuard<'a, Waiting>,
-        progress: &[Progress],
-        give_up: impl Fn() -> bool,
-    ) -> Option<MutexGuard<'a, Waiting>> {
-        while !waiting.has_room(progress) {
-            if give_up() {
-                return None;
+    /// Messages put and not refused.
+    pub fn accepted(&self) -> u64 {
+        self.ring.put()
+    }
+
+    /// Messages begun, by all workers.
+    pub fn begun(&self) -> u64 {
+        // Acquire: pairs with the Release of the worker.
+        self.progress.iter().map(|worker| worker.begun.load(Ordering::Acquire)).sum()
+    }
+
+    /// Messages done, by all workers.
+    pub fn done(&self) -> u64 {
+        // Acquire: pairs with the Release in `finish`.
+        self.progress.iter().map(|worker| worker.done.load(Ordering::Acquire)).sum()
+    }
+
+    fn size(&self) -> u64 {
+        let gone = self.begun() + self.discarded.load(Ordering::Acquire);
+        self.accepted().saturating_sub(gone)
+    }
+
+    /// Whether one more may be put after `put` messages in all.
+    #[inline]
+    fn allows(&self, put: u64) -> bool {
+        // Relaxed: it only grows, so a stale value is only too careful, and then everything is counted anew.
+        if put < self.limit.load(Ordering::Relaxed) {
+            return true;
+        }
+        let limit = self.begun() + self.discarded.load(Ordering::Acquire) + self.capacity;
+        self.limit.fetch_max(limit, Ordering::Relaxed);
+        put < limit
+    }
+
+    /// Puts the message that `make` makes of its number, if there is room.
+    #[inline]
+    pub fn try_put(&self, make: impl FnOnce(u64) -> Message) -> bool {
+        let put = self.ring.push(|put| self.allows(put), make);
+        // SeqCst: the push before it and this load pair with the store and load in `sleep`: either the worker sees
+        // the message, or this sees the worker asleep.
+        if put && self.asleep.load(Ordering::SeqCst) > 0 {
+            self.wake();
+        }
+        put
+    }
+
+    #[cold]
+    fn wake(&self) {
+        // With the lock, so that a worker between its last look and its sleep is not missed.
+        drop(self.control());
+        self.not_empty.notify_one();
+    }
+
+    /// Waits until there is room; false if `give_up` says so first.
+    pub fn wait_for_room(&self, give_up: impl Fn() -> bool) -> bool {
+        for _ in 0..SPINS {
+            if self.allows(self.ring.put()) {
+                return true;
             }
-            waiting.blocked += 1;
-            waiting = self.not_full.wait_timeout(waiting, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
-            waiting.blocked -= 1;
+            std::hint::spin_loop();
         }
-        Some(waiting)
-    }
-
-    /// Adds a message; the caller has made sure that there is room. `wake` afterwards, without the lock.
-    #[inline]
-    pub fn push(&self, waiting: &mut Waiting, message: Message) {
-        waiting.accepted += 1;
-        waiting.messages.push_back(message);
-        self.note(waiting);
-    }
-
-    #[inline]
-    fn note(&self, waiting: &Waiting) {
-        // Relaxed: a hint; who acts on it takes the lock.
-        self.len.store(waiting.messages.len(), Ordering::Relaxed);
-    }
-
-    /// Unlocks, and wakes a worker if one sleeps.
-    #[inline]
-    pub fn wake(&self, waiting: MutexGuard<'_, Waiting>) {
-        let asleep = waiting.asleep > 0;
-        drop(waiting);
-        if asleep {
-            self.not_empty.notify_one();
+        let mut control = self.control();
+        loop {
+            self.blocked.fetch_add(1, Ordering::SeqCst);
+            // Room is looked for after `blocked` is set; a worker that misses it is made up for by `LOOK_UP`.
+            let room = self.allows(self.ring.put());
+            if !room {
+                control = self.not_full.wait_timeout(control, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            self.blocked.fetch_sub(1, Ordering::SeqCst);
+            if room || self.allows(self.ring.put()) {
+                return true;
+            }
+            if give_up() {
+                return false;
+            }
         }
+    }
+
+    /// Whether workers shall give back what they have claimed.
+    #[inline]
+    pub fn held(&self) -> bool {
+        // Relaxed: seen at the next message at the latest; the lock in `give_back` orders the rest.
+        self.hold.load(Ordering::Relaxed)
+    }
+
+    /// Changes the mode; returns the one before.
+    pub fn set_mode(&self, control: &mut Control, mode: Mode) -> Mode {
+        self.hold.store(mode != Mode::Running, Ordering::Relaxed);
+        std::mem::replace(&mut control.mode, mode)
     }
 
     /// Lets everyone look again: workers, blocked calls, those who wait for the end.
     pub fn wake_all(&self) {
+        drop(self.control());
         self.not_empty.notify_all();
         self.not_full.notify_all();
         self.idle.notify_all();
     }
 
-    /// A worker takes up to `most` messages; it returns with none when the mode is no longer `Running`.
-    pub fn claim(&self, into: &mut Vec<Message>, most: usize, workers: usize, progress: &[Progress]) {
-        let mut waiting = self.lock();
-        waiting.active = waiting.active.saturating_sub(1);
-        if waiting.active == 0 {
-            self.idle.notify_all();
-        }
-        let mut spun = false;
-        while waiting.mode == Mode::Running && waiting.messages.is_empty() {
-            self.unblock(&waiting, progress);
-            if !spun {
-                drop(waiting);
-                self.spin();
-                spun = true;
-                waiting = self.lock();
-                continue;
+    /// A worker takes up to `most` messages, and waits for one. Takes none if the queue is held.
+    pub fn claim(&self, into: &mut Vec<Message>, most: usize) {
+        loop {
+            if self.held() {
+                return;
             }
-            waiting.asleep += 1;
-            waiting = self.not_empty.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-            waiting.asleep -= 1;
+            if self.returned.load(Ordering::Acquire) > 0 {
+                let mut control = self.control();
+                let count = control.returned.len().min(most);
+                into.extend(control.returned.drain(..count));
+                self.returned.store(control.returned.len(), Ordering::Release);
+                if count > 0 {
+                    return;
+                }
+            }
+            let workers = self.progress.len() as u64 - 1;
+            let share = if workers > 1 { self.ring.put().saturating_sub(self.ring.taken()).div_ceil(workers) } else { u64::MAX };
+            let share = usize::try_from(share).unwrap_or(usize::MAX).clamp(1, most);
+            if self.ring.pop(share, into) > 0 {
+                self.unblock();
+                return;
+            }
+            self.unblock();
+            self.tell_idle();
+            if !self.spin() {
+                self.sleep();
+            }
         }
-        // Also a worker that finds itself held counts as active until it says `rest`, so that one rule serves both.
-        waiting.active += 1;
-        if waiting.mode == Mode::Running {
-            let share = waiting.messages.len().div_ceil(workers.max(1));
-            let count = share.min(most).max(1).min(waiting.messages.len());
-            into.extend(waiting.messages.drain(..count));
-            waiting.claimed += count as u64;
-            self.note(&waiting);
-            self.unblock(&waiting, progress);
+    }
+
+    /// Looks for a message for some microseconds; returns whether there is something to do.
+    fn spin(&self) -> bool {
+        for _ in 0..SPINS {
+            if self.ring.put() != self.ring.taken() || self.held() {
+                return true;
+            }
+            std::hint::spin_loop();
         }
+        false
+    }
+
+    #[cold]
+    fn sleep(&self) {
+        let control = self.control();
+        // SeqCst: pairs with `try_put`, see there.
+        self.asleep.fetch_add(1, Ordering::SeqCst);
+        let nothing = self.ring.put() == self.ring.taken() && control.returned.is_empty();
+        if nothing && control.mode == Mode::Running {
+            drop(self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner));
+        }
+        self.asleep.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// A worker gives back what it has not begun, in order.
-    pub fn give_back(&self, messages: impl DoubleEndedIterator<Item = Message>) {
-        let mut waiting = self.lock();
-        for message in messages.rev() {
-            waiting.messages.push_front(message);
-            waiting.claimed -= 1;
-        }
-        self.note(&waiting);
-        self.wake(waiting);
+    pub fn give_back(&self, messages: impl Iterator<Item = Message>) {
+        let mut control = self.control();
+        control.returned.extend(messages);
+        // Several workers give back stretches of one sequence.
+        control.returned.make_contiguous().sort_by_key(|message| message.number);
+        self.returned.store(control.returned.len(), Ordering::Release);
     }
 
-    /// A worker holds until the mode is `Running` again (true) or `Stopped` (false: its thread ends).
+    /// A worker holds until the mode is `Running` (true) or `Stopped` (false: its thread ends).
     pub fn rest(&self) -> bool {
-        let mut waiting = self.lock();
-        waiting.active = waiting.active.saturating_sub(1);
+        let mut control = self.control();
+        control.resting += 1;
         self.idle.notify_all();
-        while waiting.mode == Mode::Paused {
-            waiting = self.not_empty.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        while control.mode == Mode::Paused {
+            control = self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner);
         }
-        if waiting.mode == Mode::Stopped {
-            waiting.alive -= 1;
+        control.resting -= 1;
+        if control.mode == Mode::Stopped {
+            control.alive -= 1;
             self.idle.notify_all();
             return false;
         }
-        waiting.active += 1;
         true
     }
 
-    /// Waits until `until` holds, looking again whenever a worker becomes idle. Returns whether it holds.
-    pub fn wait_idle(
-        &self,
-        deadline: Option<std::time::Instant>,
-        give_up: impl Fn() -> bool,
-        until: impl Fn(&Waiting) -> bool,
-    ) -> bool {
-        let mut waiting = self.lock();
-        while !until(&waiting) {
-            let now = std::time::Instant::now();
-            let left = deadline.map_or(LOOK_UP, |deadline| deadline.saturating_duration_since(now).min(LOOK_UP));
-            if left.is_zero() || give_up() {
-                return false;
+    /// Waits until `until` holds, looking again whenever workers become idle. Returns whether it holds.
+    pub fn wait_idle(&self, deadline: Option<Instant>, give_up: impl Fn() -> bool, until: impl Fn(&Control) -> bool) -> bool {
+        self.awaited.fetch_add(1, Ordering::SeqCst);
+        let mut control = self.control();
+        let holds = loop {
+            if until(&control) {
+                break true;
             }
-            waiting = self.idle.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            let left = deadline.map_or(LOOK_UP, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK_UP));
+            if left.is_zero() || give_up() {
+                break false;
+            }
+            control = self.idle.wait_timeout(control, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        self.awaited.fetch_sub(1, Ordering::SeqCst);
+        holds
+    }
+
+    /// Tells those who wait for the end that a worker has nothing to do.
+    fn tell_idle(&self) {
+        if self.awaited.load(Ordering::SeqCst) > 0 {
+            drop(self.control());
+            self.idle.notify_all();
         }
-        true
     }
 
     /// Wakes blocked producers once there is a good stretch of room, so that they do not wake for each message.
-    fn unblock(&self, waiting: &Waiting, progress: &[Progress]) {
-        if waiting.blocked > 0 && waiting.size(progress) <= waiting.capacity / 2 {
+    #[inline]
+    fn unblock(&self) {
+        fence(Ordering::SeqCst);
+        if self.blocked.load(Ordering::Relaxed) > 0 && self.size() <= self.capacity / 2 {
+            drop(self.control());
             self.not_full.notify_all();
         }
     }
 
-    /// Looks for a message for some microseconds before the thread goes to sleep: waking it costs more.
-    fn spin(&self) {
-        for _ in 0..SPINS {
-            if self.len.load(Ordering::Relaxed) > 0 {
-                return;
+    /// The first message that waits, while no worker takes any.
+    pub fn take_first(&self, control: &mut Control) -> Option<Message> {
+        let first = control.returned.pop_front();
+        self.returned.store(control.returned.len(), Ordering::Release);
+        first.or_else(|| {
+            let mut one = Vec::with_capacity(1);
+            self.ring.pop(1, &mut one);
+            one.pop()
+        })
+    }
+
+    /// Takes out all that waits; the caller drops it without a lock.
+    pub fn take_all(&self) -> Vec<Message> {
+        let mut all: Vec<Message> = {
+            let mut control = self.control();
+            self.returned.store(0, Ordering::Release);
+            control.returned.drain(..).collect()
+        };
+        // Only what is there now: producers may go on meanwhile.
+        let mut left = self.ring.put().saturating_sub(self.ring.taken());
+        while left > 0 {
+            let taken = self.ring.pop(usize::try_from(left).unwrap_or(CLAIM).min(CLAIM), &mut all);
+            if taken == 0 {
+                break;
             }
-            std::hint::spin_loop();
+            left -= taken as u64;
         }
-    }
-}
-
-/// Turns of the spin before sleep: some 10–20 µs.
-const SPINS: u32 = 500;
-
-impl Waiting {
-    /// Messages that wait: in the ring, and claimed but not begun.
-    pub fn size(&self, progress: &[Progress]) -> usize {
-        let begun: u64 = progress.iter().map(|worker| worker.begun.load(Ordering::Acquire)).sum();
-        self.messages.len() + usize::try_from(self.claimed.saturating_sub(begun)).unwrap_or(0)
-    }
-
-    #[inline]
-    fn has_room(&self, progress: &[Progress]) -> bool {
-        self.messages.len() + self.active * CLAIM < self.capacity || self.size(progress) < self.capacity
-    }
-
-    /// Whether there is room for one more message.
-    #[inline]
-    pub fn room(&self, progress: &[Progress]) -> bool {
-        self.has_room(progress)
+        self.discarded.fetch_add(all.len() as u64, Ordering::Release);
+        self.unblock();
+        all
     }
 }

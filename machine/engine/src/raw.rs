@@ -10,12 +10,14 @@ use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 
 /// Values of up to this size and an alignment of at most 8 travel in the message itself.
-const INLINE: usize = 48;
+const INLINE: usize = 32;
 
-/// A message as it waits: its oid, and its value, inline if it is small. 64 bytes and a word.
+/// A message as it waits: its oid, and its value, inline if it is small: 48 bytes in all.
 #[derive(Debug)]
 pub(crate) struct Message {
-    pub oid: Oid,
+    /// How many messages the queue had accepted before it.
+    pub number: u64,
+    pub seconds: u32,
     desc: &'static TypeDesc,
     data: MaybeUninit<[u64; INLINE / 8]>,
 }
@@ -37,7 +39,7 @@ impl Message {
     /// # Safety
     /// `from` points at a value of the type that `desc` describes, and is not used as one again.
     #[inline]
-    pub unsafe fn take(oid: Oid, desc: &'static TypeDesc, from: *const u8) -> Self {
+    pub unsafe fn take(number: u64, seconds: u32, desc: &'static TypeDesc, from: *const u8) -> Self {
         let mut data = MaybeUninit::<[u64; INLINE / 8]>::uninit();
         // SAFETY: inline values fit; boxed ones get memory of their own layout.
         unsafe {
@@ -52,7 +54,14 @@ impl Message {
                 data.as_mut_ptr().cast::<*mut u8>().write(memory);
             }
         }
-        Self { oid, desc, data }
+        Self { number, seconds, desc, data }
+    }
+
+    /// Its name.
+    #[inline]
+    pub const fn oid(&self) -> Oid {
+        #[expect(clippy::cast_possible_truncation, reason = "a counter that wraps")]
+        Oid { seconds: self.seconds, counter: self.number as u32 }
     }
 
     /// The type of the value.
@@ -206,10 +215,10 @@ static JSON_TEXT: TypeDesc = TypeDesc {
 };
 
 /// A message of JSON text.
-pub(crate) fn json_message(oid: Oid, json: String) -> Message {
+pub(crate) fn json_message(number: u64, seconds: u32, json: String) -> Message {
     let json = std::mem::ManuallyDrop::new(json);
     // SAFETY: the string is moved.
-    unsafe { Message::take(oid, &JSON_TEXT, std::ptr::from_ref::<String>(&json).cast()) }
+    unsafe { Message::take(number, seconds, &JSON_TEXT, std::ptr::from_ref::<String>(&json).cast()) }
 }
 
 /// The base address of the library or executable that an address is in; 0 if it is in none.

@@ -3,7 +3,6 @@
 use crate::command_error::failed;
 use crate::host;
 use crate::machine::Machine;
-use crate::oid::Oid;
 use crate::queue::Mode;
 use crate::{hook, raw, types};
 use ::machine::command::{Command, Config, DEFAULT_MACHINE, Failure, Reply, Target};
@@ -143,12 +142,12 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         Command::Put { machine, json } => {
             let machine = find(&machine)?;
             check_json(&json)?;
-            Reply::Oid(machine.put_message(|oid| raw::json_message(oid, json))?.to_string())
+            Reply::Oid(machine.put_json(json)?.to_string())
         }
         Command::Call { machine, json } => {
             let machine = find(&machine)?;
             check_json(&json)?;
-            Reply::Outputs(machine.call(|oid: Oid| raw::json_message(oid, json)).outputs())
+            Reply::Outputs(machine.call(|number, seconds| raw::json_message(number, seconds, json)).outputs())
         }
         Command::ClearSlot { machine, slot } => {
             let slot = usize::try_from(slot).unwrap_or(usize::MAX);

@@ -69,7 +69,7 @@ impl Feed {
             machine.queue.wait_idle(
                 None,
                 || self.ended.load(Ordering::Acquire),
-                |waiting| waiting.mode == Mode::Running,
+                |control| control.mode == Mode::Running,
             );
             if self.ended.load(Ordering::Acquire) {
                 return;

@@ -59,7 +59,7 @@ struct Worker<'m> {
 
 /// Takes messages until the machine is stopped.
 pub(crate) fn run(machine: &Machine, index: usize) {
-    let Some(progress) = machine.progress.get(index) else { return };
+    let Some(progress) = machine.queue.progress.get(index) else { return };
     let _in_slot = InSlot::enter();
     let plan = machine.plan();
     let mut worker = Worker {
@@ -76,7 +76,7 @@ pub(crate) fn run(machine: &Machine, index: usize) {
     let mut claimed = Vec::with_capacity(CLAIM);
     let mut most = 1;
     loop {
-        machine.queue.claim(&mut claimed, most, machine.workers(), machine.all_progress());
+        machine.queue.claim(&mut claimed, most);
         if claimed.is_empty() {
             // Frames keep the slots' closures alive; a resting worker holds none.
             worker.frames.clear();
@@ -99,8 +99,7 @@ impl Worker<'_> {
         let mut rest = claimed.drain(..);
         while let Some(message) = rest.next() {
             self.take(message);
-            // Relaxed: seen at the next message at the latest; the lock in `give_back` orders the rest.
-            if self.machine.queue.hold.load(Relaxed) && rest.len() > 0 {
+            if self.machine.queue.held() && rest.len() > 0 {
                 self.machine.queue.give_back(rest);
                 return;
             }
@@ -112,7 +111,7 @@ impl Worker<'_> {
         if self.machine.version.load(Acquire) != self.plan.version {
             self.adopt(self.machine.plan());
         }
-        let oid = message.oid;
+        let oid = message.oid();
         let begun = self.progress.begun.load(Relaxed);
         self.progress.begun.store(begun + 1, Release);
         let at = self.frame_for(&message);
