@@ -6,7 +6,7 @@ use crate::output::Display;
 use chrono::{DateTime, NaiveDateTime};
 use machine::status::{DeadLetter, SlotStatus};
 use maud::{Markup, html};
-use polars::prelude::{AnyValue, Column, DataFrame, NamedFrom, PolarsResult, df};
+use polars::prelude::{AnyValue, Column, DataFrame, PolarsResult, df};
 
 /// How many rows are shown of a longer frame.
 const ROWS: usize = 20;

@@ -14,7 +14,7 @@ mod status;
 mod text;
 
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;
 
 pub use errors::errors;
 pub use frame::frame;

@@ -234,7 +234,21 @@ fn slots_with_all_their_code() {
 #[test]
 fn slots_as_a_frame() {
     let display = status_frame(&example_status());
-    expect!["stub"].assert_eq(&html(&display));
+    expect![[r#"
+        <small>shape: (8, 12)</small><table border="1" class="dataframe"><thead><tr><th>slot</th><th>code</th><th>revision</th><th>cell</th><th>takes</th><th>gives</th><th>ok</th><th>errored</th><th>skipped</th><th>p50_ns</th><th>p99_ns</th><th>mismatch</th></tr>
+        <tr><td>str</td><td>str</td><td>u64</td><td>u32</td><td>str</td><td>str</td><td>u64</td><td>u64</td><td>u64</td><td>u64</td><td>u64</td><td>str</td></tr>
+        </thead>
+        <tbody><tr><td style="text-align:left">f0</td><td style="text-align:left">|m: &amp;Value| {
+            m[&quot;&lt;b&gt;text&lt;/b&gt;&quot;].clone()
+        }</td><td style="text-align:right">1</td><td style="text-align:right">3</td><td style="text-align:left">&amp;Value</td><td style="text-align:left">Value</td><td style="text-align:right">4200</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">850</td><td style="text-align:right">12400</td><td style="text-align:left"></td></tr>
+        <tr><td style="text-align:left">f1</td><td style="text-align:left">|x: f64| &quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;.len() as f64 + x</td><td style="text-align:right">7</td><td style="text-align:right">0</td><td style="text-align:left">f64, Option&lt;&amp;str&gt;</td><td style="text-align:left">Vec&lt;f64&gt;</td><td style="text-align:right">4064</td><td style="text-align:right">135</td><td style="text-align:right">1</td><td style="text-align:right">1250000</td><td style="text-align:right">2000000000</td><td style="text-align:left">f1 takes f64, but f0 gives Value</td></tr>
+        <tr><td style="text-align:left">f2</td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td></tr>
+        <tr><td style="text-align:left">f3</td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td></tr>
+        <tr><td style="text-align:left">f4</td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td></tr>
+        <tr><td style="text-align:left">f5</td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td></tr>
+        <tr><td style="text-align:left">f6</td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td></tr>
+        <tr><td style="text-align:left">f7</td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td><td style="text-align:left"></td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:left"></td></tr>
+        </tbody></table>"#]].assert_eq(&html(&display));
     assert!(text(&display).starts_with("shape: (8, 12)"));
 }
 
@@ -264,7 +278,15 @@ fn dead_letters_as_a_frame() {
         65f0c0de0123456789abcde1  2024-03-12 20:54:54.000 UTC  f1           7  every <i>31st</i>↵message  {"text":"<script>alert(3)</script>"}                          error
         65f0c0de0123456789abcde0  2024-03-12 20:54:54.000 UTC  f1           7  every <i>31st</i>↵message  "long long long long long long long long long long long lon…  error
     "#]],
-        &expect!["stub"],
+        &expect![[r#"
+            <small>shape: (2, 7)</small><table border="1" class="dataframe"><thead><tr><th>oid</th><th>time</th><th>slot</th><th>revision</th><th>error</th><th>input</th><th>kind</th></tr>
+            <tr><td>str</td><td>datetime[ms]</td><td>str</td><td>u64</td><td>str</td><td>str</td><td>str</td></tr>
+            </thead>
+            <tbody><tr><td style="text-align:left">65f0c0de0123456789abcde1</td><td style="text-align:left">2024-03-12 20:54:54</td><td style="text-align:left">f1</td><td style="text-align:right">7</td><td style="text-align:left">every &lt;i&gt;31st&lt;/i&gt;
+            message</td><td style="text-align:left">{&quot;text&quot;:&quot;&lt;script&gt;alert(3)&lt;/script&gt;&quot;}</td><td style="text-align:left">error</td></tr>
+            <tr><td style="text-align:left">65f0c0de0123456789abcde0</td><td style="text-align:left">2024-03-12 20:54:54</td><td style="text-align:left">f1</td><td style="text-align:right">7</td><td style="text-align:left">every &lt;i&gt;31st&lt;/i&gt;
+            message</td><td style="text-align:left"><span title="&quot;long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long &quot;">&quot;long long long long long long long long long long long long long long long long long long long lon…</span></td><td style="text-align:left">error</td></tr>
+            </tbody></table>"#]],
     );
     expect!["no dead letters"].assert_eq(text(&errors(&[])));
 }
