@@ -15,8 +15,8 @@ use std::io;
 fn main() -> io::Result<()> {
     runtime::run_if_asked();
     match std::env::args().nth(1).as_deref() {
-        Some("cells") => session::driver::run(SessionConfig::prepare(session::driver::as_it_is)?),
-        Some("warm") => session::driver::warm(SessionConfig::prepare_template(session::driver::as_it_is)?),
+        Some("cells") => session::driver::run(SessionConfig::prepare(display::from_show)?),
+        Some("warm") => session::driver::warm(SessionConfig::prepare_template(display::from_show)?),
         _ => Ok(()),
     }
 }

@@ -6,17 +6,10 @@
 
 use super::{Cell, Session, SessionConfig};
 use crate::output::{Display, Output, Stream};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Shows a thing as it is.
-pub fn as_it_is(mime: &str, content: &str) -> Display {
-    let mut data = Map::new();
-    data.insert(mime.to_owned(), Value::String(content.to_owned()));
-    Display { data, metadata: Map::new() }
-}
 
 /// Runs the cells of standard input.
 ///
