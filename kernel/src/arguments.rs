@@ -21,6 +21,8 @@ pub enum Arguments {
     },
     /// Prepare the session cache.
     Warm,
+    /// Run cells from standard input, without Jupyter: for tests of the session.
+    Cells,
     /// Print this.
     Print(String),
 }
@@ -70,7 +72,7 @@ impl Arguments {
                 }
                 Arg::Value(value) if command.is_none() => {
                     let given = value.string()?;
-                    if !["kernel", "warm"].contains(&given.as_str()) {
+                    if !["kernel", "warm", "cells"].contains(&given.as_str()) {
                         return Err(UsageError::Command { given });
                     }
                     command = Some(given);
@@ -79,6 +81,7 @@ impl Arguments {
             }
         }
         match command.as_deref() {
+            Some("cells") => Ok(Self::Cells),
             Some("warm") => Ok(Self::Warm),
             Some(_) => connection_file.map(|file| Self::Kernel { connection_file: file }).ok_or(UsageError::NoConnectionFile),
             None => Err(UsageError::NoCommand),

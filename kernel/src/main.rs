@@ -11,6 +11,7 @@ mod session;
 mod wire;
 
 use arguments::Arguments;
+use session::SessionConfig;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -18,9 +19,11 @@ use std::process::ExitCode;
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
+    runtime::run_if_asked();
     match Arguments::parse() {
         Ok(Arguments::Kernel { connection_file }) => end(server::run(&connection_file)),
-        Ok(Arguments::Warm) => ExitCode::SUCCESS,
+        Ok(Arguments::Warm) => end(SessionConfig::prepare_template(display::from_show).and_then(session::driver::warm)),
+        Ok(Arguments::Cells) => end(SessionConfig::prepare(display::from_show).and_then(session::driver::run)),
         Ok(Arguments::Print(text)) => {
             // Whoever closed standard output does not want to read it.
             let _ = std::io::stdout().write_all(text.as_bytes());

@@ -136,7 +136,7 @@ pub struct TypeDesc {
     /// Alignment in bytes.
     pub align: usize,
     /// What kind of type it is.
-    pub kind: Kind,
+    pub kind: extern "C" fn() -> Kind,
     /// A number that is the same for one type in libraries of one session. A type redefined in a later cell
     /// keeps it, so the engine adds the hash of the definition (see [`Host::enter`]).
     pub id: extern "C" fn() -> u64,
@@ -201,7 +201,7 @@ pub struct SlotDesc {
     /// text goes.
     pub call: unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut Sink) -> Outcome,
     /// The parameters; the first `arity` count.
-    pub params: [Option<ParamDesc>; MAX_ARITY],
+    pub params: [ParamDesc; MAX_ARITY],
     /// How many arguments the closure takes.
     pub arity: usize,
     /// What the closure gives; a `Result` gives what is in `Ok`.
@@ -223,6 +223,8 @@ pub struct SourceDesc {
     /// Writes up to `max` items next to each other and returns how many; fewer than `max` means the end was
     /// reached. A panic of the iterator ends it too, and sets the flag.
     pub next: unsafe extern "C" fn(*mut u8, *mut u8, usize, *mut bool) -> usize,
+    /// Whether the iterator knows how many items are left, so that it most likely has them at hand.
+    pub exact: unsafe extern "C" fn(*const u8) -> bool,
     /// What the iterator gives.
     pub item: &'static TypeDesc,
 }

@@ -1,1 +1,99 @@
-//! (being written)
+//! What the notebook shows: HTML that reads well without style or script, and text for a terminal. All HTML of the
+//! kernel is made here.
+//!
+//! Every [`Display`] has `text/plain`. Nothing that comes from a cell, a message or an error reaches HTML unescaped.
+
+mod errors;
+mod frame;
+mod help;
+mod machines;
+mod outputs;
+mod parts;
+mod slots;
+mod status;
+mod text;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use errors::errors;
+pub use frame::frame;
+pub use help::{Help, help, two_columns};
+pub use machines::machines;
+pub use outputs::outputs;
+pub use slots::slots;
+pub use status::{changed, status, status_frame};
+pub use text::{cut, duration, grouped, one_line};
+
+use crate::output::Display;
+use machine::command::Outputs;
+use machine::status::{DeadLetter, Status};
+use maud::{Markup, html};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The MIME type of a [`Status`].
+pub const STATUS: &str = "application/vnd.machine.status+json";
+/// The MIME type of a list of [`DeadLetter`]s.
+pub const ERRORS: &str = "application/vnd.machine.errors+json";
+/// The MIME type of [`Outputs`].
+pub const OUTPUTS: &str = "application/vnd.machine.outputs+json";
+
+const PLAIN: &str = "text/plain";
+const HTML: &str = "text/html";
+
+/// What a cell gave to show: the types of the machine are rendered, everything else is passed on. JSON types become
+/// objects; content that isn't the JSON that its type says is shown as it is.
+#[must_use]
+pub fn from_show(mime: &str, content: &str) -> Display {
+    match mime {
+        STATUS => rendered(content, |value: Status| status(&value)),
+        ERRORS => rendered(content, |value: Vec<DeadLetter>| errors(&value)),
+        OUTPUTS => rendered(content, |value: Outputs| outputs(&value)),
+        _ => passed_on(mime, content),
+    }
+}
+
+fn rendered<T: DeserializeOwned>(content: &str, render: impl FnOnce(T) -> Display) -> Display {
+    serde_json::from_str(content).map_or_else(|_| plain(content), render)
+}
+
+fn passed_on(mime: &str, content: &str) -> Display {
+    let is_json = mime == "application/json" || mime.ends_with("+json");
+    let value = if is_json { serde_json::from_str(content).ok() } else { Some(Value::from(content)) };
+    let Some(value) = value else { return plain(content) };
+    let mut display = plain(&match &value {
+        Value::String(text) if mime.starts_with("text/") && mime != HTML => text.clone(),
+        _ => format!("[{mime}, {} bytes]", grouped(content.len() as u64)),
+    });
+    display.data.insert(mime.to_owned(), value);
+    display
+}
+
+/// Text and nothing else.
+#[must_use]
+pub fn plain(text: &str) -> Display {
+    let mut display = Display::default();
+    display.data.insert(PLAIN.to_owned(), text.into());
+    display
+}
+
+/// One line of text.
+#[must_use]
+pub fn line(text: &str) -> Display {
+    html_and_text(&html! { p { (text) } }, &one_line(text))
+}
+
+/// JSON for programs: an object, and the same indented.
+#[must_use]
+pub fn json(value: Value) -> Display {
+    let mut display = plain(&format!("{value:#}"));
+    display.data.insert("application/json".to_owned(), value);
+    display
+}
+
+fn html_and_text(html: &Markup, text: &str) -> Display {
+    let mut display = plain(text);
+    display.data.insert(HTML.to_owned(), html.0.as_str().into());
+    display
+}

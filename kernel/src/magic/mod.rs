@@ -1,1 +1,158 @@
-//! (being written)
+//! Magics: lines that begin with `%`, answered by the engine over the control socket. They never compile.
+//!
+//! One table ([`registry::MAGICS`]) drives parsing, help, completion and `%lsmagic`.
+//!
+//! A cell may begin with any number of magic lines (blank lines and `//` comments may stand between them) and go on in
+//! Rust. A cell whose first line is `%%time` is timed as a whole.
+//!
+//! # What `--json` gives
+//! The same content twice: `application/json` (an object) and `text/plain` (that object, indented).
+//!
+//! | magic | object |
+//! |---|---|
+//! | `%status` | [`machine::status::Status`] as it is |
+//! | `%errors` | `{"machine", "errors": [DeadLetter, …]}`, newest first; `input` is JSON text |
+//! | `%slots` | `{"machine", "slots": [SlotStatus, …]}` |
+//! | `%start` `%pause` `%stop` | `{"machine", "state", "queue_size", "in_flight", "processed", "warning": null or text}` |
+//! | `%drain` | the same with `"left"`: the messages that still waited when the time was up |
+//! | `%step` `%call` | `{"machine", "oid", "input", "slots": [SlotOutput, …]}`; values are JSON text |
+//! | `%put` | `{"machine", "oid"}` |
+//! | `%machines` | `{"machines": [Status, …]}` |
+//! | `%lsmagic` | `{"magics": [{"name", "usage", "summary", "example"}, …]}` |
+//! | `%help NAME` | `{"name", "usage", "summary", "details", "example", "arguments": [{"argument", "help"}, …]}` |
+//! | `%%time` | `{"seconds"}` |
+
+mod actions;
+mod arguments;
+mod cell;
+mod complete;
+mod help;
+mod message;
+mod registry;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+mod trouble;
+
+pub use complete::{Completion, Completions, complete};
+pub use help::{help, inspect};
+
+use crate::output::{CellError, Display, Output, Stream};
+use cell::Line;
+use machine::command::{Command, Failure, Reply};
+use registry::Action;
+use std::time::Instant;
+use trouble::Trouble;
+
+/// Whoever carries out commands: the control client, or a table in a test.
+pub trait Engine {
+    /// Carries out a command.
+    ///
+    /// # Errors
+    /// The engine's own refusal, or that it can't be reached.
+    fn command(&self, command: Command) -> Result<Reply, Failure>;
+
+    /// Whether the user wants the running cell to stop. Asked between the waits of a magic that waits (`%drain`).
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// Runs the Rust part of a cell. It is given the cell's code with the magic lines blanked, so that line numbers stay.
+pub type RunRust<'a> = &'a dyn Fn(&str) -> Result<Option<Display>, CellError>;
+
+/// Whether the cell begins with a magic.
+#[must_use]
+pub fn is_magic(code: &str) -> bool {
+    cell::split(code).is_some()
+}
+
+/// Runs a cell that begins with magics: these first, in order, then its Rust, if it has any.
+///
+/// What the last part gives is returned, everything before it goes to `output`.
+///
+/// # Errors
+/// `UsageError` for a mistake in a magic; the engine's failure under its own name; whatever the Rust part fails with.
+pub fn run(
+    code: &str,
+    engine: &dyn Engine,
+    output: &dyn Output,
+    rust: RunRust<'_>,
+) -> Result<Option<Display>, CellError> {
+    let Some(cell) = cell::split(code) else { return rust(code) };
+    let started = Instant::now();
+    let mut lines = cell.lines.iter();
+    let mut timed = None;
+    if let Some(first) = cell.lines.first().filter(|line| line.text.starts_with("%%")) {
+        lines.next();
+        timed = Some(time_arguments(first, engine).map_err(|trouble| trouble.into_cell_error(first))?);
+        if let Some(Timed::Help(display)) = timed {
+            return Ok(Some(display));
+        }
+    }
+    let result = run_parts(lines.as_slice(), cell.rust.as_deref(), engine, output, rust);
+    if let Some(Timed::Cell { json }) = timed {
+        report_time(started.elapsed(), json, output);
+    }
+    result
+}
+
+fn run_parts(
+    lines: &[Line<'_>],
+    rust_code: Option<&str>,
+    engine: &dyn Engine,
+    output: &dyn Output,
+    rust: RunRust<'_>,
+) -> Result<Option<Display>, CellError> {
+    let mut last = None;
+    for line in lines {
+        if let Some(display) = last.take() {
+            output.display(display);
+        }
+        last = Some(run_line(line, engine).map_err(|trouble| trouble.into_cell_error(line))?);
+    }
+    let Some(rust_code) = rust_code else { return Ok(last) };
+    if let Some(display) = last {
+        output.display(display);
+    }
+    rust(rust_code)
+}
+
+fn run_line(line: &Line<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let call = arguments::parse(line.text)?;
+    if call.arguments.help {
+        return Ok(help::display(call.magic, call.arguments.json));
+    }
+    match call.magic.action {
+        Action::Line(action) => actions::carry_out(action, &call.arguments, engine),
+        Action::Time => Err(Trouble::usage(
+            format!("%%{} goes on the first line of a cell and concerns all that follows", call.magic.name),
+            Some(call.name),
+        )),
+    }
+}
+
+enum Timed {
+    Cell { json: bool },
+    Help(Display),
+}
+
+fn time_arguments(line: &Line<'_>, engine: &dyn Engine) -> Result<Timed, Trouble> {
+    let call = arguments::parse(line.text)?;
+    match call.magic.action {
+        Action::Time if call.arguments.help => Ok(Timed::Help(help::display(call.magic, call.arguments.json))),
+        Action::Time => Ok(Timed::Cell { json: call.arguments.json }),
+        // `arguments::parse` knows no line magic by a name with `%%`; this is here for the day it does.
+        Action::Line(_) => run_line(line, engine).map(Timed::Help),
+    }
+}
+
+fn report_time(elapsed: std::time::Duration, json: bool, output: &dyn Output) {
+    if json {
+        output.display(crate::display::json(serde_json::json!({ "seconds": elapsed.as_secs_f64() })));
+    } else {
+        output.stream(Stream::Stdout, &format!("wall time: {}\n", crate::display::duration(elapsed)));
+    }
+}

@@ -1,1 +1,140 @@
-//! (being written)
+//! The runtime process: the engine, and the libraries of the cells.
+//!
+//! It is this same executable, started by evcxr, which loads one library a cell and tells over standard output when
+//! it is done. So this module takes the process' standard streams before the engine and the cells see them: what is
+//! printed goes over the control socket at any time, what evcxr waits for goes to the real standard output.
+
+mod crash;
+mod protocol;
+mod pump;
+
+use crate::control::server::{self, Outbox};
+use crate::control::{Event, Message, Request, SOCKET_VARIABLE};
+use machine::command::Command;
+use pump::Pump;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+/// Marks a runtime process; set by evcxr.
+const RUNTIME_VARIABLE: &str = "EVCXR_IS_RUNTIME";
+/// Marks a process that stands in for rustc; set by evcxr when its build cache is on.
+const COMPILER_VARIABLE: &str = "EVCXR_RUSTC_WRAPPER";
+
+/// If evcxr started this process to run cells or the compiler, does that and does not return. Call it first in
+/// `main`, before there are threads.
+pub fn run_if_asked() {
+    if std::env::var_os(RUNTIME_VARIABLE).is_some() {
+        if let Err(error) = start() {
+            complain(&format!("the runtime process cannot start: {error}"));
+            std::process::exit(70);
+        }
+        evcxr::runtime_hook();
+    }
+    if std::env::var_os(COMPILER_VARIABLE).is_some() {
+        evcxr::runtime_hook();
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "there is nobody else to tell yet")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+fn start() -> io::Result<()> {
+    crash::die_with_the_kernel();
+    machine_engine::init();
+    machine_engine::set_cell_thread();
+    let Some(socket) = std::env::var_os(SOCKET_VARIABLE) else { return Ok(()) };
+    let stream = UnixStream::connect(socket)?;
+    let outbox = Arc::new(Outbox::default());
+    outbox.push(Message::Event(Event::Hello { pid: std::process::id() }));
+    let pump = Arc::new(Pump::take(Arc::clone(&outbox))?);
+    machine_engine::observe(Box::new(Observer { outbox: Arc::clone(&outbox), pump: Arc::clone(&pump) }));
+    crash::prepare(&pump, &outbox);
+
+    let writer = stream.try_clone()?;
+    let out = Arc::clone(&outbox);
+    spawn("control-write", move || out.write_to(&writer))?;
+    let pumped = Arc::clone(&pump);
+    spawn("output", move || pumped.run())?;
+    spawn("control-read", move || {
+        let handle = Arc::new(move |request| handle(request, &pump, &outbox));
+        server::serve(stream, &handle);
+        // The kernel is gone: nobody will ever see what the slots do.
+        crash::exit_at_once();
+    })?;
+    Ok(())
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
+}
+
+fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
+    match request {
+        Request::Ping { id, .. } => {
+            pump.set_running(false);
+            pump.drain();
+            outbox.push(Message::Pong { id, pong: true });
+        }
+        Request::Command { id, command } => {
+            if matches!(command, Command::Enter(_)) {
+                // evcxr has installed its own handlers by now, at the latest.
+                crash::install_handlers();
+                pump.set_running(true);
+            }
+            let quick = matches!(command, Command::Enter(_) | Command::Interrupt { .. });
+            let outbox = Arc::clone(outbox);
+            let run = move || {
+                let reply = machine_engine::command(command);
+                outbox.push(Message::Reply { id, reply });
+            };
+            if quick {
+                run();
+            } else if let Err(error) = spawn("command", run) {
+                pump.notice(&format!("a command could not be started: {error}"));
+            }
+        }
+    }
+}
+
+struct Observer {
+    outbox: Arc<Outbox>,
+    pump: Arc<Pump>,
+}
+
+impl Observer {
+    /// What was printed before comes before.
+    fn push(&self, event: Event) {
+        self.pump.drain();
+        self.outbox.push(Message::Event(event));
+    }
+}
+
+/// Shown by the first statement of a cell; see `machine::cell::enter`.
+const ENTERED: &str = "application/vnd.machine.entered";
+/// Shown before the value of a cell's final expression; see `machine::cell::last`.
+const LAST: &str = "application/vnd.machine.last";
+
+impl machine_engine::Observer for Observer {
+    fn fail(&self, ename: &str, evalue: &str, line: u32) {
+        self.push(Event::Fail { ename: ename.to_owned(), evalue: evalue.to_owned(), line });
+    }
+
+    fn show(&self, mime: &str, content: &str) {
+        self.push(match mime {
+            ENTERED => Event::Entered,
+            LAST => Event::Last,
+            _ => Event::Show { mime: mime.to_owned(), content: content.to_owned() },
+        });
+    }
+
+    fn cell_panicked(&self, message: &str, file: &str, line: u32, column: u32) {
+        self.push(Event::Panic { message: message.to_owned(), file: file.to_owned(), line, column });
+    }
+
+    fn notice(&self, text: &str) {
+        self.push(Event::Notice { text: text.to_owned() });
+    }
+}

@@ -1,70 +1,78 @@
-//! Canned cells until the session is there.
+//! The cells of a session, and the magics.
 
 use super::cells::{Cell, Cells, Completions};
 use super::publish::SessionOutput;
-use crate::output::{CellError, Display, Output, Stream};
-use serde_json::json;
+use crate::control::client::Client;
+use crate::magic::{self, Engine};
+use crate::output::{CellError, Display, Output};
+use crate::session::{self, Session, SessionConfig};
+use machine::command::{Command, Failure, Reply};
+use std::io;
 use std::sync::Arc;
 
-pub fn spawn(output: Arc<SessionOutput>) -> Arc<dyn Cells> {
-    Arc::new(Canned(output))
+/// Starts a session. Returns at once; it is prepared behind.
+///
+/// # Errors
+/// If there can be no socket or thread for it.
+pub fn spawn(output: Arc<SessionOutput>, config: SessionConfig) -> io::Result<Arc<dyn Cells>> {
+    let session = Session::spawn(output, config)?;
+    let engine = Remote(session.control());
+    Ok(Arc::new(Live { session, engine }))
 }
 
-struct Canned(Arc<SessionOutput>);
-
-fn text(mime: &str, content: &str) -> Display {
-    let mut display = Display::default();
-    display.data.insert("text/plain".to_owned(), json!(content));
-    display.data.insert(mime.to_owned(), json!(content));
-    display
+struct Live {
+    session: Session,
+    engine: Remote,
 }
 
-impl Cells for Canned {
-    fn execute(&self, cell: &Cell<'_>, _: &dyn Output) -> Result<Option<Display>, CellError> {
-        let code = cell.code;
-        if code.contains("sleep") {
-            std::thread::sleep(std::time::Duration::from_secs(2));
-        }
-        if code.contains("println") {
-            self.0.stream(Stream::Stdout, "hello, world\n");
-        }
-        if code.contains("stderr") || code.contains("eprintln") {
-            self.0.stream(Stream::Stderr, "oh\n");
-        }
-        if code.contains("panic") || code.contains("bad") {
-            let evalue = "no".to_owned();
-            return Err(CellError { ename: "Panic".to_owned(), traceback: vec![evalue.clone()], evalue });
-        }
-        if code.contains("status()") {
-            self.0.display(text("text/html", "<b>x</b>"));
-        }
-        if code.contains("clear") {
-            self.0.clear(false);
-        }
-        if code.contains("6 * 7") {
-            return Ok(Some(text("text/plain", "42")));
-        }
-        Ok(None)
+/// The engine, in the runtime process.
+struct Remote(Client);
+
+impl Engine for Remote {
+    fn command(&self, command: Command) -> Result<Reply, Failure> {
+        self.0.command(command)
+    }
+}
+
+impl Cells for Live {
+    fn execute(&self, cell: &Cell<'_>, output: &dyn Output) -> Result<Option<Display>, CellError> {
+        let run = |code: &str| {
+            self.session.execute(session::Cell { number: cell.number, code: code.to_owned(), silent: cell.silent })
+        };
+        magic::run(cell.code, &self.engine, output, &run)
     }
 
     fn magic(&self, code: &str, output: &dyn Output) -> Result<Option<Display>, CellError> {
-        output.stream(Stream::Stdout, code);
-        Ok(Some(text("text/plain", "magic")))
+        // A cell of magic lines only has no Rust.
+        magic::run(code, &self.engine, output, &|_| Ok(None))
     }
 
-    fn complete(&self, _: &str, offset: usize, _: bool) -> Completions {
-        Completions { start: 0, end: offset, items: vec![("%status".to_owned(), "magic".to_owned())] }
+    fn complete(&self, code: &str, offset: usize, running: bool) -> Completions {
+        if let Some(magic::Completions { start, end, items }) = magic::complete(code, offset, &self.engine) {
+            let items = items.into_iter().map(|it| (it.text, it.kind.to_owned())).collect();
+            return Completions { start, end, items };
+        }
+        if running {
+            return Completions { start: offset, end: offset, items: Vec::new() };
+        }
+        let session::Completions { start, end, items } = self.session.complete(code, offset);
+        Completions { start, end, items: items.into_iter().map(|it| (it.text, it.kind)).collect() }
     }
 
-    fn inspect(&self, _: &str, _: usize, _: bool) -> Option<Display> {
-        Some(text("text/plain", "help"))
+    fn inspect(&self, code: &str, offset: usize, running: bool) -> Option<Display> {
+        magic::inspect(code, offset).or_else(|| if running { None } else { self.session.inspect(code, offset) })
     }
 
-    fn help(&self, _: &str, _: bool) -> Option<Display> {
-        Some(text("text/plain", "help"))
+    fn help(&self, name: &str, running: bool) -> Option<Display> {
+        let of_rust = || if running { None } else { self.session.inspect(name, name.len()) };
+        if name.starts_with('%') { magic::help(name) } else { of_rust().or_else(|| magic::help(name)) }
     }
 
-    fn interrupt(&self) {}
+    fn interrupt(&self) {
+        self.session.interrupt();
+    }
 
-    fn shutdown(&self, _: bool) {}
+    fn shutdown(&self, restart: bool) {
+        self.session.shutdown(restart);
+    }
 }

@@ -21,6 +21,8 @@ mod request;
 mod subshells;
 mod usage;
 
+use crate::display;
+use crate::session::SessionConfig;
 use crate::wire::{Connection, Receiver, Sender, Sockets, StartError};
 use cells::Cells;
 use dispatch::Dispatcher;
@@ -48,19 +50,21 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// If the connection file is of no use, or one of its ports cannot be listened on.
 pub fn run(connection_file: &Path) -> Result<(), StartError> {
     let connection = Connection::read(connection_file)?;
+    // Before there are threads: it changes the environment.
+    let config = SessionConfig::prepare(display::from_show)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(serve(&connection));
+    let result = runtime.block_on(serve(&connection, config));
     // Threads that wait for a cell or a magic are not waited for.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(connection: &Connection) -> Result<(), StartError> {
+async fn serve(connection: &Connection, config: SessionConfig) -> Result<(), StartError> {
     let sockets = Sockets::bind(connection).await?;
     let publisher = Publisher::spawn(sockets.iopub)?;
     publisher.publish(&NO_PARENT, "status", json!({ "execution_state": "starting" }));
     let output = Arc::new(SessionOutput::new(Arc::clone(&publisher)));
-    let cells: Arc<dyn Cells> = live::spawn(Arc::clone(&output));
+    let cells: Arc<dyn Cells> = live::spawn(Arc::clone(&output), config)?;
     let history = History::open(history::default_path().as_deref());
     let executor = Arc::new(Executor::spawn(Arc::clone(&cells), Arc::clone(&publisher), output, history)?);
     let (shutdown, mut end) = unbounded_channel();

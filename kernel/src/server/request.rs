@@ -29,12 +29,6 @@ impl Request {
         &self.message.header.msg_type
     }
 
-    /// The message's name.
-    #[must_use]
-    pub fn msg_id(&self) -> &str {
-        &self.message.header.msg_id
-    }
-
     /// The subshell that it is for.
     #[must_use]
     pub fn subshell(&self) -> Option<&str> {

@@ -1,1 +1,209 @@
-//! (being written)
+//! A session: cells compiled and run by evcxr, their text rewritten, their errors told on what the user wrote.
+//!
+//! One thread owns evcxr ([`worker`]); requests queue up for it. What the cells print and show comes over the control
+//! socket on another thread and is handed to [`Output`] as it happens ([`events`]). An interrupt works from any
+//! thread ([`interrupt`]).
+
+mod definitions;
+pub mod directory;
+pub mod driver;
+mod edits;
+mod errors;
+mod events;
+mod interrupt;
+mod manifest;
+mod progress;
+mod rewrite;
+mod worker;
+
+use crate::control::client::{Client, Happening};
+use crate::output::{CellError, Display, Output};
+use directory::Directory;
+use events::Events;
+use interrupt::Interrupt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+use worker::{Job, Worker};
+
+/// How long a completion or an inspection waits for its turn and its answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How a session is set up.
+pub struct SessionConfig {
+    /// Where it is compiled; ours alone.
+    pub directory: Directory,
+    /// The sources of the crate `machine`.
+    pub machine_crate: PathBuf,
+    /// The executable that is started as the runtime process: this one.
+    pub executable: PathBuf,
+    /// Makes a display of what a cell shows: MIME type and content.
+    pub render: fn(&str, &str) -> Display,
+}
+
+impl SessionConfig {
+    /// Claims a directory of the user's pool and points evcxr at it through the environment.
+    ///
+    /// Call it at the beginning of `main`: it changes the environment.
+    ///
+    /// # Errors
+    /// If the cache directory cannot be written.
+    pub fn prepare(render: fn(&str, &str) -> Display) -> io::Result<Self> {
+        Self::in_directory(Directory::claim(&directory::pool())?, render)
+    }
+
+    /// As `prepare`, for the template of the pool.
+    ///
+    /// # Errors
+    /// As `prepare`, and if another process is at it.
+    pub fn prepare_template(render: fn(&str, &str) -> Display) -> io::Result<Self> {
+        Self::in_directory(Directory::claim_template(&directory::pool())?, render)
+    }
+
+    fn in_directory(directory: Directory, render: fn(&str, &str) -> Display) -> io::Result<Self> {
+        let machine_crate = std::env::var_os("MACHINE_CRATE").map(PathBuf::from);
+        let compiled_in = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../machine");
+        let machine_crate = machine_crate.unwrap_or_else(compiled_in);
+        let machine_crate = machine_crate.canonicalize().map_err(|error| {
+            let path = machine_crate.display();
+            io::Error::new(error.kind(), format!("the sources of the crate `machine` are not at {path} (set MACHINE_CRATE): {error}"))
+        })?;
+        manifest::Base::new(&machine_crate).write(directory.path())?;
+        point_evcxr_at(directory.path());
+        Ok(Self { directory, machine_crate, executable: std::env::current_exe()?, render })
+    }
+}
+
+/// evcxr takes its directory and its configuration from the environment only.
+#[expect(unsafe_code, reason = "the environment is changed before there are threads")]
+fn point_evcxr_at(directory: &Path) {
+    // SAFETY: called at the beginning of `main`, when no other thread can read the environment.
+    unsafe {
+        std::env::set_var("EVCXR_CONFIG_DIR", directory);
+        std::env::set_var("EVCXR_TMPDIR", directory);
+    }
+}
+
+/// A cell to execute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Its execution count.
+    pub number: u32,
+    /// What the user wrote.
+    pub code: String,
+    /// Whether its value is of no interest.
+    pub silent: bool,
+}
+
+/// One proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// What to insert.
+    pub text: String,
+    /// What it is: `function`, `class`, `module`, …
+    pub kind: String,
+}
+
+/// Proposals for a place, which replace the bytes `start..end`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Completions {
+    /// First byte to replace.
+    pub start: usize,
+    /// One past the last byte to replace.
+    pub end: usize,
+    /// In order of relevance.
+    pub items: Vec<Completion>,
+}
+
+/// The face of a session. Any thread may use it.
+pub struct Session {
+    jobs: Sender<Job>,
+    client: Client,
+    interrupt: Arc<Interrupt>,
+}
+
+impl Session {
+    /// Starts a session. Returns at once; everything is prepared behind it.
+    ///
+    /// # Errors
+    /// If there can be no control socket or no thread.
+    pub fn spawn(output: Arc<dyn Output>, config: SessionConfig) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel();
+        let events = Arc::new(Events::new(Arc::clone(&output), config.render));
+        let interrupt = Arc::new(Interrupt::default());
+        let client = {
+            let (events, interrupt, jobs) = (Arc::clone(&events), Arc::clone(&interrupt), jobs.clone());
+            Client::listen(move |happening| match happening {
+                Happening::Event(event) => {
+                    interrupt.observe(&event);
+                    events.happen(event);
+                }
+                Happening::Lost => {
+                    // If the session is over, nobody needs to know.
+                    let _ = jobs.send(Job::RuntimeLost);
+                }
+            })?
+        };
+        interrupt.attach(client.clone());
+        progress::capture(Arc::clone(&events))?;
+        let worker = Worker::new(config, client.clone(), events, Arc::clone(&interrupt));
+        std::thread::Builder::new().name("session".into()).stack_size(64 << 20).spawn(move || worker.run(&queue))?;
+        Ok(Self { jobs, client, interrupt })
+    }
+
+    /// Runs a cell. Output goes to [`Output`] while it happens; the value of a final expression is returned, to be
+    /// shown as the result.
+    ///
+    /// # Errors
+    /// Why the cell failed.
+    pub fn execute(&self, cell: Cell) -> Result<Option<Display>, CellError> {
+        let (reply, answer) = mpsc::channel();
+        if self.jobs.send(Job::Execute { cell, reply }).is_err() {
+            return Err(over());
+        }
+        answer.recv().unwrap_or_else(|_| Err(over()))
+    }
+
+    /// Proposals for what could stand at a byte offset. Empty if the session is busy for too long.
+    pub fn complete(&self, code: &str, offset: usize) -> Completions {
+        let nothing = Completions { start: offset, end: offset, items: Vec::new() };
+        self.ask(|reply| Job::Complete { code: code.to_owned(), offset, reply }).unwrap_or(nothing)
+    }
+
+    /// What is known of the thing at a byte offset.
+    pub fn inspect(&self, code: &str, offset: usize) -> Option<Display> {
+        self.ask(|reply| Job::Inspect { code: code.to_owned(), offset, reply }).flatten()
+    }
+
+    /// Stops the cell that is being compiled or run, and commands that wait for the engine. Returns at once.
+    pub fn interrupt(&self) {
+        self.client.interrupt();
+        Interrupt::request(&self.interrupt);
+    }
+
+    /// Sends commands to the engine, also while a cell runs.
+    pub fn control(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Ends the session; the runtime process ends with it. Waits a few seconds at most.
+    pub fn shutdown(&self, _restart: bool) {
+        self.interrupt.end();
+        let (done, ended) = mpsc::channel();
+        if self.jobs.send(Job::Shutdown { done }).is_ok() {
+            let _ = ended.recv_timeout(Duration::from_secs(3));
+        }
+    }
+
+    fn ask<T>(&self, job: impl FnOnce(worker::Answer<T>) -> Job) -> Option<T> {
+        let (answer, answered): (_, Receiver<T>) = worker::Answer::new(PATIENCE);
+        self.jobs.send(job(answer)).ok()?;
+        answered.recv_timeout(PATIENCE).ok()
+    }
+}
+
+fn over() -> CellError {
+    errors::plain("RuntimeLost", "the session is over; restart the kernel")
+}

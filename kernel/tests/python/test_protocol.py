@@ -25,7 +25,7 @@ class Protocol(jupyter_kernel_test.KernelTests):
     code_history_pattern = "6 ? 7*"
     supported_history_operations = ("tail", "range", "search")
     code_inspect_sample = "%status"
-    code_clear_output = "%lsmagic"
+    code_clear_output = 'print!("\\u{1b}[2J\\u{1b}[H");'
 
 
 class Welcome(jupyter_kernel_test.IopubWelcomeTests):

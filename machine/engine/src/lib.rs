@@ -1,0 +1,26 @@
+//! What runs a machine: queue, workers, frames, counters.
+//!
+//! A program calls [`init`] once and then uses the `machine` crate. The kernel also sends [`command`]s and listens
+//! ([`observe`]) to what cells and engine have to say.
+
+mod command_error;
+mod frame;
+mod histogram;
+mod hook;
+mod host;
+mod letters;
+mod machine;
+mod number;
+mod oid;
+mod queue;
+mod raw;
+mod registry;
+mod ring;
+mod slots;
+mod source;
+mod types;
+mod worker;
+
+pub use host::{HOST, set_cell_thread};
+pub use oid::Oid;
+pub use registry::{Observer, command, init, observe};

@@ -1,0 +1,262 @@
+//! The kernel's end of the control socket.
+
+use super::{Event, Message, Request, SOCKET_VARIABLE, read_frame, write_frame};
+use machine::command::{Command, Failure, Reply};
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a command waits for a runtime process that is being started.
+const START: Duration = Duration::from_secs(30);
+/// How long a command that does not wait by itself may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What the client tells of the runtime.
+pub enum Happening {
+    /// The runtime says.
+    Event(Event),
+    /// The runtime is gone.
+    Lost,
+}
+
+/// Sends commands to the runtime process. Any thread may, also while a cell runs.
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+struct Shared {
+    // Guards the link and who waits; never held while writing or waiting for an answer.
+    state: Mutex<State>,
+    connected: Condvar,
+    next: AtomicU64,
+    // Removed with the last client.
+    place: Place,
+}
+
+struct State {
+    link: Option<Link>,
+    generation: u64,
+    waiting: HashMap<u64, Waiting>,
+    /// Why there will be no runtime, once that is known.
+    unavailable: Option<Failure>,
+}
+
+struct Waiting {
+    answer: Sender<Result<Option<Reply>, Failure>>,
+    /// Whether the command waits for something in the engine, so that an interrupt gives it up.
+    patient: bool,
+}
+
+#[derive(Clone)]
+struct Link {
+    writer: Arc<Mutex<UnixStream>>,
+    pid: u32,
+}
+
+impl Client {
+    /// Listens in a private directory, and hands what happens to `handler`, in order, on a thread of its own.
+    ///
+    /// # Errors
+    /// If the socket cannot be made.
+    pub fn listen(handler: impl Fn(Happening) + Send + Sync + 'static) -> io::Result<Self> {
+        let place = Place::new()?;
+        let listener = UnixListener::bind(place.socket())?;
+        let state = State { link: None, generation: 0, waiting: HashMap::new(), unavailable: None };
+        let shared = Shared { state: Mutex::new(state), connected: Condvar::new(), next: AtomicU64::new(1), place };
+        let client = Self(Arc::new(shared));
+        let weak = Arc::downgrade(&client.0);
+        let handler = Arc::new(handler);
+        std::thread::Builder::new().name("control-accept".into()).spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let Some(shared) = weak.upgrade() else { return };
+                let handler = Arc::clone(&handler);
+                let reader = std::thread::Builder::new().name("control-read".into());
+                let _ = reader.spawn(move || Client(shared).serve(stream, handler.as_ref()));
+            }
+        })?;
+        Ok(client)
+    }
+
+    /// Points a command that starts a runtime process at this client.
+    pub fn configure(&self, command: &mut std::process::Command) {
+        command.env(SOCKET_VARIABLE, self.0.place.socket());
+    }
+
+    /// Carries out a command. Waits for a runtime that is being started, and for the answer; a bounded time, except
+    /// where the command itself waits.
+    ///
+    /// # Errors
+    /// What the engine refused, or that there is no runtime to ask.
+    pub fn command(&self, command: Command) -> Result<Reply, Failure> {
+        let limit = match &command {
+            Command::Drain { timeout, .. } => timeout.map(|timeout| timeout + ANSWER),
+            _ => Some(ANSWER),
+        };
+        let patient = matches!(command, Command::Drain { .. });
+        match self.ask(|id| Request::Command { id, command }, START, limit, patient)? {
+            Some(Reply::Failed(failure)) => Err(failure),
+            Some(reply) => Ok(reply),
+            None => Ok(Reply::Done),
+        }
+    }
+
+    /// Like `command`, but only if there is a runtime at this moment.
+    ///
+    /// # Errors
+    /// As `command`.
+    pub fn command_now(&self, command: Command) -> Result<Reply, Failure> {
+        let limit = Some(Duration::from_secs(2));
+        let reply = self.ask(|id| Request::Command { id, command }, Duration::ZERO, limit, false)?;
+        Ok(reply.unwrap_or(Reply::Done))
+    }
+
+    /// Returns once all that the cell has printed has been handed on.
+    pub fn ping(&self) {
+        // A runtime that has died has nothing more to say; its end was handed on in order, too.
+        let _ = self.ask(|id| Request::Ping { id, ping: true }, Duration::ZERO, Some(Duration::from_secs(5)), false);
+    }
+
+    /// Gives up the commands that wait for the engine.
+    pub fn interrupt(&self) {
+        let waiting: Vec<Waiting> = self.lock().waiting.extract_if(|_, waiting| waiting.patient).map(|(_, w)| w).collect();
+        for waiting in waiting {
+            let _ = waiting.answer.send(Err(Failure::new("interrupted", "interrupted; the machine goes on")));
+        }
+    }
+
+    /// Says why there is no runtime and will not be one for now; `None` takes it back.
+    pub fn set_unavailable(&self, why: Option<Failure>) {
+        self.lock().unavailable = why;
+        self.0.connected.notify_all();
+    }
+
+    /// The number of the runtime process, if there is one.
+    pub fn pid(&self) -> Option<u32> {
+        self.lock().link.as_ref().map(|link| link.pid)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn link(&self, patience: Duration) -> Result<Link, Failure> {
+        let until = Instant::now() + patience;
+        let mut state = self.lock();
+        loop {
+            if let Some(link) = &state.link {
+                return Ok(link.clone());
+            }
+            if let Some(why) = &state.unavailable {
+                return Err(why.clone());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Failure::new("no_runtime", "the process that runs the cells is not there; try again in a moment"));
+            }
+            state = self.0.connected.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn ask(
+        &self,
+        request: impl FnOnce(u64) -> Request,
+        patience: Duration,
+        limit: Option<Duration>,
+        patient: bool,
+    ) -> Result<Option<Reply>, Failure> {
+        let link = self.link(patience)?;
+        // Relaxed: only uniqueness counts.
+        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = mpsc::channel();
+        self.lock().waiting.insert(id, Waiting { answer, patient });
+        let sent = {
+            let mut writer = link.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            write_frame(&mut *writer, &request(id))
+        };
+        let answer = match (sent, limit) {
+            (Err(error), _) => Err(Failure::new("no_runtime", format!("the process that runs the cells is gone: {error}"))),
+            (Ok(()), Some(limit)) => answered.recv_timeout(limit).unwrap_or_else(|_| {
+                Err(Failure::new("timeout", format!("no answer within {} s; the machine is busy", limit.as_secs())))
+            }),
+            (Ok(()), None) => answered.recv().unwrap_or_else(|_| Err(lost())),
+        };
+        self.lock().waiting.remove(&id);
+        answer
+    }
+
+    /// Reads from one runtime process until it ends.
+    fn serve(&self, stream: UnixStream, handler: &(impl Fn(Happening) + ?Sized)) {
+        let Ok(mut reader) = stream.try_clone() else { return };
+        let Ok(Some(Message::Event(Event::Hello { pid }))) = read_frame::<Message>(&mut reader) else { return };
+        let _ = stream.set_write_timeout(Some(Duration::from_secs(2)));
+        let generation = {
+            let mut state = self.lock();
+            state.generation += 1;
+            state.unavailable = None;
+            state.link = Some(Link { writer: Arc::new(Mutex::new(stream)), pid });
+            state.generation
+        };
+        self.0.connected.notify_all();
+        handler(Happening::Event(Event::Hello { pid }));
+        while let Ok(Some(message)) = read_frame::<Message>(&mut reader) {
+            match message {
+                Message::Reply { id, reply } => self.answer(id, Some(reply)),
+                Message::Pong { id, .. } => self.answer(id, None),
+                Message::Event(event) => handler(Happening::Event(event)),
+            }
+        }
+        let mut state = self.lock();
+        if state.generation == generation {
+            state.link = None;
+            for (_, waiting) in state.waiting.drain() {
+                let _ = waiting.answer.send(Err(lost()));
+            }
+        }
+        drop(state);
+        handler(Happening::Lost);
+    }
+
+    fn answer(&self, id: u64, reply: Option<Reply>) {
+        if let Some(waiting) = self.lock().waiting.remove(&id) {
+            let _ = waiting.answer.send(Ok(reply));
+        }
+    }
+}
+
+fn lost() -> Failure {
+    Failure::new("runtime_lost", "the process that runs the cells died; it is being restarted")
+}
+
+/// A directory that only this user can enter, with the socket in it.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> io::Result<Self> {
+        // Short, because the path of a socket has about a hundred bytes.
+        for attempt in 0..100 {
+            let path = std::env::temp_dir().join(format!("machine-{}-{attempt}", std::process::id()));
+            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("no free name for the control socket"))
+    }
+
+    fn socket(&self) -> PathBuf {
+        let path: &Path = &self.0;
+        path.join("control")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

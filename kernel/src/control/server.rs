@@ -1,0 +1,177 @@
+//! The runtime's end of the control socket.
+
+use super::{Event, Message, Printed, Request, read_frame, write_frame};
+use std::collections::VecDeque;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How much printed text waits for the kernel at most, bytes. What comes on top is counted and dropped, because a
+/// slot that prints must not wait for a reader.
+const BACKLOG: usize = 8 << 20;
+/// Pieces of text are joined up to this length, bytes.
+const PIECE: usize = 64 << 10;
+
+/// What is on its way to the kernel, in order.
+#[derive(Default)]
+pub struct Outbox {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Message>,
+    /// Bytes of text in `waiting`.
+    text: usize,
+    /// Bytes of text that were dropped and not yet told.
+    dropped: usize,
+    writing: bool,
+    closed: bool,
+}
+
+impl Outbox {
+    /// Queues a message. Text is dropped if too much of it waits, everything else is kept.
+    pub fn push(&self, message: Message) {
+        let mut state = self.lock();
+        if let Message::Event(Event::Stream { stream, text }) = message {
+            state.print(stream, text);
+        } else {
+            state.waiting.push_back(message);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until all is sent, at most for a time.
+    pub fn flush(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        let mut state = self.lock();
+        while !(state.closed || state.waiting.is_empty() && !state.writing) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what is queued until the kernel is gone.
+    pub fn write_to(&self, mut stream: &UnixStream) {
+        loop {
+            let mut state = self.lock();
+            state.writing = false;
+            while state.waiting.is_empty() && state.dropped == 0 {
+                self.changed.notify_all();
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            let message = state.next();
+            state.writing = true;
+            drop(state);
+            if let Some(message) = message
+                && write_frame(&mut stream, &message).is_err()
+            {
+                self.lock().closed = true;
+                self.changed.notify_all();
+                return;
+            }
+        }
+    }
+}
+
+impl State {
+    fn print(&mut self, stream: Printed, text: String) {
+        if self.text + text.len() > BACKLOG || self.closed {
+            self.dropped += text.len();
+            return;
+        }
+        if self.dropped > 0 {
+            self.tell_dropped();
+        }
+        self.text += text.len();
+        if let Some(Message::Event(Event::Stream { stream: last, text: joined })) = self.waiting.back_mut()
+            && *last == stream
+            && joined.len() + text.len() <= PIECE
+        {
+            joined.push_str(&text);
+        } else {
+            self.waiting.push_back(Message::Event(Event::Stream { stream, text }));
+        }
+    }
+
+    fn tell_dropped(&mut self) {
+        let count = grouped(std::mem::take(&mut self.dropped));
+        let text = format!("\n… {count} bytes of output dropped\n");
+        self.text += text.len();
+        self.waiting.push_back(Message::Event(Event::Stream { stream: Printed::Stderr, text }));
+    }
+
+    fn next(&mut self) -> Option<Message> {
+        if self.waiting.is_empty() && self.dropped > 0 {
+            self.tell_dropped();
+        }
+        let message = self.waiting.pop_front()?;
+        if let Message::Event(Event::Stream { text, .. }) = &message {
+            self.text -= text.len();
+        }
+        Some(message)
+    }
+}
+
+/// `12345678` as `12 345 678`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Reads requests until the kernel is gone.
+pub fn serve(mut stream: UnixStream, handle: &Arc<impl Fn(Request) + Send + Sync + 'static>) {
+    while let Ok(Some(request)) = read_frame::<Request>(&mut stream) {
+        handle(request);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(outbox: &Outbox) -> (String, String) {
+        let mut state = outbox.lock();
+        let (mut out, mut err) = (String::new(), String::new());
+        while let Some(message) = state.next() {
+            if let Message::Event(Event::Stream { stream, text }) = message {
+                if stream == Printed::Stdout { out.push_str(&text) } else { err.push_str(&text) }
+            }
+        }
+        (out, err)
+    }
+
+    #[test]
+    fn text_beyond_the_backlog_is_counted_not_kept() {
+        let outbox = Outbox::default();
+        let piece = "x".repeat(PIECE);
+        for _ in 0..(BACKLOG / PIECE) + 2 {
+            outbox.push(Message::Event(Event::Stream { stream: Printed::Stdout, text: piece.clone() }));
+        }
+        outbox.push(Message::Event(Event::Entered));
+        let (out, err) = printed(&outbox);
+        assert_eq!(out.len(), BACKLOG);
+        assert_eq!(err, format!("\n… {} bytes of output dropped\n", grouped(2 * PIECE)));
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([1, 123, 1234, 1_234_567].map(grouped), ["1", "123", "1 234", "1 234 567"]);
+    }
+}

@@ -1,0 +1,48 @@
+//! Dead letters.
+
+use super::frame::{frame_of_errors, markup};
+use super::text::{Align, cut, one_line, table, time};
+use crate::output::Display;
+use machine::status::DeadLetter;
+
+/// Dead letters as a `DataFrame`: oid, time (UTC), slot, revision, error, input, kind. The text has every row and whole
+/// oids, which polars' own would cut.
+#[must_use]
+pub fn errors(errors: &[DeadLetter]) -> Display {
+    if errors.is_empty() {
+        return super::line("no dead letters");
+    }
+    let text = text(errors);
+    // Should polars refuse to make it, the text says the same.
+    frame_of_errors(errors)
+        .map_or_else(|_| super::plain(&text), |frame| super::html_and_text(&markup(&frame, errors.len()), &text))
+}
+
+fn text(errors: &[DeadLetter]) -> String {
+    /// Characters of an error and of an input.
+    const SHOWN: usize = 60;
+    let header = [
+        ("oid", Align::Left),
+        ("time", Align::Left),
+        ("slot", Align::Left),
+        ("revision", Align::Right),
+        ("error", Align::Left),
+        ("input", Align::Left),
+        ("kind", Align::Left),
+    ];
+    let rows: Vec<Vec<String>> = errors
+        .iter()
+        .map(|letter| {
+            vec![
+                letter.oid.clone(),
+                time(&letter.time),
+                letter.slot.clone(),
+                letter.revision.to_string(),
+                cut(&one_line(&letter.error), SHOWN),
+                cut(&one_line(&letter.input), SHOWN),
+                letter.kind.clone(),
+            ]
+        })
+        .collect();
+    format!("shape: ({}, {})\n{}", errors.len(), header.len(), table(&header, &rows))
+}

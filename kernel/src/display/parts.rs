@@ -1,0 +1,67 @@
+//! Pieces of HTML that several displays share.
+
+use super::text::{cut, first_line, grouped};
+use machine::status::{SlotStatus, Status};
+use maud::{Markup, html};
+
+/// How much of a line of code, of a value or of an error is shown at once, in characters.
+pub const SHOWN: usize = 60;
+
+/// How much of a text goes into a tooltip at most, in characters.
+const TOOLTIP: usize = 2_000;
+
+/// Text that is cut, all of it in the tooltip.
+pub fn cut_text(text: &str, most: usize) -> Markup {
+    let shown = cut(text, most);
+    html! {
+        @if shown == text { (text) } @else { span title=(cut(text, TOOLTIP)) { (shown) } }
+    }
+}
+
+/// A number, on the right side of its cell.
+pub fn number_cell(text: &str) -> Markup {
+    html! { td style="text-align:right" { (text) } }
+}
+
+/// One line of code; the rest unfolds.
+pub fn code(code: &str) -> Markup {
+    let line = cut(&first_line(code), SHOWN);
+    html! {
+        @if line == code { code { (code) } }
+        @else { details { summary { code { (line) } } pre { code { (code) } } } }
+    }
+}
+
+/// `&str, Value → f64`; `passes the previous output through` for an empty slot.
+pub fn signature(slot: &SlotStatus) -> String {
+    if is_empty(slot) {
+        "passes the previous output through".to_owned()
+    } else {
+        format!("{} → {}", slot.takes.join(", "), slot.gives)
+    }
+}
+
+/// Whether nothing is assigned to the slot.
+pub fn is_empty(slot: &SlotStatus) -> bool {
+    slot.gives.is_empty() && slot.takes.is_empty()
+}
+
+/// `In [3]`; nothing if no cell of a notebook assigned it.
+pub fn cell(slot: &SlotStatus) -> String {
+    if slot.cell == 0 { String::new() } else { format!("In [{}]", slot.cell) }
+}
+
+/// `12 of 1,024 (1 %)`
+pub fn queue(status: &Status) -> String {
+    let share = (u128::from(status.queue_size) * 100).checked_div(u128::from(status.queue_capacity)).unwrap_or(0);
+    format!("{} of {} ({share} %)", grouped(status.queue_size), grouped(status.queue_capacity))
+}
+
+/// The queue as a bar; browsers colour it from 60 % and from 85 % on.
+pub fn queue_meter(status: &Status) -> Markup {
+    let capacity = status.queue_capacity;
+    html! {
+        meter min="0" max=(capacity) low=(capacity / 100 * 60 + capacity % 100 * 60 / 100)
+            high=(capacity / 100 * 85 + capacity % 100 * 85 / 100) optimum="0" value=(status.queue_size) {}
+    }
+}

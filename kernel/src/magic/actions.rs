@@ -1,0 +1,262 @@
+//! What each magic asks of the engine, and what it shows of the answer.
+
+use super::Engine;
+use super::arguments::Arguments;
+use super::registry::LineAction;
+use super::trouble::{Trouble, did_you_mean, given, nearest};
+use crate::display;
+use crate::output::Display;
+use machine::command::{Command, Failure, Reply, Target};
+use machine::status::Status;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How many dead letters `%errors` shows unless it is told otherwise.
+const ERRORS: usize = 20;
+
+/// Runs an action; a failure that comes of a machine that doesn't exist is told with the names that do.
+pub fn carry_out(action: LineAction, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let result = action(arguments, engine);
+    let (Err(Trouble::Failure(_)), Some(word)) = (&result, &arguments.machine) else { return result };
+    // Asked only now: nearly always the machine is there, and one command less is one trip less.
+    let names = machine_names(engine)?;
+    if names.iter().any(|name| *name == word.text) {
+        return result;
+    }
+    let meant = nearest(&word.text, names.iter().map(String::as_str)).map(str::to_owned);
+    Err(Trouble::usage(
+        format!(
+            "there is no machine {}; there {} {}{}",
+            given(&word.text),
+            if names.len() == 1 { "is" } else { "are" },
+            names.join(", "),
+            did_you_mean(meant)
+        ),
+        Some(word.span.clone()),
+    ))
+}
+
+/// The names of all machines.
+pub fn machine_names(engine: &dyn Engine) -> Result<Vec<String>, Failure> {
+    Ok(all_machines(engine)?.into_iter().map(|status| status.machine).collect())
+}
+
+/// The names of the slots of a machine.
+pub fn slot_names(machine: Option<&str>, engine: &dyn Engine) -> Result<Vec<String>, Failure> {
+    let target = machine.map_or_else(Target::default, |name| Target::Name(name.to_owned()));
+    Ok(status_of(target, engine)?.slots.into_iter().map(|slot| slot.slot).collect())
+}
+
+pub fn status(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let status = status_of(target(arguments), engine)?;
+    Ok(if arguments.json {
+        display::json(to_json(&status))
+    } else if arguments.frame {
+        display::status_frame(&status)
+    } else {
+        display::status(&status)
+    })
+}
+
+pub fn errors(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let slot = slot_number(arguments, engine)?;
+    let command = Command::Errors { machine: target(arguments), slot, limit: arguments.limit.unwrap_or(ERRORS) };
+    match engine.command(command)? {
+        Reply::Errors(errors) if arguments.json => {
+            Ok(display::json(json!({ "machine": machine_name(arguments), "errors": errors })))
+        }
+        Reply::Errors(errors) => Ok(display::errors(&errors)),
+        reply => Err(unexpected(reply)),
+    }
+}
+
+pub fn slots(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let status = status_of(target(arguments), engine)?;
+    Ok(if arguments.json {
+        display::json(json!({ "machine": status.machine, "slots": status.slots }))
+    } else {
+        display::slots(&status)
+    })
+}
+
+pub fn start(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    control(Command::Start { machine: target(arguments) }, arguments, engine)
+}
+
+pub fn pause(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    control(Command::Pause { machine: target(arguments) }, arguments, engine)
+}
+
+pub fn stop(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    control(Command::Stop { machine: target(arguments) }, arguments, engine)
+}
+
+/// How long one command waits.
+const SLICE: Duration = Duration::from_secs(1);
+
+pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let until = arguments.timeout.map(|timeout| Instant::now() + timeout);
+    loop {
+        let asked = Instant::now();
+        let time_left = until.map_or(SLICE, |until| until.saturating_duration_since(asked).min(SLICE));
+        let (left, warning) =
+            match engine.command(Command::Drain { machine: target(arguments), timeout: Some(time_left) })? {
+                Reply::Done => (0, None),
+                Reply::Count(left) => (left, None),
+                Reply::Warned(warning) => (0, Some(warning)),
+                reply => return Err(unexpected(reply)),
+            };
+        let status = status_of(target(arguments), engine)?;
+        if left == 0 {
+            return Ok(done(&status, Some(0), warning, arguments.json));
+        }
+        let wait = format!("{} messages still wait", display::grouped(left));
+        if !status.running {
+            let message = format!("{} is {}: {wait}, and will until %start", status.machine, status.state);
+            return Err(Trouble::usage(message, None));
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(done(&status, Some(left), Some(format!("the time is up and {wait}")), arguments.json));
+        }
+        // The engine waits as long as it is told, unless it was interrupted itself.
+        if engine.interrupted() || asked.elapsed() < time_left / 2 {
+            return Err(Trouble::Interrupted(wait));
+        }
+    }
+}
+
+pub fn step(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let reply = engine.command(Command::Step { machine: target(arguments) })?;
+    outputs(reply, arguments)
+}
+
+pub fn call(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let json = arguments.message.unwrap_or_default().to_owned();
+    let reply = engine.command(Command::Call { machine: target(arguments), json })?;
+    outputs(reply, arguments)
+}
+
+pub fn put(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let json = arguments.message.unwrap_or_default().to_owned();
+    match engine.command(Command::Put { machine: target(arguments), json })? {
+        Reply::Oid(oid) if arguments.json => {
+            Ok(display::json(json!({ "machine": machine_name(arguments), "oid": oid })))
+        }
+        Reply::Oid(oid) => Ok(display::line(&format!("{} took it: {oid}", machine_name(arguments)))),
+        reply => Err(unexpected(reply)),
+    }
+}
+
+pub fn machines(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let machines = all_machines(engine)?;
+    Ok(if arguments.json { display::json(json!({ "machines": machines })) } else { display::machines(&machines) })
+}
+
+fn control(command: Command, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let warning = match engine.command(command)? {
+        Reply::Warned(warning) => Some(warning),
+        Reply::Done | Reply::Count(_) => None,
+        reply => return Err(unexpected(reply)),
+    };
+    Ok(done(&status_of(target(arguments), engine)?, None, warning, arguments.json))
+}
+
+/// What a machine is doing after a command that changed it.
+fn done(status: &Status, left: Option<u64>, warning: Option<String>, as_json: bool) -> Display {
+    if as_json {
+        let mut value = json!({
+            "machine": status.machine, "state": status.state, "queue_size": status.queue_size,
+            "in_flight": status.in_flight, "processed": status.processed, "warning": warning,
+        });
+        if let (Some(left), Some(object)) = (left, value.as_object_mut()) {
+            object.insert("left".to_owned(), left.into());
+        }
+        return display::json(value);
+    }
+    display::changed(status, warning.as_deref())
+}
+
+fn outputs(reply: Reply, arguments: &Arguments<'_>) -> Result<Display, Trouble> {
+    match reply {
+        Reply::Outputs(outputs) if arguments.json => {
+            let mut value = to_json(&outputs);
+            if let Some(object) = value.as_object_mut() {
+                object.insert("machine".to_owned(), machine_name(arguments).into());
+            }
+            Ok(display::json(value))
+        }
+        Reply::Outputs(outputs) => Ok(display::outputs(&outputs)),
+        // `step` with nothing to step.
+        Reply::Warned(text) if arguments.json => {
+            Ok(display::json(json!({ "machine": machine_name(arguments), "warning": text })))
+        }
+        Reply::Warned(text) => Ok(display::line(&text)),
+        reply => Err(unexpected(reply)),
+    }
+}
+
+/// The slot's number, if the machine has that slot.
+fn slot_number(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<u32>, Trouble> {
+    let Some(word) = &arguments.slot else { return Ok(None) };
+    let status = status_of(target(arguments), engine)?;
+    let number = word.text.strip_prefix(['f', 'F']).unwrap_or(&word.text).parse::<u32>().ok();
+    if let Some(number) = number.filter(|number| (*number as usize) < status.slots.len()) {
+        return Ok(Some(number));
+    }
+    let names: Vec<&str> = status.slots.iter().map(|slot| slot.slot.as_str()).collect();
+    let (first, last) = (names.first().unwrap_or(&""), names.last().unwrap_or(&""));
+    let what = if number.is_some() { "has no slot" } else { "has slots, and none is called" };
+    // Of a number that is too big, the last slot is the nearest.
+    let meant = number.map_or_else(|| nearest(&word.text, names.iter().copied()), |_| names.last().copied());
+    Err(Trouble::usage(
+        format!(
+            "{} {what} {}; it has {first} to {last}{}",
+            status.machine,
+            given(&word.text),
+            did_you_mean(meant.map(str::to_owned))
+        ),
+        Some(word.span.clone()),
+    ))
+}
+
+fn status_of(machine: Target, engine: &dyn Engine) -> Result<Status, Failure> {
+    match engine.command(Command::Status { machine })? {
+        Reply::Status(status) => Ok(*status),
+        Reply::Failed(failure) => Err(failure),
+        reply => Err(protocol_failure(&reply)),
+    }
+}
+
+fn all_machines(engine: &dyn Engine) -> Result<Vec<Status>, Failure> {
+    match engine.command(Command::Machines)? {
+        Reply::Machines(machines) => Ok(machines),
+        Reply::Failed(failure) => Err(failure),
+        reply => Err(protocol_failure(&reply)),
+    }
+}
+
+/// A reply that is a failure, or that doesn't belong to the command.
+fn unexpected(reply: Reply) -> Trouble {
+    Trouble::Failure(match reply {
+        Reply::Failed(failure) => failure,
+        reply => protocol_failure(&reply),
+    })
+}
+
+fn protocol_failure(reply: &Reply) -> Failure {
+    let kind = to_json(reply).get("reply").and_then(Value::as_str).unwrap_or("nothing").to_owned();
+    Failure::new("protocol", format!("the engine answered with {kind}, which is no answer to this command"))
+}
+
+fn target(arguments: &Arguments<'_>) -> Target {
+    arguments.machine.as_ref().map_or_else(Target::default, |word| Target::Name(word.text.clone()))
+}
+
+fn machine_name<'a>(arguments: &'a Arguments<'_>) -> &'a str {
+    arguments.machine.as_ref().map_or(machine::command::DEFAULT_MACHINE, |word| &word.text)
+}
+
+/// These types have string keys and no fallible fields, so this always succeeds.
+fn to_json<T: serde::Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}

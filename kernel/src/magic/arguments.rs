@@ -1,0 +1,270 @@
+//! A magic line → its magic and its arguments.
+
+use super::message;
+use super::registry::{self, Action, Kind, MAGICS, Magic, Parameter};
+use super::trouble::{Trouble, did_you_mean, given, nearest};
+use super::words::{Word, words};
+use std::ops::Range;
+use std::time::Duration;
+
+/// What was asked for.
+pub struct Call<'a> {
+    /// Which magic.
+    pub magic: &'static Magic,
+    /// Where its name stands, percent signs included; bytes.
+    pub name: Range<usize>,
+    /// With what.
+    pub arguments: Arguments<'a>,
+}
+
+/// The arguments of a magic. What a magic does not take is never set.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Arguments<'a> {
+    /// `--json`
+    pub json: bool,
+    /// `--frame`
+    pub frame: bool,
+    /// `--help`, or a `?` after the name.
+    pub help: bool,
+    /// The machine's name.
+    pub machine: Option<Word>,
+    /// The slot as written; whether the machine has it, only the engine knows.
+    pub slot: Option<Word>,
+    /// How many at most.
+    pub limit: Option<usize>,
+    /// How long at most.
+    pub timeout: Option<Duration>,
+    /// The message, JSON text, checked.
+    pub message: Option<&'a str>,
+    /// What help is wanted on.
+    pub topic: Option<Word>,
+}
+
+/// Parses a line that begins with `%`.
+///
+/// # Errors
+/// [`Trouble::Usage`]: an unknown magic or argument, a missing or bad value.
+pub fn parse(line: &str) -> Result<Call<'_>, Trouble> {
+    let end = line.find(char::is_whitespace).unwrap_or(line.len());
+    let written = line.get(..end).unwrap_or_default();
+    let asked = written.strip_suffix('?');
+    let magic = named(asked.unwrap_or(written))?;
+    let mut arguments = Arguments { help: asked.is_some(), ..Arguments::default() };
+    if magic.parameters.iter().any(|parameter| parameter.kind == Kind::Message) {
+        with_message(magic, line, end, &mut arguments)?;
+    } else {
+        take(magic, words(line, end)?, &mut arguments)?;
+    }
+    Ok(Call { magic, name: 0..end, arguments })
+}
+
+/// The magic that is meant by `written`, percent signs included.
+fn named(written: &str) -> Result<&'static Magic, Trouble> {
+    let span = Some(0..written.len());
+    if let Some(magic) = MAGICS.iter().find(|magic| magic.written() == written) {
+        return Ok(magic);
+    }
+    let name = written.trim_start_matches('%');
+    if name.is_empty() {
+        return Err(Trouble::usage(
+            format!("{} has no name after it; %lsmagic shows all magics", given(written)),
+            span,
+        ));
+    }
+    if let Some(magic) = registry::find(name) {
+        let instead = match magic.action {
+            Action::Line(_) => "it concerns one line",
+            Action::Time => "it concerns the whole cell",
+        };
+        return Err(Trouble::usage(format!("{} is written {}: {instead}", given(written), magic.written()), span));
+    }
+    let meant = nearest(name, MAGICS.iter().map(|magic| magic.name)).and_then(registry::find).map(Magic::written);
+    Err(Trouble::usage(
+        format!(
+            "there is no magic {}{} %lsmagic shows all",
+            given(written),
+            match meant {
+                Some(_) => did_you_mean(meant),
+                None => ";".to_owned(),
+            }
+        ),
+        span,
+    ))
+}
+
+/// Options, the message, and options again.
+fn with_message<'a>(
+    magic: &'static Magic,
+    line: &'a str,
+    mut at: usize,
+    arguments: &mut Arguments<'a>,
+) -> Result<(), Trouble> {
+    // Options before the message: word by word, for the message is not made of words.
+    loop {
+        let rest = line.get(at..).unwrap_or_default();
+        at += rest.len() - rest.trim_start().len();
+        let rest = rest.trim_start();
+        // A message may begin with `-`, but then a digit follows.
+        if !rest.strip_prefix('-').is_some_and(|after| after.starts_with(|c: char| c == '-' || c.is_alphabetic())) {
+            break;
+        }
+        let end = at + rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let mut option = words(line.get(..end).unwrap_or_default(), at)?;
+        at = end;
+        let waits = option.first().is_some_and(|word| !word.text.contains('=') && takes_value(magic, &word.text));
+        if waits {
+            let rest = line.get(at..).unwrap_or_default();
+            let start = at + rest.len() - rest.trim_start().len();
+            let end = start + value_length(rest.trim_start());
+            option.extend(words(line.get(..end).unwrap_or_default(), start)?);
+            at = end;
+        }
+        take(magic, option, arguments)?;
+    }
+    let text = line.get(at..).unwrap_or_default().trim_end();
+    if text.is_empty() {
+        if arguments.help {
+            return Ok(());
+        }
+        return Err(Trouble::usage(
+            format!("{} needs a message in JSON, for example {}", magic.written(), magic.example),
+            Some(line.len()..line.len()),
+        ));
+    }
+    let length = message::length(text).map_err(|error| error.at(at, text))?;
+    arguments.message = text.get(..length);
+    let after = text.get(length..).unwrap_or_default().trim_start();
+    if !after.is_empty() && !after.starts_with("--") {
+        return Err(message::trailing(text, length).at(at, text));
+    }
+    take(magic, words(line, at + length)?, arguments)
+}
+
+/// The length of an option's value in bytes: up to white space, or to the closing quote.
+fn value_length(text: &str) -> usize {
+    match text.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            text.get(1..).and_then(|inside| inside.find(quote)).map_or(text.len(), |closing| closing + 2)
+        }
+        _ => text.find(char::is_whitespace).unwrap_or(text.len()),
+    }
+}
+
+fn takes_value(magic: &Magic, name: &str) -> bool {
+    magic.all_parameters().any(|parameter| !parameter.value.is_empty() && parameter.names.contains(&name))
+}
+
+/// Sorts words into `arguments`.
+fn take(magic: &'static Magic, words: Vec<Word>, arguments: &mut Arguments<'_>) -> Result<(), Trouble> {
+    let mut positional = magic.parameters.iter().filter(|parameter| parameter.is_positional());
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let is_option = !word.quoted && word.text.len() > 1 && word.text.starts_with('-');
+        if !is_option {
+            let parameter = positional.next().ok_or_else(|| unexpected(magic, &word))?;
+            set(parameter, word, arguments)?;
+            continue;
+        }
+        let (name, value) = match word.text.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (word.text.clone(), None),
+        };
+        if matches!(name.as_str(), "--help" | "-h") && value.is_none() {
+            arguments.help = true;
+            continue;
+        }
+        let parameter = magic
+            .all_parameters()
+            .find(|parameter| parameter.names.contains(&name.as_str()))
+            .ok_or_else(|| unexpected(magic, &word))?;
+        match (parameter.value.is_empty(), value) {
+            (true, None) => set(parameter, word, arguments)?,
+            (true, Some(_)) => {
+                return Err(Trouble::usage(format!("{name} takes no value; {}", given(&word.text)), Some(word.span)));
+            }
+            (false, Some(text)) => set(parameter, Word { text, ..word }, arguments)?,
+            (false, None) => match words.next() {
+                Some(value) => set(parameter, value, arguments)?,
+                None => {
+                    return Err(Trouble::usage(
+                        format!("{name} needs a value: {}", parameter.usage()),
+                        Some(word.span),
+                    ));
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+/// An argument that the magic does not have.
+fn unexpected(magic: &Magic, word: &Word) -> Trouble {
+    let names = magic.all_parameters().flat_map(|parameter| parameter.names.iter().copied());
+    let meant = nearest(word.text.split('=').next().unwrap_or_default(), names).map(str::to_owned);
+    Trouble::usage(
+        format!(
+            "{} has no argument {}{} usage: {}",
+            magic.written(),
+            given(&word.text),
+            if meant.is_some() { did_you_mean(meant) } else { ";".to_owned() },
+            magic.usage()
+        ),
+        Some(word.span.clone()),
+    )
+}
+
+/// Sets what `parameter` means to `word`.
+fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Result<(), Trouble> {
+    match parameter.kind {
+        Kind::Json => arguments.json = true,
+        Kind::Frame => arguments.frame = true,
+        Kind::Machine => arguments.machine = Some(word),
+        Kind::Slot => arguments.slot = Some(word),
+        Kind::Topic => arguments.topic = Some(word),
+        Kind::Limit => arguments.limit = Some(limit(&word)?),
+        Kind::Timeout => arguments.timeout = Some(timeout(&word)?),
+        // Never among the words: `with_message` takes it out before.
+        Kind::Message => {}
+    }
+    Ok(())
+}
+
+fn limit(word: &Word) -> Result<usize, Trouble> {
+    word.text.parse().map_err(|_| {
+        Trouble::usage(
+            format!("{} is not a count; expected a whole number, for example -n 20", given(&word.text)),
+            Some(word.span.clone()),
+        )
+    })
+}
+
+/// A time that nobody waits longer for; keeps sums of times in range.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// `5s`, `500ms`, `2m`, `1.5s`; a bare number is seconds.
+fn timeout(word: &Word) -> Result<Duration, Trouble> {
+    let digits = word.text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(word.text.len());
+    let (number, unit) = word.text.split_at(digits);
+    let seconds = match unit {
+        "ms" => Some(1e-3),
+        "s" | "" => Some(1.0),
+        "m" | "min" => Some(60.0),
+        "h" => Some(3600.0),
+        _ => None,
+    };
+    number
+        .parse::<f64>()
+        .ok()
+        .zip(seconds)
+        .and_then(|(number, seconds)| Duration::try_from_secs_f64(number * seconds).ok())
+        .filter(|time| *time <= LONGEST)
+        .ok_or_else(|| {
+            Trouble::usage(
+                format!(
+                    "{} is not a time; expected a number with ms, s, m or h, up to 168h: --timeout 5s",
+                    given(&word.text)
+                ),
+                Some(word.span.clone()),
+            )
+        })
+}

@@ -1,0 +1,89 @@
+//! Help on magics, from the same table.
+
+use super::arguments::Arguments;
+use super::registry::{self, MAGICS, Magic};
+use super::trouble::{Trouble, did_you_mean, given, nearest};
+use super::{Engine, cell};
+use crate::display;
+use crate::output::Display;
+use serde_json::{Value, json};
+
+/// Help on the magic of this name, written with or without `%`.
+#[must_use]
+pub fn help(name: &str) -> Option<Display> {
+    registry::find(name).map(|magic| display(magic, false))
+}
+
+/// Help on the magic of the line that byte `offset` of a cell is in. `None` if that is not in a magic line.
+#[must_use]
+pub fn inspect(code: &str, offset: usize) -> Option<Display> {
+    let number = code.get(..code.floor_char_boundary(offset))?.matches('\n').count() + 1;
+    let parts = cell::split(code)?;
+    let line = parts.lines.iter().find(|line| line.number == number)?;
+    help(line.text.split_whitespace().next()?.trim_end_matches('?'))
+}
+
+/// `%help`
+pub fn help_magic(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let Some(word) = &arguments.topic else { return lsmagic(arguments, engine) };
+    let Some(magic) = registry::find(&word.text) else {
+        let name = word.text.trim_start_matches('%');
+        let meant = nearest(name, MAGICS.iter().map(|magic| magic.name)).and_then(registry::find).map(Magic::written);
+        return Err(Trouble::usage(
+            format!(
+                "there is no magic {}{} %lsmagic shows all",
+                given(&word.text),
+                match meant {
+                    Some(_) => did_you_mean(meant),
+                    None => ";".to_owned(),
+                }
+            ),
+            Some(word.span.clone()),
+        ));
+    };
+    Ok(display(magic, arguments.json))
+}
+
+/// `%lsmagic`
+pub fn lsmagic(arguments: &Arguments<'_>, _: &dyn Engine) -> Result<Display, Trouble> {
+    if arguments.json {
+        let magics: Vec<Value> = MAGICS
+            .iter()
+            .map(|magic| {
+                json!({
+                    "name": magic.written(), "usage": magic.usage(), "summary": magic.summary, "example": magic.example,
+                })
+            })
+            .collect();
+        return Ok(display::json(json!({ "magics": magics })));
+    }
+    let rows = MAGICS.iter().map(|magic| [magic.usage(), magic.summary.to_owned()]).collect();
+    Ok(display::two_columns(["magic", "shows or does"], rows, "%help NAME tells more about one."))
+}
+
+/// Help on one magic.
+pub fn display(magic: &Magic, as_json: bool) -> Display {
+    let rows: Vec<[String; 2]> = magic
+        .all_parameters()
+        .map(|parameter| {
+            let name = parameter.names.join(", ");
+            let value = if name.is_empty() { parameter.value.to_owned() } else { format!(" {}", parameter.value) };
+            [format!("{name}{value}").trim_end().to_owned(), parameter.help.to_owned()]
+        })
+        .collect();
+    if as_json {
+        let arguments: Vec<Value> =
+            rows.iter().map(|[argument, help]| json!({ "argument": argument, "help": help })).collect();
+        return display::json(json!({
+            "name": magic.written(), "usage": magic.usage(), "summary": magic.summary, "details": magic.details,
+            "example": magic.example, "arguments": arguments,
+        }));
+    }
+    display::help(&display::Help {
+        usage: &magic.usage(),
+        summary: magic.summary,
+        details: magic.details,
+        example: magic.example,
+        arguments: rows,
+    })
+}

@@ -1,0 +1,264 @@
+//! The table of magics.
+
+use super::Engine;
+use super::actions;
+use super::arguments::Arguments;
+use super::trouble::Trouble;
+use crate::output::Display;
+
+/// One magic.
+pub struct Magic {
+    /// Its name, without `%`.
+    pub name: &'static str,
+    /// What it takes beside `--json`.
+    pub parameters: &'static [Parameter],
+    /// One line: what it shows or does.
+    pub summary: &'static str,
+    /// More, for `%help`.
+    pub details: &'static str,
+    /// A line that can be run.
+    pub example: &'static str,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What a magic does.
+#[derive(Clone, Copy)]
+pub enum Action {
+    /// Shows something.
+    Line(LineAction),
+    /// Runs the rest of the cell and tells how long that took. Written with `%%`.
+    Time,
+}
+
+/// A magic's action.
+pub type LineAction = fn(&Arguments, &dyn Engine) -> Result<Display, Trouble>;
+
+/// An argument of a magic.
+pub struct Parameter {
+    /// How it is written: `--timeout`; nothing for an argument that is known by its place.
+    pub names: &'static [&'static str],
+    /// What stands for its value in a usage line; nothing for a flag.
+    pub value: &'static str,
+    /// What it means to the parser.
+    pub kind: Kind,
+    /// For `%help`.
+    pub help: &'static str,
+}
+
+/// What an argument means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Show JSON.
+    Json,
+    /// Show a `DataFrame`.
+    Frame,
+    /// A machine's name.
+    Machine,
+    /// A slot: `f3` or `3`.
+    Slot,
+    /// How many at most.
+    Limit,
+    /// How long at most.
+    Timeout,
+    /// JSON text, up to the end of the line. Required.
+    Message,
+    /// A magic's name.
+    Topic,
+}
+
+impl Parameter {
+    /// Whether it is known by its place.
+    pub fn is_positional(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// As in a usage line: `[--timeout TIME]`.
+    pub fn usage(&self) -> String {
+        match (self.names.first(), self.value, self.kind) {
+            (None, value, Kind::Message) => value.to_owned(),
+            (None, value, _) => format!("[{value}]"),
+            (Some(name), "", _) => format!("[{name}]"),
+            (Some(name), value, _) => format!("[{name} {value}]"),
+        }
+    }
+}
+
+impl Magic {
+    /// With its percent signs.
+    pub fn written(&self) -> String {
+        match self.action {
+            Action::Line(_) => format!("%{}", self.name),
+            Action::Time => format!("%%{}", self.name),
+        }
+    }
+
+    /// All that it takes: its own, and `--json`.
+    pub fn all_parameters(&self) -> impl Iterator<Item = &'static Parameter> {
+        self.parameters.iter().chain(std::iter::once(&JSON))
+    }
+
+    /// `%errors [SLOT] [-n COUNT] [--machine NAME] [--json]`
+    pub fn usage(&self) -> String {
+        let mut usage = self.written();
+        // The message is the rest of the line, so options are shown before it.
+        let (message, others): (Vec<_>, Vec<_>) = self.all_parameters().partition(|p| p.kind == Kind::Message);
+        for parameter in others.into_iter().chain(message) {
+            usage.push(' ');
+            usage.push_str(&parameter.usage());
+        }
+        usage
+    }
+}
+
+const JSON: Parameter =
+    Parameter { names: &["--json"], value: "", kind: Kind::Json, help: "for programs: application/json" };
+const MACHINE: Parameter =
+    Parameter { names: &["--machine"], value: "NAME", kind: Kind::Machine, help: "another machine than main" };
+const MACHINE_HERE: Parameter = Parameter { names: &[], value: "NAME", kind: Kind::Machine, help: "which machine" };
+const MESSAGE: Parameter =
+    Parameter { names: &[], value: "JSON", kind: Kind::Message, help: "the message: the rest of the line" };
+
+/// All magics, in the order of `%lsmagic`.
+pub static MAGICS: &[Magic] = &[
+    Magic {
+        name: "status",
+        parameters: &[
+            MACHINE_HERE,
+            Parameter { names: &["--frame"], value: "", kind: Kind::Frame, help: "as a DataFrame, one row a slot" },
+            MACHINE,
+        ],
+        summary: "what a machine has done, what waits, and what each slot does",
+        details: "ok, errored and skipped of a slot count since its last assignment; p50 and p99 are of timed calls.",
+        example: "%status --frame",
+        action: Action::Line(actions::status),
+    },
+    Magic {
+        name: "errors",
+        parameters: &[
+            Parameter { names: &[], value: "SLOT", kind: Kind::Slot, help: "only those of this slot: f3 or 3" },
+            Parameter {
+                names: &["-n", "--limit"],
+                value: "COUNT",
+                kind: Kind::Limit,
+                help: "how many at most; 20 unless told",
+            },
+            MACHINE,
+        ],
+        summary: "the messages that a slot failed on, newest first, as a DataFrame",
+        details: "revision is that of the slot's code when it failed; time is when the message was accepted, UTC.",
+        example: "%errors f3 -n 5",
+        action: Action::Line(actions::errors),
+    },
+    Magic {
+        name: "slots",
+        parameters: &[MACHINE_HERE, MACHINE],
+        summary: "the code in each slot, the cell it came from, what it takes and gives",
+        details: "Types that do not fit together are told in words.",
+        example: "%slots",
+        action: Action::Line(actions::slots),
+    },
+    Magic {
+        name: "start",
+        parameters: &[MACHINE_HERE, MACHINE],
+        summary: "goes on taking messages",
+        details: "After %pause or %stop; the queue was kept.",
+        example: "%start",
+        action: Action::Line(actions::start),
+    },
+    Magic {
+        name: "pause",
+        parameters: &[MACHINE_HERE, MACHINE],
+        summary: "holds between two messages",
+        details: "%step takes single messages through meanwhile, %start goes on.",
+        example: "%pause",
+        action: Action::Line(actions::pause),
+    },
+    Magic {
+        name: "stop",
+        parameters: &[MACHINE_HERE, MACHINE],
+        summary: "ends the workers; the queue is kept",
+        details: "%start makes new ones.",
+        example: "%stop",
+        action: Action::Line(actions::stop),
+    },
+    Magic {
+        name: "drain",
+        parameters: &[
+            MACHINE_HERE,
+            Parameter {
+                names: &["--timeout"],
+                value: "TIME",
+                kind: Kind::Timeout,
+                help: "how long to wait at most: 5s, 500ms, 2m; without it, as long as it takes",
+            },
+            MACHINE,
+        ],
+        summary: "waits until the queue is empty and no message is in the slots",
+        details: "An interrupt ends the waiting.",
+        example: "%drain --timeout 5s",
+        action: Action::Line(actions::drain),
+    },
+    Magic {
+        name: "step",
+        parameters: &[MACHINE_HERE, MACHINE],
+        summary: "takes one message through and shows every output",
+        details: "Best while the machine is paused; the message counts as processed.",
+        example: "%step",
+        action: Action::Line(actions::step),
+    },
+    Magic {
+        name: "put",
+        parameters: &[MACHINE, MESSAGE],
+        summary: "puts a message",
+        details: "Numbers, \"text\" in double quotes, [lists] and {\"objects\": 1}. A full queue refuses it.",
+        example: r#"%put {"text": "hello", "score": 1.5}"#,
+        action: Action::Line(actions::put),
+    },
+    Magic {
+        name: "call",
+        parameters: &[MACHINE, MESSAGE],
+        summary: "tries one message on all slots, here and now",
+        details: "It is not counted, not published and leaves no dead letter.",
+        example: "%call 14.0",
+        action: Action::Line(actions::call),
+    },
+    Magic {
+        name: "machines",
+        parameters: &[],
+        summary: "all machines of this session",
+        details: "Other magics take one of these names with --machine.",
+        example: "%machines",
+        action: Action::Line(actions::machines),
+    },
+    Magic {
+        name: "time",
+        parameters: &[],
+        summary: "runs the rest of the cell and tells how long that took",
+        details: "Wall time, compiling included.",
+        example: "%%time",
+        action: Action::Time,
+    },
+    Magic {
+        name: "lsmagic",
+        parameters: &[],
+        summary: "all magics",
+        details: "%help NAME tells more about one.",
+        example: "%lsmagic",
+        action: Action::Line(super::help::lsmagic),
+    },
+    Magic {
+        name: "help",
+        parameters: &[Parameter { names: &[], value: "NAME", kind: Kind::Topic, help: "a magic, with or without %" }],
+        summary: "how a magic is used",
+        details: "%status? and %status --help show the same.",
+        example: "%help errors",
+        action: Action::Line(super::help::help_magic),
+    },
+];
+
+/// The magic of this name, written with or without percent signs.
+pub fn find(name: &str) -> Option<&'static Magic> {
+    let name = name.trim_start_matches('%');
+    MAGICS.iter().find(|magic| magic.name == name)
+}

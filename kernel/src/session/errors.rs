@@ -1,0 +1,225 @@
+//! Errors of a cell, told on the text that the user wrote.
+
+use super::edits::{Edited, line_of, offset_of};
+use crate::output::CellError;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use evcxr::CompilationError;
+use serde_json::Value;
+use std::ops::Range;
+
+/// How many compile errors are shown in full.
+const SHOWN: usize = 8;
+
+/// A place in the user's text with what is to be said about it.
+struct Label {
+    range: Range<usize>,
+    text: String,
+    primary: bool,
+}
+
+/// What the compiler says, as one error of the cell. `name` is how the cell is called: `cell [3]`.
+pub fn compile_error(errors: &[CompilationError], cell: &Edited, name: &str, renderer: &Renderer) -> CellError {
+    let mut traceback = Vec::new();
+    let mut headline = None;
+    let real: Vec<&CompilationError> = errors.iter().filter(|error| error.level() != "warning").collect();
+    for error in real.iter().take(SHOWN) {
+        let labels = labels(error, cell);
+        let message = readable(&message_of(error));
+        let code = error.code();
+        let line = labels.iter().find(|label| label.primary).or(labels.first());
+        headline.get_or_insert_with(|| {
+            let code = code.map(|code| format!("{code}: ")).unwrap_or_default();
+            let line = line.map(|label| format!(" (line {})", line_of(&cell.source, label.range.start)));
+            format!("{code}{}{}", message.lines().next().unwrap_or_default(), line.unwrap_or_default())
+        });
+        let notes = notes(error);
+        traceback.push(render(&message, code, &labels, &notes, cell, name, renderer));
+    }
+    if real.len() > SHOWN {
+        traceback.push(format!("… and {} more errors", real.len() - SHOWN));
+    }
+    let evalue = headline.unwrap_or_else(|| "the cell does not compile".to_owned());
+    if traceback.is_empty() {
+        traceback.push(format!("error: {evalue}"));
+    }
+    CellError { ename: "CompileError".to_owned(), evalue, traceback }
+}
+
+fn message_of(error: &CompilationError) -> String {
+    let message = error.message();
+    // The method by which a final expression is shown is ours: say what it means.
+    if message.contains("`evcxr_display`") {
+        let shown = message.split('`').filter(|part| *part != "evcxr_display").nth(1).unwrap_or("the value");
+        return format!("`{}` cannot be shown: it does not implement `Debug`", shown.trim_start_matches('&'));
+    }
+    message
+}
+
+fn labels(error: &CompilationError, cell: &Edited) -> Vec<Label> {
+    let mut labels: Vec<Label> = Vec::new();
+    for said in error.spanned_messages() {
+        let Some(span) = &said.span else { continue };
+        let start = offset_of(&cell.text, span.start_line, span.start_column);
+        let end = offset_of(&cell.text, span.end_line, span.end_column);
+        let range = cell.range_to_source(start..end.max(start));
+        if range.is_empty() && labels.iter().any(|label| label.range == range) {
+            continue;
+        }
+        // The fallback label of evcxr repeats the message.
+        let text = if said.label.starts_with("error: ") { "" } else { said.label.as_str() };
+        let text = if text.contains("evcxr_display") { "" } else { text };
+        labels.push(Label { range, text: readable(text), primary: said.is_primary });
+    }
+    if labels.is_empty()
+        && let Some(range) = find_by_text(&error.json, &cell.source)
+    {
+        labels.push(Label { range, text: String::new(), primary: true });
+    }
+    labels
+}
+
+/// evcxr does not follow imports back to the cell, but the compiler quotes the line: look for what it marks.
+fn find_by_text(json: &Value, source: &str) -> Option<Range<usize>> {
+    for span in json.get("spans")?.as_array()? {
+        for line in span.get("text").and_then(Value::as_array).into_iter().flatten() {
+            let text = line.get("text")?.as_str()?;
+            let column = |name: &str| usize::try_from(line.get(name)?.as_u64()?).ok();
+            let (start, end) = (column("highlight_start")?, column("highlight_end")?);
+            let marked: String = text.chars().skip(start.saturating_sub(1)).take(end.saturating_sub(start)).collect();
+            for wanted in [text.trim(), marked.as_str()] {
+                if !wanted.is_empty()
+                    && let Some(at) = source.find(wanted)
+                {
+                    let inside = if wanted == marked { 0 } else { wanted.find(&marked).unwrap_or(0) };
+                    return Some(at + inside..at + inside + marked.len().max(1).min(source.len() - at - inside));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The notes and helps that belong to no place, or whose place says nothing by itself.
+fn notes(error: &CompilationError) -> Vec<(bool, String)> {
+    let mut notes = Vec::new();
+    if error.message().contains("`evcxr_display`") {
+        notes.push((true, "add `#[derive(Debug)]` to the type, or end the line with `;` to show nothing".to_owned()));
+        return notes;
+    }
+    for child in error.json.get("children").and_then(Value::as_array).into_iter().flatten() {
+        let Some(message) = child.get("message").and_then(Value::as_str) else { continue };
+        let level = child.get("level").and_then(Value::as_str).unwrap_or_default();
+        if message.contains("evcxr_") || message.contains("machine::cell::") || !matches!(level, "note" | "help") {
+            continue;
+        }
+        let replacement = child.pointer("/spans/0/suggested_replacement").and_then(Value::as_str);
+        let replacement = replacement.filter(|text| !text.trim().is_empty() && !text.contains('\n'));
+        let text = match replacement {
+            Some(replacement) => format!("{message}: `{}`", replacement.trim()),
+            None => message.to_owned(),
+        };
+        notes.push((level == "help", readable(&text)));
+    }
+    if matches!(error.code(), Some("E0384" | "E0596")) {
+        notes.push((true, "a variable of an earlier cell becomes mutable with `let mut x = x;`".to_owned()));
+    }
+    if error.code() == Some("E0597") {
+        notes.push((true, "variables live on in later cells, so they cannot borrow from each other; \
+                           put the lines that belong together in braces".to_owned()));
+    }
+    notes
+}
+
+fn render(
+    message: &str,
+    code: Option<&str>,
+    labels: &[Label],
+    notes: &[(bool, String)],
+    cell: &Edited,
+    name: &str,
+    renderer: &Renderer,
+) -> String {
+    let title = Level::ERROR.primary_title(message);
+    let title = match code {
+        Some(code) => title.id(code),
+        None => title,
+    };
+    let mut group = if labels.is_empty() {
+        Group::with_title(title)
+    } else {
+        let annotations = labels.iter().map(|label| {
+            let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            kind.span(label.range.clone()).label((!label.text.is_empty()).then_some(label.text.as_str()))
+        });
+        title.element(Snippet::source(cell.source.as_str()).line_start(1).path(name).annotations(annotations))
+    };
+    for (help, text) in notes {
+        let level = if *help { Level::HELP } else { Level::NOTE };
+        group = group.element(level.message(text.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+/// Paths of the crate's inner modules as the user knows them.
+fn readable(message: &str) -> String {
+    let mut text = message.to_owned();
+    for inner in ["machine::abi::", "machine::slot::", "machine::handle::", "machine::cell::", "machine::value::"] {
+        text = text.replace(inner, "machine::");
+    }
+    text.replace("<end of input>", "the end of the cell")
+}
+
+/// A failure at a line of the user's text: an error that `?` met, a panic, an assignment that was refused.
+pub fn at_line(ename: &str, evalue: &str, source: &str, name: &str, place: Option<(u32, u32)>, renderer: &Renderer) -> CellError {
+    let title = if evalue.is_empty() { ename.to_owned() } else { format!("{ename}: {evalue}") };
+    let mut group = Group::with_title(Level::ERROR.no_name().primary_title(title.as_str()));
+    if let Some((line, column)) = place.filter(|(line, _)| *line > 0) {
+        let line = usize::try_from(line).unwrap_or(usize::MAX);
+        let end = offset_of(source, line, usize::MAX);
+        let text = source.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+        let start = match column {
+            0 => end - text.trim_start().len().min(end),
+            column => offset_of(source, line, usize::try_from(column).unwrap_or(usize::MAX)).min(end),
+        };
+        let end = start + source.get(start..end).unwrap_or_default().trim_end().len();
+        let snippet = Snippet::source(source).line_start(1).path(name);
+        group = group.element(snippet.annotation(AnnotationKind::Primary.span(start..end)));
+    }
+    CellError { ename: ename.to_owned(), evalue: evalue.to_owned(), traceback: vec![renderer.render(&[group])] }
+}
+
+/// An error without a place.
+pub fn plain(ename: &str, evalue: &str) -> CellError {
+    let mut lines = evalue.lines();
+    let first = lines.next().unwrap_or_default();
+    let mut traceback = vec![format!("{ename}: {first}")];
+    traceback.extend(lines.map(str::to_owned));
+    CellError { ename: ename.to_owned(), evalue: first.to_owned(), traceback }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn a_failure_points_at_its_line() {
+        let source = "let a = 1;\n    let b: i32 = \"x\".parse()?;\nb";
+        let error = at_line("ParseIntError", "invalid digit found in string", source, "cell [3]", Some((2, 0)), &Renderer::plain());
+        assert_eq!(error.evalue, "invalid digit found in string");
+        expect![[r#"
+            ParseIntError: invalid digit found in string
+             --> cell [3]:2:5
+              |
+            2 |     let b: i32 = "x".parse()?;
+              |     ^^^^^^^^^^^^^^^^^^^^^^^^^^"#]]
+        .assert_eq(&error.traceback.join("\n"));
+    }
+
+    #[test]
+    fn a_failure_without_a_place_is_its_text() {
+        let error = plain("RuntimeLost", "it died\nand more");
+        assert_eq!(error.evalue, "it died");
+        assert_eq!(error.traceback, ["RuntimeLost: it died", "and more"]);
+    }
+}

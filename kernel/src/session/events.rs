@@ -1,0 +1,103 @@
+//! What the runtime says, handed to the notebook, and what of it belongs to the running cell.
+
+use crate::control::{Event, Printed};
+use crate::output::{Display, Output, Stream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How a cell said that it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// An error that it met: name, text, line in the cell (0: unknown).
+    Failed(String, String, u32),
+    /// It panicked: message, file as the compiler names it, line in it, column.
+    Panicked(String, String, u32, u32),
+}
+
+/// What happened in a cell.
+#[derive(Debug, Default)]
+pub struct Happened {
+    /// The first way in which it failed.
+    pub said: Option<Said>,
+    /// The value of its final expression.
+    pub result: Option<Display>,
+    /// Whether its own code has run.
+    pub entered: bool,
+}
+
+/// Takes the runtime's events.
+pub struct Events {
+    output: Arc<dyn Output>,
+    render: fn(&str, &str) -> Display,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: bool,
+    silent: bool,
+    /// The next thing shown is the result.
+    last: bool,
+    happened: Happened,
+}
+
+impl Events {
+    /// Hands what happens to `output`.
+    pub fn new(output: Arc<dyn Output>, render: fn(&str, &str) -> Display) -> Self {
+        Self { output, render, state: Mutex::default() }
+    }
+
+    /// A cell begins.
+    pub fn begin(&self, silent: bool) {
+        *self.lock() = State { running: true, silent, ..State::default() };
+    }
+
+    /// A cell is over.
+    pub fn end(&self) -> Happened {
+        std::mem::take(&mut *self.lock()).happened
+    }
+
+    /// Whether a cell is being compiled or run.
+    pub fn is_running(&self) -> bool {
+        self.lock().running
+    }
+
+    /// Takes one event. Called in the order in which things happened.
+    pub fn happen(&self, event: Event) {
+        match event {
+            Event::Stream { stream: Printed::Stdout, text } => self.output.stream(Stream::Stdout, &text),
+            Event::Stream { stream: Printed::Stderr, text } => self.output.stream(Stream::Stderr, &text),
+            Event::Notice { text } => self.warn(&text),
+            Event::Show { mime, content } => {
+                let display = (self.render)(&mime, &content);
+                let mut state = self.lock();
+                if state.silent {
+                    return;
+                }
+                if std::mem::take(&mut state.last) && state.running {
+                    state.happened.result = Some(display);
+                } else {
+                    drop(state);
+                    self.output.display(display);
+                }
+            }
+            Event::Last => self.lock().last = true,
+            Event::Entered => self.lock().happened.entered = true,
+            Event::Fail { ename, evalue, line } => self.say(Said::Failed(ename, evalue, line)),
+            Event::Panic { message, file, line, column } => self.say(Said::Panicked(message, file, line, column)),
+            Event::Hello { .. } => {}
+        }
+    }
+
+    /// A line on standard error.
+    pub fn warn(&self, text: &str) {
+        self.output.stream(Stream::Stderr, &format!("{}\n", text.trim_end_matches('\n')));
+    }
+
+    fn say(&self, said: Said) {
+        self.lock().happened.said.get_or_insert(said);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

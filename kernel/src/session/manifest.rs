@@ -1,0 +1,88 @@
+//! What evcxr is told before it starts: where its crate lies, and which dependencies every cell has.
+//!
+//! evcxr evaluates a first expression while it starts. Dependencies added after that would load and compile the
+//! crate a second time, which costs a second or two of the first cell. evcxr reads its start-up configuration from
+//! `evcxr.toml` and writes `opt_level` verbatim into the profile of the crate's manifest, so the dependencies are
+//! given there, as tables that follow the profile.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The dependencies that every session has, unless the user names the crate himself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    machine: PathBuf,
+    level: String,
+    serde: bool,
+    serde_json: bool,
+}
+
+impl Base {
+    /// The crate `machine` at a path, serde and `serde_json`; optimised as far as `opt-level = 2`.
+    pub fn new(machine: &Path) -> Self {
+        Self { machine: machine.to_owned(), level: "2".to_owned(), serde: true, serde_json: true }
+    }
+
+    /// Takes away what the user names himself in a `:dep`. Returns whether that changed something.
+    pub fn without(&mut self, name: &str) -> bool {
+        match name {
+            "serde" => std::mem::take(&mut self.serde),
+            "serde_json" => std::mem::take(&mut self.serde_json),
+            _ => false,
+        }
+    }
+
+    /// Sets how far cells are optimised.
+    pub fn set_level(&mut self, level: &str) {
+        level.clone_into(&mut self.level);
+    }
+
+    /// The value of `opt-level` with all that follows it.
+    pub fn opt_level(&self) -> String {
+        let path = toml_string(&self.machine.to_string_lossy());
+        let mut text = format!(
+            "{}\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = false\ndebug-assertions = true\n\
+             codegen-units = 16\npanic = \"unwind\"\nincremental = true\noverflow-checks = true\n\n\
+             [dependencies.machine]\npath = {path}\n",
+            self.level
+        );
+        if self.serde {
+            text.push_str("\n[dependencies.serde]\nversion = \"1\"\nfeatures = [\"derive\"]\n");
+        }
+        if self.serde_json {
+            text.push_str("\n[dependencies.serde_json]\nversion = \"1\"\n");
+        }
+        // What evcxr writes behind `opt-level` belongs to this profile, which nobody builds with.
+        text.push_str("\n[profile.unused]\ninherits = \"dev\"");
+        text
+    }
+
+    /// Writes the start-up configuration into the session's directory.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, directory: &Path) -> io::Result<()> {
+        let text = format!(
+            "[evcxr]\ntmpdir = {}\noffline_mode = true\npreserve_vars_on_panic = true\nallow_static_linking = true\n\
+             opt_level = {}\n",
+            toml_string(&directory.to_string_lossy()),
+            toml_string(&self.opt_level()),
+        );
+        fs::write(directory.join("evcxr.toml"), text)
+    }
+}
+
+fn toml_string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\n' => quoted.push_str("\\n"),
+            character if character.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(character))),
+            character => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

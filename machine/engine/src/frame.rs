@@ -1,0 +1,449 @@
+//! One message on its way through the slots.
+//!
+//! A frame is laid out once for a plan and a type of message: a place for the message, one for each output, one for
+//! each converted argument, and the argument pointers of each slot. So a message costs no allocation and no lookup
+//! here: the slots are called one after the other with pointers that never change.
+#![allow(unsafe_code, reason = "the boundary: one of the engine's three files with unsafe code")]
+
+use crate::hook;
+use crate::number;
+use crate::raw::{self, Message, drop_value};
+use crate::slots::{From, Function, Plan};
+use crate::types::{Conversion, TypeInfo};
+use machine::abi::{Kind, Need, Outcome, Sink, SlotDesc, TypeDesc};
+use std::alloc::Layout;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Frees a slot's closure. A panic of its destructor ends in its own library.
+pub(crate) fn free(desc: &SlotDesc) {
+    // SAFETY: called once, by the owner's `Drop`.
+    let _panicked = unsafe { (desc.drop)(desc.state) };
+}
+
+/// Why a slot has no output for a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// The function returned `Err`.
+    Error,
+    /// The function panicked.
+    Panic,
+    /// An argument did not convert.
+    Type,
+}
+
+impl ErrorKind {
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Panic => "panic",
+            Self::Type => "type",
+        }
+    }
+}
+
+/// What happens to a message that is not an output.
+pub(crate) trait Events {
+    /// The slot failed on it.
+    fn error(&mut self, slot: usize, kind: ErrorKind, text: String);
+    /// The slot needs an output that is missing.
+    fn skipped(&mut self, slot: usize);
+}
+
+/// Where a value is, and whether it is there.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: *mut u8,
+    info: &'static TypeInfo,
+    /// Set in `present` while there is a value.
+    bit: u64,
+}
+
+/// What has to be done before a slot is called.
+#[derive(Debug)]
+enum Prepare {
+    /// The argument is null if the output is missing.
+    Optional { arg: usize, from: Place },
+    /// The argument is made from a value of another type.
+    Convert { arg: usize, from: Place, to: Place, conversion: Conversion, what: String },
+    /// The argument can never be made.
+    Never { from: Place, why: String },
+}
+
+#[derive(Debug)]
+struct Step {
+    call: unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut Sink) -> Outcome,
+    state: *const u8,
+    args: *const *const u8,
+    out: *mut u8,
+    /// The outputs without which the slot is skipped.
+    needs: u64,
+    bit: u64,
+    slot: usize,
+    prepare: Range<usize>,
+}
+
+/// One message on its way through the slots of one plan.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    plan: Arc<Plan>,
+    pub input: &'static TypeInfo,
+    input_place: Place,
+    outputs: Vec<Option<Place>>,
+    steps: Vec<Step>,
+    prepares: Vec<Prepare>,
+    /// Argument pointers of all slots; `Step::args` points into it.
+    args: Box<[*const u8]>,
+    /// Outputs with a destructor.
+    drops: Vec<Place>,
+    /// Converted arguments of this message that have to be dropped.
+    made: Vec<Place>,
+    /// Bit 0: the message; bit i + 1: the output of slot i.
+    present: u64,
+    /// How long each slot took, of the last message that was timed.
+    nanos: Vec<u64>,
+    memory: *mut u8,
+    layout: Layout,
+}
+// SAFETY: what it points at is its own memory and the plan's closures, which are `Send + Sync`; the values are `Send`.
+unsafe impl Send for Frame {}
+
+const INPUT: u64 = 1;
+
+/// Collects sizes; gives offsets.
+struct Room(Layout);
+
+impl Room {
+    fn add(&mut self, desc: &TypeDesc) -> usize {
+        let one = Layout::from_size_align(desc.size, desc.align).unwrap_or(Layout::new::<u64>());
+        // A frame that overflows the address space cannot be: its types exist.
+        let (all, offset) = self.0.extend(one).unwrap_or((self.0, 0));
+        self.0 = all;
+        offset
+    }
+}
+
+impl Frame {
+    /// Lays out a frame.
+    pub fn new(plan: Arc<Plan>, input: &'static TypeInfo) -> Self {
+        let functions: Vec<(usize, Arc<Function>)> =
+            (0..plan.slots.len()).filter_map(|slot| Some((slot, plan.function(slot)?.clone()))).collect();
+        let mut room = Room(Layout::new::<[u64; 2]>());
+        let input_offset = room.add(input.desc);
+        let output_offsets: Vec<usize> = functions.iter().map(|(_, f)| room.add(f.output.desc)).collect();
+        let convert_offsets: Vec<Vec<usize>> =
+            functions.iter().map(|(_, f)| f.params.iter().map(|p| room.add(p.info.desc)).collect()).collect();
+        let layout = room.0.pad_to_align();
+        // SAFETY: the layout is not empty.
+        let memory = unsafe { std::alloc::alloc(layout) };
+        if memory.is_null() {
+            std::alloc::handle_alloc_error(layout);
+        }
+        // SAFETY: offsets lie within the layout.
+        let at = |offset: usize| unsafe { memory.add(offset) };
+
+        let input_place = Place { at: at(input_offset), info: input, bit: INPUT };
+        let mut outputs = vec![None; plan.slots.len()];
+        for ((slot, function), offset) in functions.iter().zip(output_offsets) {
+            if let Some(place) = outputs.get_mut(*slot) {
+                *place = Some(Place { at: at(offset), info: function.output, bit: 1 << (slot + 1) });
+            }
+        }
+        let place = |from: From| match from {
+            From::Input => Some(input_place),
+            From::Slot(slot) => outputs.get(slot).copied().flatten(),
+        };
+
+        let mut args: Vec<*const u8> = Vec::new();
+        let mut prepares = Vec::new();
+        let mut drafts = Vec::new();
+        for ((slot, function), offsets) in functions.iter().zip(convert_offsets) {
+            let (first_arg, first_prepare, mut needs) = (args.len(), prepares.len(), 0);
+            for (number, (param, offset)) in function.params.iter().zip(offsets).enumerate() {
+                let origin = plan.argument(*slot, number);
+                let arg = args.len();
+                args.push(std::ptr::null());
+                let Some(from) = place(origin).filter(|_| param.need != Need::Ignored) else { continue };
+                if param.need == Need::Required {
+                    needs |= from.bit;
+                }
+                let what = match origin {
+                    From::Input => format!("f{slot} takes {}, but the message is {}", param.name, from.info.name),
+                    From::Slot(f) => format!("f{slot} takes {}, but f{f} gives {}", param.name, from.info.name),
+                };
+                match from.info.becomes(param.info) {
+                    Some(Conversion::Same) if param.need == Need::Required => {
+                        if let Some(pointer) = args.get_mut(arg) {
+                            *pointer = from.at;
+                        }
+                    }
+                    Some(Conversion::Same) => prepares.push(Prepare::Optional { arg, from }),
+                    Some(conversion) => {
+                        let to = Place { at: at(offset), info: param.info, bit: 0 };
+                        prepares.push(Prepare::Convert { arg, from, to, conversion, what });
+                    }
+                    None => prepares.push(Prepare::Never { from, why: what }),
+                }
+            }
+            drafts.push((*slot, function, first_arg, first_prepare..prepares.len(), needs));
+        }
+        let args = args.into_boxed_slice();
+        let steps = drafts
+            .into_iter()
+            .filter_map(|(slot, function, first_arg, prepare, needs)| {
+                let out = outputs.get(slot).copied().flatten()?;
+                Some(Step {
+                    call: function.desc.call,
+                    state: function.desc.state,
+                    args: args.get(first_arg..)?.as_ptr(),
+                    out: out.at,
+                    needs,
+                    bit: out.bit,
+                    slot,
+                    prepare,
+                })
+            })
+            .collect();
+        let drops = outputs.iter().flatten().copied().filter(|place| place.info.desc.drop.is_some()).collect();
+        Self {
+            nanos: vec![0; plan.slots.len()],
+            plan,
+            input,
+            input_place,
+            outputs,
+            steps,
+            prepares,
+            args,
+            drops,
+            made: Vec::new(),
+            present: 0,
+            memory,
+            layout,
+        }
+    }
+
+    /// The slots that this frame is laid out for.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Takes a message in. Its type is the frame's.
+    #[inline]
+    pub fn load(&mut self, message: Message) {
+        debug_assert!(self.present == 0 && std::ptr::eq(message.desc(), self.input.desc));
+        // SAFETY: the place was laid out for this type, and is empty.
+        unsafe { message.give(self.input_place.at) };
+        self.present = INPUT;
+    }
+
+    /// Calls the slots, one after the other.
+    #[inline]
+    pub fn run(&mut self, events: &mut impl Events) {
+        for at in 0..self.steps.len() {
+            self.step(at, events);
+        }
+    }
+
+    /// Calls the slots and measures each.
+    pub fn run_timed(&mut self, events: &mut impl Events) {
+        let mut before = Instant::now();
+        for at in 0..self.steps.len() {
+            let slot = self.step(at, events);
+            let after = Instant::now();
+            let nanos = u64::try_from(after.duration_since(before).as_nanos()).unwrap_or(u64::MAX);
+            if let Some(function) = self.plan.function(slot) {
+                function.times.add(nanos);
+            }
+            if let Some(noted) = self.nanos.get_mut(slot) {
+                *noted = nanos;
+            }
+            before = after;
+        }
+    }
+
+    /// Calls one slot; returns its number.
+    #[inline]
+    fn step(&mut self, at: usize, events: &mut impl Events) -> usize {
+        // SAFETY: `at` counts to `steps.len()`; checked in debug builds.
+        debug_assert!(at < self.steps.len());
+        let step = unsafe { self.steps.get_unchecked(at) };
+        let (slot, bit) = (step.slot, step.bit);
+        if self.present & step.needs != step.needs {
+            events.skipped(slot);
+            return slot;
+        }
+        let (call, state, args, out) = (step.call, step.state, step.args, step.out);
+        if !step.prepare.is_empty()
+            && let Err(why) = self.prepare(step.prepare.clone())
+        {
+            events.error(slot, ErrorKind::Type, why);
+            return slot;
+        }
+        let mut text = Vec::new();
+        // SAFETY: the arguments point at live values of the types in the slot's descriptor (laid out so in `new`,
+        // and present as checked above); `out` is an empty place for its output; the closure lives as long as the plan.
+        match unsafe { call(state, args, out, &mut Sink::new(&mut text)) } {
+            Outcome::Done => self.present |= bit,
+            Outcome::Failed => events.error(slot, ErrorKind::Error, String::from_utf8_lossy(&text).into_owned()),
+            Outcome::Panicked => events.error(slot, ErrorKind::Panic, hook::take_panic()),
+        }
+        slot
+    }
+
+    #[cold]
+    fn prepare(&mut self, range: Range<usize>) -> Result<(), String> {
+        for prepare in self.prepares.get(range).unwrap_or_default() {
+            match prepare {
+                Prepare::Never { from, why } => {
+                    if self.present & from.bit != 0 {
+                        return Err(why.clone());
+                    }
+                }
+                Prepare::Optional { arg, from } => {
+                    let there = self.present & from.bit != 0;
+                    if let Some(pointer) = self.args.get_mut(*arg) {
+                        *pointer = if there { from.at } else { std::ptr::null_mut() };
+                    }
+                }
+                Prepare::Convert { arg, from, to, conversion, what } => {
+                    let pointer = if self.present & from.bit == 0 {
+                        std::ptr::null()
+                    } else {
+                        // SAFETY: `from` is live (its bit is set), `to` is empty.
+                        let made = unsafe { convert(*from, *to, *conversion) };
+                        made.map_err(|why| format!("{what}, and it does not convert: {why}"))?
+                    };
+                    if std::ptr::eq(pointer, to.at) && to.info.desc.drop.is_some() {
+                        self.made.push(*to);
+                    }
+                    if let Some(to) = self.args.get_mut(*arg) {
+                        *to = pointer;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How long a slot took, nanoseconds, of the last message that was timed.
+    pub fn nanos(&self, slot: usize) -> u64 {
+        self.nanos.get(slot).copied().unwrap_or(0)
+    }
+
+    fn place(&self, from: From) -> Option<Place> {
+        let place = match from {
+            From::Input => Some(self.input_place),
+            From::Slot(slot) => self.outputs.get(slot).copied().flatten(),
+        };
+        place.filter(|place| self.present & place.bit != 0)
+    }
+
+    /// A pointer to a value of this message, if it is there and of this type.
+    pub fn value(&self, from: From, wanted: &TypeInfo) -> Option<*const u8> {
+        let place = self.place(from)?;
+        match place.info.becomes(wanted)? {
+            Conversion::Same => Some(place.at),
+            // SAFETY: the value is live.
+            Conversion::Inside => place.info.desc.payload.map(|payload| unsafe { payload(place.at) }),
+            Conversion::Number | Conversion::Json => None,
+        }
+    }
+
+    /// A value of this message as JSON text; `None` if it is missing.
+    pub fn json(&self, from: From) -> Option<Result<String, String>> {
+        // SAFETY: the value is live.
+        self.place(from).map(|place| unsafe { raw::json(place.info.desc, place.at) })
+    }
+
+    /// Drops what the message left behind.
+    #[inline]
+    pub fn clear(&mut self) {
+        for place in self.made.drain(..) {
+            // SAFETY: made for this message, dropped once.
+            unsafe { drop_value(place.info.desc, place.at) };
+        }
+        for place in &self.drops {
+            if self.present & place.bit != 0 {
+                // SAFETY: the value is live, and all bits are cleared below.
+                unsafe { drop_value(place.info.desc, place.at) };
+            }
+        }
+        if self.present & INPUT != 0 && self.input.desc.drop.is_some() {
+            // SAFETY: as above.
+            unsafe { drop_value(self.input.desc, self.input_place.at) };
+        }
+        self.present = 0;
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        self.clear();
+        // SAFETY: allocated in `new` with this layout, freed once.
+        unsafe { std::alloc::dealloc(self.memory, self.layout) };
+    }
+}
+
+/// Makes an argument from a value of another type; returns where it is.
+///
+/// # Safety
+/// `from` holds a live value, `to` holds none.
+unsafe fn convert(from: Place, to: Place, conversion: Conversion) -> Result<*const u8, String> {
+    // SAFETY: as above, for all that follows; a payload pointer is null for an `Err`, which is never stored.
+    unsafe {
+        let inside = || from.info.desc.payload.map_or(from.at.cast_const(), |payload| payload(from.at));
+        match conversion {
+            Conversion::Same => Ok(from.at),
+            Conversion::Inside => Ok(inside()),
+            Conversion::Number => {
+                let number = read_number(inside(), from.info.kind);
+                write_number(number, to.at, to.info.kind).map(|()| to.at.cast_const())
+            }
+            Conversion::Json => {
+                let json = raw::json(from.info.desc, from.at)?;
+                raw::from_json(to.info.desc, &json, to.at).map_err(|why| {
+                    let short: String = json.chars().take(80).collect();
+                    format!("{why} (in {short})")
+                })?;
+                Ok(to.at)
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `at` points at a number of this kind.
+unsafe fn read_number(at: *const u8, kind: Kind) -> number::Number {
+    macro_rules! read {
+        ($($kind:ident: $ty:ty => $as:ident),*) => {
+            // SAFETY: the kind says the type.
+            match kind { $(Kind::$kind => number::Number::$as(unsafe { at.cast::<$ty>().read() }.into()),)*
+                Kind::Isize => number::Number::Int(unsafe { at.cast::<isize>().read() } as i128),
+                Kind::Usize => number::Number::Int(unsafe { at.cast::<usize>().read() } as i128),
+                Kind::Other | Kind::Bool | Kind::String | Kind::Json => number::Number::Float(f64::NAN) }
+        };
+    }
+    read!(I8: i8 => Int, I16: i16 => Int, I32: i32 => Int, I64: i64 => Int, U8: u8 => Int, U16: u16 => Int, U32: u32 => Int,
+        U64: u64 => Int, F32: f32 => Float, F64: f64 => Float)
+}
+
+/// # Safety
+/// `to` has room for a number of this kind.
+unsafe fn write_number(number: number::Number, to: *mut u8, kind: Kind) -> Result<(), String> {
+    macro_rules! write {
+        ($($kind:ident: $ty:ty),*) => {
+            match kind {
+                // SAFETY: the kind says the type.
+                $(Kind::$kind => unsafe { to.cast::<$ty>().write(number.to_int::<$ty>()?) },)*
+                // SAFETY: the kind says the type.
+                Kind::F32 => unsafe { to.cast::<f32>().write(number.to_f32()) },
+                // SAFETY: the kind says the type.
+                Kind::F64 => unsafe { to.cast::<f64>().write(number.to_f64()) },
+                Kind::Other | Kind::Bool | Kind::String | Kind::Json => return Err("it is no number".to_owned()),
+            }
+        };
+    }
+    write!(I8: i8, I16: i16, I32: i32, I64: i64, Isize: isize, U8: u8, U16: u16, U32: u32, U64: u64, Usize: usize);
+    Ok(())
+}

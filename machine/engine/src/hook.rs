@@ -1,0 +1,61 @@
+//! Panics in slots: recorded, not printed.
+//!
+//! The thread that runs a slot says so; the panic hook, of whichever standard library the panic happens in, then
+//! hands message and place over instead of printing them (a printed backtrace costs milliseconds).
+
+use std::cell::{Cell, RefCell};
+
+thread_local! {
+    static IN_SLOT: Cell<u32> = const { Cell::new(0) };
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// While it lives, panics of this thread belong to a slot.
+#[derive(Debug)]
+pub(crate) struct InSlot(());
+
+impl InSlot {
+    pub fn enter() -> Self {
+        IN_SLOT.with(|depth| depth.set(depth.get() + 1));
+        Self(())
+    }
+}
+
+impl Drop for InSlot {
+    fn drop(&mut self) {
+        IN_SLOT.with(|depth| depth.set(depth.get().saturating_sub(1)));
+    }
+}
+
+/// Called by the panic hook; returns whether the panic belongs to a slot and is recorded.
+pub(crate) fn record(message: &str) -> bool {
+    // A panic while the thread ends has no slot any more.
+    let in_slot = IN_SLOT.try_with(|depth| depth.get() > 0).unwrap_or(false);
+    if in_slot {
+        let _ = PANIC.try_with(|panic| {
+            if let Ok(mut text) = panic.try_borrow_mut() {
+                text.clear();
+                text.push_str(message);
+            }
+        });
+    }
+    in_slot
+}
+
+/// The message of the panic that has just ended a slot.
+pub(crate) fn take_panic() -> String {
+    let text =
+        PANIC.with(|panic| panic.try_borrow_mut().map(|mut text| std::mem::take(&mut *text)).unwrap_or_default());
+    if text.is_empty() { "a panic without a message".to_owned() } else { text }
+}
+
+/// Sets the hook of the standard library that the engine itself uses, which in a plain program is the program's.
+pub(crate) fn install() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload_as_str().unwrap_or("a panic without a message");
+        if !record(message) {
+            before(info);
+        }
+    }));
+}

@@ -1,0 +1,506 @@
+//! One machine: slots, queue, workers, and what is known of them.
+
+use crate::command_error::{bad_number, failed, no_such_slot};
+use crate::frame::Frame;
+use crate::hook::InSlot;
+use crate::letters::{Letter, Letters};
+use crate::oid::{self, Oid};
+use crate::queue::{Mode, Queue};
+use crate::raw::{self, Message};
+use crate::slots::{From, Function, MAX_WORKERS, Plan};
+use crate::source::Feed;
+use crate::types;
+use crate::worker::{self, Caught};
+use machine::abi::{Put, SlotDesc, TypeDesc, Wait};
+use machine::command::{Config, Failure, Origin, Outputs, Reply, SlotOutput};
+use machine::handle::MAX_SLOTS;
+use machine::status::{SlotStatus, SourceStatus, State, Status};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long `pause` and `stop` wait for a slow slot before they answer all the same.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How far back the rate looks.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// One machine. Lives as long as the process.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub config: Config,
+    plan: Mutex<Arc<Plan>>,
+    /// The version of `plan`.
+    pub version: AtomicU64,
+    pub queue: Queue,
+    letters: Mutex<Letters>,
+    source: Mutex<Option<Arc<Feed>>>,
+    /// Messages processed, at moments of the last seconds.
+    recent: Mutex<VecDeque<(Instant, u64)>>,
+    /// One `step` at a time: it writes the last of `progress`.
+    stepping: Mutex<()>,
+    /// Calls so far.
+    calls: AtomicU64,
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Held for a few lines of ours only; user code never runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Machine {
+    /// A stopped machine.
+    ///
+    /// # Errors
+    /// If a number is out of range.
+    pub fn new(config: Config) -> Result<Self, Failure> {
+        bad_number("slots", config.slots, 1, MAX_SLOTS)?;
+        bad_number("queue", config.queue, 1, 1 << 30)?;
+        bad_number("workers", config.workers, 1, MAX_WORKERS)?;
+        Ok(Self {
+            plan: Mutex::new(Arc::new(Plan::new(config.slots))),
+            version: AtomicU64::new(0),
+            queue: Queue::new(config.queue, config.workers),
+            letters: Mutex::default(),
+            source: Mutex::default(),
+            recent: Mutex::default(),
+            stepping: Mutex::default(),
+            calls: AtomicU64::new(0),
+            config,
+        })
+    }
+
+    pub fn plan(&self) -> Arc<Plan> {
+        guard(&self.plan).clone()
+    }
+
+    pub fn letters(&self) -> MutexGuard<'_, Letters> {
+        guard(&self.letters)
+    }
+
+    /// Puts a message; moves the value only if it is accepted.
+    ///
+    /// # Safety
+    /// `value` points at a value of the type that `desc` describes.
+    #[inline]
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    pub unsafe fn put(&self, desc: &'static TypeDesc, value: *mut u8, wait: Wait, give_up: impl Fn() -> bool) -> Put {
+        let seconds = oid::coarse_seconds();
+        loop {
+            // SAFETY: the caller's; the message is only made once there is a place for it, and then it is accepted.
+            if self.queue.try_put(|number| unsafe { Message::take(number, seconds, desc, value) }) {
+                return Put::Accepted;
+            }
+            if wait == Wait::Never {
+                self.queue.refused.fetch_add(1, Ordering::Relaxed);
+                return Put::Full;
+            }
+            if !self.queue.wait_for_room(&give_up) {
+                return Put::Interrupted;
+            }
+        }
+    }
+
+    /// Puts a message of JSON text.
+    pub fn put_json(&self, json: String) -> Result<Oid, Failure> {
+        let seconds = oid::coarse_seconds();
+        let mut oid = None;
+        self.queue.try_put(|number| {
+            let message = raw::json_message(number, seconds, json);
+            oid = Some(message.oid());
+            message
+        });
+        oid.ok_or_else(|| {
+            self.queue.refused.fetch_add(1, Ordering::Relaxed);
+            let (name, most) = (&self.config.name, self.config.queue);
+            failed("queue_full", format!("the queue of {name} is full: {most} messages wait"))
+        })
+    }
+
+    /// Puts a function in a slot.
+    pub fn assign(&self, slot: usize, desc: SlotDesc, origin: Origin) -> Reply {
+        // Made first: whatever happens next, the closure has an owner.
+        let function = Arc::new(Function::new(desc, origin));
+        match self.change(slot, Some(function)) {
+            Ok(None) => Reply::Done,
+            Ok(Some(warning)) => Reply::Warned(warning),
+            Err(failure) => Reply::Failed(failure),
+        }
+    }
+
+    /// Changes a slot between two messages; returns what the user should know.
+    pub fn change(&self, slot: usize, function: Option<Arc<Function>>) -> Result<Option<String>, Failure> {
+        let old;
+        let warning;
+        {
+            let mut current = guard(&self.plan);
+            let mut next = Plan::clone(&current);
+            let Some(place) = next.slots.get_mut(slot) else {
+                return Err(no_such_slot(slot, self.config.slots, &self.config.name));
+            };
+            if let Some(function) = &function
+                && function.params.len() > slot + 1
+            {
+                let (takes, there) = (function.params.len(), slot + 1);
+                let message = format!(
+                    "f{slot} takes {takes} arguments, but there are only {there}: {}",
+                    (0..slot).rev().map(|f| format!("f{f}, ")).collect::<String>() + "and the message itself"
+                );
+                return Err(failed("too_many_arguments", message));
+            }
+            let clears = function.is_none() && place.function.is_none();
+            if clears {
+                return Ok(None);
+            }
+            place.function = function;
+            place.revision += 1;
+            next.version += 1;
+            if let Some(mismatch) = next.mismatch(slot) {
+                return Err(failed("type_mismatch", mismatch));
+            }
+            let later: Vec<String> = (slot + 1..next.slots.len()).filter_map(|later| next.mismatch(later)).collect();
+            warning = (!later.is_empty()).then(|| later.join("; "));
+            let version = next.version;
+            old = std::mem::replace(&mut *current, Arc::new(next));
+            // Release: pairs with the Acquire of the workers.
+            self.version.store(version, Ordering::Release);
+        }
+        // The old closure may be dropped here: user code, so not under the lock.
+        let _in_slot = InSlot::enter();
+        drop(old);
+        Ok(warning)
+    }
+
+    /// Takes messages, and items from the source.
+    pub fn start(self: &'static Self) {
+        let mut control = self.queue.control();
+        let was = self.queue.set_mode(&mut control, Mode::Running);
+        if was == Mode::Stopped {
+            // Workers that a slow slot keeps from ending count too: they go on.
+            for index in control.alive..self.config.workers {
+                let name = format!("{}/{index}", self.config.name);
+                let thread = std::thread::Builder::new().name(name).stack_size(8 << 20);
+                if thread.spawn(move || worker::run(self, index)).is_ok() {
+                    control.alive += 1;
+                }
+            }
+        }
+        drop(control);
+        self.queue.wake_all();
+    }
+
+    /// Holds between two messages, or ends the workers. Returns once none holds a message, or after a second.
+    pub fn halt(&self, mode: Mode, give_up: impl Fn() -> bool) {
+        let mut control = self.queue.control();
+        if control.mode != Mode::Stopped {
+            self.queue.set_mode(&mut control, mode);
+        }
+        drop(control);
+        self.queue.wake_all();
+        let deadline = Instant::now() + PATIENCE;
+        self.queue.wait_idle(Some(deadline), give_up, |control| match control.mode {
+            Mode::Stopped => control.alive == 0,
+            Mode::Running | Mode::Paused => control.resting == control.alive,
+        });
+    }
+
+    /// Waits until nothing waits, nothing is in the slots and a running source has ended. Returns what is left.
+    pub fn drain(&self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> u64 {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let left = || {
+            let gone = self.queue.done() + self.queue.discarded.load(Ordering::Acquire);
+            self.queue.accepted().saturating_sub(gone)
+        };
+        self.queue.wait_idle(deadline, give_up, |control| {
+            let fed = guard(&self.source).as_ref().is_none_or(|feed| !feed.is_running());
+            control.mode != Mode::Running || (fed && left() == 0)
+        });
+        left()
+    }
+
+    /// Discards what waits; returns how many messages that were.
+    pub fn clear_queue(&self) -> u64 {
+        // The destructors are user code.
+        let _in_slot = InSlot::enter();
+        self.queue.take_all().len() as u64
+    }
+
+    /// Sets the source.
+    pub fn set_source(self: &'static Self, feed: Feed) -> Result<(), Failure> {
+        let mut source = guard(&self.source);
+        if let Some(old) = &*source {
+            let state = old.status().state;
+            let message =
+                format!("{} has a source already ({state}): clear it first, with clear_source()", self.config.name);
+            return Err(failed("source_is_set", message));
+        }
+        *source = Some(Arc::new(feed));
+        let Some(feed) = source.clone() else { return Ok(()) };
+        drop(source);
+        let name = format!("{}/source", self.config.name);
+        let running = feed.clone();
+        std::thread::Builder::new().name(name).spawn(move || running.run(self)).map(drop).map_err(|error| {
+            guard(&self.source).take();
+            failed("no_thread", format!("no thread for the source: {error}"))
+        })
+    }
+
+    pub fn clear_source(&self) {
+        if let Some(feed) = guard(&self.source).take() {
+            feed.end();
+        }
+        self.queue.wake_all();
+    }
+
+    /// Notes how many messages are processed, for the rate.
+    pub fn tick(&self, now: Instant) {
+        let done = self.queue.done();
+        let mut recent = guard(&self.recent);
+        while recent.front().is_some_and(|(then, _)| now.duration_since(*then) > RATE_WINDOW) {
+            recent.pop_front();
+        }
+        recent.push_back((now, done));
+    }
+
+    /// The state now.
+    pub fn status(&self) -> Status {
+        let plan = self.plan();
+        // Downstream first: what is done was begun, what was begun was accepted; each Acquire pairs with a Release of
+        // the worker, so a later reading is never smaller than it was then.
+        let progress = &self.queue.progress;
+        let done_each: Vec<u64> = progress.iter().map(|p| p.done.load(Ordering::Acquire)).collect();
+        let begun = self.queue.begun();
+        let processed: u64 = done_each.iter().sum();
+        let discarded = self.queue.discarded.load(Ordering::Acquire);
+        let accepted = self.queue.accepted();
+        let refused = self.queue.refused.load(Ordering::Relaxed);
+        let mode = self.queue.control().mode;
+        let last = progress.iter().map(|p| (p.last_millis.load(Ordering::Relaxed), p.last_oid.load(Ordering::Relaxed)));
+        let (last_millis, last_oid) = last.max().unwrap_or_default();
+        let letters = self.letters();
+        let (lines, kept, dropped) = (letters.lines(10), letters.len() as u64, letters.dropped);
+        drop(letters);
+        let slots = (0..plan.slots.len()).map(|slot| slot_status(&plan, slot, &done_each)).collect();
+        let source = guard(&self.source)
+            .as_ref()
+            .map_or_else(|| SourceStatus { state: "none".to_owned(), ..SourceStatus::default() }, |feed| feed.status());
+        Status {
+            machine: self.config.name.clone(),
+            running: mode == Mode::Running,
+            state: match mode {
+                Mode::Running => State::Running,
+                Mode::Paused => State::Paused,
+                Mode::Stopped => State::Stopped,
+            },
+            last_oid: if last_oid == 0 { String::new() } else { unpack(last_oid).to_string() },
+            last_processed_time: if last_millis == 0 {
+                String::new()
+            } else {
+                oid::rfc3339(last_millis, chrono::SecondsFormat::Millis)
+            },
+            processed,
+            errored: progress.iter().map(|p| p.errored.load(Ordering::Relaxed)).sum(),
+            queue_size: accepted.saturating_sub(discarded + begun),
+            queue_capacity: self.config.queue as u64,
+            accepted,
+            refused,
+            discarded,
+            in_flight: begun.saturating_sub(processed),
+            rate: self.rate(processed),
+            workers: self.config.workers as u64,
+            source,
+            slots,
+            errors: lines,
+            dead_letters: kept,
+            dead_letters_dropped: dropped,
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
+    fn rate(&self, processed: u64) -> f64 {
+        let recent = guard(&self.recent);
+        let now = Instant::now();
+        let first = recent.iter().find(|(then, _)| now.duration_since(*then) <= RATE_WINDOW);
+        first.map_or(0.0, |(then, before)| {
+            let seconds = now.duration_since(*then).as_secs_f64();
+            if seconds < 0.05 { 0.0 } else { processed.saturating_sub(*before) as f64 / seconds }
+        })
+    }
+
+    /// Takes a message through the slots on the caller's thread, and keeps what each made of it.
+    pub fn call(&self, make: impl FnOnce(u64, u32) -> Message) -> Visit {
+        // Counted down from the top, so that their oids differ from those of messages.
+        let number = u64::from(u32::MAX) - (self.calls.fetch_add(1, Ordering::Relaxed) & 0x7fff_ffff);
+        self.visit(make(number, oid::coarse_seconds()))
+    }
+
+    fn visit(&self, message: Message) -> Visit {
+        let _in_slot = InSlot::enter();
+        let oid = message.oid();
+        let mut frame = Frame::new(self.plan(), types::info(message.desc()));
+        let mut caught = Caught::default();
+        frame.load(message);
+        frame.run_timed(&mut caught);
+        Visit { oid, frame, caught }
+    }
+
+    /// Takes the first message that waits through the slots, on the caller's thread.
+    pub fn step(&self) -> Result<Outputs, Failure> {
+        let _one = guard(&self.stepping);
+        let index = self.config.workers;
+        let Some(progress) = self.queue.progress.get(index) else {
+            return Err(failed("no_place", "the machine keeps no tally for steps"));
+        };
+        let mut control = self.queue.control();
+        if control.mode == Mode::Running {
+            return Err(failed("running", format!("{} is running: pause it first", self.config.name)));
+        }
+        let Some(message) = self.queue.take_first(&mut control) else {
+            return Err(failed("queue_empty", format!("no message waits in {}", self.config.name)));
+        };
+        drop(control);
+        let done = progress.done.load(Ordering::Relaxed);
+        progress.begun.store(done + 1, Ordering::Release);
+        let visit = self.visit(message);
+        visit.frame.plan().adopt(index, done);
+        self.record(index, &visit.frame, visit.oid, &visit.caught);
+        progress.finish(visit.oid);
+        progress.last_millis.store(oid::now_millis(), Ordering::Relaxed);
+        Ok(visit.outputs())
+    }
+
+    /// Counts what a message's slots failed on or skipped, and keeps the errors.
+    pub fn record(&self, index: usize, frame: &Frame, oid: Oid, caught: &Caught) {
+        let plan = frame.plan();
+        let tally = |slot: usize| plan.function(slot).and_then(|function| function.tallies.get(index));
+        for slot in &caught.skipped {
+            if let Some(tally) = tally(*slot) {
+                tally.skipped.store(tally.skipped.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            }
+        }
+        if caught.errors.is_empty() {
+            return;
+        }
+        if let Some(progress) = self.queue.progress.get(index) {
+            progress.errored.store(progress.errored.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        let input = frame.json(From::Input).unwrap_or_else(|| Ok(String::new()));
+        let input = input.unwrap_or_else(|why| format!("({why})"));
+        for (slot, kind, error) in &caught.errors {
+            if let Some(tally) = tally(*slot) {
+                tally.errored.store(tally.errored.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            }
+            let revision = plan.slots.get(*slot).map_or(0, |slot| slot.revision);
+            let letter = Letter { oid, slot: *slot, revision, kind: *kind, error: error.clone(), input: input.clone() };
+            self.letters().add(letter);
+        }
+    }
+}
+
+fn unpack(oid: u64) -> Oid {
+    let half = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap_or_default();
+    Oid { seconds: half(oid >> 32), counter: half(oid) }
+}
+
+fn slot_status(plan: &Plan, slot: usize, done: &[u64]) -> SlotStatus {
+    let revision = plan.slots.get(slot).map_or(0, |slot| slot.revision);
+    let name = format!("f{slot}");
+    let Some(function) = plan.function(slot) else {
+        return SlotStatus { slot: name, revision, ..SlotStatus::default() };
+    };
+    let (ok, errored, skipped) = function.counts(done.iter().copied());
+    let [p50_ns, p99_ns] = function.times.percentiles([0.5, 0.99]);
+    let code = if function.origin.code.is_empty() { &function.origin.place } else { &function.origin.code };
+    SlotStatus {
+        slot: name,
+        revision,
+        code: code.clone(),
+        cell: function.origin.cell,
+        takes: function.params.iter().map(|param| param.name.clone()).collect(),
+        gives: function.output.name.clone(),
+        ok,
+        errored,
+        skipped,
+        p50_ns,
+        p99_ns,
+        max_ns: function.times.max(),
+        mismatch: plan.mismatch(slot).unwrap_or_default(),
+    }
+}
+
+/// One message that was taken through the slots outside of the workers, with all that they made of it.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub oid: Oid,
+    pub frame: Frame,
+    caught: Caught,
+}
+
+impl Visit {
+    /// What the parameter `at` of `call_value` means: 0 is the message, i + 1 slot i, empty slots pass through.
+    pub fn from(&self, at: usize) -> From {
+        at.checked_sub(1).map_or(From::Input, |slot| self.frame.plan().producer(slot))
+    }
+
+    /// A value as JSON text, or why it is missing.
+    pub fn json(&self, at: usize) -> Result<String, String> {
+        if at > self.frame.plan().slots.len() {
+            return Err(no_such_slot(at - 1, self.frame.plan().slots.len(), "the machine").message);
+        }
+        let from = self.from(at);
+        self.frame.json(from).unwrap_or_else(|| {
+            let From::Slot(slot) = from else { return Err("no message".to_owned()) };
+            Err(self.why_missing(slot))
+        })
+    }
+
+    fn why_missing(&self, slot: usize) -> String {
+        if let Some((_, kind, text)) = self.caught.errors.iter().find(|(at, ..)| *at == slot) {
+            return format!("f{slot} failed ({}): {text}", kind.code());
+        }
+        let plan = self.frame.plan();
+        let missing = plan.function(slot).and_then(|function| {
+            (0..function.params.len()).map(|number| plan.argument(slot, number)).find_map(|from| {
+                if let From::Slot(f) = from { self.frame.json(from).is_none().then_some(f) } else { None }
+            })
+        });
+        missing.map_or_else(
+            || format!("f{slot} was skipped"),
+            |f| format!("f{slot} was skipped: it needs f{f}, which is missing"),
+        )
+    }
+
+    /// All of it, for display.
+    pub fn outputs(&self) -> Outputs {
+        let plan = self.frame.plan();
+        let slots = (0..plan.slots.len()).map(|slot| {
+            let args = plan.function(slot).map(|function| {
+                let text = |number| match self.frame.json(plan.argument(slot, number)) {
+                    Some(Ok(json)) => json,
+                    Some(Err(why)) => format!("({why})"),
+                    None => "missing".to_owned(),
+                };
+                (0..function.params.len()).map(text).collect()
+            });
+            let output = self.json(slot + 1);
+            SlotOutput {
+                slot,
+                args: args.unwrap_or_default(),
+                error: output.as_ref().err().cloned(),
+                output: output.ok(),
+                nanos: self.frame.nanos(slot),
+                revision: plan.slots.get(slot).map_or(0, |slot| slot.revision),
+            }
+        });
+        let input = self.frame.json(From::Input).unwrap_or_else(|| Ok(String::new())).unwrap_or_else(|why| why);
+        Outputs { oid: self.oid.to_string(), input, slots: slots.collect() }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        // The frame's destructors are user code that belongs to the slots.
+        let _in_slot = InSlot::enter();
+        self.frame.clear();
+    }
+}

@@ -1,0 +1,366 @@
+//! The bounded queue between whoever puts and the workers.
+//!
+//! Messages go through a ring without a lock. A worker claims up to 64 at once; a claimed message still counts as
+//! waiting until its worker begins it, so the capacity is exact. A worker that has to stop gives back what it has
+//! not begun; that goes before everything in the ring. The mutex is for those who sleep, and for changes of mode.
+
+use crate::oid::Oid;
+use crate::raw::Message;
+use crate::ring::Ring;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The most messages that a worker claims at once.
+pub(crate) const CLAIM: usize = 64;
+/// How long a waiting call sleeps before it looks whether it shall give up.
+const LOOK_UP: Duration = Duration::from_millis(50);
+/// Turns of looking before a thread goes to sleep, some 10–20 µs: waking it costs more.
+const SPINS: u32 = 400;
+
+/// Whether workers take messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Running,
+    Paused,
+    Stopped,
+}
+
+/// What the mutex protects.
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub mode: Mode,
+    /// Worker threads that have not ended.
+    pub alive: usize,
+    /// Of these, the ones that hold no message because of the mode.
+    pub resting: usize,
+    /// Messages that workers gave back, in order.
+    returned: VecDeque<Message>,
+}
+
+/// Counts of one worker. Only that worker writes; anyone reads.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Messages that it has begun.
+    pub begun: AtomicU64,
+    /// Messages that it has finished.
+    pub done: AtomicU64,
+    /// Of these, the ones with at least one error.
+    pub errored: AtomicU64,
+    /// The last one: seconds in the upper half, counter in the lower.
+    pub last_oid: AtomicU64,
+    /// When it finished its last claim, milliseconds since 1970.
+    pub last_millis: AtomicU64,
+}
+
+impl Progress {
+    /// A message is through.
+    #[inline]
+    pub fn finish(&self, oid: Oid) {
+        // Relaxed: read for display alone.
+        self.last_oid.store((u64::from(oid.seconds) << 32) | u64::from(oid.counter), Ordering::Relaxed);
+        // Release: whoever sees this message done sees its errors counted.
+        self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    ring: Ring,
+    capacity: u64,
+    /// How many messages may have been put in all, as far as somebody has looked: what has been begun or discarded,
+    /// and the capacity. Only grows.
+    limit: AtomicU64,
+    /// One for each worker, and one for `step`.
+    pub progress: Box<[Progress]>,
+    pub refused: AtomicU64,
+    pub discarded: AtomicU64,
+    control: Mutex<Control>,
+    /// How many messages were given back and not claimed again.
+    returned: AtomicUsize,
+    /// Set while workers shall give back what they have claimed.
+    hold: AtomicBool,
+    /// Workers asleep, calls asleep for want of room, calls that wait for the end.
+    asleep: AtomicUsize,
+    blocked: AtomicUsize,
+    awaited: AtomicUsize,
+    not_empty: Condvar,
+    not_full: Condvar,
+    idle: Condvar,
+}
+
+impl Queue {
+    pub fn new(capacity: usize, workers: usize) -> Self {
+        Self {
+            ring: Ring::new(capacity),
+            capacity: capacity as u64,
+            limit: AtomicU64::new(capacity as u64),
+            progress: std::iter::repeat_with(Progress::default).take(workers + 1).collect(),
+            refused: AtomicU64::new(0),
+            discarded: AtomicU64::new(0),
+            control: Mutex::new(Control { mode: Mode::Stopped, alive: 0, resting: 0, returned: VecDeque::new() }),
+            returned: AtomicUsize::new(0),
+            hold: AtomicBool::new(false),
+            asleep: AtomicUsize::new(0),
+            blocked: AtomicUsize::new(0),
+            awaited: AtomicUsize::new(0),
+            not_empty: Condvar::new(),
+            not_full: Condvar::new(),
+            idle: Condvar::new(),
+        }
+    }
+
+    /// No user code runs under this lock.
+    pub fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Messages put and not refused.
+    pub fn accepted(&self) -> u64 {
+        self.ring.put()
+    }
+
+    /// Messages begun, by all workers.
+    pub fn begun(&self) -> u64 {
+        // Acquire: pairs with the Release of the worker.
+        self.progress.iter().map(|worker| worker.begun.load(Ordering::Acquire)).sum()
+    }
+
+    /// Messages done, by all workers.
+    pub fn done(&self) -> u64 {
+        // Acquire: pairs with the Release in `finish`.
+        self.progress.iter().map(|worker| worker.done.load(Ordering::Acquire)).sum()
+    }
+
+    fn size(&self) -> u64 {
+        let gone = self.begun() + self.discarded.load(Ordering::Acquire);
+        self.accepted().saturating_sub(gone)
+    }
+
+    /// Whether one more may be put after `put` messages in all.
+    #[inline]
+    fn allows(&self, put: u64) -> bool {
+        // Relaxed: it only grows, so a stale value is only too careful, and then everything is counted anew.
+        if put < self.limit.load(Ordering::Relaxed) {
+            return true;
+        }
+        let limit = self.begun() + self.discarded.load(Ordering::Acquire) + self.capacity;
+        self.limit.fetch_max(limit, Ordering::Relaxed);
+        put < limit
+    }
+
+    /// Puts the message that `make` makes of its number, if there is room.
+    #[inline]
+    pub fn try_put(&self, make: impl FnOnce(u64) -> Message) -> bool {
+        let put = self.ring.push(|put| self.allows(put), make);
+        // SeqCst: the push before it and this load pair with the store and load in `sleep`: either the worker sees
+        // the message, or this sees the worker asleep.
+        if put && self.asleep.load(Ordering::SeqCst) > 0 {
+            self.wake();
+        }
+        put
+    }
+
+    #[cold]
+    fn wake(&self) {
+        // With the lock, so that a worker between its last look and its sleep is not missed.
+        drop(self.control());
+        self.not_empty.notify_one();
+    }
+
+    /// Waits until there is room; false if `give_up` says so first.
+    pub fn wait_for_room(&self, give_up: impl Fn() -> bool) -> bool {
+        for _ in 0..SPINS {
+            if self.allows(self.ring.put()) {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        let mut control = self.control();
+        loop {
+            self.blocked.fetch_add(1, Ordering::SeqCst);
+            // Room is looked for after `blocked` is set; a worker that misses it is made up for by `LOOK_UP`.
+            let room = self.allows(self.ring.put());
+            if !room {
+                control = self.not_full.wait_timeout(control, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            self.blocked.fetch_sub(1, Ordering::SeqCst);
+            if room || self.allows(self.ring.put()) {
+                return true;
+            }
+            if give_up() {
+                return false;
+            }
+        }
+    }
+
+    /// Whether workers shall give back what they have claimed.
+    #[inline]
+    pub fn held(&self) -> bool {
+        // Relaxed: seen at the next message at the latest; the lock in `give_back` orders the rest.
+        self.hold.load(Ordering::Relaxed)
+    }
+
+    /// Changes the mode; returns the one before.
+    pub fn set_mode(&self, control: &mut Control, mode: Mode) -> Mode {
+        self.hold.store(mode != Mode::Running, Ordering::Relaxed);
+        std::mem::replace(&mut control.mode, mode)
+    }
+
+    /// Lets everyone look again: workers, blocked calls, those who wait for the end.
+    pub fn wake_all(&self) {
+        drop(self.control());
+        self.not_empty.notify_all();
+        self.not_full.notify_all();
+        self.idle.notify_all();
+    }
+
+    /// A worker takes up to `most` messages, and waits for one. Takes none if the queue is held.
+    pub fn claim(&self, into: &mut Vec<Message>, most: usize) {
+        loop {
+            if self.held() {
+                return;
+            }
+            if self.returned.load(Ordering::Acquire) > 0 {
+                let mut control = self.control();
+                let count = control.returned.len().min(most);
+                into.extend(control.returned.drain(..count));
+                self.returned.store(control.returned.len(), Ordering::Release);
+                if count > 0 {
+                    return;
+                }
+            }
+            let workers = self.progress.len() as u64 - 1;
+            let share = if workers > 1 { self.ring.put().saturating_sub(self.ring.taken()).div_ceil(workers) } else { u64::MAX };
+            let share = usize::try_from(share).unwrap_or(usize::MAX).clamp(1, most);
+            if self.ring.pop(share, into) > 0 {
+                self.unblock();
+                return;
+            }
+            self.unblock();
+            self.tell_idle();
+            if !self.spin() {
+                self.sleep();
+            }
+        }
+    }
+
+    /// Looks for a message for some microseconds; returns whether there is something to do.
+    fn spin(&self) -> bool {
+        for _ in 0..SPINS {
+            if self.ring.put() != self.ring.taken() || self.held() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    #[cold]
+    fn sleep(&self) {
+        let control = self.control();
+        // SeqCst: pairs with `try_put`, see there.
+        self.asleep.fetch_add(1, Ordering::SeqCst);
+        let nothing = self.ring.put() == self.ring.taken() && control.returned.is_empty();
+        if nothing && control.mode == Mode::Running {
+            drop(self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner));
+        }
+        self.asleep.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// A worker gives back what it has not begun, in order.
+    pub fn give_back(&self, messages: impl Iterator<Item = Message>) {
+        let mut control = self.control();
+        control.returned.extend(messages);
+        // Several workers give back stretches of one sequence.
+        control.returned.make_contiguous().sort_by_key(|message| message.number);
+        self.returned.store(control.returned.len(), Ordering::Release);
+    }
+
+    /// A worker holds until the mode is `Running` (true) or `Stopped` (false: its thread ends).
+    pub fn rest(&self) -> bool {
+        let mut control = self.control();
+        control.resting += 1;
+        self.idle.notify_all();
+        while control.mode == Mode::Paused {
+            control = self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner);
+        }
+        control.resting -= 1;
+        if control.mode == Mode::Stopped {
+            control.alive -= 1;
+            self.idle.notify_all();
+            return false;
+        }
+        true
+    }
+
+    /// Waits until `until` holds, looking again whenever workers become idle. Returns whether it holds.
+    pub fn wait_idle(&self, deadline: Option<Instant>, give_up: impl Fn() -> bool, until: impl Fn(&Control) -> bool) -> bool {
+        self.awaited.fetch_add(1, Ordering::SeqCst);
+        let mut control = self.control();
+        let holds = loop {
+            if until(&control) {
+                break true;
+            }
+            let left = deadline.map_or(LOOK_UP, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK_UP));
+            if left.is_zero() || give_up() {
+                break false;
+            }
+            control = self.idle.wait_timeout(control, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        self.awaited.fetch_sub(1, Ordering::SeqCst);
+        holds
+    }
+
+    /// Tells those who wait for the end that a worker has nothing to do.
+    fn tell_idle(&self) {
+        if self.awaited.load(Ordering::SeqCst) > 0 {
+            drop(self.control());
+            self.idle.notify_all();
+        }
+    }
+
+    /// Wakes blocked producers once there is a good stretch of room, so that they do not wake for each message.
+    #[inline]
+    fn unblock(&self) {
+        fence(Ordering::SeqCst);
+        if self.blocked.load(Ordering::Relaxed) > 0 && self.size() <= self.capacity / 2 {
+            drop(self.control());
+            self.not_full.notify_all();
+        }
+    }
+
+    /// The first message that waits, while no worker takes any.
+    pub fn take_first(&self, control: &mut Control) -> Option<Message> {
+        let first = control.returned.pop_front();
+        self.returned.store(control.returned.len(), Ordering::Release);
+        first.or_else(|| {
+            let mut one = Vec::with_capacity(1);
+            self.ring.pop(1, &mut one);
+            one.pop()
+        })
+    }
+
+    /// Takes out all that waits; the caller drops it without a lock.
+    pub fn take_all(&self) -> Vec<Message> {
+        let mut all: Vec<Message> = {
+            let mut control = self.control();
+            self.returned.store(0, Ordering::Release);
+            control.returned.drain(..).collect()
+        };
+        // Only what is there now: producers may go on meanwhile.
+        let mut left = self.ring.put().saturating_sub(self.ring.taken());
+        while left > 0 {
+            let taken = self.ring.pop(usize::try_from(left).unwrap_or(CLAIM).min(CLAIM), &mut all);
+            if taken == 0 {
+                break;
+            }
+            left -= taken as u64;
+        }
+        self.discarded.fetch_add(all.len() as u64, Ordering::Release);
+        self.unblock();
+        all
+    }
+}

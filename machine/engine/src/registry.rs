@@ -1,0 +1,187 @@
+//! All machines of the process, and the commands to them.
+
+use crate::command_error::failed;
+use crate::host;
+use crate::machine::Machine;
+use crate::queue::Mode;
+use crate::{hook, raw, types};
+use ::machine::command::{Command, Config, DEFAULT_MACHINE, Failure, Reply, Target};
+use std::sync::atomic::Ordering;
+use std::sync::{Once, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// The most machines of one process.
+const MOST_MACHINES: usize = 1024;
+/// How often the rates look at the counters.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What engine and cells tell their surroundings. Called on the thread that has something to tell; must not block.
+pub trait Observer: Send + Sync {
+    /// A cell's `?` or assignment failed: name of the error, its text, 1-based line in the cell (0: unknown).
+    fn fail(&self, ename: &str, evalue: &str, line: u32);
+    /// A cell shows something: MIME type and content.
+    fn show(&self, mime: &str, content: &str);
+    /// The thread that runs the cell panicked.
+    fn cell_panicked(&self, message: &str, file: &str, line: u32, column: u32);
+    /// A warning, one line.
+    fn notice(&self, text: &str);
+}
+
+static OBSERVER: OnceLock<Box<dyn Observer>> = OnceLock::new();
+static MACHINES: [OnceLock<&'static Machine>; MOST_MACHINES] = [const { OnceLock::new() }; MOST_MACHINES];
+static NAMES: RwLock<Vec<&'static Machine>> = RwLock::new(Vec::new());
+
+/// Starts the engine: registers it with the `machine` crate of this program, makes the default machine, and sets
+/// the panic hook. The second call does nothing.
+pub fn init() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        ::machine::abi::register(&host::HOST);
+        hook::install();
+        // The default machine's numbers are in range.
+        let _made = make(Config::new(DEFAULT_MACHINE));
+        let clock = || loop {
+            std::thread::sleep(TICK);
+            let now = Instant::now();
+            all().iter().for_each(|machine| machine.tick(now));
+        };
+        // Without this thread there are no rates, and nothing else is missing.
+        let _clock = std::thread::Builder::new().name("machine/clock".to_owned()).spawn(clock);
+    });
+}
+
+/// Sets who listens. The first call counts.
+pub fn observe(observer: Box<dyn Observer>) {
+    let _first = OBSERVER.set(observer);
+}
+
+pub(crate) fn observer() -> Option<&'static dyn Observer> {
+    OBSERVER.get().map(|observer| &**observer)
+}
+
+fn all() -> Vec<&'static Machine> {
+    NAMES.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The machine with this number.
+#[inline]
+pub(crate) fn machine(id: u32) -> Option<&'static Machine> {
+    MACHINES.get(usize::try_from(id).ok()?)?.get().copied()
+}
+
+fn make(config: Config) -> Result<u32, Failure> {
+    let mut names = NAMES.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(id) = names.iter().position(|machine| machine.config.name == config.name) {
+        let old = names.get(id).map(|machine| &machine.config);
+        if old == Some(&config) {
+            return Ok(u32::try_from(id).unwrap_or(u32::MAX));
+        }
+        let message =
+            format!("there is a machine named {} already, with other numbers: choose another name", config.name);
+        return Err(failed("name_taken", message));
+    }
+    if config.name.is_empty() || config.name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
+        let message =
+            format!("{:?} is no name of a machine: letters, digits and signs without spaces and slashes", config.name);
+        return Err(failed("bad_name", message));
+    }
+    let id = names.len();
+    let Some(place) = MACHINES.get(id) else {
+        return Err(failed("too_many_machines", format!("there are {MOST_MACHINES} machines already")));
+    };
+    let machine: &'static Machine = Box::leak(Box::new(Machine::new(config)?));
+    machine.start();
+    machine.tick(Instant::now());
+    // Set once: `names` is locked, and `id` is new.
+    let _first = place.set(machine);
+    names.push(machine);
+    Ok(u32::try_from(id).unwrap_or(u32::MAX))
+}
+
+fn find(target: &Target) -> Result<&'static Machine, Failure> {
+    let found = match target {
+        Target::Id(id) => machine(*id),
+        Target::Name(name) => all().into_iter().find(|machine| machine.config.name == *name),
+    };
+    found.ok_or_else(|| {
+        let given = match target {
+            Target::Id(id) => format!("number {id}"),
+            Target::Name(name) => name.clone(),
+        };
+        let names: Vec<_> = all().iter().map(|machine| machine.config.name.clone()).collect();
+        failed("no_such_machine", format!("there is no machine {given}: there is {}", names.join(", ")))
+    })
+}
+
+/// Carries out a command. `Drain`, `Pause` and `Stop` wait; nothing else does.
+pub fn command(command: Command) -> Reply {
+    carry_out(command).unwrap_or_else(Reply::Failed)
+}
+
+fn carry_out(command: Command) -> Result<Reply, Failure> {
+    let interrupted = host::interrupted_here;
+    Ok(match command {
+        Command::Status { machine } => Reply::Status(Box::new(find(&machine)?.status())),
+        Command::Machines => Reply::Machines(all().iter().map(|machine| machine.status()).collect()),
+        Command::New(config) => Reply::Made(make(config)?),
+        Command::Start { machine } => {
+            find(&machine)?.start();
+            Reply::Done
+        }
+        Command::Pause { machine } => {
+            find(&machine)?.halt(Mode::Paused, interrupted);
+            Reply::Done
+        }
+        Command::Stop { machine } => {
+            find(&machine)?.halt(Mode::Stopped, interrupted);
+            Reply::Done
+        }
+        Command::Drain { machine, timeout } => Reply::Count(find(&machine)?.drain(timeout, interrupted)),
+        Command::Step { machine } => Reply::Outputs(find(&machine)?.step()?),
+        Command::ClearQueue { machine } => Reply::Count(find(&machine)?.clear_queue()),
+        Command::Put { machine, json } => {
+            let machine = find(&machine)?;
+            check_json(&json)?;
+            Reply::Oid(machine.put_json(json)?.to_string())
+        }
+        Command::Call { machine, json } => {
+            let machine = find(&machine)?;
+            check_json(&json)?;
+            Reply::Outputs(machine.call(|number, seconds| raw::json_message(number, seconds, json)).outputs())
+        }
+        Command::ClearSlot { machine, slot } => {
+            let slot = usize::try_from(slot).unwrap_or(usize::MAX);
+            find(&machine)?.change(slot, None)?.map_or(Reply::Done, Reply::Warned)
+        }
+        Command::ClearSource { machine } => {
+            find(&machine)?.clear_source();
+            Reply::Done
+        }
+        Command::Errors { machine, slot, limit } => {
+            let machine = find(&machine)?;
+            let slot = slot.map(|slot| usize::try_from(slot).unwrap_or(usize::MAX));
+            if let Some(slot) = slot
+                && slot >= machine.config.slots
+            {
+                return Err(crate::command_error::no_such_slot(slot, machine.config.slots, &machine.config.name));
+            }
+            Reply::Errors(machine.letters().newest(slot, limit))
+        }
+        Command::Enter(cell) => {
+            types::announce(cell);
+            Reply::Done
+        }
+        Command::Interrupt { on } => {
+            // Relaxed: the flag carries nothing but itself.
+            host::INTERRUPT.store(on, Ordering::Relaxed);
+            Reply::Done
+        }
+        other => return Err(failed("unknown_command", format!("this engine does not know {other:?}"))),
+    })
+}
+
+fn check_json(json: &str) -> Result<(), Failure> {
+    serde_json::from_str::<serde_json::Value>(json)
+        .map(drop)
+        .map_err(|error| failed("bad_json", format!("this is no JSON: {error}")))
+}

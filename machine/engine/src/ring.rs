@@ -1,0 +1,150 @@
+//! A bounded ring that many put into and many take from, without a lock.
+//!
+//! Each cell has a stamp that says whose turn it is: `2·lap` when the producer of that lap may write, `2·lap + 1`
+//! when a consumer may read. `tail` counts all messages ever put, `head` all ever taken; whoever moves one of them by
+//! compare-and-swap owns the cells it moved over. Memory starts as zeroes, which is lap 0, so a large ring takes no
+//! memory before it is used. (After the scheme of Vyukov's bounded MPMC queue.)
+#![allow(unsafe_code, reason = "cells are handed from one thread to another by their stamps")]
+
+use crate::raw::Message;
+use std::alloc::Layout;
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug)]
+struct Cell {
+    stamp: AtomicU64,
+    message: UnsafeCell<MaybeUninit<Message>>,
+}
+
+/// On a cache line of its own, so that producers and consumers do not slow each other.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+struct Alone(AtomicU64);
+
+#[derive(Debug)]
+pub(crate) struct Ring {
+    tail: Alone,
+    head: Alone,
+    cells: *mut Cell,
+    layout: Layout,
+    /// Cells less one; their number is a power of two.
+    mask: u64,
+    bits: u32,
+}
+// SAFETY: a cell's message is only touched by the thread whose turn it is by the stamp; messages are `Send`.
+unsafe impl Send for Ring {}
+// SAFETY: as above.
+unsafe impl Sync for Ring {}
+
+impl Ring {
+    /// A ring of at least this many cells.
+    pub fn new(capacity: usize) -> Self {
+        let cells = capacity.next_power_of_two();
+        let layout = Layout::array::<Cell>(cells).unwrap_or(Layout::new::<Cell>());
+        // SAFETY: the layout is not empty. Zeroes are a valid `Cell`: stamp 0, no message.
+        let memory = unsafe { std::alloc::alloc_zeroed(layout) };
+        if memory.is_null() {
+            std::alloc::handle_alloc_error(layout);
+        }
+        let mask = cells as u64 - 1;
+        Self { tail: Alone::default(), head: Alone::default(), cells: memory.cast(), layout, mask, bits: mask.count_ones() }
+    }
+
+    #[inline]
+    fn cell(&self, index: u64) -> (&Cell, u64) {
+        #[expect(clippy::cast_possible_truncation, reason = "below the number of cells, which is a usize")]
+        let at = (index & self.mask) as usize;
+        // SAFETY: `at` is below the number of cells.
+        (unsafe { &*self.cells.add(at) }, (index >> self.bits) * 2)
+    }
+
+    /// Messages ever put.
+    #[inline]
+    pub fn put(&self) -> u64 {
+        // SeqCst: see `Queue::claim`, which sleeps only if this has not moved.
+        self.tail.0.load(Ordering::SeqCst)
+    }
+
+    /// Messages ever taken.
+    #[inline]
+    pub fn taken(&self) -> u64 {
+        self.head.0.load(Ordering::SeqCst)
+    }
+
+    /// Puts the message that `make` makes if `allowed` says that one more, after so many, may be. There are never
+    /// more messages than cells if `allowed` sees to that.
+    #[inline]
+    pub fn push(&self, allowed: impl Fn(u64) -> bool, make: impl FnOnce(u64) -> Message) -> bool {
+        let mut tail = self.tail.0.load(Ordering::Relaxed);
+        loop {
+            if !allowed(tail) {
+                return false;
+            }
+            // SeqCst: pairs with `put` in `Queue::claim`.
+            match self.tail.0.compare_exchange_weak(tail, tail + 1, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => tail = now,
+            }
+        }
+        let (cell, turn) = self.cell(tail);
+        let mut turns = 0_u32;
+        // Acquire: pairs with the Release in `pop`. The consumer of the last lap may still be copying.
+        while cell.stamp.load(Ordering::Acquire) != turn {
+            turns += 1;
+            if turns < 100 { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+        // SAFETY: the stamp says that it is this producer's turn, and only one moved the tail over this cell.
+        unsafe { (*cell.message.get()).write(make(tail)) };
+        // Release: the message is there.
+        cell.stamp.store(turn + 1, Ordering::Release);
+        true
+    }
+
+    /// Takes up to `most` messages; returns how many.
+    #[inline]
+    pub fn pop(&self, most: usize, into: &mut Vec<Message>) -> usize {
+        let most = most as u64;
+        let mut head = self.head.0.load(Ordering::Relaxed);
+        let count = loop {
+            let mut ready = 0;
+            while ready < most {
+                let (cell, turn) = self.cell(head + ready);
+                // Acquire: pairs with the Release in `push`.
+                if cell.stamp.load(Ordering::Acquire) != turn + 1 {
+                    break;
+                }
+                ready += 1;
+            }
+            if ready == 0 {
+                let now = self.head.0.load(Ordering::Relaxed);
+                if now == head {
+                    return 0;
+                }
+                head = now;
+                continue;
+            }
+            match self.head.0.compare_exchange_weak(head, head + ready, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => break ready,
+                Err(now) => head = now,
+            }
+        };
+        for index in head..head + count {
+            let (cell, turn) = self.cell(index);
+            // SAFETY: the stamp said that the message is there, and only this consumer moved the head over the cell.
+            into.push(unsafe { (*cell.message.get()).assume_init_read() });
+            // Release: the cell is free for the next lap.
+            cell.stamp.store(turn + 2, Ordering::Release);
+        }
+        usize::try_from(count).unwrap_or(0)
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        while self.pop(64, &mut Vec::with_capacity(64)) > 0 {}
+        // SAFETY: allocated in `new` with this layout, freed once.
+        unsafe { std::alloc::dealloc(self.cells.cast(), self.layout) };
+    }
+}

@@ -1,0 +1,160 @@
+//! What is in the slots: one function a slot, and the plan that all of them make together.
+
+use crate::histogram::Histogram;
+use crate::raw;
+use crate::types::{self, TypeInfo};
+use machine::abi::{Need, ParamDesc, SlotDesc};
+use machine::command::Origin;
+use machine::shim::short;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The most workers that a machine can have.
+pub(crate) const MAX_WORKERS: usize = 256;
+/// Who counts: the workers, and `step`.
+const COUNTERS: usize = MAX_WORKERS + 1;
+
+/// One parameter of a slot's function.
+#[derive(Debug)]
+pub(crate) struct Param {
+    pub info: &'static TypeInfo,
+    pub need: Need,
+    /// As it is written: `&Tweet`.
+    pub name: String,
+}
+
+impl Param {
+    fn new(desc: &ParamDesc) -> Self {
+        Self { info: types::info(desc.ty), need: desc.need, name: short(raw::param_name(desc)) }
+    }
+}
+
+/// Counts of one worker for one function. Only that worker writes.
+#[repr(align(64))]
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// What the worker had processed when it first saw the function; `u64::MAX` before.
+    pub since: AtomicU64,
+    pub errored: AtomicU64,
+    pub skipped: AtomicU64,
+}
+
+/// One assignment to a slot.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub desc: SlotDesc,
+    pub params: Vec<Param>,
+    pub output: &'static TypeInfo,
+    pub origin: Origin,
+    pub tallies: Box<[Tally]>,
+    pub times: Histogram,
+}
+
+impl Function {
+    pub fn new(desc: SlotDesc, origin: Origin) -> Self {
+        let params = desc.params.iter().take(desc.arity).map(Param::new).collect();
+        let output = types::info(desc.output);
+        let tally =
+            || Tally { since: AtomicU64::new(u64::MAX), errored: AtomicU64::new(0), skipped: AtomicU64::new(0) };
+        let tallies = std::iter::repeat_with(tally).take(COUNTERS).collect();
+        Self { desc, params, output, origin, tallies, times: Histogram::default() }
+    }
+
+    /// ok, errored, skipped; `done` is what each worker has processed.
+    pub fn counts(&self, done: impl Iterator<Item = u64>) -> (u64, u64, u64) {
+        let (mut seen, mut errored, mut skipped) = (0_u64, 0_u64, 0_u64);
+        for (tally, done) in self.tallies.iter().zip(done) {
+            let since = tally.since.load(Relaxed);
+            if since != u64::MAX {
+                seen += done.saturating_sub(since);
+                errored += tally.errored.load(Relaxed);
+                skipped += tally.skipped.load(Relaxed);
+            }
+        }
+        (seen.saturating_sub(errored + skipped), errored, skipped)
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        crate::frame::free(&self.desc);
+    }
+}
+
+/// One slot: its revision, and its function if it has one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slot {
+    pub revision: u64,
+    pub function: Option<Arc<Function>>,
+}
+
+/// All slots as one message sees them. Never changed: an assignment makes the next plan.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Grows with each change of a slot.
+    pub version: u64,
+    pub slots: Vec<Slot>,
+}
+
+/// What a parameter is given: the message itself, or what a slot gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    Input,
+    Slot(usize),
+}
+
+impl Plan {
+    pub fn new(slots: usize) -> Self {
+        Self { version: 0, slots: vec![Slot::default(); slots] }
+    }
+
+    /// What the output of `slot` really is: an empty slot passes the previous output through.
+    pub fn producer(&self, slot: usize) -> From {
+        (0..=slot)
+            .rev()
+            .find(|&at| self.slots.get(at).is_some_and(|slot| slot.function.is_some()))
+            .map_or(From::Input, From::Slot)
+    }
+
+    /// What parameter `number` of `slot` is given: nearest output first, the message last.
+    pub fn argument(&self, slot: usize, number: usize) -> From {
+        match slot.checked_sub(number + 1) {
+            Some(earlier) => self.producer(earlier),
+            None => From::Input,
+        }
+    }
+
+    /// From here on worker `index`, which has processed `done` messages, counts for these functions.
+    pub fn adopt(&self, index: usize, done: u64) {
+        for slot in 0..self.slots.len() {
+            let tally = self.function(slot).and_then(|function| function.tallies.get(index));
+            if let Some(tally) = tally
+                && tally.since.load(Relaxed) == u64::MAX
+            {
+                tally.since.store(done, Relaxed);
+            }
+        }
+    }
+
+    pub fn function(&self, slot: usize) -> Option<&Arc<Function>> {
+        self.slots.get(slot).and_then(|slot| slot.function.as_ref())
+    }
+
+    /// What does not fit in `slot`: `f3 takes &Tweet, but f2 gives f64`.
+    pub fn mismatch(&self, slot: usize) -> Option<String> {
+        let function = self.function(slot)?;
+        function.params.iter().enumerate().find_map(|(number, param)| {
+            let From::Slot(producer) = self.argument(slot, number) else { return None };
+            let gives = self.function(producer)?.output;
+            let fits = param.need == Need::Ignored || gives.becomes(param.info).is_some();
+            (!fits).then(|| {
+                let redefined = if param.info.name == gives.name {
+                    ", which is another type of that name: it was redefined since"
+                } else {
+                    ""
+                };
+                format!("f{slot} takes {}, but f{producer} gives {}{redefined}", param.name, gives.name)
+            })
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! A worker: a thread that takes messages through all slots.
+
+use crate::frame::{ErrorKind, Events, Frame};
+use crate::hook::InSlot;
+use crate::machine::Machine;
+use crate::oid;
+use crate::queue::{CLAIM, Progress};
+use crate::raw::Message;
+use crate::slots::Plan;
+use crate::types;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::{Duration, Instant};
+
+/// A message that takes longer than this is claimed alone, so that it keeps no other from a free worker.
+const SLOW: Duration = Duration::from_micros(5);
+/// Frames kept for different types of message.
+const FRAMES: usize = 4;
+
+/// The errors of one message.
+#[derive(Debug, Default)]
+pub(crate) struct Caught {
+    pub errors: Vec<(usize, ErrorKind, String)>,
+    pub skipped: Vec<usize>,
+}
+
+impl Caught {
+    fn clear(&mut self) {
+        self.errors.clear();
+        self.skipped.clear();
+    }
+}
+
+impl Events for Caught {
+    #[cold]
+    fn error(&mut self, slot: usize, kind: ErrorKind, text: String) {
+        self.errors.push((slot, kind, text));
+    }
+
+    #[cold]
+    fn skipped(&mut self, slot: usize) {
+        self.skipped.push(slot);
+    }
+}
+
+struct Worker<'m> {
+    machine: &'m Machine,
+    /// The worker's place in all tallies.
+    index: usize,
+    progress: &'m Progress,
+    plan: Arc<Plan>,
+    frames: Vec<Frame>,
+    caught: Caught,
+    /// Counts down to the next message that is timed.
+    untimed: u32,
+    /// Messages left untimed after each timed one.
+    sampling: u32,
+}
+
+/// Takes messages until the machine is stopped.
+pub(crate) fn run(machine: &Machine, index: usize) {
+    let Some(progress) = machine.queue.progress.get(index) else { return };
+    let _in_slot = InSlot::enter();
+    let plan = machine.plan();
+    let mut worker = Worker {
+        machine,
+        index,
+        progress,
+        plan,
+        frames: Vec::new(),
+        caught: Caught::default(),
+        untimed: 0,
+        sampling: 0,
+    };
+    worker.adopt(worker.plan.clone());
+    let mut claimed = Vec::with_capacity(CLAIM);
+    let mut most = 1;
+    loop {
+        machine.queue.claim(&mut claimed, most);
+        if claimed.is_empty() {
+            // Frames keep the slots' closures alive; a resting worker holds none.
+            worker.frames.clear();
+            if !machine.queue.rest() {
+                return;
+            }
+            continue;
+        }
+        let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
+        let begin = Instant::now();
+        worker.take_all(&mut claimed);
+        let each = begin.elapsed() / count;
+        most = if each > SLOW { 1 } else { (most * 2).min(CLAIM) };
+        progress.last_millis.store(oid::now_millis(), Relaxed);
+    }
+}
+
+impl Worker<'_> {
+    fn take_all(&mut self, claimed: &mut Vec<Message>) {
+        let mut rest = claimed.drain(..);
+        while let Some(message) = rest.next() {
+            self.take(message);
+            if self.machine.queue.held() && rest.len() > 0 {
+                self.machine.queue.give_back(rest);
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        // Acquire: pairs with the Release in `Machine::change`, so the plan read below is that one or a later one.
+        if self.machine.version.load(Acquire) != self.plan.version {
+            self.adopt(self.machine.plan());
+        }
+        let oid = message.oid();
+        let begun = self.progress.begun.load(Relaxed);
+        self.progress.begun.store(begun + 1, Release);
+        let at = self.frame_for(&message);
+        let Some(frame) = self.frames.get_mut(at) else { return };
+        frame.load(message);
+        if self.untimed == 0 {
+            let before = Instant::now();
+            frame.run_timed(&mut self.caught);
+            self.sampling = match before.elapsed().as_nanos() {
+                0..1_000 => 1023,
+                1_000..5_000 => 127,
+                5_000..20_000 => 15,
+                _ => 0,
+            };
+            self.untimed = self.sampling;
+        } else {
+            self.untimed -= 1;
+            frame.run(&mut self.caught);
+        }
+        if !(self.caught.errors.is_empty() && self.caught.skipped.is_empty()) {
+            self.machine.record(self.index, frame, oid, &self.caught);
+            self.caught.clear();
+        }
+        frame.clear();
+        self.progress.finish(oid);
+    }
+
+    /// The frame for this type of message; laid out if there is none.
+    #[inline]
+    fn frame_for(&mut self, message: &Message) -> usize {
+        let desc = message.desc();
+        if let Some(at) = self.frames.iter().position(|frame| std::ptr::eq(frame.input.desc, desc)) {
+            return at;
+        }
+        if self.frames.len() == FRAMES {
+            self.frames.remove(0);
+        }
+        self.frames.push(Frame::new(self.plan.clone(), types::info(desc)));
+        self.frames.len() - 1
+    }
+
+    /// From here on messages see these slots.
+    #[cold]
+    fn adopt(&mut self, plan: Arc<Plan>) {
+        plan.adopt(self.index, self.progress.done.load(Relaxed));
+        self.frames.clear();
+        self.plan = plan;
+        self.untimed = 0;
+    }
+}

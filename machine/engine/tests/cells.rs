@@ -1,0 +1,127 @@
+//! What a user writes, from a plain Rust program.
+use machine::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+fn machine(name: &str) -> Machine {
+    machine_engine::init();
+    Machine::builder(name).start()
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+struct Tweet {
+    text: String,
+}
+
+#[test]
+fn numbers_text_and_types_go_through() {
+    let m = machine("through");
+    m[0].set(|x: f64| x * x).unwrap();
+    m[1].set(|sq: f64, x: f64| sq - x).unwrap();
+    m[2].set(f64::sqrt).unwrap();
+    m[3].set(|x: f64| Tweet { text: format!("{x:.2}") }).unwrap();
+    m[4].set(|t: &Tweet| t.text.clone()).unwrap();
+    m[5].set(|s: &str| s.parse::<f64>()).unwrap();
+    m[6].set(|x: f64| if x > 0.0 { Ok(Tweet { text: x.to_string() }) } else { Err("negative".to_owned()) }).unwrap();
+    m[7].set(|t: &Tweet, five: u64| t.text.len() + usize::try_from(five).unwrap_or(0))
+        .unwrap_or_else(|e| panic!("{e}"));
+    let out = m.call(14.0).unwrap();
+    assert_eq!(out.get::<f64>(1).unwrap(), 182.0);
+    assert_eq!(out.get::<String>(4).unwrap(), "13.49");
+    assert_eq!(out.get::<f64>(5).unwrap(), 13.49);
+    assert!(out.get::<u64>(7).unwrap_err().to_string().contains("13.49 is no u64"));
+    assert_eq!(out.json(6).unwrap(), r#"{"text":"13.49"}"#);
+    assert_eq!(out.input::<f64>().unwrap(), 14.0);
+    for x in 0..1000 {
+        m.put_wait(f64::from(x)).unwrap();
+    }
+    m.drain();
+    let status = m.status();
+    assert_eq!(status.processed, 1000);
+    assert_eq!(status.accepted, 1000);
+    println!("{status:#?}");
+}
+
+#[test]
+fn errors_panics_and_skips_are_counted() {
+    let m = machine("errors");
+    m[0].set(|x: u64| if x % 3 == 0 { Err(std::io::Error::other("third")) } else { Ok(x) }).unwrap();
+    m[1].set(|x: u64| {
+        assert!(x % 5 != 0, "five {x}");
+        x
+    })
+    .unwrap();
+    m[2].set(|x: Option<u64>| x.is_some()).unwrap();
+    for x in 0..30_u64 {
+        m.put(x).unwrap();
+    }
+    m.drain();
+    let s = m.status();
+    assert_eq!((s.processed, s.errored), (30, 10 + 4));
+    assert_eq!((s.slots[0].ok, s.slots[0].errored, s.slots[0].skipped), (20, 10, 0));
+    assert_eq!((s.slots[1].ok, s.slots[1].errored, s.slots[1].skipped), (16, 4, 10));
+    assert_eq!((s.slots[2].ok, s.slots[2].errored, s.slots[2].skipped), (30, 0, 0));
+    let errors = m.errors();
+    assert_eq!(errors.len(), 14);
+    assert_eq!(errors[0].slot, "f0");
+    assert_eq!(errors[0].error, "third");
+    assert_eq!(errors[0].input, "27");
+    assert!(errors.iter().any(|e| e.error == "five 25" && e.kind == "panic"));
+}
+
+#[test]
+fn json_and_mismatch() {
+    let m = machine("json");
+    m[0].set(|x: &Value| x["user"]["name"].clone()).unwrap();
+    m[1].set(|s: &str| s.len()).unwrap();
+    let out = m.call(json!({"user": {"name": "ann"}})).unwrap();
+    assert_eq!(out.get::<u64>(1).unwrap(), 3);
+    let e = m[2].set(|t: &Tweet| t.text.clone()).unwrap_err();
+    assert_eq!(e.to_string(), "f2 takes &Tweet, but f1 gives usize");
+    assert_eq!(m[9].set(|x: f64| x).unwrap_err().to_string(), "there is no f9: json has the slots f0 to f7");
+    assert!(m[0].set(|x: f64, _y: f64| x).unwrap_err().to_string().contains("f0 takes 2 arguments"));
+}
+
+#[test]
+fn source_and_captures() {
+    let m = machine("source");
+    let seen = Arc::new(AtomicU64::new(0));
+    let s = seen.clone();
+    m[0].set(move |n: u64| {
+        s.fetch_add(n, Relaxed);
+        n
+    })
+    .unwrap();
+    m.source(0..100_000_u64).unwrap();
+    assert!(m.source(0..1_u64).is_err());
+    m.drain();
+    assert_eq!(seen.load(Relaxed), 99_999 * 100_000 / 2);
+    assert_eq!(m.status().source.state, "exhausted");
+    m.clear_source();
+    m.source(vec![1_u64]).unwrap();
+    m.drain();
+    assert_eq!(m.status().processed, 100_001);
+}
+
+#[test]
+fn pause_stop_clear_count() {
+    machine_engine::init();
+    let m = Machine::builder("pause").queue(16).start();
+    m.pause();
+    for x in 0..16 {
+        m.put(x).unwrap();
+    }
+    let Err(Full(back)) = m.put(99) else { panic!("not full") };
+    assert_eq!(back, 99);
+    let s = m.status();
+    assert_eq!((s.queue_size, s.in_flight, s.processed, s.refused), (16, 0, 0, 1));
+    assert!(!s.running);
+    m.start().drain();
+    assert_eq!(m.status().processed, 16);
+    m.stop();
+    for x in 0..5 {
+        m.put(x).unwrap();
+    }
+    assert_eq!(m.stop().clear(), 5);
+    assert_eq!(m.status().discarded, 5);
+}

@@ -1,0 +1,190 @@
+//! What a notebook's cells are rewritten to call. Not for people.
+//!
+//! The kernel turns `MACHINE[1] = |x: f64| x;` into [`assign`], a cell's own `?` into [`tried`], and puts [`check`]
+//! at the head of its loops, so that errors point at the user's line and an interrupt stops a loop.
+//!
+//! A cell that has to end early tells why first, then unwinds without a panic's message.
+
+use crate::abi::host;
+use crate::command::Origin;
+use crate::handle::SlotRef;
+use crate::shim::{raw, short};
+use crate::slot::Slot;
+use serde::Serialize;
+use std::any::type_name;
+use std::fmt::Debug;
+use std::io::Write;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Shown when a cell's own code begins to run.
+const ENTERED: &str = "application/vnd.machine.entered";
+/// Shown before the value of a cell's final expression.
+const LAST: &str = "application/vnd.machine.last";
+
+/// The first statement of every cell: binds the cell's library to what the session defines, and sets the panic
+/// hook of the standard library that all cells share.
+pub fn enter() {
+    raw::enter();
+    std::panic::set_hook(Box::new(|info| {
+        let payload = info.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("a panic without a message");
+        let (file, line, column) = info.location().map_or(("", 0, 0), |at| (at.file(), at.line(), at.column()));
+        if !raw::panicked(message, file, line, column) {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or("unnamed");
+            std::eprintln!("thread '{name}' panicked: {message}");
+        }
+    }));
+    raw::show(ENTERED, "");
+    check();
+}
+
+/// The last statement of every cell: what it has printed is handed on, also the beginning of a line.
+pub fn leave() {
+    flush();
+}
+
+/// Before the value of a final expression is shown.
+pub fn last() {
+    flush();
+    raw::show(LAST, "");
+}
+
+fn flush() {
+    // A standard output that is closed has no reader to miss it.
+    let _ = std::io::stdout().flush();
+}
+
+/// Ends the cell without a word: what has to be said has been said.
+struct Stop;
+
+fn stop(name: &str, text: &str, line: u32) -> ! {
+    flush();
+    raw::fail(name, text, line);
+    // Not a panic: no hook, no message.
+    resume_unwind(Box::new(Stop))
+}
+
+/// At the head of each loop of a cell: stops the cell if the user has interrupted it.
+#[inline]
+pub fn check() {
+    // Relaxed: the flag carries nothing but itself; a turn later is soon enough.
+    if host().interrupt.load(Ordering::Relaxed) {
+        stop_if_cell();
+    }
+    // Relaxed, and a load and a store: a turn that is not counted changes nothing.
+    let turns = TURNS.load(Ordering::Relaxed);
+    if turns == 0 {
+        flush_sometimes();
+    } else {
+        TURNS.store(turns - 1, Ordering::Relaxed);
+    }
+}
+
+/// Turns of loops until the next look at the clock.
+static TURNS: AtomicU32 = AtomicU32::new(0);
+/// Turns between two looks at the clock: few for slow loops, many for fast ones.
+static STRIDE: AtomicU32 = AtomicU32::new(1);
+
+/// Hands on the beginning of a line that a slow loop has printed, and keeps a fast loop fast.
+#[cold]
+fn flush_sometimes() {
+    static LAST_LOOK: Mutex<Option<Instant>> = Mutex::new(None);
+    let now = Instant::now();
+    let mut last = LAST_LOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    let slow = last.replace(now).is_none_or(|last| now.duration_since(last) > Duration::from_millis(2));
+    drop(last);
+    let stride = STRIDE.load(Ordering::Relaxed);
+    STRIDE.store(if slow { 1 } else { (stride * 2).min(1 << 16) }, Ordering::Relaxed);
+    TURNS.store(STRIDE.load(Ordering::Relaxed), Ordering::Relaxed);
+    if slow && (host().on_cell_thread)() {
+        flush();
+    }
+}
+
+#[cold]
+fn stop_if_cell() {
+    if (host().on_cell_thread)() {
+        stop("KeyboardInterrupt", "interrupted; the machine, its queue and its slots are kept", 0);
+    }
+}
+
+/// What a cell's own `?` stands behind.
+pub trait Tried {
+    /// What it gives if all is well.
+    type Output;
+    /// The value, or what to say: name and text of the error.
+    ///
+    /// # Errors
+    /// If there is no value.
+    fn tried(self) -> Result<Self::Output, (String, String)>;
+}
+
+impl<T, E: Debug> Tried for Result<T, E> {
+    type Output = T;
+    fn tried(self) -> Result<T, (String, String)> {
+        self.map_err(|error| {
+            let name = short(type_name::<E>());
+            let name = name.split('<').next().unwrap_or(&name);
+            (name.to_owned(), format!("{error:?}"))
+        })
+    }
+}
+
+impl<T> Tried for Option<T> {
+    type Output = T;
+    fn tried(self) -> Result<T, (String, String)> {
+        self.ok_or_else(|| ("NoneError".to_owned(), "there is no value: `None`".to_owned()))
+    }
+}
+
+/// `value?` in a cell's own statements. If there is no value, the cell ends here, and its error says what failed on
+/// which line of the cell.
+pub fn tried<V: Tried>(value: V, line: u32) -> V::Output {
+    value.tried().unwrap_or_else(|(name, text)| stop(&name, &text, line))
+}
+
+/// `MACHINE[1] = function;`
+///
+/// If it cannot be done, the cell ends here.
+pub fn assign<S, F: Slot<S>>(slot: &SlotRef, function: F, code: &str, cell: u32, line: u32) {
+    let origin = Origin { code: code.to_owned(), cell, place: String::new() };
+    match slot.set_from(function, &origin) {
+        Ok(None) => {}
+        Ok(Some(warning)) => std::eprintln!("warning: {warning}"),
+        Err(failure) => stop("AssignError", &failure.to_string(), line),
+    }
+}
+
+/// Shows a value as JSON of a type that the kernel renders.
+pub(crate) fn show_json<T: Serialize>(mime: &str, value: &T) {
+    flush();
+    if let Ok(json) = serde_json::to_string(value) {
+        raw::show(mime, &json);
+    }
+}
+
+/// Gives every `Debug` type the method that evcxr shows a cell's last expression with. A type's own method of that
+/// name goes first.
+pub trait Show {
+    /// Shows the value in the notebook.
+    fn evcxr_display(&self);
+}
+
+impl<T: Debug> Show for T {
+    fn evcxr_display(&self) {
+        let text = format!("{self:?}");
+        flush();
+        if text != "()" {
+            raw::show("text/plain", &text);
+        }
+    }
+}
+

@@ -1,0 +1,431 @@
+//! The handle of a machine: what cells and programs call.
+
+use crate::abi::{Put, Wait};
+use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Origin, Reply, Target};
+use crate::shim::{self, CallHandle, raw};
+use crate::slot::Slot;
+use crate::status::{DeadLetter, Status};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ops::Index;
+use std::panic::Location;
+use std::time::Duration;
+
+/// The machine that every session has from the start: running, 8 slots, a queue of 1,024 messages, one worker.
+pub static MACHINE: Machine = Machine::with_id(0);
+
+/// How many slots a machine can have at most.
+pub const MAX_SLOTS: usize = 60;
+
+/// A machine: slots, a queue in front of them, workers that take messages through.
+///
+/// A handle is a number; copies mean the same machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    id: u32,
+    slots: [SlotRef; MAX_SLOTS],
+}
+
+/// One slot of a machine: `MACHINE[3]`.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotRef {
+    machine: u32,
+    slot: u32,
+}
+
+impl Machine {
+    const fn with_id(id: u32) -> Self {
+        let mut slots = [SlotRef { machine: id, slot: 0 }; MAX_SLOTS];
+        let mut rest: &mut [SlotRef] = &mut slots;
+        let mut number = 0;
+        while let Some((first, tail)) = rest.split_first_mut() {
+            first.slot = number;
+            number += 1;
+            rest = tail;
+        }
+        Self { id, slots }
+    }
+
+    /// Describes another machine.
+    #[must_use]
+    pub fn builder(name: &str) -> Builder {
+        Builder { config: Config::new(name) }
+    }
+
+    /// Puts a message in the queue; never blocks.
+    ///
+    /// # Errors
+    /// [`Refused::Full`] gives the message back if the queue is full.
+    #[inline]
+    pub fn put<T: Serialize + Send + 'static>(&self, message: T) -> Result<(), Refused<T>> {
+        refused(raw::put(self.id, message, Wait::Never))
+    }
+
+    /// Puts a message in the queue and waits for a place in it.
+    ///
+    /// # Errors
+    /// [`Refused::Interrupted`] gives the message back if the user interrupts the cell while it waits.
+    #[inline]
+    pub fn put_wait<T: Serialize + Send + 'static>(&self, message: T) -> Result<(), Refused<T>> {
+        refused(raw::put(self.id, message, Wait::Always))
+    }
+
+    /// Lets the machine take its messages from an iterator, by itself, one thread, waiting while the queue is full.
+    ///
+    /// # Errors
+    /// If it has a source already: clear that one first.
+    pub fn source<I>(&self, items: I) -> Result<(), Failure>
+    where
+        I: IntoIterator,
+        I::IntoIter: Send + 'static,
+        I::Item: Serialize + Send + 'static,
+    {
+        done(decode(&raw::source(self.id, shim::source(items.into_iter()))))
+    }
+
+    /// Takes the source away. What it has already put stays in the queue.
+    pub fn clear_source(&self) -> &Self {
+        self.tell(Command::ClearSource { machine: self.target() })
+    }
+
+    /// Takes messages, and items from the source. Does nothing if it does already.
+    pub fn start(&self) -> &Self {
+        self.tell(Command::Start { machine: self.target() })
+    }
+
+    /// Holds between two messages.
+    pub fn pause(&self) -> &Self {
+        self.tell(Command::Pause { machine: self.target() })
+    }
+
+    /// Ends the workers and keeps the queue.
+    pub fn stop(&self) -> &Self {
+        self.tell(Command::Stop { machine: self.target() })
+    }
+
+    /// Discards what waits in the queue; returns how many messages that were.
+    pub fn clear(&self) -> u64 {
+        match ask(&Command::ClearQueue { machine: self.target() }) {
+            Reply::Count(n) => n,
+            _ => 0,
+        }
+    }
+
+    /// Waits until no message waits or is in the slots. A machine that does not run is not waited for.
+    pub fn drain(&self) -> &Self {
+        self.tell(Command::Drain { machine: self.target(), timeout: None })
+    }
+
+    /// Like [`drain`](Self::drain), for at most `timeout`. Returns how many messages are left.
+    pub fn drain_timeout(&self, timeout: Duration) -> u64 {
+        match ask(&Command::Drain { machine: self.target(), timeout: Some(timeout) }) {
+            Reply::Count(n) => n,
+            _ => 0,
+        }
+    }
+
+    /// Takes a value through the slots, here and now: it is not queued, not counted, not published.
+    ///
+    /// # Errors
+    /// If the machine is gone. What a slot fails on is told by [`Call::get`].
+    pub fn call<T: Serialize + Send + 'static>(&self, value: T) -> Result<Call, Failure> {
+        CallHandle::new(self.id, value).map(Call).map_err(|reply| failure(decode(&reply)))
+    }
+
+    /// The machine's state now. As the last expression of a cell it is shown as a table.
+    #[must_use]
+    #[expect(clippy::panic, reason = "the engine answers each command with its reply; anything else is a bug")]
+    pub fn status(&self) -> Status {
+        match ask(&Command::Status { machine: self.target() }) {
+            Reply::Status(status) => *status,
+            other => panic!("the engine answers a status with {other:?}"),
+        }
+    }
+
+    /// The messages that slots failed on, newest first, as many as are kept.
+    #[must_use]
+    pub fn errors(&self) -> Errors {
+        match ask(&Command::Errors { machine: self.target(), slot: None, limit: usize::MAX }) {
+            Reply::Errors(letters) => Errors(letters),
+            _ => Errors(Vec::new()),
+        }
+    }
+
+    fn target(&self) -> Target {
+        Target::Id(self.id)
+    }
+
+    fn tell(&self, command: Command) -> &Self {
+        ask(&command);
+        self
+    }
+}
+
+impl Index<usize> for Machine {
+    type Output = SlotRef;
+
+    /// The slot with this number. Whether the machine has it is told when it is used.
+    fn index(&self, slot: usize) -> &SlotRef {
+        match self.slots.get(slot) {
+            Some(slot) => slot,
+            // A reference is due, and nothing holds one for a number that no machine has: 8 bytes for each mistake.
+            None => Box::leak(Box::new(SlotRef { machine: self.id, slot: u32::try_from(slot).unwrap_or(u32::MAX) })),
+        }
+    }
+}
+
+impl SlotRef {
+    /// Puts a function in the slot, at once, between two messages. Returns what the user should know.
+    ///
+    /// # Errors
+    /// If the machine has no such slot, or the function takes what the slots before it do not give.
+    #[track_caller]
+    pub fn set<S, F: Slot<S>>(&self, function: F) -> Result<(), Failure> {
+        let place = Location::caller();
+        let origin = Origin { code: String::new(), cell: 0, place: format!("{}:{}", place.file(), place.line()) };
+        self.set_from(function, &origin).map(drop)
+    }
+
+    /// Like [`set`](Self::set), and tells where the code comes from. Returns a warning, if there is one.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn set_from<S, F: Slot<S>>(&self, function: F, origin: &Origin) -> Result<Option<String>, Failure> {
+        let origin = serde_json::to_string(origin).unwrap_or_default();
+        match decode(&raw::assign(self.machine, self.slot, function.erase(), &origin)) {
+            Reply::Warned(warning) => Ok(Some(warning)),
+            reply => done(reply).map(|()| None),
+        }
+    }
+
+    /// Empties the slot: it passes the previous output through.
+    pub fn clear(&self) {
+        ask(&Command::ClearSlot { machine: Target::Id(self.machine), slot: self.slot });
+    }
+}
+
+/// A new machine, described step by step.
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes nothing until `start`"]
+pub struct Builder {
+    config: Config,
+}
+
+impl Builder {
+    /// How many slots, 1 to [`MAX_SLOTS`]; 8 unless told otherwise.
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.config.slots = slots;
+        self
+    }
+
+    /// How many messages wait at most; 1,024 unless told otherwise.
+    pub fn queue(mut self, messages: usize) -> Self {
+        self.config.queue = messages;
+        self
+    }
+
+    /// How many threads take messages through the slots; 1 unless told otherwise.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// Makes the machine and starts it. The same description again gives the same machine.
+    ///
+    /// # Panics
+    /// If there is another machine of this name, or a number is out of range. See [`try_start`](Self::try_start).
+    #[must_use]
+    #[expect(clippy::panic, reason = "documented; `try_start` is the other way")]
+    pub fn start(self) -> Machine {
+        self.try_start().unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// Makes the machine and starts it. The same description again gives the same machine.
+    ///
+    /// # Errors
+    /// If there is another machine of this name, or a number is out of range.
+    pub fn try_start(self) -> Result<Machine, Failure> {
+        match ask(&Command::New(self.config)) {
+            Reply::Made(id) => Ok(Machine::with_id(id)),
+            other => Err(failure(other)),
+        }
+    }
+}
+
+/// A message that was not put; it is given back.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused<T> {
+    /// The queue is full.
+    Full(T),
+    /// The user interrupted while the call waited.
+    Interrupted(T),
+    /// The machine is gone.
+    NoMachine(T),
+}
+
+impl<T> Refused<T> {
+    /// The message.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Full(message) | Self::Interrupted(message) | Self::NoMachine(message) => message,
+        }
+    }
+
+    fn text(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "the queue is full: put_wait waits, or try again later (the message is given back)",
+            Self::Interrupted(_) => "interrupted while waiting for a place in the queue",
+            Self::NoMachine(_) => "there is no such machine",
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Refused<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl<T> std::fmt::Display for Refused<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl<T> std::error::Error for Refused<T> {}
+
+/// What each slot made of one value.
+#[derive(Debug)]
+pub struct Call(CallHandle);
+
+impl Call {
+    /// The message's oid, 24 hex digits.
+    #[must_use]
+    pub fn oid(&self) -> String {
+        String::from_utf8(self.0.oid()).unwrap_or_default()
+    }
+
+    /// The input.
+    ///
+    /// # Errors
+    /// If it is no `T` and does not convert into one.
+    pub fn input<T: Serialize + DeserializeOwned + Clone + 'static>(&self) -> Result<T, Failure> {
+        self.value(0)
+    }
+
+    /// What slot `slot` gave.
+    ///
+    /// # Errors
+    /// If the output is missing (then it says why), or no `T`.
+    pub fn get<T: Serialize + DeserializeOwned + Clone + 'static>(&self, slot: usize) -> Result<T, Failure> {
+        self.value(slot + 1)
+    }
+
+    /// What slot `slot` gave, as JSON text.
+    ///
+    /// # Errors
+    /// If the output is missing, or does not serialise.
+    pub fn json(&self, slot: usize) -> Result<String, Failure> {
+        self.text(slot + 1)
+    }
+
+    fn value<T: Serialize + DeserializeOwned + Clone + 'static>(&self, at: usize) -> Result<T, Failure> {
+        if let Some(value) = self.0.value::<T>(at) {
+            return Ok(value.clone());
+        }
+        let json = self.text(at)?;
+        serde_json::from_str(&json).map_err(|error| {
+            let what = if at == 0 { "the input".to_owned() } else { format!("the output of f{}", at - 1) };
+            let wanted = shim::short(std::any::type_name::<T>());
+            Failure::new("type_mismatch", format!("{what} is {json}, which is no {wanted}: {error}"))
+        })
+    }
+
+    fn text(&self, at: usize) -> Result<String, Failure> {
+        let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
+        self.0.json(at).map(text).map_err(|why| Failure::new("no_output", text(why)))
+    }
+}
+
+/// Dead letters, newest first. As the last expression of a cell they are shown as a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errors(pub Vec<DeadLetter>);
+
+impl std::ops::Deref for Errors {
+    type Target = [DeadLetter];
+    fn deref(&self) -> &[DeadLetter] {
+        &self.0
+    }
+}
+
+impl Errors {
+    /// Shows them in the notebook.
+    pub fn evcxr_display(&self) {
+        crate::cell::show_json("application/vnd.machine.errors+json", &self.0);
+    }
+}
+
+impl Status {
+    /// Shows it in the notebook.
+    pub fn evcxr_display(&self) {
+        crate::cell::show_json("application/vnd.machine.status+json", self);
+    }
+}
+
+/// The state of all machines, in the order of their making.
+#[must_use]
+pub fn machines() -> Vec<Status> {
+    match ask(&Command::Machines) {
+        Reply::Machines(all) => all,
+        _ => Vec::new(),
+    }
+}
+
+/// The handle of the machine of this name.
+#[must_use]
+pub fn machine(name: &str) -> Option<Machine> {
+    machines()
+        .iter()
+        .position(|status| status.machine == name)
+        .and_then(|id| u32::try_from(id).ok())
+        .map(Machine::with_id)
+}
+
+/// Carries out a command, as magics and the command line do.
+pub fn ask(command: &Command) -> Reply {
+    let json = serde_json::to_string(command).unwrap_or_default();
+    decode(&raw::command(&json))
+}
+
+fn decode(reply: &[u8]) -> Reply {
+    serde_json::from_slice(reply).unwrap_or_else(|error| {
+        Reply::Failed(Failure::new("bad_reply", format!("the engine's reply is unreadable: {error}")))
+    })
+}
+
+fn failure(reply: Reply) -> Failure {
+    match reply {
+        Reply::Failed(failure) => failure,
+        other => Failure::new("bad_reply", format!("the engine answers {other:?}")),
+    }
+}
+
+fn done(reply: Reply) -> Result<(), Failure> {
+    match reply {
+        Reply::Done | Reply::Warned(_) => Ok(()),
+        other => Err(failure(other)),
+    }
+}
+
+#[inline]
+fn refused<T>((back, put): (Option<T>, Put)) -> Result<(), Refused<T>> {
+    match (back, put) {
+        (None, _) => Ok(()),
+        (Some(message), Put::Interrupted) => Err(Refused::Interrupted(message)),
+        (Some(message), Put::NoMachine) => Err(Refused::NoMachine(message)),
+        (Some(message), _) => Err(Refused::Full(message)),
+    }
+}
+
+const _: () = assert!(!DEFAULT_MACHINE.is_empty());

@@ -1,0 +1,122 @@
+//! What is inside a `Result` whose types are not known: serde says, without writing anything.
+//!
+//! `Result<T, String>` is serialisable as a whole, so the compiler cannot tell it from any other output. Its
+//! `Serialize` hands the value in `Ok` to the serializer by reference; a serializer that only notes the address
+//! costs nothing.
+
+use serde::ser::{Error as _, Impossible, Serialize, Serializer};
+
+/// The address of the value in `Ok`, or `None` for an `Err` or anything that is no `Result`.
+#[inline]
+pub(crate) fn ok<R: Serialize>(result: &R) -> Option<*const u8> {
+    result.serialize(Address).ok()
+}
+
+/// The error's text: a string as it is, anything else as JSON.
+pub(crate) fn error<R: Serialize>(result: &R) -> String {
+    let json = serde_json::to_value(result).unwrap_or_default();
+    match json.get("Err") {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "an error that does not serialise".to_owned(),
+    }
+}
+
+struct Address;
+
+type Never = serde::de::value::Error;
+
+macro_rules! refuse {
+    ($($method:ident($($ty:ty),*)),* $(,)?) => {
+        $(fn $method(self $(, _: $ty)*) -> Result<Self::Ok, Never> { Err(Never::custom("not a Result")) })*
+    };
+}
+
+macro_rules! refuse_compound {
+    ($($method:ident($($ty:ty),*) -> $compound:ident),* $(,)?) => {
+        $(fn $method(self $(, _: $ty)*) -> Result<Self::$compound, Never> { Err(Never::custom("not a Result")) })*
+    };
+}
+
+impl Serializer for Address {
+    type Ok = *const u8;
+    type Error = Never;
+    type SerializeSeq = Impossible<*const u8, Never>;
+    type SerializeTuple = Impossible<*const u8, Never>;
+    type SerializeTupleStruct = Impossible<*const u8, Never>;
+    type SerializeTupleVariant = Impossible<*const u8, Never>;
+    type SerializeMap = Impossible<*const u8, Never>;
+    type SerializeStruct = Impossible<*const u8, Never>;
+    type SerializeStructVariant = Impossible<*const u8, Never>;
+
+    #[inline]
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<*const u8, Never> {
+        if name == "Result" && index == 0 {
+            Ok(std::ptr::from_ref(value).cast())
+        } else {
+            Err(Never::custom("an error"))
+        }
+    }
+
+    refuse!(
+        serialize_bool(bool),
+        serialize_i8(i8),
+        serialize_i16(i16),
+        serialize_i32(i32),
+        serialize_i64(i64),
+        serialize_u8(u8),
+        serialize_u16(u16),
+        serialize_u32(u32),
+        serialize_u64(u64),
+        serialize_f32(f32),
+        serialize_f64(f64),
+        serialize_char(char),
+        serialize_str(&str),
+        serialize_bytes(&[u8]),
+        serialize_none(),
+        serialize_unit(),
+        serialize_unit_struct(&'static str),
+        serialize_unit_variant(&'static str, u32, &'static str),
+    );
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<Self::Ok, Never> {
+        Err(Never::custom("not a Result"))
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<Self::Ok, Never> {
+        Err(Never::custom("not a Result"))
+    }
+
+    refuse_compound!(
+        serialize_seq(Option<usize>) -> SerializeSeq,
+        serialize_tuple(usize) -> SerializeTuple,
+        serialize_tuple_struct(&'static str, usize) -> SerializeTupleStruct,
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> SerializeTupleVariant,
+        serialize_map(Option<usize>) -> SerializeMap,
+        serialize_struct(&'static str, usize) -> SerializeStruct,
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> SerializeStructVariant,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{error, ok};
+
+    #[test]
+    fn finds_the_value_in_ok_and_the_text_in_err() {
+        let fine: Result<f64, String> = Ok(1.5);
+        let inside = fine.as_ref().map(|v| std::ptr::from_ref(v).cast::<u8>()).ok();
+        assert_eq!(ok(&fine), inside);
+        let failed: Result<f64, String> = Err("no".to_owned());
+        assert_eq!(ok(&failed), None);
+        assert_eq!(error(&failed), "no");
+        assert_eq!(error(&Err::<(), _>((1, "a"))), r#"[1,"a"]"#);
+        assert_eq!(ok(&"not a result"), None);
+    }
+}

@@ -1,0 +1,434 @@
+//! The typed shims: for each type, closure and iterator the functions that its descriptor points at.
+//!
+//! They are compiled into the library of the cell, a few lines each, and run user code under `catch_unwind`.
+#![allow(unsafe_code, reason = "the boundary: the other of the two files of this crate with unsafe code")]
+
+use crate::abi::{Kind, MAX_ARITY, Outcome, ParamDesc, Sink, SlotDesc, SourceDesc, Text, TypeDesc, host};
+use crate::payload;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::{TypeId, type_name};
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs `f` and tells whether it panicked. A payload whose own destructor panics is leaked: it had its chance.
+fn panics(f: impl FnOnce()) -> bool {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else { return false };
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+    true
+}
+
+fn say(sink: *mut Sink, text: std::fmt::Arguments<'_>) {
+    // SAFETY: every caller passes the sink that the engine gave it for the call.
+    let sink = unsafe { &mut *sink };
+    // Writing to a `Sink` cannot fail; a `Display` that panics loses the rest of its own text.
+    panics(|| drop(sink.write_fmt(text)));
+}
+
+extern "C" fn id_of<T: 'static>() -> u64 {
+    struct Capture(u64);
+    impl Hasher for Capture {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            for &byte in bytes {
+                self.0 = self.0.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte);
+            }
+        }
+        fn write_u64(&mut self, n: u64) {
+            self.0 = self.0.rotate_left(29) ^ n;
+        }
+    }
+    let mut capture = Capture(0);
+    TypeId::of::<T>().hash(&mut capture);
+    capture.finish()
+}
+
+extern "C" fn name_of<T>() -> Text {
+    Text::new(type_name::<T>())
+}
+
+extern "C" fn kind_of<T: 'static>() -> Kind {
+    let id = TypeId::of::<T>();
+    macro_rules! among {
+        ($($ty:ty => $kind:ident),*) => { $(if id == TypeId::of::<$ty>() { return Kind::$kind; })* };
+    }
+    among!(f64 => F64, f32 => F32, i64 => I64, u64 => U64, i32 => I32, u32 => U32, usize => Usize, isize => Isize,
+        i16 => I16, u16 => U16, i8 => I8, u8 => U8, bool => Bool, String => String, &'static str => String,
+        serde_json::Value => Json);
+    Kind::Other
+}
+
+unsafe extern "C" fn drop_value<T>(value: *mut u8) -> bool {
+    // SAFETY: the engine passes a value of the type that the descriptor is of, and never touches it again.
+    panics(|| unsafe { std::ptr::drop_in_place(value.cast::<T>()) })
+}
+
+unsafe extern "C" fn to_json<T: Serialize>(value: *const u8, sink: *mut Sink) -> bool {
+    // SAFETY: the engine passes a value of the type that the descriptor is of, live for the call.
+    let value = unsafe { &*value.cast::<T>() };
+    let mut result = None;
+    panics(|| result = Some(serde_json::to_vec(value)));
+    match result {
+        Some(Ok(json)) => {
+            // SAFETY: the engine passes a live sink. Writing to it cannot fail.
+            let _ = unsafe { (*sink).write_all(&json) };
+            true
+        }
+        Some(Err(error)) => {
+            say(sink, format_args!("{} does not serialise: {error}", short(type_name::<T>())));
+            false
+        }
+        None => {
+            say(sink, format_args!("{} panics while it serialises", short(type_name::<T>())));
+            false
+        }
+    }
+}
+
+unsafe extern "C" fn from_json<T: DeserializeOwned>(json: Text, to: *mut u8, sink: *mut Sink) -> bool {
+    // SAFETY: the engine passes live text.
+    let json = unsafe { json.as_str() };
+    let mut result = None;
+    panics(|| result = Some(serde_json::from_str::<T>(json)));
+    match result {
+        Some(Ok(value)) => {
+            // SAFETY: `to` has room for a `T`, aligned, and holds no value.
+            unsafe { to.cast::<T>().write(value) };
+            true
+        }
+        Some(Err(error)) => {
+            say(sink, format_args!("{error}"));
+            false
+        }
+        None => {
+            say(sink, format_args!("{} panics while it deserialises", short(type_name::<T>())));
+            false
+        }
+    }
+}
+
+unsafe extern "C" fn payload_of<T: Serialize>(value: *const u8) -> *const u8 {
+    // SAFETY: the engine passes a value of the type that the descriptor is of, live for the call.
+    payload::ok(unsafe { &*value.cast::<T>() }).unwrap_or(std::ptr::null())
+}
+
+struct Of<T>(PhantomData<T>);
+
+impl<T: Serialize + 'static> Of<T> {
+    const GIVEN: TypeDesc = TypeDesc {
+        size: size_of::<T>(),
+        align: align_of::<T>(),
+        kind: kind_of::<T>,
+        id: id_of::<T>,
+        name: name_of::<T>,
+        drop: if std::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
+        to_json: to_json::<T>,
+        from_json: None,
+        payload: None,
+    };
+    const RESULT: TypeDesc = TypeDesc { payload: Some(payload_of::<T>), ..Self::GIVEN };
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> Of<T> {
+    const TAKEN: TypeDesc = TypeDesc { from_json: Some(from_json::<T>), ..Self::GIVEN };
+}
+
+/// The descriptor of a type that slots take.
+#[must_use]
+pub fn taken<T: Serialize + DeserializeOwned + 'static>() -> &'static TypeDesc {
+    &Of::<T>::TAKEN
+}
+
+/// The descriptor of a type that is only given: a message, an output.
+#[must_use]
+pub fn given<T: Serialize + 'static>() -> &'static TypeDesc {
+    &Of::<T>::GIVEN
+}
+
+/// The descriptor of a type that a slot's function returns as it is, which may be a whole `Result`.
+#[must_use]
+pub(crate) fn returned<T: Serialize + 'static>() -> &'static TypeDesc {
+    if is_result::<T>() { &Of::<T>::RESULT } else { &Of::<T>::GIVEN }
+}
+
+#[inline]
+fn is_result<T>() -> bool {
+    type_name::<T>().starts_with("core::result::Result<")
+}
+
+/// A type's name as people write it: without the paths. `alloc::vec::Vec<ctx::Tweet>` is `Vec<Tweet>`.
+#[must_use]
+pub fn short(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut word = String::new();
+    let mut chars = name.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+        } else if c == ':' && chars.peek() == Some(&':') {
+            chars.next();
+            word.clear();
+        } else {
+            out.push_str(&word);
+            word.clear();
+            out.push(c);
+        }
+    }
+    out.push_str(&word);
+    out
+}
+
+/// One argument of a slot's function: a pointer to a value of the parameter's stored type, or none.
+#[derive(Clone, Copy, Debug)]
+pub struct Arg<'m> {
+    ptr: *const u8,
+    message: PhantomData<&'m ()>,
+}
+
+impl<'m> Arg<'m> {
+    /// The value. Each [`Param`](crate::slot::Param) reads the type that it told the engine in its descriptor.
+    pub(crate) fn read<T>(self) -> &'m T {
+        debug_assert!(!self.ptr.is_null());
+        // SAFETY: an `Arg` is only made in `call`, from a pointer to a live value of the type in the parameter's
+        // descriptor; the engine calls a slot only if all required arguments are there.
+        unsafe { &*self.ptr.cast::<T>() }
+    }
+
+    /// Whether the output is missing.
+    pub(crate) fn is_missing(self) -> bool {
+        self.ptr.is_null()
+    }
+}
+
+/// What one call of a closure gave.
+pub(crate) enum Returned<T> {
+    /// The output.
+    Output(T),
+    /// The slot's error for this message.
+    Failed,
+}
+
+/// A closure with its types known: what the shim calls.
+pub(crate) trait Call: Send + Sync + 'static {
+    /// What the engine stores.
+    type Output: 'static;
+    /// Calls the closure. `args` holds as many arguments as the closure has parameters.
+    fn call<'m>(
+        &self,
+        args: impl Fn(usize) -> Arg<'m>,
+        fail: impl FnOnce(std::fmt::Arguments<'_>),
+    ) -> Returned<Self::Output>;
+}
+
+unsafe extern "C" fn call<C: Call>(state: *const u8, args: *const *const u8, out: *mut u8, sink: *mut Sink) -> Outcome {
+    // SAFETY: `state` is the `C` that `erase` put on the heap, and not freed while a call runs.
+    let closure = unsafe { &*state.cast::<C>() };
+    let mut outcome = Outcome::Panicked;
+    panics(|| {
+        // SAFETY: the engine passes one pointer for each parameter of the descriptor.
+        let args = |i: usize| Arg { ptr: unsafe { *args.add(i) }, message: PhantomData };
+        outcome = match closure.call(args, |text| say(sink, text)) {
+            Returned::Output(value) => {
+                // SAFETY: `out` has room for an output as described, aligned, and holds no value.
+                unsafe { out.cast::<C::Output>().write(value) };
+                Outcome::Done
+            }
+            Returned::Failed => Outcome::Failed,
+        };
+    });
+    outcome
+}
+
+unsafe extern "C" fn drop_boxed<T>(state: *mut u8) -> bool {
+    // SAFETY: `state` is the box that `erase` or `source` made; the engine frees it once.
+    panics(|| drop(unsafe { Box::from_raw(state.cast::<T>()) }))
+}
+
+/// Erases a closure's types.
+pub(crate) fn erase<C: Call, const N: usize>(
+    closure: C,
+    params: &[ParamDesc; N],
+    output: &'static TypeDesc,
+) -> SlotDesc {
+    const { assert!(N > 0 && N <= MAX_ARITY) };
+    let mut all = [params[0]; MAX_ARITY];
+    for (to, from) in all.iter_mut().zip(params) {
+        *to = *from;
+    }
+    SlotDesc {
+        state: Box::into_raw(Box::new(closure)).cast(),
+        drop: drop_boxed::<C>,
+        call: call::<C>,
+        params: all,
+        arity: N,
+        output,
+    }
+}
+
+/// The name of a parameter's type, for its descriptor.
+pub(crate) extern "C" fn param_name<P>() -> Text {
+    Text::new(type_name::<P>())
+}
+
+unsafe extern "C" fn next<I: Iterator>(state: *mut u8, to: *mut u8, max: usize, panicked: *mut bool) -> usize {
+    // SAFETY: `state` is the iterator that `source` put on the heap; one thread at a time uses it.
+    let iterator = unsafe { &mut *state.cast::<I>() };
+    let mut count = 0;
+    let failed = panics(|| {
+        while count < max {
+            let Some(item) = iterator.next() else { break };
+            // SAFETY: the engine gives room for `max` items.
+            unsafe { to.cast::<I::Item>().add(count).write(item) };
+            count += 1;
+        }
+    });
+    // SAFETY: the engine passes a live flag.
+    unsafe { *panicked = failed };
+    count
+}
+
+unsafe extern "C" fn exact<I: Iterator>(state: *const u8) -> bool {
+    // SAFETY: as in `next`.
+    let iterator = unsafe { &*state.cast::<I>() };
+    let mut exact = false;
+    panics(|| exact = matches!(iterator.size_hint(), (least, Some(most)) if least == most));
+    exact
+}
+
+/// Erases an iterator's types.
+pub(crate) fn source<I>(iterator: I) -> SourceDesc
+where
+    I: Iterator + Send + 'static,
+    I::Item: Serialize + Send + 'static,
+{
+    SourceDesc {
+        state: Box::into_raw(Box::new(iterator)).cast(),
+        drop: drop_boxed::<I>,
+        next: next::<I>,
+        exact: exact::<I>,
+        item: given::<I::Item>(),
+    }
+}
+
+/// Gives `value` to `f` as a pointer. `f` returns whether it moved the value; if it did not, it comes back.
+pub(crate) fn lend<T, R>(value: T, f: impl FnOnce(*mut u8) -> (bool, R)) -> (Option<T>, R) {
+    let mut value = MaybeUninit::new(value);
+    let (moved, result) = f(value.as_mut_ptr().cast());
+    // SAFETY: written above, and not moved.
+    ((!moved).then(|| unsafe { value.assume_init() }), result)
+}
+
+/// Asks the engine: `f` is given a sink, and what was written into it comes back.
+pub(crate) fn ask(f: impl FnOnce(*mut Sink)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    f(&mut Sink::new(&mut bytes));
+    bytes
+}
+
+/// One call of the machine, as the engine keeps it.
+#[derive(Debug)]
+pub(crate) struct CallHandle(*mut std::ffi::c_void);
+// SAFETY: the engine's side is `Send`: only types that are `Send` are taken and given.
+unsafe impl Send for CallHandle {}
+
+impl CallHandle {
+    pub(crate) fn new<T: Serialize + Send + 'static>(machine: u32, value: T) -> Result<Self, Vec<u8>> {
+        let mut handle = std::ptr::null_mut();
+        let reply = ask(|sink| {
+            // SAFETY: type and value belong together; `call` moves the value in any case.
+            handle = lend(value, |v| (true, unsafe { (host().call)(machine, given::<T>(), v, sink) })).1;
+        });
+        if handle.is_null() { Err(reply) } else { Ok(Self(handle)) }
+    }
+
+    pub(crate) fn value<T: Serialize + DeserializeOwned + 'static>(&self, at: usize) -> Option<&T> {
+        // SAFETY: the handle is live until `drop`, and the pointer, if any, is to a `T` that lives as long.
+        unsafe { (host().call_value)(self.0, at, taken::<T>()).cast::<T>().as_ref() }
+    }
+
+    pub(crate) fn json(&self, at: usize) -> Result<Vec<u8>, Vec<u8>> {
+        let mut ok = false;
+        // SAFETY: the handle is live until `drop`.
+        let bytes = ask(|sink| ok = unsafe { (host().call_json)(self.0, at, sink) });
+        if ok { Ok(bytes) } else { Err(bytes) }
+    }
+
+    pub(crate) fn oid(&self) -> Vec<u8> {
+        // SAFETY: the handle is live until `drop`.
+        ask(|sink| unsafe { (host().call_oid)(self.0, sink) })
+    }
+}
+
+impl Drop for CallHandle {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, freed once.
+        unsafe { (host().call_free)(self.0) };
+    }
+}
+
+/// The calls of the table that need no types: safe wrappers.
+pub(crate) mod raw {
+    use super::{Serialize, SlotDesc, SourceDesc, Text, ask, given, host, lend};
+    use crate::abi::{Put, Wait};
+
+    #[inline]
+    pub(crate) fn put<T: Serialize + Send + 'static>(machine: u32, value: T, wait: Wait) -> (Option<T>, Put) {
+        lend(value, |v| {
+            // SAFETY: type and value belong together; the value is moved exactly if it was accepted.
+            let put = unsafe { (host().put)(machine, given::<T>(), v, wait) };
+            (put == Put::Accepted, put)
+        })
+    }
+
+    pub(crate) fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: &str) -> Vec<u8> {
+        // SAFETY: the descriptor is whole and moved.
+        ask(|sink| unsafe { (host().assign)(machine, slot, desc, Text::new(origin), sink) })
+    }
+
+    pub(crate) fn source(machine: u32, desc: SourceDesc) -> Vec<u8> {
+        // SAFETY: the descriptor is whole and moved.
+        ask(|sink| unsafe { (host().source)(machine, desc, sink) })
+    }
+
+    pub(crate) fn command(json: &str) -> Vec<u8> {
+        // SAFETY: text and sink live for the call.
+        ask(|sink| unsafe { (host().command)(Text::new(json), sink) })
+    }
+
+    pub(crate) fn enter() {
+        static HERE: u8 = 0;
+        // SAFETY: any address in this library will do.
+        unsafe { (host().enter)(std::ptr::from_ref(&HERE).cast()) }
+    }
+
+    pub(crate) fn panicked(message: &str, file: &str, line: u32, column: u32) -> bool {
+        // SAFETY: the texts live for the call.
+        unsafe { (host().panicked)(Text::new(message), Text::new(file), line, column) }
+    }
+
+    pub(crate) fn fail(ename: &str, evalue: &str, line: u32) {
+        // SAFETY: the texts live for the call.
+        unsafe { (host().fail)(Text::new(ename), Text::new(evalue), line) }
+    }
+
+    pub(crate) fn show(mime: &str, content: &str) {
+        // SAFETY: the texts live for the call.
+        unsafe { (host().show)(Text::new(mime), Text::new(content)) }
+    }
+}
+
+/// Whether a `Result` that is returned whole holds an error; writes its text.
+pub(crate) fn failed<R: Serialize>(value: &R, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> bool {
+    if !is_result::<R>() || payload::ok(value).is_some() {
+        return false;
+    }
+    fail(format_args!("{}", payload::error(value)));
+    true
+}
