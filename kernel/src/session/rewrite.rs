@@ -290,3 +290,6 @@ fn loop_body(node: &SyntaxNode) -> Option<ast::BlockExpr> {
 fn is_statement(node: &SyntaxNode) -> bool {
     node.parent().is_some_and(|parent| matches!(parent.kind(), SyntaxKind::EXPR_STMT | SyntaxKind::STMT_LIST))
 }
+
+#[cfg(test)]
+mod tests;
