@@ -26,39 +26,39 @@ fn assert_kept(edited: &Edited) {
 
 #[test]
 fn a_final_expression_is_shown() {
-    check("1 + 1", expect!["::machine::cell::enter(); match (1 + 1) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"]);
+    check("1 + 1", expect!["machine::cell::enter(); match (1 + 1) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"]);
     check("let x = 1;\nx // é", expect![[r#"
-        ::machine::cell::enter(); let x = 1;
+        machine::cell::enter(); let x = 1;
         match (x) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave(); // é"#]]);
-    check("let x = 1;", expect!["::machine::cell::enter(); let x = 1; ::machine::cell::leave();"]);
+    check("let x = 1;", expect!["machine::cell::enter(); let x = 1; ::machine::cell::leave();"]);
 }
 
 #[test]
 fn an_assignment_is_sugar() {
     check(
         "MACHINE[0] = |x: f64| x * x;",
-        expect![[r#"::machine::cell::enter(); ::machine::cell::assign(&MACHINE[0] , |x: f64| x * x, "|x: f64| x * x", 7, 1); ::machine::cell::leave();"#]],
+        expect![[r#"machine::cell::enter(); ::machine::cell::assign(&MACHINE[0] , |x: f64| x * x, "|x: f64| x * x", 7, 1); ::machine::cell::leave();"#]],
     );
     check(
         "MACHINE[4] = |x, _| {\n    x[\"a\"].clone()\n}",
         expect![[r#"
-            ::machine::cell::enter(); ::machine::cell::assign(&MACHINE[4] , |x: &::machine::Value, _: ::machine::Ignored| {
+            machine::cell::enter(); ::machine::cell::assign(&MACHINE[4] , |x: &::machine::Value, _: ::machine::Ignored| {
                 x["a"].clone()
             }, "|x, _| {\n    x[\"a\"].clone()\n}", 7, 1); ::machine::cell::leave();"#]],
     );
-    check("m[i] = f;", expect!["::machine::cell::enter(); m[i] = f; ::machine::cell::leave();"]);
-    check("MACHINE[2] = f64::sqrt;", expect![[r#"::machine::cell::enter(); ::machine::cell::assign(&MACHINE[2] , f64::sqrt, "f64::sqrt", 7, 1); ::machine::cell::leave();"#]]);
+    check("m[i] = f;", expect!["machine::cell::enter(); m[i] = f; ::machine::cell::leave();"]);
+    check("MACHINE[2] = f64::sqrt;", expect![[r#"machine::cell::enter(); ::machine::cell::assign(&MACHINE[2] , f64::sqrt, "f64::sqrt", 7, 1); ::machine::cell::leave();"#]]);
 }
 
 #[test]
 fn question_marks_and_loops_of_the_cell_itself() {
-    check("let a = \"1\".parse::<i32>()?;", expect![[r#"::machine::cell::enter(); let a = ::machine::cell::tried("1".parse::<i32>(), 1); ::machine::cell::leave();"#]]);
-    check("a??", expect!["::machine::cell::enter(); match (::machine::cell::tried(::machine::cell::tried(a, 1), 1)) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"]);
+    check("let a = \"1\".parse::<i32>()?;", expect![[r#"machine::cell::enter(); let a = ::machine::cell::tried("1".parse::<i32>(), 1); ::machine::cell::leave();"#]]);
+    check("a??", expect!["machine::cell::enter(); match (::machine::cell::tried(::machine::cell::tried(a, 1), 1)) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"]);
     check("for i in 0..3 {\n    f(i)?;\n}", expect![[r#"
-        ::machine::cell::enter(); for i in 0..3 { ::machine::cell::check();
+        machine::cell::enter(); for i in 0..3 { ::machine::cell::check();
             ::machine::cell::tried(f(i), 2);
         }; ::machine::cell::leave();"#]]);
-    check("loop { break }", expect!["::machine::cell::enter(); match (loop { ::machine::cell::check(); break }) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"]);
+    check("loop { break }", expect!["machine::cell::enter(); match (loop { ::machine::cell::check(); break }) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"]);
 }
 
 #[test]
@@ -67,8 +67,8 @@ fn items_closures_and_other_blocks_are_left_alone() {
         let rewritten = rewrite(source, 1, "");
         assert_eq!((rewritten.edited.text.as_str(), rewritten.runs), (source, false));
     }
-    check("let f = || { loop {} };", expect!["::machine::cell::enter(); let f = || { loop {} }; ::machine::cell::leave();"]);
-    check("let f = async { g().await? };", expect!["::machine::cell::enter(); let f = async { g().await? }; ::machine::cell::leave();"]);
+    check("let f = || { loop {} };", expect!["machine::cell::enter(); let f = || { loop {} }; ::machine::cell::leave();"]);
+    check("let f = async { g().await? };", expect!["machine::cell::enter(); let f = async { g().await? }; ::machine::cell::leave();"]);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn commands_stay_in_front_of_the_prelude() {
         :dep a = "1"
 
         // c
-        ::machine::cell::enter(); let x = 1; ::machine::cell::leave();"#]]);
+        machine::cell::enter(); let x = 1; ::machine::cell::leave();"#]]);
     assert_eq!(rewrite(":dep a\nstruct A;", 1, "use b; ").edited.text, ":dep a\nuse b; struct A;");
 }
 
