@@ -103,7 +103,9 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn is_immutable(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "rlib" || extension == "rmeta" || extension == "so")
+    // The cell's own library is linked anew with each cell.
+    let own = path.file_stem().is_some_and(|name| name == "libctx" || name.to_string_lossy().starts_with("libcode_"));
+    !own && path.extension().is_some_and(|extension| extension == "rlib" || extension == "rmeta" || extension == "so")
 }
 
 #[cfg(test)]

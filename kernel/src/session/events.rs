@@ -43,7 +43,9 @@ struct State {
 impl Events {
     /// Hands what happens to `output`.
     pub fn new(output: Arc<dyn Output>, render: fn(&str, &str) -> Display) -> Self {
-        Self { output, render, state: Mutex::default() }
+        // What evcxr evaluates while it starts is nobody's output.
+        let state = State { silent: true, ..State::default() };
+        Self { output, render, state: Mutex::new(state) }
     }
 
     /// A cell begins.

@@ -2,7 +2,7 @@
 //!
 //! | the user writes | what is compiled |
 //! |---|---|
-//! | the first statement | `::machine::cell::enter();` before it, `leave();` after the last |
+//! | the first statement | `machine::cell::enter();` before it, `leave();` after the last |
 //! | `MACHINE[0] = \|x\| x;` | `::machine::cell::assign(&MACHINE[0], \|x: &::machine::Value\| x, "code", cell, line);` |
 //! | `for … { … }` | `check();` first in the body |
 //! | `e?` | `::machine::cell::tried(e, line)` |
@@ -43,7 +43,8 @@ pub fn rewrite(source: &str, cell: u32, prelude: &str) -> Rewritten {
         return Rewritten { edited: writer.edits.apply(source), runs: false };
     };
     let start = writer.range(first).start;
-    writer.edits.insert(start, "::machine::cell::enter(); ", start..start);
+    // Without the leading `::`: evcxr takes a line that starts with a colon for a command.
+    writer.edits.insert(start, "machine::cell::enter(); ", start..start);
     let tail = statements.tail.filter(|tail| tail.syntax() == *last);
     let shown = tail.as_ref().filter(|tail| is_shown(tail)).map(|tail| writer.range(tail.syntax()));
     // Openings at one place are written outermost first, so this one before those inside of the expression.
@@ -290,3 +291,6 @@ fn loop_body(node: &SyntaxNode) -> Option<ast::BlockExpr> {
 fn is_statement(node: &SyntaxNode) -> bool {
     node.parent().is_some_and(|parent| matches!(parent.kind(), SyntaxKind::EXPR_STMT | SyntaxKind::STMT_LIST))
 }
+
+#[cfg(test)]
+mod tests;
