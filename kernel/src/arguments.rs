@@ -83,7 +83,9 @@ impl Arguments {
         match command.as_deref() {
             Some("cells") => Ok(Self::Cells),
             Some("warm") => Ok(Self::Warm),
-            Some(_) => connection_file.map(|file| Self::Kernel { connection_file: file }).ok_or(UsageError::NoConnectionFile),
+            Some(_) => {
+                connection_file.map(|file| Self::Kernel { connection_file: file }).ok_or(UsageError::NoConnectionFile)
+            }
             None => Err(UsageError::NoCommand),
         }
     }

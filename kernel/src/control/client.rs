@@ -123,7 +123,8 @@ impl Client {
 
     /// Gives up the commands that wait for the engine.
     pub fn interrupt(&self) {
-        let waiting: Vec<Waiting> = self.lock().waiting.extract_if(|_, waiting| waiting.patient).map(|(_, w)| w).collect();
+        let waiting: Vec<Waiting> =
+            self.lock().waiting.extract_if(|_, waiting| waiting.patient).map(|(_, w)| w).collect();
         for waiting in waiting {
             let _ = waiting.answer.send(Err(Failure::new("interrupted", "interrupted; the machine goes on")));
         }
@@ -156,7 +157,10 @@ impl Client {
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Failure::new("no_runtime", "the process that runs the cells is not there; try again in a moment"));
+                return Err(Failure::new(
+                    "no_runtime",
+                    "the process that runs the cells is not there; try again in a moment",
+                ));
             }
             state = self.0.connected.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -179,7 +183,9 @@ impl Client {
             write_frame(&mut *writer, &request(id))
         };
         let answer = match (sent, limit) {
-            (Err(error), _) => Err(Failure::new("no_runtime", format!("the process that runs the cells is gone: {error}"))),
+            (Err(error), _) => {
+                Err(Failure::new("no_runtime", format!("the process that runs the cells is gone: {error}")))
+            }
             (Ok(()), Some(limit)) => answered.recv_timeout(limit).unwrap_or_else(|_| {
                 Err(Failure::new("timeout", format!("no answer within {} s; the machine is busy", limit.as_secs())))
             }),

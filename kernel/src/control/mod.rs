@@ -132,7 +132,8 @@ pub fn write_frame(to: &mut impl Write, message: &impl Serialize) -> io::Result<
     serde_json::to_writer(&mut bytes, message)?;
     let length = bytes.len() - 4;
     let prefix = u32::try_from(length).ok().filter(|_| length <= MAX_FRAME);
-    let prefix = prefix.ok_or_else(|| io::Error::other(format!("a frame of {length} bytes is longer than {MAX_FRAME}")))?;
+    let prefix =
+        prefix.ok_or_else(|| io::Error::other(format!("a frame of {length} bytes is longer than {MAX_FRAME}")))?;
     if let Some(head) = bytes.first_chunk_mut::<4>() {
         *head = prefix.to_le_bytes();
     }

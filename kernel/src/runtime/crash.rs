@@ -77,7 +77,11 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, _context: *mu
             let end = STACK_END.load(Ordering::Relaxed);
             let near = 1 << 20;
             let overflow = end != 0 && address >= end.saturating_sub(near) && address < end + near;
-            say(if overflow { b"the stack overflowed: too deep a recursion, or too large a value in a function\n" } else { b"invalid memory reference\n" });
+            say(if overflow {
+                b"the stack overflowed: too deep a recursion, or too large a value in a function\n"
+            } else {
+                b"invalid memory reference\n"
+            });
         }
         let pause = libc::timespec { tv_sec: 0, tv_nsec: 60_000_000 };
         libc::nanosleep(&raw const pause, std::ptr::null_mut());

@@ -17,7 +17,8 @@ impl CellKind {
     /// The kind of this cell.
     #[must_use]
     pub fn of(code: &str) -> Self {
-        let mut lines = code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).peekable();
+        let mut lines =
+            code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).peekable();
         if code.trim().is_empty() {
             Self::Empty
         } else if let Some(name) = help_name(code.trim()) {

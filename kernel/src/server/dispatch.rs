@@ -177,10 +177,8 @@ fn answer(request: &Request, cells: &dyn Cells, running: bool) -> Result<Value, 
     let Completions { start, end, items } = cells.complete(&code, offset, running);
     let (start, end) = (to_code_points(&code, start), to_code_points(&code, end));
     let matches: Vec<&str> = items.iter().map(|(text, _)| text.as_str()).collect();
-    let types: Vec<Value> = items
-        .iter()
-        .map(|(text, kind)| json!({ "text": text, "type": kind, "start": start, "end": end }))
-        .collect();
+    let types: Vec<Value> =
+        items.iter().map(|(text, kind)| json!({ "text": text, "type": kind, "start": start, "end": end })).collect();
     Ok(json!({
         "status": "ok", "matches": matches, "cursor_start": start, "cursor_end": end,
         "metadata": { "_jupyter_types_experimental": types },

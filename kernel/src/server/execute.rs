@@ -133,11 +133,8 @@ impl Shared {
         let Job { request, execute, .. } = job;
         request.busy();
         let counts = !execute.silent && execute.store_history && job.kind != CellKind::Empty;
-        let number = if counts {
-            self.count.fetch_add(1, Ordering::Relaxed) + 1
-        } else {
-            self.count.load(Ordering::Relaxed)
-        };
+        let number =
+            if counts { self.count.fetch_add(1, Ordering::Relaxed) + 1 } else { self.count.load(Ordering::Relaxed) };
         if !execute.silent {
             request.publish("execute_input", json!({ "code": execute.code, "execution_count": number }));
         }

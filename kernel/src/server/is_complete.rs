@@ -113,40 +113,46 @@ mod tests {
 
     #[test]
     fn complete_cells() {
-        check(Completeness::Complete, &[
-            "",
-            "1 + 1",
-            "let x = 5;",
-            "let x = 5;\nx",
-            "fn f() -> u32 {\n    1\n}",
-            "struct A;\nimpl A { fn b() {} }",
-            "use std::fmt;",
-            "println!(\"{}\", 1)",
-            "MACHINE[0] = |x: f64| x * x;",
-            "// a comment",
-            "%status",
-            "%start\nlet x = 1;",
-            ":dep serde = { version = \"1\" }",
-            "r#\"a \" b\"#",
-        ]);
+        check(
+            Completeness::Complete,
+            &[
+                "",
+                "1 + 1",
+                "let x = 5;",
+                "let x = 5;\nx",
+                "fn f() -> u32 {\n    1\n}",
+                "struct A;\nimpl A { fn b() {} }",
+                "use std::fmt;",
+                "println!(\"{}\", 1)",
+                "MACHINE[0] = |x: f64| x * x;",
+                "// a comment",
+                "%status",
+                "%start\nlet x = 1;",
+                ":dep serde = { version = \"1\" }",
+                "r#\"a \" b\"#",
+            ],
+        );
     }
 
     #[test]
     fn incomplete_cells() {
         check(Completeness::Incomplete(1), &["fn f() {", "f(1,", "let x = [1, 2", "if a {\n} else {"]);
         check(Completeness::Incomplete(2), &["fn f() {\n    g(", "MACHINE[0] = |x: f64| { f(x,"]);
-        check(Completeness::Incomplete(0), &[
-            "let x =",
-            "let x = 1",
-            "1 +",
-            "struct A",
-            "#[derive(Debug)]",
-            "\"open",
-            "r#\"open\"",
-            "/* open",
-            "if a {} else",
-            "use std::fmt",
-        ]);
+        check(
+            Completeness::Incomplete(0),
+            &[
+                "let x =",
+                "let x = 1",
+                "1 +",
+                "struct A",
+                "#[derive(Debug)]",
+                "\"open",
+                "r#\"open\"",
+                "/* open",
+                "if a {} else",
+                "use std::fmt",
+            ],
+        );
     }
 
     #[test]

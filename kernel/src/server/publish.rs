@@ -49,7 +49,8 @@ impl Publisher {
     /// # Errors
     /// If there is no thread to be had.
     pub fn spawn(sender: Sender) -> std::io::Result<Arc<Self>> {
-        let publisher = Arc::new(Self { sender, collected: Mutex::new(None), dropped: AtomicUsize::new(0), some: Condvar::new() });
+        let publisher =
+            Arc::new(Self { sender, collected: Mutex::new(None), dropped: AtomicUsize::new(0), some: Condvar::new() });
         let weak = Arc::downgrade(&publisher);
         std::thread::Builder::new().name("iopub-text".to_owned()).spawn(move || send_late_text(&weak))?;
         Ok(publisher)
@@ -90,7 +91,10 @@ impl Publisher {
             }
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
-                text.insert_str(0, &format!("\n[{dropped} bytes of output were dropped: the front end was too slow]\n"));
+                text.insert_str(
+                    0,
+                    &format!("\n[{dropped} bytes of output were dropped: the front end was too slow]\n"),
+                );
             }
             let name = match stream {
                 Stream::Stdout => "stdout",
@@ -161,8 +165,7 @@ impl Output for RequestOutput {
     }
 
     fn display_as(&self, id: &str, update: bool, display: Display) {
-        let content =
-            json!({ "data": display.data, "metadata": display.metadata, "transient": { "display_id": id } });
+        let content = json!({ "data": display.data, "metadata": display.metadata, "transient": { "display_id": id } });
         let msg_type = if update { "update_display_data" } else { "display_data" };
         self.publisher.publish(&self.parent, msg_type, content);
     }

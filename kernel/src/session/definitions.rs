@@ -141,7 +141,8 @@ fn defined_names(node: &SyntaxNode) -> Vec<String> {
 }
 
 fn has_associated_type(item: &ast::Impl) -> bool {
-    item.assoc_item_list().is_some_and(|list| list.assoc_items().any(|item| matches!(item, ast::AssocItem::TypeAlias(_))))
+    item.assoc_item_list()
+        .is_some_and(|list| list.assoc_items().any(|item| matches!(item, ast::AssocItem::TypeAlias(_))))
 }
 
 #[cfg(test)]

@@ -74,7 +74,9 @@ impl Edited {
         let last = range.end.saturating_sub(1).max(range.start);
         let start = self.to_source(range.start);
         let end = match self.locate(last) {
-            Place::Kept(at) => at + self.source.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8),
+            Place::Kept(at) => {
+                at + self.source.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
+            }
             Place::Inserted(edit) => edit.covers.end,
         };
         start..end.max(start)

@@ -124,8 +124,12 @@ fn notes(error: &CompilationError) -> Vec<(bool, String)> {
         notes.push((true, "a variable of an earlier cell becomes mutable with `let mut x = x;`".to_owned()));
     }
     if error.code() == Some("E0597") {
-        notes.push((true, "variables live on in later cells, so they cannot borrow from each other; \
-                           put the lines that belong together in braces".to_owned()));
+        notes.push((
+            true,
+            "variables live on in later cells, so they cannot borrow from each other; \
+                           put the lines that belong together in braces"
+                .to_owned(),
+        ));
     }
     notes
 }
@@ -170,7 +174,14 @@ fn readable(message: &str) -> String {
 }
 
 /// A failure at a line of the user's text: an error that `?` met, a panic, an assignment that was refused.
-pub fn at_line(ename: &str, evalue: &str, source: &str, name: &str, place: Option<(u32, u32)>, renderer: &Renderer) -> CellError {
+pub fn at_line(
+    ename: &str,
+    evalue: &str,
+    source: &str,
+    name: &str,
+    place: Option<(u32, u32)>,
+    renderer: &Renderer,
+) -> CellError {
     let title = if evalue.is_empty() { ename.to_owned() } else { format!("{ename}: {evalue}") };
     let mut group = Group::with_title(Level::ERROR.no_name().primary_title(title.as_str()));
     if let Some((line, column)) = place.filter(|(line, _)| *line > 0) {
@@ -205,7 +216,14 @@ mod tests {
     #[test]
     fn a_failure_points_at_its_line() {
         let source = "let a = 1;\n    let b: i32 = \"x\".parse()?;\nb";
-        let error = at_line("ParseIntError", "invalid digit found in string", source, "cell [3]", Some((2, 0)), &Renderer::plain());
+        let error = at_line(
+            "ParseIntError",
+            "invalid digit found in string",
+            source,
+            "cell [3]",
+            Some((2, 0)),
+            &Renderer::plain(),
+        );
         assert_eq!(error.evalue, "invalid digit found in string");
         expect![[r#"
             ParseIntError: invalid digit found in string

@@ -68,7 +68,10 @@ impl SessionConfig {
         let machine_crate = machine_crate.unwrap_or_else(compiled_in);
         let machine_crate = machine_crate.canonicalize().map_err(|error| {
             let path = machine_crate.display();
-            io::Error::new(error.kind(), format!("the sources of the crate `machine` are not at {path} (set MACHINE_CRATE): {error}"))
+            io::Error::new(
+                error.kind(),
+                format!("the sources of the crate `machine` are not at {path} (set MACHINE_CRATE): {error}"),
+            )
         })?;
         manifest::Base::new(&machine_crate).write(directory.path())?;
         point_evcxr_at(directory.path());

@@ -164,9 +164,9 @@ impl Assignment {
         }
         let Some(ast::Expr::IndexExpr(target)) = expr.lhs() else { return None };
         let function = expr.rhs()?;
-        let machine = target.base().is_some_and(|base| {
-            matches!(&base, ast::Expr::PathExpr(path) if path.syntax().text().to_string().ends_with("MACHINE"))
-        });
+        let machine = target.base().is_some_and(
+            |base| matches!(&base, ast::Expr::PathExpr(path) if path.syntax().text().to_string().ends_with("MACHINE")),
+        );
         (machine || matches!(function, ast::Expr::ClosureExpr(_))).then_some(Self { target, equals, function })
     }
 }
@@ -205,7 +205,9 @@ impl Writer<'_> {
             return false;
         }
         if let Some(block) = ast::BlockExpr::cast(node.clone()) {
-            return block.async_token().is_none() && block.const_token().is_none() && block.try_block_modifier().is_none();
+            return block.async_token().is_none()
+                && block.const_token().is_none()
+                && block.try_block_modifier().is_none();
         }
         if let Some(tried) = ast::TryExpr::cast(node.clone()) {
             self.tried(&tried);

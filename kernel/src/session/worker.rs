@@ -172,6 +172,7 @@ impl Worker {
         let start = Instant::now();
         let mut command = std::process::Command::new(&self.config.executable);
         self.client.configure(&mut command);
+        find_libstd(&mut command);
         let (context, outputs) = EvalContext::with_subprocess_command(command).map_err(|error| unprepared(&error))?;
         self.listen(outputs);
         self.client.ping();
@@ -270,7 +271,9 @@ impl Worker {
                     None => Ok(shown),
                 }
             }
-            Err(Error::SubprocessTerminated(text)) => Err(Failed::Died { how: died(&text), lost: self.lost(&variables) }),
+            Err(Error::SubprocessTerminated(text)) => {
+                Err(Failed::Died { how: died(&text), lost: self.lost(&variables) })
+            }
             Err(error) if happened.said.is_none() => {
                 Err(Failed::Compile { error: self.refused(&error, &rewritten.edited, &name), ran: happened.entered })
             }
@@ -296,7 +299,10 @@ impl Worker {
             let mut words = line.split_whitespace();
             let handled = match (words.next(), words.next()) {
                 (Some(":quit"), _) => {
-                    return Err(errors::plain("UsageError", ":quit is not available here: shut the kernel down instead"));
+                    return Err(errors::plain(
+                        "UsageError",
+                        ":quit is not available here: shut the kernel down instead",
+                    ));
                 }
                 (Some(":opt"), level) => {
                     let level = level.unwrap_or("2");
@@ -336,14 +342,17 @@ impl Worker {
     fn apply_base(&mut self) -> Result<(), CellError> {
         let level = self.base.opt_level();
         match &mut self.context {
-            Some(context) => context.set_opt_level(&level).map_err(|error| errors::plain("UsageError", &error.to_string())),
+            Some(context) => {
+                context.set_opt_level(&level).map_err(|error| errors::plain("UsageError", &error.to_string()))
+            }
             None => Ok(()),
         }
     }
 
     fn variables(&self) -> Vec<String> {
         let context = self.context.iter();
-        let mut names: Vec<String> = context.flat_map(CommandContext::variables_and_types).map(|(name, _)| name.to_owned()).collect();
+        let mut names: Vec<String> =
+            context.flat_map(CommandContext::variables_and_types).map(|(name, _)| name.to_owned()).collect();
         names.sort();
         names
     }
@@ -373,9 +382,14 @@ impl Worker {
             Said::Panicked(message, file, line, column) => {
                 let place = if file.ends_with("lib.rs") { self.place_of(*line, *column) } else { None };
                 match place {
-                    Some((past, line, column)) => {
-                        errors::at_line("Panic", message, &past.edited.source, &past.name, Some((line, column)), &self.renderer)
-                    }
+                    Some((past, line, column)) => errors::at_line(
+                        "Panic",
+                        message,
+                        &past.edited.source,
+                        &past.name,
+                        Some((line, column)),
+                        &self.renderer,
+                    ),
                     None => {
                         let mut error = errors::at_line("Panic", message, source, name, None, &self.renderer);
                         error.traceback.push(format!(" --> {file}:{line}:{column}"));
@@ -478,7 +492,8 @@ impl Worker {
         let edited = annotated(code, if self.prelude { "" } else { PRELUDE });
         let Some(context) = &mut self.context else { return nothing };
         let Ok(found) = context.completions(&edited.text, edited.to_text(offset)) else { return nothing };
-        let (start, end) = (edited.to_source(found.start_offset).min(offset), edited.to_source(found.end_offset).max(offset));
+        let (start, end) =
+            (edited.to_source(found.start_offset).min(offset), edited.to_source(found.end_offset).max(offset));
         let items = found.completions.into_iter();
         let items = items.map(|item| Completion { text: item.code, kind: item.kind.to_owned() }).collect();
         Completions { start, end, items }
@@ -533,9 +548,8 @@ impl Failed {
 /// How many lines before and after agree, up to three each.
 fn agreement(compiled: &[&str], line: usize, own: &[&str], at: usize) -> usize {
     let same = |a: Option<&&str>, b: Option<&&str>| a.is_some() && a.map(|t| t.trim()) == b.map(|t| t.trim());
-    let before = (1..=3).take_while(|back| {
-        line >= *back && at >= *back && same(compiled.get(line - back), own.get(at - back))
-    });
+    let before =
+        (1..=3).take_while(|back| line >= *back && at >= *back && same(compiled.get(line - back), own.get(at - back)));
     let after = (1..=3).take_while(|on| same(compiled.get(line + on), own.get(at + on)));
     before.count() + after.count()
 }
@@ -580,5 +594,20 @@ fn unprepared(error: &Error) -> CellError {
 fn trace(what: &str, start: Instant) {
     if std::env::var_os("MACHINE_TRACE").is_some() {
         eprintln!("{:8.3} s  {what}", start.elapsed().as_secs_f64());
+    }
+}
+
+/// Lets the runtime process find the dynamic libstd that the cells share.
+///
+/// The path to it inside a cell's library is relative to `deps/`, where cargo links the library, and leads nowhere from
+/// where evcxr loads it if the session's directory and the toolchain have a parent directory in common.
+fn find_libstd(command: &mut std::process::Command) {
+    let variable = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+    let Ok(output) = std::process::Command::new("rustc").args(["--print", "target-libdir"]).output() else { return };
+    let directory = std::path::PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let others = std::env::var_os(variable).unwrap_or_default();
+    let all = std::iter::once(directory).chain(std::env::split_paths(&others).filter(|it| !it.as_os_str().is_empty()));
+    if let Ok(value) = std::env::join_paths(all) {
+        command.env(variable, value);
     }
 }

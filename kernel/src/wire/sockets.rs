@@ -21,7 +21,9 @@ pub enum StartError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// An endpoint cannot be listened on.
-    #[error("{socket} socket: cannot listen on {endpoint}; expected an address of this machine and a port that nobody uses")]
+    #[error(
+        "{socket} socket: cannot listen on {endpoint}; expected an address of this machine and a port that nobody uses"
+    )]
     Bind {
         /// Which of the five.
         socket: &'static str,

@@ -26,10 +26,18 @@ fn assert_kept(edited: &Edited) {
 
 #[test]
 fn a_final_expression_is_shown() {
-    check("1 + 1", expect!["machine::cell::enter(); match (1 + 1) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"]);
-    check("let x = 1;\nx // é", expect![[r#"
+    check(
+        "1 + 1",
+        expect![
+            "machine::cell::enter(); match (1 + 1) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"
+        ],
+    );
+    check(
+        "let x = 1;\nx // é",
+        expect![[r#"
         machine::cell::enter(); let x = 1;
-        match (x) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave(); // é"#]]);
+        match (x) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave(); // é"#]],
+    );
     check("let x = 1;", expect!["machine::cell::enter(); let x = 1; ::machine::cell::leave();"]);
 }
 
@@ -37,7 +45,9 @@ fn a_final_expression_is_shown() {
 fn an_assignment_is_sugar() {
     check(
         "MACHINE[0] = |x: f64| x * x;",
-        expect![[r#"machine::cell::enter(); ::machine::cell::assign(&MACHINE[0] , |x: f64| x * x, "|x: f64| x * x", 7, 1); ::machine::cell::leave();"#]],
+        expect![[
+            r#"machine::cell::enter(); ::machine::cell::assign(&MACHINE[0] , |x: f64| x * x, "|x: f64| x * x", 7, 1); ::machine::cell::leave();"#
+        ]],
     );
     check(
         "MACHINE[4] = |x, _| {\n    x[\"a\"].clone()\n}",
@@ -47,28 +57,59 @@ fn an_assignment_is_sugar() {
             }, "|x, _| {\n    x[\"a\"].clone()\n}", 7, 1); ::machine::cell::leave();"#]],
     );
     check("m[i] = f;", expect!["machine::cell::enter(); m[i] = f; ::machine::cell::leave();"]);
-    check("MACHINE[2] = f64::sqrt;", expect![[r#"machine::cell::enter(); ::machine::cell::assign(&MACHINE[2] , f64::sqrt, "f64::sqrt", 7, 1); ::machine::cell::leave();"#]]);
+    check(
+        "MACHINE[2] = f64::sqrt;",
+        expect![[
+            r#"machine::cell::enter(); ::machine::cell::assign(&MACHINE[2] , f64::sqrt, "f64::sqrt", 7, 1); ::machine::cell::leave();"#
+        ]],
+    );
 }
 
 #[test]
 fn question_marks_and_loops_of_the_cell_itself() {
-    check("let a = \"1\".parse::<i32>()?;", expect![[r#"machine::cell::enter(); let a = ::machine::cell::tried("1".parse::<i32>(), 1); ::machine::cell::leave();"#]]);
-    check("a??", expect!["machine::cell::enter(); match (::machine::cell::tried(::machine::cell::tried(a, 1), 1)) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"]);
-    check("for i in 0..3 {\n    f(i)?;\n}", expect![[r#"
+    check(
+        "let a = \"1\".parse::<i32>()?;",
+        expect![[
+            r#"machine::cell::enter(); let a = ::machine::cell::tried("1".parse::<i32>(), 1); ::machine::cell::leave();"#
+        ]],
+    );
+    check(
+        "a??",
+        expect![
+            "machine::cell::enter(); match (::machine::cell::tried(::machine::cell::tried(a, 1), 1)) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"
+        ],
+    );
+    check(
+        "for i in 0..3 {\n    f(i)?;\n}",
+        expect![[r#"
         machine::cell::enter(); for i in 0..3 { ::machine::cell::check();
             ::machine::cell::tried(f(i), 2);
-        }; ::machine::cell::leave();"#]]);
-    check("loop { break }", expect!["machine::cell::enter(); match (loop { ::machine::cell::check(); break }) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"]);
+        }; ::machine::cell::leave();"#]],
+    );
+    check(
+        "loop { break }",
+        expect![
+            "machine::cell::enter(); match (loop { ::machine::cell::check(); break }) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"
+        ],
+    );
 }
 
 #[test]
 fn items_closures_and_other_blocks_are_left_alone() {
-    for source in ["fn f() -> Option<()> { loop { None?; } }", "struct A;\nimpl A { fn f(&self) {} }", "use std::rc::Rc;", ""] {
+    for source in
+        ["fn f() -> Option<()> { loop { None?; } }", "struct A;\nimpl A { fn f(&self) {} }", "use std::rc::Rc;", ""]
+    {
         let rewritten = rewrite(source, 1, "");
         assert_eq!((rewritten.edited.text.as_str(), rewritten.runs), (source, false));
     }
-    check("let f = || { loop {} };", expect!["machine::cell::enter(); let f = || { loop {} }; ::machine::cell::leave();"]);
-    check("let f = async { g().await? };", expect!["machine::cell::enter(); let f = async { g().await? }; ::machine::cell::leave();"]);
+    check(
+        "let f = || { loop {} };",
+        expect!["machine::cell::enter(); let f = || { loop {} }; ::machine::cell::leave();"],
+    );
+    check(
+        "let f = async { g().await? };",
+        expect!["machine::cell::enter(); let f = async { g().await? }; ::machine::cell::leave();"],
+    );
 }
 
 #[test]
@@ -80,11 +121,14 @@ fn what_does_not_parse_is_passed_on() {
 
 #[test]
 fn commands_stay_in_front_of_the_prelude() {
-    check(":dep a = \"1\"\n\n// c\nlet x = 1;", expect![[r#"
+    check(
+        ":dep a = \"1\"\n\n// c\nlet x = 1;",
+        expect![[r#"
         :dep a = "1"
 
         // c
-        machine::cell::enter(); let x = 1; ::machine::cell::leave();"#]]);
+        machine::cell::enter(); let x = 1; ::machine::cell::leave();"#]],
+    );
     assert_eq!(rewrite(":dep a\nstruct A;", 1, "use b; ").edited.text, ":dep a\nuse b; struct A;");
 }
 
@@ -99,8 +143,18 @@ fn completion_sees_the_types_of_parameters() {
 #[test]
 fn random_cells_map_back() {
     let pieces = [
-        "let é = 1;", "MACHINE[1] = |a, _| a;", "f()?;", "for i in 0..2 { g(i)?; }", "// c\n", "\n", "x", "struct S;",
-        "while a? { MACHINE[i] = |x: f64|\n x; }", "if b { c()? } else { d }", "\"🦀\";", "{ loop { break; } }",
+        "let é = 1;",
+        "MACHINE[1] = |a, _| a;",
+        "f()?;",
+        "for i in 0..2 { g(i)?; }",
+        "// c\n",
+        "\n",
+        "x",
+        "struct S;",
+        "while a? { MACHINE[i] = |x: f64|\n x; }",
+        "if b { c()? } else { d }",
+        "\"🦀\";",
+        "{ loop { break; } }",
     ];
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     for _ in 0..2_000 {

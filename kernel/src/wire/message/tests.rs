@@ -44,7 +44,10 @@ fn bad_frames_are_told_apart() {
     for (frames, expected) in [
         (vec![], "0 frames without the delimiter <IDS|MSG>"),
         (good[..1].to_vec(), "1 frames without the delimiter <IDS|MSG>"),
-        (good[..6].to_vec(), "4 frames after the delimiter; expected at least 5: signature, header, parent, metadata, content"),
+        (
+            good[..6].to_vec(),
+            "4 frames after the delimiter; expected at least 5: signature, header, parent, metadata, content",
+        ),
         (tampered, "wrong signature"),
         (signed(&Key::new(b"other"), [HEADER, "{}", "{}", "{}"]), "wrong signature"),
         (signed(&key, ["{}", "{}", "{}", "{}"]), "the header is not a JSON object of the right shape"),
