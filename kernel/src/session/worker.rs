@@ -462,7 +462,11 @@ impl Worker {
 
     /// A runtime process died. While a cell runs its evaluation notices; otherwise it is restarted here.
     fn runtime_lost(&mut self) {
-        if self.client.pid().is_some() || self.context.is_none() {
+        let Some(context) = &self.context else { return };
+        // After a cell's crash evcxr has started a new one already, which may not have connected yet.
+        let handle = context.process_handle();
+        let ended = handle.lock().is_ok_and(|mut process| !matches!(process.try_wait(), Ok(None)));
+        if !ended {
             return;
         }
         let variables = self.variables();
@@ -556,8 +560,11 @@ fn agreement(compiled: &[&str], line: usize, own: &[&str], at: usize) -> usize {
 
 /// How a process ended, from evcxr's words.
 fn died(text: &str) -> String {
-    let status = text.rsplit("status: ").next().unwrap_or(text).trim();
+    let status = text.split_once("terminated with status: ").map_or(text, |(_, status)| status).trim();
     match status.strip_prefix("signal: ") {
+        Some(signal) if signal.contains("SIGSEGV") => {
+            format!("signal {signal}: an invalid memory access, or a stack overflow")
+        }
         Some(signal) => format!("signal {signal}"),
         None => status.to_owned(),
     }
