@@ -78,7 +78,9 @@ fn without_commands(code: &str) -> String {
 
 /// Whether the lexer reports a string or comment that does not end. A character that does not end never will.
 fn is_open_text(error: &str) -> bool {
-    error.contains("to terminate") && (error.contains("string") || error.contains("comment"))
+    // All that the lexer finds wrong with a raw string is that its end is missing.
+    error.contains("Invalid raw string literal")
+        || error.contains("to terminate") && (error.contains("string") || error.contains("comment"))
 }
 
 /// How many brackets are open at the end. None if one is closed that was not opened.
