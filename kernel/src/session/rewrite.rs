@@ -36,7 +36,7 @@ pub fn rewrite(source: &str, cell: u32, prelude: &str) -> Rewritten {
     };
     let mut writer = Writer { source, base, cell, edits: Edits::default() };
     if !prelude.is_empty() {
-        writer.edits.insert(base, prelude, base..base);
+        writer.edits.insert(base, opening(source, base, prelude), base..base);
     }
     let own: Vec<&SyntaxNode> = statements.nodes.iter().filter(|node| !is_item(node)).collect();
     let (Some(first), Some(last)) = (own.first(), own.last()) else {
@@ -69,7 +69,7 @@ pub fn annotated(source: &str, prelude: &str) -> Edited {
     let base = rust_start(source);
     let mut writer = Writer { source, base, cell: 0, edits: Edits::default() };
     if !prelude.is_empty() {
-        writer.edits.insert(base, prelude, base..base);
+        writer.edits.insert(base, opening(source, base, prelude), base..base);
     }
     if let Some(statements) = Statements::parse_lenient(source, base) {
         for node in &statements.nodes {
@@ -88,9 +88,15 @@ pub fn annotated(source: &str, prelude: &str) -> Edited {
 fn with_prelude(source: &str, base: usize, prelude: &str) -> Edited {
     let mut edits = Edits::default();
     if !prelude.is_empty() {
-        edits.insert(base, prelude, base..base);
+        edits.insert(base, opening(source, base, prelude), base..base);
     }
     edits.apply(source)
+}
+
+/// The prelude as it stands at the start of the Rust code: on a line of its own, if only commands come before it.
+fn opening(source: &str, base: usize, prelude: &str) -> String {
+    let line_is_open = source.get(..base).is_some_and(|head| !head.is_empty() && !head.ends_with('\n'));
+    format!("{}{prelude}", if line_is_open { "\n" } else { "" })
 }
 
 /// Where the Rust code starts: evcxr takes the commands (`:dep …`, `!ls`), comments and blank lines at the head of
