@@ -87,5 +87,10 @@ fn latency(m: Machine) {
     }
     times.sort_unstable();
     let at = |share: usize| times.get(times.len() * share / 1000).copied().unwrap_or_default();
-    println!("Latency through an idle machine, put to last slot: p50 {:?}, p99 {:?}, p99.9 {:?}", at(500), at(990), at(999));
+    println!(
+        "Latency through an idle machine, put to last slot: p50 {:?}, p99 {:?}, p99.9 {:?}",
+        at(500),
+        at(990),
+        at(999)
+    );
 }

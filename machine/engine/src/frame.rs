@@ -84,6 +84,68 @@ struct Step {
     prepare: Range<usize>,
 }
 
+/// The argument pointers of all slots, and how those come about that are not the same for each message.
+#[derive(Debug)]
+struct Preparation {
+    prepares: Vec<Prepare>,
+    /// `Step::args` points into it.
+    args: Box<[*const u8]>,
+    /// Converted arguments of this message that have to be dropped.
+    made: Vec<Place>,
+}
+
+impl Preparation {
+    #[inline]
+    fn run(&mut self, range: Range<usize>, present: u64) -> Result<(), String> {
+        if range.is_empty() { Ok(()) } else { self.make(range, present) }
+    }
+
+    fn make(&mut self, range: Range<usize>, present: u64) -> Result<(), String> {
+        for prepare in self.prepares.get(range).unwrap_or_default() {
+            match prepare {
+                Prepare::Never { from, why } => {
+                    if present & from.bit != 0 {
+                        return Err(why.clone());
+                    }
+                }
+                Prepare::Optional { arg, from } => {
+                    let there = present & from.bit != 0;
+                    if let Some(pointer) = self.args.get_mut(*arg) {
+                        *pointer = if there { from.at } else { std::ptr::null_mut() };
+                    }
+                }
+                Prepare::Convert { arg, from, to, conversion, what } => {
+                    let pointer = if present & from.bit == 0 {
+                        std::ptr::null()
+                    } else {
+                        // SAFETY: `from` is live (its bit is set), `to` is empty.
+                        let made = unsafe { convert(*from, *to, *conversion) };
+                        made.map_err(|why| format!("{what}, and it does not convert: {why}"))?
+                    };
+                    if std::ptr::eq(pointer, to.at) && to.info.desc.drop.is_some() {
+                        self.made.push(*to);
+                    }
+                    if let Some(to) = self.args.get_mut(*arg) {
+                        *to = pointer;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A slot has no output for this message.
+#[cold]
+fn failed(slot: usize, outcome: Outcome, text: &mut Vec<u8>, events: &mut impl Events) {
+    if outcome == Outcome::Panicked {
+        events.error(slot, ErrorKind::Panic, hook::take_panic());
+    } else {
+        events.error(slot, ErrorKind::Error, String::from_utf8_lossy(text).into_owned());
+    }
+    text.clear();
+}
+
 /// One message on its way through the slots of one plan.
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -92,13 +154,11 @@ pub(crate) struct Frame {
     input_place: Place,
     outputs: Vec<Option<Place>>,
     steps: Vec<Step>,
-    prepares: Vec<Prepare>,
-    /// Argument pointers of all slots; `Step::args` points into it.
-    args: Box<[*const u8]>,
+    preparation: Preparation,
+    /// Where a slot writes an error's text.
+    text: Vec<u8>,
     /// Outputs with a destructor.
     drops: Vec<Place>,
-    /// Converted arguments of this message that have to be dropped.
-    made: Vec<Place>,
     /// Bit 0: the message; bit i + 1: the output of slot i.
     present: u64,
     /// How long each slot took, of the last message that was timed.
@@ -213,10 +273,9 @@ impl Frame {
             input_place,
             outputs,
             steps,
-            prepares,
-            args,
+            preparation: Preparation { prepares, args, made: Vec::new() },
+            text: Vec::new(),
             drops,
-            made: Vec::new(),
             present: 0,
             memory,
             layout,
@@ -237,93 +296,42 @@ impl Frame {
         self.present = INPUT;
     }
 
-    /// Calls the slots, one after the other.
+    /// Calls the slots, one after the other; `TIMED`, measures each.
     #[inline]
-    pub fn run(&mut self, events: &mut impl Events) {
-        for at in 0..self.steps.len() {
-            self.step(at, events);
-        }
-    }
-
-    /// Calls the slots and measures each.
-    pub fn run_timed(&mut self, events: &mut impl Events) {
-        let mut before = Instant::now();
-        for at in 0..self.steps.len() {
-            let slot = self.step(at, events);
-            let after = Instant::now();
-            let nanos = u64::try_from(after.duration_since(before).as_nanos()).unwrap_or(u64::MAX);
-            if let Some(function) = self.plan.function(slot) {
-                function.times.add(nanos);
-            }
-            if let Some(noted) = self.nanos.get_mut(slot) {
-                *noted = nanos;
-            }
-            before = after;
-        }
-    }
-
-    /// Calls one slot; returns its number.
-    #[inline]
-    fn step(&mut self, at: usize, events: &mut impl Events) -> usize {
-        // SAFETY: `at` counts to `steps.len()`; checked in debug builds.
-        debug_assert!(at < self.steps.len());
-        let step = unsafe { self.steps.get_unchecked(at) };
-        let (slot, bit) = (step.slot, step.bit);
-        if self.present & step.needs != step.needs {
-            events.skipped(slot);
-            return slot;
-        }
-        let (call, state, args, out) = (step.call, step.state, step.args, step.out);
-        if !step.prepare.is_empty()
-            && let Err(why) = self.prepare(step.prepare.clone())
-        {
-            events.error(slot, ErrorKind::Type, why);
-            return slot;
-        }
-        let mut text = Vec::new();
-        // SAFETY: the arguments point at live values of the types in the slot's descriptor (laid out so in `new`,
-        // and present as checked above); `out` is an empty place for its output; the closure lives as long as the plan.
-        match unsafe { call(state, args, out, &mut Sink::new(&mut text)) } {
-            Outcome::Done => self.present |= bit,
-            Outcome::Failed => events.error(slot, ErrorKind::Error, String::from_utf8_lossy(&text).into_owned()),
-            Outcome::Panicked => events.error(slot, ErrorKind::Panic, hook::take_panic()),
-        }
-        slot
-    }
-
-    #[cold]
-    fn prepare(&mut self, range: Range<usize>) -> Result<(), String> {
-        for prepare in self.prepares.get(range).unwrap_or_default() {
-            match prepare {
-                Prepare::Never { from, why } => {
-                    if self.present & from.bit != 0 {
-                        return Err(why.clone());
-                    }
+    pub fn run<const TIMED: bool>(&mut self, events: &mut impl Events) {
+        let mut text = std::mem::take(&mut self.text);
+        let mut sink = Sink::new(&mut text);
+        let mut present = self.present;
+        let mut before = TIMED.then(Instant::now);
+        for step in &self.steps {
+            if present & step.needs != step.needs {
+                events.skipped(step.slot);
+            } else if let Err(why) = self.preparation.run(step.prepare.clone(), present) {
+                events.error(step.slot, ErrorKind::Type, why);
+            } else {
+                // SAFETY: the arguments point at live values of the types in the slot's descriptor (laid out so in
+                // `new`, present as checked above, or made by `prepare`); `out` is an empty place for its output; the
+                // closure lives as long as the plan.
+                let outcome = unsafe { (step.call)(step.state, step.args, step.out, &raw mut sink) };
+                if outcome == Outcome::Done {
+                    present |= step.bit;
+                } else {
+                    failed(step.slot, outcome, &mut text, events);
+                    sink = Sink::new(&mut text);
                 }
-                Prepare::Optional { arg, from } => {
-                    let there = self.present & from.bit != 0;
-                    if let Some(pointer) = self.args.get_mut(*arg) {
-                        *pointer = if there { from.at } else { std::ptr::null_mut() };
-                    }
-                }
-                Prepare::Convert { arg, from, to, conversion, what } => {
-                    let pointer = if self.present & from.bit == 0 {
-                        std::ptr::null()
-                    } else {
-                        // SAFETY: `from` is live (its bit is set), `to` is empty.
-                        let made = unsafe { convert(*from, *to, *conversion) };
-                        made.map_err(|why| format!("{what}, and it does not convert: {why}"))?
-                    };
-                    if std::ptr::eq(pointer, to.at) && to.info.desc.drop.is_some() {
-                        self.made.push(*to);
-                    }
-                    if let Some(to) = self.args.get_mut(*arg) {
-                        *to = pointer;
-                    }
+            }
+            if let Some(before) = &mut before {
+                let after = Instant::now();
+                let nanos = u64::try_from(after.duration_since(*before).as_nanos()).unwrap_or(u64::MAX);
+                *before = after;
+                if let (Some(function), Some(noted)) = (self.plan.function(step.slot), self.nanos.get_mut(step.slot)) {
+                    function.times.add(nanos);
+                    *noted = nanos;
                 }
             }
         }
-        Ok(())
+        self.present = present;
+        self.text = text;
     }
 
     /// How long a slot took, nanoseconds, of the last message that was timed.
@@ -359,7 +367,7 @@ impl Frame {
     /// Drops what the message left behind.
     #[inline]
     pub fn clear(&mut self) {
-        for place in self.made.drain(..) {
+        for place in self.preparation.made.drain(..) {
             // SAFETY: made for this message, dropped once.
             unsafe { drop_value(place.info.desc, place.at) };
         }

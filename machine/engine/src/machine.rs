@@ -340,7 +340,7 @@ impl Machine {
         let mut frame = Frame::new(self.plan(), types::info(message.desc()));
         let mut caught = Caught::default();
         frame.load(message);
-        frame.run_timed(&mut caught);
+        frame.run::<true>(&mut caught);
         Visit { oid, frame, caught }
     }
 

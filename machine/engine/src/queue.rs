@@ -233,7 +233,11 @@ impl Queue {
                 }
             }
             let workers = self.progress.len() as u64 - 1;
-            let share = if workers > 1 { self.ring.put().saturating_sub(self.ring.taken()).div_ceil(workers) } else { u64::MAX };
+            let share = if workers > 1 {
+                self.ring.put().saturating_sub(self.ring.taken()).div_ceil(workers)
+            } else {
+                u64::MAX
+            };
             let share = usize::try_from(share).unwrap_or(usize::MAX).clamp(1, most);
             if self.ring.pop(share, into) > 0 {
                 self.unblock();
@@ -297,14 +301,20 @@ impl Queue {
     }
 
     /// Waits until `until` holds, looking again whenever workers become idle. Returns whether it holds.
-    pub fn wait_idle(&self, deadline: Option<Instant>, give_up: impl Fn() -> bool, until: impl Fn(&Control) -> bool) -> bool {
+    pub fn wait_idle(
+        &self,
+        deadline: Option<Instant>,
+        give_up: impl Fn() -> bool,
+        until: impl Fn(&Control) -> bool,
+    ) -> bool {
         self.awaited.fetch_add(1, Ordering::SeqCst);
         let mut control = self.control();
         let holds = loop {
             if until(&control) {
                 break true;
             }
-            let left = deadline.map_or(LOOK_UP, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK_UP));
+            let left =
+                deadline.map_or(LOOK_UP, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK_UP));
             if left.is_zero() || give_up() {
                 break false;
             }

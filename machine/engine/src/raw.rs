@@ -29,6 +29,24 @@ fn layout(desc: &TypeDesc) -> Layout {
     Layout::from_size_align(desc.size, desc.align).unwrap_or(Layout::new::<u8>())
 }
 
+/// Copies a value; the sizes of numbers and strings without a call.
+///
+/// # Safety
+/// As `copy_nonoverlapping` of `size` bytes.
+#[inline]
+unsafe fn copy_small(from: *const u8, to: *mut u8, size: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        match size {
+            8 => std::ptr::copy_nonoverlapping(from, to, 8),
+            16 => std::ptr::copy_nonoverlapping(from, to, 16),
+            24 => std::ptr::copy_nonoverlapping(from, to, 24),
+            32 => std::ptr::copy_nonoverlapping(from, to, 32),
+            size => std::ptr::copy_nonoverlapping(from, to, size),
+        }
+    }
+}
+
 impl Message {
     const fn is_inline(desc: &TypeDesc) -> bool {
         desc.size <= INLINE && desc.align <= align_of::<u64>()
@@ -44,7 +62,7 @@ impl Message {
         // SAFETY: inline values fit; boxed ones get memory of their own layout.
         unsafe {
             if Self::is_inline(desc) {
-                std::ptr::copy_nonoverlapping(from, data.as_mut_ptr().cast::<u8>(), desc.size);
+                copy_small(from, data.as_mut_ptr().cast::<u8>(), desc.size);
             } else {
                 let memory = std::alloc::alloc(layout(desc));
                 if memory.is_null() {
@@ -85,7 +103,7 @@ impl Message {
         let from = self.address();
         // SAFETY: the value is moved; `self` is forgotten, so it is not dropped here; boxed memory is freed empty.
         unsafe {
-            std::ptr::copy_nonoverlapping(from, to, desc.size);
+            copy_small(from, to, desc.size);
             if !Self::is_inline(desc) {
                 std::alloc::dealloc(from.cast_mut(), layout(desc));
             }

@@ -49,7 +49,14 @@ impl Ring {
             std::alloc::handle_alloc_error(layout);
         }
         let mask = cells as u64 - 1;
-        Self { tail: Alone::default(), head: Alone::default(), cells: memory.cast(), layout, mask, bits: mask.count_ones() }
+        Self {
+            tail: Alone::default(),
+            head: Alone::default(),
+            cells: memory.cast(),
+            layout,
+            mask,
+            bits: mask.count_ones(),
+        }
     }
 
     #[inline]
@@ -130,13 +137,14 @@ impl Ring {
                 Err(now) => head = now,
             }
         };
-        for index in head..head + count {
+        into.extend((head..head + count).map(|index| {
             let (cell, turn) = self.cell(index);
             // SAFETY: the stamp said that the message is there, and only this consumer moved the head over the cell.
-            into.push(unsafe { (*cell.message.get()).assume_init_read() });
+            let message = unsafe { (*cell.message.get()).assume_init_read() };
             // Release: the cell is free for the next lap.
             cell.stamp.store(turn + 2, Ordering::Release);
-        }
+            message
+        }));
         usize::try_from(count).unwrap_or(0)
     }
 }

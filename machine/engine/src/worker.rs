@@ -119,17 +119,17 @@ impl Worker<'_> {
         frame.load(message);
         if self.untimed == 0 {
             let before = Instant::now();
-            frame.run_timed(&mut self.caught);
+            frame.run::<true>(&mut self.caught);
             self.sampling = match before.elapsed().as_nanos() {
-                0..1_000 => 1023,
-                1_000..5_000 => 127,
-                5_000..20_000 => 15,
+                0..3_000 => 1023,
+                3_000..20_000 => 127,
+                20_000..100_000 => 15,
                 _ => 0,
             };
             self.untimed = self.sampling;
         } else {
             self.untimed -= 1;
-            frame.run(&mut self.caught);
+            frame.run::<false>(&mut self.caught);
         }
         if !(self.caught.errors.is_empty() && self.caught.skipped.is_empty()) {
             self.machine.record(self.index, frame, oid, &self.caught);
