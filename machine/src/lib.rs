@@ -33,6 +33,7 @@ pub mod status;
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};
 pub use serde_json::Value;
 pub use slot::Ignored;
+pub use status::Status;
 
 /// What a session has from the start.
 pub mod prelude {

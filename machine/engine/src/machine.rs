@@ -165,6 +165,8 @@ impl Machine {
             // Release: pairs with the Acquire of the workers.
             self.version.store(version, Ordering::Release);
         }
+        // Workers that sleep let go of the old slots too.
+        self.queue.wake_all();
         // The old closure may be dropped here: user code, so not under the lock.
         let _in_slot = InSlot::enter();
         drop(old);
@@ -265,9 +267,11 @@ impl Machine {
     /// The state now.
     pub fn status(&self) -> Status {
         let plan = self.plan();
-        // Downstream first: what is done was begun, what was begun was accepted; each Acquire pairs with a Release of
-        // the worker, so a later reading is never smaller than it was then.
+        // Downstream first: what failed is done, what is done was begun, what was begun was accepted; each Acquire
+        // pairs with a Release of the worker, so a later reading is never smaller than it was then.
         let progress = &self.queue.progress;
+        let errored = progress.iter().map(|p| p.errored.load(Ordering::Acquire)).sum();
+        let missed: Vec<_> = (0..plan.slots.len()).map(|slot| plan.function(slot).map(|f| f.missed())).collect();
         let done_each: Vec<u64> = progress.iter().map(|p| p.done.load(Ordering::Acquire)).collect();
         let begun = self.queue.begun();
         let processed: u64 = done_each.iter().sum();
@@ -280,7 +284,9 @@ impl Machine {
         let letters = self.letters();
         let (lines, kept, dropped) = (letters.lines(10), letters.len() as u64, letters.dropped);
         drop(letters);
-        let slots = (0..plan.slots.len()).map(|slot| slot_status(&plan, slot, &done_each)).collect();
+        let slots = missed.into_iter().enumerate();
+        let slots =
+            slots.map(|(slot, missed)| slot_status(&plan, slot, missed.unwrap_or_default(), &done_each)).collect();
         let source = guard(&self.source)
             .as_ref()
             .map_or_else(|| SourceStatus { state: "none".to_owned(), ..SourceStatus::default() }, |feed| feed.status());
@@ -299,7 +305,7 @@ impl Machine {
                 oid::rfc3339(last_millis, chrono::SecondsFormat::Millis)
             },
             processed,
-            errored: progress.iter().map(|p| p.errored.load(Ordering::Relaxed)).sum(),
+            errored,
             queue_size: accepted.saturating_sub(discarded + begun),
             queue_capacity: self.config.queue as u64,
             accepted,
@@ -402,13 +408,13 @@ fn unpack(oid: u64) -> Oid {
     Oid { seconds: half(oid >> 32), counter: half(oid) }
 }
 
-fn slot_status(plan: &Plan, slot: usize, done: &[u64]) -> SlotStatus {
+fn slot_status(plan: &Plan, slot: usize, (errored, skipped): (u64, u64), done: &[u64]) -> SlotStatus {
     let revision = plan.slots.get(slot).map_or(0, |slot| slot.revision);
     let name = format!("f{slot}");
     let Some(function) = plan.function(slot) else {
         return SlotStatus { slot: name, revision, ..SlotStatus::default() };
     };
-    let (ok, errored, skipped) = function.counts(done.iter().copied());
+    let ok = function.reached(done).saturating_sub(errored + skipped);
     let [p50_ns, p99_ns] = function.times.percentiles([0.5, 0.99]);
     let code = if function.origin.code.is_empty() { &function.origin.place } else { &function.origin.code };
     SlotStatus {

@@ -217,8 +217,9 @@ impl Queue {
         self.idle.notify_all();
     }
 
-    /// A worker takes up to `most` messages, and waits for one. Takes none if the queue is held.
-    pub fn claim(&self, into: &mut Vec<Message>, most: usize) {
+    /// A worker takes up to `most` messages, and waits for one. Takes none if the queue is held, or if the worker's
+    /// slots became stale while it slept: then it has to let go of them.
+    pub fn claim(&self, into: &mut Vec<Message>, most: usize, stale: impl Fn() -> bool) {
         loop {
             if self.held() {
                 return;
@@ -246,7 +247,10 @@ impl Queue {
             self.unblock();
             self.tell_idle();
             if !self.spin() {
-                self.sleep();
+                self.sleep(&stale);
+                if stale() {
+                    return;
+                }
             }
         }
     }
@@ -263,12 +267,12 @@ impl Queue {
     }
 
     #[cold]
-    fn sleep(&self) {
+    fn sleep(&self, stale: impl Fn() -> bool) {
         let control = self.control();
         // SeqCst: pairs with `try_put`, see there.
         self.asleep.fetch_add(1, Ordering::SeqCst);
         let nothing = self.ring.put() == self.ring.taken() && control.returned.is_empty();
-        if nothing && control.mode == Mode::Running {
+        if nothing && control.mode == Mode::Running && !stale() {
             drop(self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner));
         }
         self.asleep.fetch_sub(1, Ordering::SeqCst);

@@ -7,7 +7,10 @@ use machine::abi::{Need, ParamDesc, SlotDesc};
 use machine::command::Origin;
 use machine::shim::short;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed},
+};
 
 /// The most workers that a machine can have.
 pub(crate) const MAX_WORKERS: usize = 256;
@@ -60,18 +63,16 @@ impl Function {
         Self { desc, params, output, origin, tallies, times: Histogram::default() }
     }
 
-    /// ok, errored, skipped; `done` is what each worker has processed.
-    pub fn counts(&self, done: impl Iterator<Item = u64>) -> (u64, u64, u64) {
-        let (mut seen, mut errored, mut skipped) = (0_u64, 0_u64, 0_u64);
-        for (tally, done) in self.tallies.iter().zip(done) {
-            let since = tally.since.load(Relaxed);
-            if since != u64::MAX {
-                seen += done.saturating_sub(since);
-                errored += tally.errored.load(Relaxed);
-                skipped += tally.skipped.load(Relaxed);
-            }
-        }
-        (seen.saturating_sub(errored + skipped), errored, skipped)
+    /// Messages that it failed on, and that it could not run on.
+    pub fn missed(&self) -> (u64, u64) {
+        let sum = |count: fn(&Tally) -> &AtomicU64| self.tallies.iter().map(|tally| count(tally).load(Acquire)).sum();
+        (sum(|tally| &tally.errored), sum(|tally| &tally.skipped))
+    }
+
+    /// Messages that reached it; `done` is what each worker has processed.
+    pub fn reached(&self, done: &[u64]) -> u64 {
+        let since = self.tallies.iter().map(|tally| tally.since.load(Relaxed));
+        since.zip(done).filter(|(since, _)| *since != u64::MAX).map(|(since, done)| done.saturating_sub(since)).sum()
     }
 }
 

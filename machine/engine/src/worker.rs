@@ -76,13 +76,15 @@ pub(crate) fn run(machine: &Machine, index: usize) {
     let mut claimed = Vec::with_capacity(CLAIM);
     let mut most = 1;
     loop {
-        machine.queue.claim(&mut claimed, most);
+        let version = worker.plan.version;
+        machine.queue.claim(&mut claimed, most, || machine.version.load(Acquire) != version);
         if claimed.is_empty() {
-            // Frames keep the slots' closures alive; a resting worker holds none.
-            worker.frames.clear();
-            if !machine.queue.rest() {
+            // Plan and frames keep the slots' closures alive; a resting worker holds none.
+            worker.adopt(Arc::new(Plan::new(0)));
+            if machine.queue.held() && !machine.queue.rest() {
                 return;
             }
+            worker.adopt(machine.plan());
             continue;
         }
         let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);

@@ -1,0 +1,235 @@
+//! What holds whatever happens at the same time.
+
+use machine::Status;
+use machine::prelude::*;
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+fn fresh(queue: usize, workers: usize) -> Machine {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    machine_engine::init();
+    Machine::builder(&format!("m{}", NEXT.fetch_add(1, Relaxed))).queue(queue).workers(workers).start()
+}
+
+#[track_caller]
+fn reconciles(s: &Status) {
+    assert_eq!(s.accepted, s.processed + s.queue_size + s.in_flight + s.discarded, "{s:?}");
+    assert!(s.queue_size <= s.queue_capacity, "{s:?}");
+    assert!(s.errored <= s.processed + s.in_flight, "{s:?}");
+    assert!(s.slots.iter().all(|slot| slot.ok + slot.errored + slot.skipped <= s.processed + s.in_flight), "{s:?}");
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Put(u16),
+    Assign(usize, u8),
+    ClearSlot(usize),
+    Pause,
+    Stop,
+    Start,
+    ClearQueue,
+    Step,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (1_u16..300).prop_map(Op::Put),
+        3 => (0_usize..8, 0_u8..4).prop_map(|(slot, kind)| Op::Assign(slot, kind)),
+        1 => (0_usize..8).prop_map(Op::ClearSlot),
+        1 => Just(Op::Pause),
+        1 => Just(Op::Stop),
+        2 => Just(Op::Start),
+        1 => Just(Op::ClearQueue),
+        1 => Just(Op::Step),
+    ]
+}
+
+fn assign(m: Machine, slot: usize, kind: u8) {
+    let set = match kind {
+        0 => m[slot].set(|x: f64| x + 1.0),
+        1 => m[slot].set(|x: f64| if x.rem_euclid(3.0) < 1.0 { Err("third".to_owned()) } else { Ok(x) }),
+        2 => m[slot].set(|x: f64| -> f64 {
+            assert!(x.rem_euclid(50.0) >= 1.0, "fiftieth");
+            x
+        }),
+        _ => m[slot].set(|x: Option<f64>| x.unwrap_or_default()),
+    };
+    set.unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    /// Two threads put while a third does what it likes and a fourth reads: every snapshot reconciles, and in the
+    /// end each accepted message was processed or counted as discarded, once.
+    #[test]
+    fn every_snapshot_reconciles(ops in proptest::collection::vec(op(), 1..40), queue in 1_usize..200, workers in 1_usize..4) {
+        let m = fresh(queue, workers);
+        let accepted = AtomicU64::new(0);
+        let discarded = AtomicU64::new(0);
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut last = 0;
+                while !over.load(Relaxed) {
+                    let s = m.status();
+                    reconciles(&s);
+                    assert!(s.processed >= last, "processed went back");
+                    last = s.processed;
+                }
+            });
+            let producers: Vec<_> = (0..2).map(|_| scope.spawn(|| {
+                for i in 0..300_u32 {
+                    if m.put(f64::from(i)).is_ok() {
+                        accepted.fetch_add(1, Relaxed);
+                    }
+                }
+            })).collect();
+            for op in &ops {
+                match *op {
+                    Op::Put(n) => for i in 0..n {
+                        if m.put(f64::from(i)).is_ok() {
+                            accepted.fetch_add(1, Relaxed);
+                        }
+                    },
+                    Op::Assign(slot, kind) => assign(m, slot, kind),
+                    Op::ClearSlot(slot) => m[slot].clear(),
+                    Op::Pause => { m.pause(); },
+                    Op::Stop => { m.stop(); },
+                    Op::Start => { m.start(); },
+                    Op::ClearQueue => { discarded.fetch_add(m.clear(), Relaxed); },
+                    Op::Step => { let _ = machine::handle::ask(&machine::command::Command::Step {
+                        machine: machine::command::Target::Name(m.status().machine) }); },
+                }
+            }
+            for producer in producers {
+                producer.join().unwrap();
+            }
+            m.start().drain();
+            over.store(true, Relaxed);
+            reader.join().unwrap();
+        });
+        let s = m.status();
+        reconciles(&s);
+        prop_assert_eq!((s.queue_size, s.in_flight), (0, 0));
+        prop_assert_eq!(s.accepted, accepted.load(Relaxed));
+        prop_assert_eq!(s.discarded, discarded.load(Relaxed));
+        prop_assert_eq!(s.processed, s.accepted - s.discarded);
+        for slot in &s.slots {
+            prop_assert!(slot.ok + slot.errored + slot.skipped <= s.processed, "{:?}", slot);
+        }
+    }
+}
+
+/// f0 and f1 are of one generation, or f0 is one ahead between two assignments. A message that saw an old f0 with a
+/// new f1, or a generation mixed otherwise, would show it.
+#[test]
+fn a_thousand_swaps_under_load_and_every_message_sees_one_set() {
+    let m = fresh(1024, 2);
+    let (seen, wrong) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let generation = |g: u64| {
+        m[0].set(move |_: u64| g).unwrap();
+        m[1].set(move |f0: u64| (f0, g)).unwrap();
+    };
+    generation(0);
+    let (s, w) = (seen.clone(), wrong.clone());
+    m[2].set(move |pair: &(u64, u64)| {
+        s.fetch_add(1, Relaxed);
+        // f0 is set first, so it is at most one generation ahead, never behind.
+        if !(pair.0 == pair.1 || pair.0 == pair.1 + 1) {
+            w.fetch_add(1, Relaxed);
+        }
+    })
+    .unwrap();
+    let put = thread::scope(|scope| {
+        let over = Arc::new(AtomicBool::new(false));
+        let stop = over.clone();
+        let producer = scope.spawn(move || {
+            let mut put = 0_u64;
+            while !stop.load(Relaxed) {
+                m.put_wait(put).unwrap();
+                put += 1;
+            }
+            put
+        });
+        for g in 1..=1000 {
+            generation(g);
+        }
+        over.store(true, Relaxed);
+        producer.join().unwrap()
+    });
+    m.drain();
+    let status = m.status();
+    assert_eq!(wrong.load(Relaxed), 0);
+    assert_eq!(seen.load(Relaxed), put);
+    assert_eq!((status.processed, status.errored), (put, 0));
+    assert_eq!(status.slots[0].revision, 1001);
+}
+
+/// An order is kept with one worker, also over pauses.
+#[test]
+fn one_worker_keeps_the_order_over_pauses() {
+    let m = fresh(256, 1);
+    let last = Arc::new(AtomicU64::new(0));
+    let (l, disorder) = (last.clone(), Arc::new(AtomicU64::new(0)));
+    let d = disorder.clone();
+    m[0].set(move |x: u64| {
+        if l.swap(x, Relaxed) + 1 != x {
+            d.fetch_add(1, Relaxed);
+        }
+    })
+    .unwrap();
+    thread::scope(|scope| {
+        let producer = scope.spawn(|| (1..=20_000_u64).for_each(|x| m.put_wait(x).unwrap()));
+        while !producer.is_finished() {
+            m.pause().start();
+            m.stop().start();
+        }
+    });
+    m.drain();
+    assert_eq!((disorder.load(Relaxed), last.load(Relaxed)), (0, 20_000));
+}
+
+/// Closures and values are dropped, exactly once, also when their destructors panic.
+#[test]
+fn values_and_closures_are_dropped_once() {
+    static LIVE: AtomicU64 = AtomicU64::new(0);
+    #[derive(Serialize, Deserialize)]
+    struct Counted(u64);
+    impl Counted {
+        fn new(n: u64) -> Self {
+            LIVE.fetch_add(1, Relaxed);
+            Self(n)
+        }
+    }
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            LIVE.fetch_sub(1, Relaxed);
+            assert!(self.0 % 7 != 0 || thread::panicking(), "a destructor that panics");
+        }
+    }
+    let m = fresh(64, 2);
+    let kept = Counted::new(1);
+    m[0].set(move |x: u64| {
+        let whole = &kept; // a closure captures only the field that it names
+        Counted::new(x + whole.0)
+    })
+    .unwrap();
+    m[1].set(|c: &Counted| if c.0 % 5 == 0 { Err("fifth".to_owned()) } else { Ok(c.0) }).unwrap();
+    for x in 0..1000 {
+        m.put_wait(x).unwrap();
+    }
+    m.drain();
+    let status = m.status();
+    assert_eq!((status.processed, status.slots[1].errored), (1000, 200));
+    m[1].clear();
+    m[0].clear();
+    m.put(1_u64).unwrap();
+    m.drain();
+    while LIVE.load(Relaxed) > 0 {
+        thread::yield_now(); // a worker that sleeps lets go of the old slots once it has woken
+    }
+    assert_eq!(m.status().processed, 1001);
+}

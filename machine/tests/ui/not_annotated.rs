@@ -1,0 +1,5 @@
+use machine::prelude::*;
+
+fn main() {
+    let _ = MACHINE[0].set(|x| x);
+}
