@@ -5,7 +5,7 @@
 //!
 //! A cell that has to end early tells why first, then unwinds without a panic's message.
 
-use crate::abi::host;
+use crate::abi::{SlotDesc, host};
 use crate::command::Origin;
 use crate::handle::SlotRef;
 use crate::shim::{raw, short};
@@ -155,8 +155,12 @@ pub fn tried<V: Tried>(value: V, line: u32) -> V::Output {
 ///
 /// If it cannot be done, the cell ends here.
 pub fn assign<S, F: Slot<S>>(slot: &SlotRef, function: F, code: &str, cell: u32, line: u32) {
+    assign_erased(slot, function.erase(), code, cell, line);
+}
+
+fn assign_erased(slot: &SlotRef, function: SlotDesc, code: &str, cell: u32, line: u32) {
     let origin = Origin { code: code.to_owned(), cell, place: String::new() };
-    match slot.set_from(function, &origin) {
+    match slot.set_erased(function, &origin) {
         Ok(None) => {}
         Ok(Some(warning)) => std::eprintln!("warning: {warning}"),
         Err(failure) => stop("AssignError", &failure.to_string(), line),
@@ -187,4 +191,3 @@ impl<T: Debug> Show for T {
         }
     }
 }
-

@@ -1,6 +1,6 @@
 //! The handle of a machine: what cells and programs call.
 
-use crate::abi::{Put, Wait};
+use crate::abi::{Put, SlotDesc, Wait};
 use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Origin, Reply, Target};
 use crate::shim::{self, CallHandle, raw};
 use crate::slot::Slot;
@@ -191,8 +191,13 @@ impl SlotRef {
     /// # Errors
     /// As [`set`](Self::set).
     pub fn set_from<S, F: Slot<S>>(&self, function: F, origin: &Origin) -> Result<Option<String>, Failure> {
+        self.set_erased(function.erase(), origin)
+    }
+
+    /// Not generic, so that cells do not compile it again.
+    pub(crate) fn set_erased(&self, function: SlotDesc, origin: &Origin) -> Result<Option<String>, Failure> {
         let origin = serde_json::to_string(origin).unwrap_or_default();
-        match decode(&raw::assign(self.machine, self.slot, function.erase(), &origin)) {
+        match decode(&raw::assign(self.machine, self.slot, function, &origin)) {
             Reply::Warned(warning) => Ok(Some(warning)),
             reply => done(reply).map(|()| None),
         }

@@ -7,27 +7,31 @@ use crate::abi::{Kind, MAX_ARITY, Outcome, ParamDesc, Sink, SlotDesc, SourceDesc
 use crate::payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::any::{TypeId, type_name};
+use std::any::{Any, TypeId, type_name};
 use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `f` and tells whether it panicked. A payload whose own destructor panics is leaked: it had its chance.
-fn panics(f: impl FnOnce()) -> bool {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else { return false };
+/// Runs `f` and tells whether it panicked. Not generic, so that cells do not compile it again.
+fn panics(f: &mut dyn FnMut()) -> bool {
+    catch_unwind(AssertUnwindSafe(f)).map_err(bury).is_err()
+}
+
+/// Drops the payload of a panic. One whose own destructor panics is leaked: it had its chance.
+#[cold]
+fn bury(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(second);
     }
-    true
 }
 
 fn say(sink: *mut Sink, text: std::fmt::Arguments<'_>) {
     // SAFETY: every caller passes the sink that the engine gave it for the call.
     let sink = unsafe { &mut *sink };
     // Writing to a `Sink` cannot fail; a `Display` that panics loses the rest of its own text.
-    panics(|| drop(sink.write_fmt(text)));
+    panics(&mut || drop(sink.write_fmt(text)));
 }
 
 extern "C" fn id_of<T: 'static>() -> u64 {
@@ -67,51 +71,56 @@ extern "C" fn kind_of<T: 'static>() -> Kind {
 
 unsafe extern "C" fn drop_value<T>(value: *mut u8) -> bool {
     // SAFETY: the engine passes a value of the type that the descriptor is of, and never touches it again.
-    panics(|| unsafe { std::ptr::drop_in_place(value.cast::<T>()) })
+    panics(&mut || unsafe { std::ptr::drop_in_place(value.cast::<T>()) })
 }
 
 unsafe extern "C" fn to_json<T: Serialize>(value: *const u8, sink: *mut Sink) -> bool {
     // SAFETY: the engine passes a value of the type that the descriptor is of, live for the call.
     let value = unsafe { &*value.cast::<T>() };
     let mut result = None;
-    panics(|| result = Some(serde_json::to_vec(value)));
+    panics(&mut || result = Some(serde_json::to_vec(value)));
+    written(result, type_name::<T>(), sink)
+}
+
+/// The end of `to_json`, of any type.
+fn written(result: Option<serde_json::Result<Vec<u8>>>, name: &str, sink: *mut Sink) -> bool {
     match result {
         Some(Ok(json)) => {
             // SAFETY: the engine passes a live sink. Writing to it cannot fail.
             let _ = unsafe { (*sink).write_all(&json) };
-            true
+            return true;
         }
-        Some(Err(error)) => {
-            say(sink, format_args!("{} does not serialise: {error}", short(type_name::<T>())));
-            false
-        }
-        None => {
-            say(sink, format_args!("{} panics while it serialises", short(type_name::<T>())));
-            false
-        }
+        Some(Err(error)) => say(sink, format_args!("{} does not serialise: {error}", short(name))),
+        None => say(sink, format_args!("{} panics while it serialises", short(name))),
     }
+    false
 }
 
 unsafe extern "C" fn from_json<T: DeserializeOwned>(json: Text, to: *mut u8, sink: *mut Sink) -> bool {
     // SAFETY: the engine passes live text.
     let json = unsafe { json.as_str() };
     let mut result = None;
-    panics(|| result = Some(serde_json::from_str::<T>(json)));
-    match result {
+    panics(&mut || result = Some(serde_json::from_str::<T>(json)));
+    let error = match result {
         Some(Ok(value)) => {
             // SAFETY: `to` has room for a `T`, aligned, and holds no value.
             unsafe { to.cast::<T>().write(value) };
-            true
+            return true;
         }
-        Some(Err(error)) => {
-            say(sink, format_args!("{error}"));
-            false
-        }
-        None => {
-            say(sink, format_args!("{} panics while it deserialises", short(type_name::<T>())));
-            false
-        }
+        Some(Err(error)) => Some(error),
+        None => None,
+    };
+    unread(error, type_name::<T>(), sink)
+}
+
+/// The end of `from_json` if there is no value, of any type.
+#[cold]
+fn unread(error: Option<serde_json::Error>, name: &str, sink: *mut Sink) -> bool {
+    match error {
+        Some(error) => say(sink, format_args!("{error}")),
+        None => say(sink, format_args!("{} panics while it deserialises", short(name))),
     }
+    false
 }
 
 unsafe extern "C" fn payload_of<T: Serialize>(value: *const u8) -> *const u8 {
@@ -231,7 +240,8 @@ unsafe extern "C" fn call<C: Call>(state: *const u8, args: *const *const u8, out
     // SAFETY: `state` is the `C` that `erase` put on the heap, and not freed while a call runs.
     let closure = unsafe { &*state.cast::<C>() };
     let mut outcome = Outcome::Panicked;
-    panics(|| {
+    // Generic, unlike `panics`: most closures cannot panic, and then nothing of it is left.
+    let result = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the engine passes one pointer for each parameter of the descriptor.
         let args = |i: usize| Arg { ptr: unsafe { *args.add(i) }, message: PhantomData };
         outcome = match closure.call(args, |text| say(sink, text)) {
@@ -242,13 +252,17 @@ unsafe extern "C" fn call<C: Call>(state: *const u8, args: *const *const u8, out
             }
             Returned::Failed => Outcome::Failed,
         };
-    });
+    }));
+    if let Err(payload) = result {
+        bury(payload);
+        return Outcome::Panicked;
+    }
     outcome
 }
 
 unsafe extern "C" fn drop_boxed<T>(state: *mut u8) -> bool {
     // SAFETY: `state` is the box that `erase` or `source` made; the engine frees it once.
-    panics(|| drop(unsafe { Box::from_raw(state.cast::<T>()) }))
+    panics(&mut || drop(unsafe { Box::from_raw(state.cast::<T>()) }))
 }
 
 /// Erases a closure's types.
@@ -281,7 +295,7 @@ unsafe extern "C" fn next<I: Iterator>(state: *mut u8, to: *mut u8, max: usize, 
     // SAFETY: `state` is the iterator that `source` put on the heap; one thread at a time uses it.
     let iterator = unsafe { &mut *state.cast::<I>() };
     let mut count = 0;
-    let failed = panics(|| {
+    let failed = panics(&mut || {
         while count < max {
             let Some(item) = iterator.next() else { break };
             // SAFETY: the engine gives room for `max` items.
@@ -298,7 +312,7 @@ unsafe extern "C" fn exact<I: Iterator>(state: *const u8) -> bool {
     // SAFETY: as in `next`.
     let iterator = unsafe { &*state.cast::<I>() };
     let mut exact = false;
-    panics(|| exact = matches!(iterator.size_hint(), (least, Some(most)) if least == most));
+    panics(&mut || exact = matches!(iterator.size_hint(), (least, Some(most)) if least == most));
     exact
 }
 
@@ -425,10 +439,14 @@ pub(crate) mod raw {
 }
 
 /// Whether a `Result` that is returned whole holds an error; writes its text.
+#[inline]
 pub(crate) fn failed<R: Serialize>(value: &R, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> bool {
     if !is_result::<R>() || payload::ok(value).is_some() {
         return false;
     }
-    fail(format_args!("{}", payload::error(value)));
+    let mut json = Vec::new();
+    // SAFETY: the value is an `R`, and the sink lives for the call.
+    unsafe { to_json::<R>(std::ptr::from_ref(value).cast(), &mut Sink::new(&mut json)) };
+    fail(format_args!("{}", payload::error(&json)));
     true
 }

@@ -1,6 +1,6 @@
 //! Which functions fit in a slot, and what they take and give.
 
-use crate::abi::{MAX_ARITY, Need, ParamDesc, SlotDesc};
+use crate::abi::{MAX_ARITY, Need, ParamDesc, SlotDesc, TypeDesc};
 pub use crate::shim::Arg;
 use crate::shim::{self, Call, Returned};
 use serde::Serialize;
@@ -29,6 +29,12 @@ pub trait Param {
     const NEED: Need = Need::Required;
     /// Reads the argument.
     fn get(arg: Arg<'_>) -> Self::Item<'_>;
+    /// Describes the stored type. The types of std that are named here are described in this crate, so that cells
+    /// need not compile how they are read and written.
+    #[must_use]
+    fn desc() -> &'static TypeDesc {
+        shim::taken::<Self::Stored>()
+    }
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Param for &T {
@@ -47,6 +53,9 @@ impl Param for &str {
     fn get(arg: Arg<'_>) -> Self::Item<'_> {
         arg.read::<String>()
     }
+    fn desc() -> &'static TypeDesc {
+        String::desc()
+    }
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Param for &[T] {
@@ -62,6 +71,9 @@ impl<P: Param> Param for Option<P> {
     type Item<'m> = Option<P::Item<'m>>;
     type Stored = P::Stored;
     const NEED: Need = Need::Optional;
+    fn desc() -> &'static TypeDesc {
+        P::desc()
+    }
     #[inline]
     fn get(arg: Arg<'_>) -> Self::Item<'_> {
         (!arg.is_missing()).then(|| P::get(arg))
@@ -76,6 +88,9 @@ impl Param for Ignored {
     type Item<'m> = Ignored;
     type Stored = Value;
     const NEED: Need = Need::Ignored;
+    fn desc() -> &'static TypeDesc {
+        Value::desc()
+    }
     #[inline]
     fn get(_: Arg<'_>) -> Self::Item<'_> {
         Ignored
@@ -122,10 +137,22 @@ macro_rules! by_value_generic {
         }
     )+ };
 }
+macro_rules! by_value_here {
+    ($($ty:ty),+ $(,)?) => { $(
+        impl Param for $ty {
+            type Item<'m> = $ty;
+            type Stored = $ty;
+            #[inline]
+            fn get(arg: Arg<'_>) -> $ty { cloned::<$ty>(arg) }
+            // Not inlined: it would take the functions that it points at with it.
+            #[inline(never)]
+            fn desc() -> &'static TypeDesc { shim::taken::<$ty>() }
+        }
+    )+ };
+}
+by_value_here!(f64, f32, i64, i32, i16, i8, isize, u64, u32, u16, u8, usize, i128, u128, bool, char, String, (), Value);
 by_value_generic! {
-    [] f64; [] f32; [] i64; [] i32; [] i16; [] i8; [] isize; [] u64; [] u32; [] u16; [] u8; [] usize; [] i128; [] u128;
-    [] bool; [] char; [] String; [] (); [] Value; [] std::time::Duration;
-    [T] Vec<T>; [T] VecDeque<T>; [T] Box<T>; [T] HashSet<T>; [T] BTreeSet<T>;
+    [] std::time::Duration; [T] Vec<T>; [T] VecDeque<T>; [T] Box<T>; [T] HashSet<T>; [T] BTreeSet<T>;
     [K, V] HashMap<K, V>; [K, V] BTreeMap<K, V>; [K] serde_json::Map<String, K>;
     [A] (A,); [A, B] (A, B); [A, B, C] (A, B, C); [A, B, C, D] (A, B, C, D); [T] [T; 2]; [T] [T; 3]; [T] [T; 4];
 }
@@ -169,7 +196,7 @@ pub struct Boxed;
 struct Typed<F, Signature>(F, PhantomData<fn() -> Signature>);
 
 fn param<P: Param>() -> ParamDesc {
-    ParamDesc { ty: shim::taken::<P::Stored>(), need: P::NEED, name: shim::param_name::<P> }
+    ParamDesc { ty: P::desc(), need: P::NEED, name: shim::param_name::<P> }
 }
 
 macro_rules! slots {

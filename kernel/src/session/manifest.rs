@@ -42,7 +42,7 @@ impl Base {
     pub fn opt_level(&self) -> String {
         let path = toml_string(&self.machine.to_string_lossy());
         let mut text = format!(
-            "{}\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = false\ndebug-assertions = true\n\
+            "{}\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = \"off\"\ndebug-assertions = false\n\
              codegen-units = 16\npanic = \"unwind\"\nincremental = true\noverflow-checks = true\n\n\
              [dependencies.machine]\npath = {path}\n",
             self.level
