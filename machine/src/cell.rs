@@ -162,7 +162,7 @@ fn assign_erased(slot: &SlotRef, function: SlotDesc, code: &str, cell: u32, line
     let origin = Origin { code: code.to_owned(), cell, place: String::new() };
     match slot.set_erased(function, &origin) {
         Ok(None) => {}
-        Ok(Some(warning)) => std::eprintln!("warning: {warning}"),
+        Ok(Some(warning)) => crate::handle::warn(&warning),
         Err(failure) => stop("AssignError", &failure.to_string(), line),
     }
 }

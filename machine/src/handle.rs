@@ -175,15 +175,23 @@ impl Index<usize> for Machine {
 }
 
 impl SlotRef {
-    /// Puts a function in the slot, at once, between two messages. Returns what the user should know.
+    /// Puts a function in the slot, at once, between two messages.
+    ///
+    /// If types do not fit (`f3 takes &Tweet, but f2 gives f64`), that is told on standard error and in
+    /// [`SlotStatus::mismatch`](crate::status::SlotStatus::mismatch), and messages fail there until one of the two
+    /// slots changes.
     ///
     /// # Errors
-    /// If the machine has no such slot, or the function takes what the slots before it do not give.
+    /// If the machine has no such slot, or the function takes more arguments than there are outputs before it.
     #[track_caller]
     pub fn set<S, F: Slot<S>>(&self, function: F) -> Result<(), Failure> {
         let place = Location::caller();
         let origin = Origin { code: String::new(), cell: 0, place: format!("{}:{}", place.file(), place.line()) };
-        self.set_from(function, &origin).map(drop)
+        self.set_from(function, &origin).map(|warning| {
+            if let Some(warning) = warning {
+                warn(&warning);
+            }
+        })
     }
 
     /// Like [`set`](Self::set), and tells where the code comes from. Returns a warning, if there is one.
@@ -207,6 +215,11 @@ impl SlotRef {
     pub fn clear(&self) {
         ask(&Command::ClearSlot { machine: Target::Id(self.machine), slot: self.slot });
     }
+}
+
+#[expect(clippy::print_stderr, reason = "the only place for a warning that is no error")]
+pub(crate) fn warn(warning: &str) {
+    eprintln!("warning: {warning}");
 }
 
 /// A new machine, described step by step.

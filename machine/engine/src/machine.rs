@@ -155,11 +155,10 @@ impl Machine {
             place.function = function;
             place.revision += 1;
             next.version += 1;
-            if let Some(mismatch) = next.mismatch(slot) {
-                return Err(failed("type_mismatch", mismatch));
-            }
-            let later: Vec<String> = (slot + 1..next.slots.len()).filter_map(|later| next.mismatch(later)).collect();
-            warning = (!later.is_empty()).then(|| later.join("; "));
+            // Told, not refused: whoever changes two slots that belong together has to begin with one of them.
+            let unfit: Vec<String> = (slot..next.slots.len()).filter_map(|slot| next.mismatch(slot)).collect();
+            warning =
+                (!unfit.is_empty()).then(|| format!("{}: messages fail there until one changes", unfit.join("; ")));
             let version = next.version;
             old = std::mem::replace(&mut *current, Arc::new(next));
             // Release: pairs with the Acquire of the workers.
