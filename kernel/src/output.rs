@@ -38,8 +38,6 @@ pub trait Output: Send + Sync {
     fn stream(&self, stream: Stream, text: &str);
     /// Something to show, in order with the streams.
     fn display(&self, display: Display);
-    /// Like `display`; `id` names it so that it can be replaced (`update`).
-    fn display_as(&self, id: &str, update: bool, display: Display);
     /// Clears the output of the cell; with `wait` only when something new comes.
     fn clear(&self, wait: bool);
 }

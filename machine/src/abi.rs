@@ -323,7 +323,6 @@ pub fn host() -> &'static Host {
 }
 
 #[cold]
-#[expect(clippy::panic, reason = "a program without an engine is a bug of that program, told in one line")]
 fn find_host() -> &'static Host {
     unsafe extern "C" {
         fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
@@ -338,13 +337,12 @@ fn find_host() -> &'static Host {
     // SAFETY: the executable exports a static `Host` under this name, and `version` is its first field in every
     // version of the table.
     let host: &'static Host = unsafe { &*found.cast::<Host>() };
-    if host.version != ABI_VERSION {
-        panic!(
-            "this library speaks version {ABI_VERSION} of the machine's boundary, the kernel version {}: \
-             install both from one checkout, with ./install/run",
-            host.version
-        );
-    }
+    assert!(
+        host.version == ABI_VERSION,
+        "this library speaks version {ABI_VERSION} of the machine's boundary, the kernel version {}: \
+         install both from one checkout, with ./install/run",
+        host.version
+    );
     register(host);
     host
 }

@@ -4,6 +4,7 @@
 //! at the head of its loops, so that errors point at the user's line and an interrupt stops a loop.
 //!
 //! A cell that has to end early tells why first, then unwinds without a panic's message.
+#![expect(clippy::print_stderr, reason = "a warning goes where a cell's own text goes")]
 
 use crate::abi::{SlotDesc, host};
 use crate::command::Origin;

@@ -47,7 +47,6 @@ impl Machine {
     }
 
     /// Describes another machine.
-    #[must_use]
     pub fn builder(name: &str) -> Builder {
         Builder { config: Config::new(name) }
     }
@@ -85,22 +84,22 @@ impl Machine {
 
     /// Takes the source away. What it has already put stays in the queue.
     pub fn clear_source(&self) -> &Self {
-        self.tell(Command::ClearSource { machine: self.target() })
+        self.tell(&Command::ClearSource { machine: self.target() })
     }
 
     /// Takes messages, and items from the source. Does nothing if it does already.
     pub fn start(&self) -> &Self {
-        self.tell(Command::Start { machine: self.target() })
+        self.tell(&Command::Start { machine: self.target() })
     }
 
     /// Holds between two messages.
     pub fn pause(&self) -> &Self {
-        self.tell(Command::Pause { machine: self.target() })
+        self.tell(&Command::Pause { machine: self.target() })
     }
 
     /// Ends the workers and keeps the queue.
     pub fn stop(&self) -> &Self {
-        self.tell(Command::Stop { machine: self.target() })
+        self.tell(&Command::Stop { machine: self.target() })
     }
 
     /// Discards what waits in the queue; returns how many messages that were.
@@ -113,7 +112,7 @@ impl Machine {
 
     /// Waits until no message waits or is in the slots. A machine that does not run is not waited for.
     pub fn drain(&self) -> &Self {
-        self.tell(Command::Drain { machine: self.target(), timeout: None })
+        self.tell(&Command::Drain { machine: self.target(), timeout: None })
     }
 
     /// Like [`drain`](Self::drain), for at most `timeout`. Returns how many messages are left.
@@ -133,6 +132,9 @@ impl Machine {
     }
 
     /// The machine's state now. As the last expression of a cell it is shown as a table.
+    ///
+    /// # Panics
+    /// If the engine answers anything else: a bug of ours.
     #[must_use]
     #[expect(clippy::panic, reason = "the engine answers each command with its reply; anything else is a bug")]
     pub fn status(&self) -> Status {
@@ -155,8 +157,8 @@ impl Machine {
         Target::Id(self.id)
     }
 
-    fn tell(&self, command: Command) -> &Self {
-        ask(&command);
+    fn tell(&self, command: &Command) -> &Self {
+        ask(command);
         self
     }
 }

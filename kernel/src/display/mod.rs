@@ -17,7 +17,6 @@ mod text;
 pub(crate) mod tests;
 
 pub use errors::errors;
-pub use frame::frame;
 pub use help::{Help, help, two_columns};
 pub use machines::machines;
 pub use outputs::outputs;

@@ -1,5 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
+use super::frame::frame;
 use super::*;
 use expect_test::{Expect, expect};
 use machine::command::SlotOutput;
@@ -176,7 +175,7 @@ fn a_new_machine() {
     new.source = SourceStatus::default();
     (new.processed, new.errored, new.queue_capacity, new.rate) = (0, 0, 0, 0.0);
     (new.dead_letters, new.dead_letters_dropped) = (0, 0);
-    expect![[r#"
+    expect![[r"
         main running · 0 processed · 0.0/s · 1 worker
         queue 12 of 0 (0 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded
         0 errored · no message yet · no source
@@ -190,7 +189,7 @@ fn a_new_machine() {
         f5    (empty)
         f6    (empty)
         f7    (empty)
-    "#]]
+    "]]
     .assert_eq(text(&status(&new)));
 }
 
@@ -256,10 +255,10 @@ fn slots_as_a_frame() {
 fn all_machines() {
     check(
         &machines(&[example_status()]),
-        &expect![[r#"
+        &expect![[r"
         machine  state    processed      rate  errored              queue  slots  workers  source
         main     running      4,200  12,346/s      135  12 of 1,024 (1 %)      8        1  running
-    "#]],
+    "]],
         &expect![[r#"
         <table><thead><tr><th>machine</th><th>state</th><th>processed</th><th>rate</th><th>errored</th><th>queue</th><th>slots</th><th>workers</th><th>source</th></tr>
         </thead>
@@ -295,14 +294,14 @@ fn dead_letters_as_a_frame() {
 fn outputs_of_one_message() {
     check(
         &outputs(&example_outputs()),
-        &expect![[r#"
+        &expect![[r"
         message 65f0c0de0123456789abcdef in 14.0
         slot  args         output                         time  rev
         f0    14.0         196.0                         59 ns    1
         f1    196.0, 14.0  ! <script>alert(4)</script>  4.4 µs    2
         f2                 ! skipped: needs f1               –    1
         empty: f3, f4
-    "#]],
+    "]],
         &expect![[r#"
         <p>message <code>65f0c0de0123456789abcdef</code> in <code>14.0</code></p>
         <table><thead><tr><th>slot</th><th>args</th><th>output</th><th>time</th><th>rev</th></tr>

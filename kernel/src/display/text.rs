@@ -28,7 +28,7 @@ pub fn duration(time: Duration) -> String {
     }
     let Some((unit, name)) = UNITS.into_iter().find(|(unit, _)| nanos >= *unit) else { return format!("{nanos} ns") };
     let tenths = nanos * 10 / unit;
-    if tenths < 100 && tenths % 10 != 0 {
+    if tenths < 100 && !tenths.is_multiple_of(10) {
         format!("{}.{} {name}", tenths / 10, tenths % 10)
     } else {
         format!("{} {name}", tenths / 10)

@@ -20,7 +20,7 @@ pub fn carry_out(action: LineAction, arguments: &Arguments<'_>, engine: &dyn Eng
     let (Err(Trouble::Failure(_)), Some(word)) = (&result, &arguments.machine) else { return result };
     // Asked only now: nearly always the machine is there, and one command less is one trip less.
     let names = machine_names(engine)?;
-    if names.iter().any(|name| *name == word.text) {
+    if names.contains(&word.text) {
         return result;
     }
     let meant = nearest(&word.text, names.iter().map(String::as_str)).map(str::to_owned);
@@ -108,7 +108,7 @@ pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
             };
         let status = status_of(target(arguments), engine)?;
         if left == 0 {
-            return Ok(done(&status, Some(0), warning, arguments.json));
+            return Ok(done(&status, Some(0), warning.as_deref(), arguments.json));
         }
         let wait = format!("{} messages still wait", display::grouped(left));
         if !status.running {
@@ -116,7 +116,7 @@ pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
             return Err(Trouble::usage(message, None));
         }
         if until.is_some_and(|until| Instant::now() >= until) {
-            return Ok(done(&status, Some(left), Some(format!("the time is up and {wait}")), arguments.json));
+            return Ok(done(&status, Some(left), Some(&format!("the time is up and {wait}")), arguments.json));
         }
         // The engine waits as long as it is told, unless it was interrupted itself.
         if engine.interrupted() || asked.elapsed() < time_left / 2 {
@@ -158,11 +158,11 @@ fn control(command: Command, arguments: &Arguments<'_>, engine: &dyn Engine) -> 
         Reply::Done | Reply::Count(_) => None,
         reply => return Err(unexpected(reply)),
     };
-    Ok(done(&status_of(target(arguments), engine)?, None, warning, arguments.json))
+    Ok(done(&status_of(target(arguments), engine)?, None, warning.as_deref(), arguments.json))
 }
 
 /// What a machine is doing after a command that changed it.
-fn done(status: &Status, left: Option<u64>, warning: Option<String>, as_json: bool) -> Display {
+fn done(status: &Status, left: Option<u64>, warning: Option<&str>, as_json: bool) -> Display {
     if as_json {
         let mut value = json!({
             "machine": status.machine, "state": status.state, "queue_size": status.queue_size,
@@ -173,7 +173,7 @@ fn done(status: &Status, left: Option<u64>, warning: Option<String>, as_json: bo
         }
         return display::json(value);
     }
-    display::changed(status, warning.as_deref())
+    display::changed(status, warning)
 }
 
 fn outputs(reply: Reply, arguments: &Arguments<'_>) -> Result<Display, Trouble> {

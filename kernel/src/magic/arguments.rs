@@ -239,7 +239,7 @@ fn limit(word: &Word) -> Result<usize, Trouble> {
 }
 
 /// A time that nobody waits longer for; keeps sums of times in range.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(168);
 
 /// `5s`, `500ms`, `2m`, `1.5s`; a bare number is seconds.
 fn timeout(word: &Word) -> Result<Duration, Trouble> {

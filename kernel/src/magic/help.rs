@@ -45,6 +45,7 @@ pub fn help_magic(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Disp
 }
 
 /// `%lsmagic`
+#[expect(clippy::unnecessary_wraps, reason = "the table's functions have one type")]
 pub fn lsmagic(arguments: &Arguments<'_>, _: &dyn Engine) -> Result<Display, Trouble> {
     if arguments.json {
         let magics: Vec<Value> = MAGICS

@@ -44,7 +44,7 @@ pub fn trailing(text: &str, length: usize) -> BadJson {
     BadJson { offset, message: format!("the value is over, but {} follows", given(rest.trim())) }
 }
 
-/// serde_json counts lines and columns from 1, columns in bytes; 0 is before the first.
+/// `serde_json` counts lines and columns from 1, columns in bytes; 0 is before the first.
 fn offset(text: &str, error: &serde_json::Error) -> usize {
     let place = if error.is_eof() { text.len() } else { error.column().saturating_sub(1) };
     text.floor_char_boundary(place)

@@ -36,7 +36,7 @@ mod tests;
 
 mod trouble;
 
-pub use complete::{Completion, Completions, complete};
+pub use complete::{Completions, complete};
 pub use help::{help, inspect};
 
 use crate::output::{CellError, Display, Output, Stream};
@@ -62,12 +62,6 @@ pub trait Engine {
 
 /// Runs the Rust part of a cell. It is given the cell's code with the magic lines blanked, so that line numbers stay.
 pub type RunRust<'a> = &'a dyn Fn(&str) -> Result<Option<Display>, CellError>;
-
-/// Whether the cell begins with a magic.
-#[must_use]
-pub fn is_magic(code: &str) -> bool {
-    cell::split(code).is_some()
-}
 
 /// Runs a cell that begins with magics: these first, in order, then its Rust, if it has any.
 ///

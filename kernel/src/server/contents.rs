@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 /// `execute_request`.
 #[derive(Debug, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the protocol's fields")]
 pub struct Execute {
     /// The cell's source.
     pub code: String,

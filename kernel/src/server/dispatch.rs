@@ -1,8 +1,8 @@
 //! What is done with each request.
 
 use super::cells::{Cells, Completions};
-use super::comms::Comms;
-use super::contents::{AtCursor, Comm, Debug, History, IsComplete, Shutdown, Subshell};
+use super::comms;
+use super::contents::{AtCursor, Debug, History, IsComplete, Shutdown, Subshell};
 use super::execute::Executor;
 use super::is_complete::Completeness;
 use super::position::{to_bytes, to_code_points};
@@ -23,7 +23,6 @@ use tokio::sync::mpsc::UnboundedSender;
 pub struct Dispatcher {
     cells: Arc<dyn Cells>,
     executor: Arc<Executor>,
-    comms: Comms,
     subshells: Subshells,
     usage: Usage,
     ports: Ports,
@@ -57,8 +56,8 @@ impl Dispatcher {
                 request.idle();
             }
         })?;
-        let (comms, subshells, usage) = (Comms::default(), Subshells::default(), Usage::default());
-        Ok(Self { cells, executor, comms, subshells, usage, ports, questions, shutdown })
+        let (subshells, usage) = (Subshells::default(), Usage::default());
+        Ok(Self { cells, executor, subshells, usage, ports, questions, shutdown })
     }
 
     /// Does what a request asks for; does not wait.
@@ -100,17 +99,13 @@ impl Dispatcher {
                 let History { output, access } = request.content()?;
                 self.executor.with_history(|history| history.reply(&access, output))
             }
-            "comm_info_request" => self.comms.info(request.content::<Comm>()?.target_name.as_deref()),
+            "comm_info_request" => comms::info(),
             "comm_open" => {
-                self.comms.open(request, &request.content()?);
+                comms::open(request, &request.content()?);
                 return Ok(None);
             }
-            "comm_close" => {
-                self.comms.close(&request.content()?);
-                return Ok(None);
-            }
-            // There is no comm that it could be for.
-            "comm_msg" => return Ok(None),
+            // There is no comm that they could be for.
+            "comm_close" | "comm_msg" => return Ok(None),
             "connect_request" => {
                 let Ports { shell, control, stdin, iopub, heartbeat } = self.ports;
                 json!({

@@ -194,14 +194,11 @@ impl Shared {
         // The request itself is pending if it is on the thread; only others make the session busy.
         let running = self.pending.load(Ordering::Relaxed) > 1;
         let page = guarded(|| Ok(self.cells.help(name, running)))?;
-        match page {
-            Some(Display { data, .. }) => {
-                Ok(Done { value: None, payload: json!([{ "source": "page", "data": data, "start": 0 }]) })
-            }
-            None => {
-                output.stream(Stream::Stderr, &format!("There is no help on `{name}`. %lsmagic shows all magics.\n"));
-                Ok(Done::default())
-            }
+        if let Some(Display { data, .. }) = page {
+            Ok(Done { value: None, payload: json!([{ "source": "page", "data": data, "start": 0 }]) })
+        } else {
+            output.stream(Stream::Stderr, &format!("There is no help on `{name}`. %lsmagic shows all magics.\n"));
+            Ok(Done::default())
         }
     }
 

@@ -30,7 +30,7 @@ impl Completeness {
             return Self::Incomplete(0);
         }
         let tree = raw.tree();
-        let tokens = tree.syntax().descendants_with_tokens().filter_map(|it| it.into_token());
+        let tokens = tree.syntax().descendants_with_tokens().filter_map(ra_ap_syntax::NodeOrToken::into_token);
         match depth(tokens) {
             None => return Self::Invalid,
             Some(0) => {}
@@ -91,10 +91,8 @@ fn depth(tokens: impl Iterator<Item = SyntaxToken>) -> Option<usize> {
             SyntaxKind::L_PAREN => open.push(SyntaxKind::R_PAREN),
             SyntaxKind::L_BRACK => open.push(SyntaxKind::R_BRACK),
             SyntaxKind::L_CURLY => open.push(SyntaxKind::R_CURLY),
-            close @ (SyntaxKind::R_PAREN | SyntaxKind::R_BRACK | SyntaxKind::R_CURLY) => {
-                if open.pop() != Some(close) {
-                    return None;
-                }
+            close @ (SyntaxKind::R_PAREN | SyntaxKind::R_BRACK | SyntaxKind::R_CURLY) if open.pop() != Some(close) => {
+                return None;
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! What everybody sees: messages on iopub, in order, and the cells' output among them.
 //!
-//! Text of streams is collected for a few milliseconds, so that a cell which prints line by line costs a message
+//! Pending of streams is collected for a few milliseconds, so that a cell which prints line by line costs a message
 //! per `LINGER`, not per line. Everything else sends the collected text first: the order is that of the calls.
 
 use crate::output::{Display, Output, Stream};
@@ -29,15 +29,15 @@ pub const NO_PARENT: Parent = Bytes::from_static(b"{}");
 /// The way to iopub; may be used from any thread.
 pub struct Publisher {
     sender: Sender,
-    collected: Mutex<Option<Text>>,
+    collected: Mutex<Option<Pending>>,
     /// Bytes of text that were dropped and not told yet.
     dropped: AtomicUsize,
     /// Pairs with `collected`: there is text now.
     some: Condvar,
 }
 
-/// Text that waits for more.
-struct Text {
+/// Pending that waits for more.
+struct Pending {
     parent: Parent,
     stream: Stream,
     text: String,
@@ -72,8 +72,11 @@ impl Publisher {
         if collected.as_ref().is_some_and(|it| it.stream != stream || it.parent != *parent) {
             self.send_text(&mut collected);
         }
-        let waiting =
-            collected.get_or_insert_with(|| Text { parent: parent.clone(), stream, text: String::with_capacity(256) });
+        let waiting = collected.get_or_insert_with(|| Pending {
+            parent: parent.clone(),
+            stream,
+            text: String::with_capacity(256),
+        });
         waiting.text.push_str(text);
         if waiting.text.len() >= FULL {
             self.send_text(&mut collected);
@@ -82,8 +85,8 @@ impl Publisher {
         }
     }
 
-    fn send_text(&self, collected: &mut Option<Text>) {
-        if let Some(Text { parent, stream, mut text }) = collected.take() {
+    fn send_text(&self, collected: &mut Option<Pending>) {
+        if let Some(Pending { parent, stream, mut text }) = collected.take() {
             // Relaxed: the lock orders these.
             if self.sender.waiting() > BACKLOG {
                 self.dropped.fetch_add(text.len(), Ordering::Relaxed);
@@ -110,7 +113,7 @@ impl Publisher {
         self.sender.send(&[topic], msg_type, parent, content);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Text>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Pending>> {
         self.collected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -164,12 +167,6 @@ impl Output for RequestOutput {
         self.publisher.publish(&self.parent, "display_data", content);
     }
 
-    fn display_as(&self, id: &str, update: bool, display: Display) {
-        let content = json!({ "data": display.data, "metadata": display.metadata, "transient": { "display_id": id } });
-        let msg_type = if update { "update_display_data" } else { "display_data" };
-        self.publisher.publish(&self.parent, msg_type, content);
-    }
-
     fn clear(&self, wait: bool) {
         self.publisher.publish(&self.parent, "clear_output", json!({ "wait": wait }));
     }
@@ -208,10 +205,6 @@ impl Output for SessionOutput {
         self.now().display(display);
     }
 
-    fn display_as(&self, id: &str, update: bool, display: Display) {
-        self.now().display_as(id, update, display);
-    }
-
     fn clear(&self, wait: bool) {
         self.now().clear(wait);
     }
@@ -242,7 +235,10 @@ mod tests {
         let (sender, mut queue) = Sender::for_test();
         let publisher = Publisher::spawn(sender).unwrap_or_else(|error| panic!("{error}"));
         publisher.text(&NO_PARENT, Stream::Stdout, "late");
-        std::thread::sleep(LINGER * 40);
-        assert_eq!(queue.contents(), [r#"{"name":"stdout","text":"late"}"#]);
+        let sent = std::iter::repeat_with(|| {
+            std::thread::yield_now();
+            queue.contents()
+        });
+        assert_eq!(sent.flatten().next().as_deref(), Some(r#"{"name":"stdout","text":"late"}"#));
     }
 }

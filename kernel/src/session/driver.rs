@@ -81,10 +81,6 @@ impl Output for Lines {
         let _ = print(&json!({ "display": display.data }));
     }
 
-    fn display_as(&self, id: &str, update: bool, display: Display) {
-        let _ = print(&json!({ "display": display.data, "id": id, "update": update }));
-    }
-
     fn clear(&self, wait: bool) {
         let _ = print(&json!({ "clear": wait }));
     }
@@ -115,6 +111,5 @@ impl Output for Warming {
         let _ = io::stderr().write_all(text.as_bytes());
     }
     fn display(&self, _: Display) {}
-    fn display_as(&self, _: &str, _: bool, _: Display) {}
     fn clear(&self, _: bool) {}
 }

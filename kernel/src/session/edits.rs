@@ -55,11 +55,6 @@ pub struct Edited {
 }
 
 impl Edited {
-    /// A text without edits.
-    pub fn unchanged(source: &str) -> Self {
-        Edits::default().apply(source)
-    }
-
     /// The user's place (a byte offset) for a place in the edited text. A place inside of an insertion gives
     /// where its cover starts.
     pub fn to_source(&self, offset: usize) -> usize {

@@ -145,7 +145,9 @@ impl Interrupt {
             }
         }
         // Children before their parents have a chance to start more.
-        victims.iter().for_each(|&pid| kill(pid));
+        for &pid in &victims {
+            kill(pid);
+        }
         victims.len()
     }
 

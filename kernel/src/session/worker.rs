@@ -265,7 +265,7 @@ impl Worker {
                 self.prelude |= rewritten.runs || rust_start(&code) < code.len();
                 self.definitions = definitions;
                 self.remember(name.clone(), rewritten.edited.clone());
-                let shown = happened.result.clone().or_else(|| self.command_output(outputs));
+                let shown = happened.result.clone().or_else(|| Self::command_output(outputs));
                 match self.said(&happened, &cell.code, &name) {
                     Some(error) => Err(Failed::Cell(error)),
                     None => Ok(shown),
@@ -365,7 +365,7 @@ impl Worker {
     }
 
     /// What evcxr's own commands give (`:vars`, `:help`).
-    fn command_output(&self, outputs: evcxr::EvalOutputs) -> Option<Display> {
+    fn command_output(outputs: evcxr::EvalOutputs) -> Option<Display> {
         let mut data = serde_json::Map::new();
         for (mime, content) in outputs.content_by_mime_type {
             data.insert(mime, Value::String(content));
@@ -381,20 +381,19 @@ impl Worker {
             }
             Said::Panicked(message, file, line, column) => {
                 let place = if file.ends_with("lib.rs") { self.place_of(*line, *column) } else { None };
-                match place {
-                    Some((past, line, column)) => errors::at_line(
+                if let Some((past, line, column)) = place {
+                    errors::at_line(
                         "Panic",
                         message,
                         &past.edited.source,
                         &past.name,
                         Some((line, column)),
                         &self.renderer,
-                    ),
-                    None => {
-                        let mut error = errors::at_line("Panic", message, source, name, None, &self.renderer);
-                        error.traceback.push(format!(" --> {file}:{line}:{column}"));
-                        error
-                    }
+                    )
+                } else {
+                    let mut error = errors::at_line("Panic", message, source, name, None, &self.renderer);
+                    error.traceback.push(format!(" --> {file}:{line}:{column}"));
+                    error
                 }
             }
         })

@@ -12,16 +12,14 @@ const DELIMITER: &[u8] = b"<IDS|MSG>";
 /// What the kernel reads of a header. The rest stays in the raw bytes.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Header {
-    /// The message's name, unique.
-    pub msg_id: String,
-    /// Its type, such as `execute_request`.
+    /// The message's type, such as `execute_request`.
     pub msg_type: String,
     /// The subshell that it is for; the main shell otherwise.
     #[serde(default)]
     pub subshell_id: Option<String>,
 }
 
-/// A verified message from a front end.
+/// A verified message from a front end. Buffers after the content are left out: nothing that is answered has any.
 #[derive(Clone, Debug)]
 pub struct Incoming {
     /// Where a reply goes.
@@ -32,8 +30,6 @@ pub struct Incoming {
     pub raw_header: Bytes,
     /// The content, a JSON object.
     pub content: Box<RawValue>,
-    /// Binary data beside the content.
-    pub buffers: Vec<Bytes>,
 }
 
 /// Why frames are not a message. The message is ignored; the kernel goes on.
@@ -89,7 +85,7 @@ impl Incoming {
             serde_json::from_slice::<Object>(frame).map_err(bad(name))?;
         }
         let content = serde_json::from_slice(&content).map_err(bad("content"))?;
-        Ok(Self { identities, header, raw_header, content, buffers: frames.collect() })
+        Ok(Self { identities, header, raw_header, content })
     }
 
     /// The content as a type.

@@ -1,4 +1,4 @@
-//! The Jupyter wire protocol on ZeroMQ: connection file, signed frames, sockets.
+//! The Jupyter wire protocol on `ZeroMQ`: connection file, signed frames, sockets.
 //!
 //! Layout of a message, frame by frame: identities (none or more), the delimiter `<IDS|MSG>`, the signature (HMAC-SHA256
 //! in hexadecimal digits, empty without a key), header, parent header, metadata, content (four JSON objects), then any number
@@ -14,10 +14,9 @@ mod message;
 mod signing;
 mod sockets;
 
-pub use connection::{Connection, ConnectionError, Ports};
-pub use message::{BadFrames, Header, Incoming, Outgoing, Session};
-pub use signing::Key;
-pub use sockets::{Queue, Receiver, Sender, Sockets, StartError};
+pub use connection::{Connection, Ports};
+pub use message::Incoming;
+pub use sockets::{Receiver, Sender, Sockets, StartError};
 
 /// Version of the messaging protocol that is spoken here.
 pub const PROTOCOL_VERSION: &str = "5.5";

@@ -184,7 +184,7 @@ impl Sender {
 impl Sender {
     /// A sender whose messages are read from a queue instead of a socket.
     pub fn for_test() -> (Self, Queue) {
-        Self::new(&Arc::new(Session::new(super::Key::new(b""))))
+        Self::new(&Arc::new(Session::new(super::signing::Key::new(b""))))
     }
 }
 

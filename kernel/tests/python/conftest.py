@@ -34,6 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
     directory.mkdir(parents=True)
     (directory / "kernel.json").write_text(json.dumps(spec))
     os.environ["JUPYTER_PATH"] = place.name
+    # The user's own history stays out of the tests, and the tests out of it.
+    os.environ["XDG_DATA_HOME"] = str(Path(place.name) / "data")
     if not executable().is_file():
         sys.exit(f"There is no kernel at {executable()}: build it with install/run, or name it in MACHINE_KERNEL")
 

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import os
 import random
 import socket
 import time
@@ -11,10 +10,9 @@ import unittest
 import uuid
 
 import zmq
+from conftest import KERNEL_NAME
 from jupyter_client.manager import start_new_kernel
-from kernel_process import install_kernelspec
 
-NAME = install_kernelspec()
 DELIMITER = b"<IDS|MSG>"
 
 
@@ -28,7 +26,7 @@ def frames(key: bytes, code: str, msg_type: str = "execute_request", signature: 
 class Garbage(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.km, cls.kc = start_new_kernel(kernel_name=NAME)
+        cls.km, cls.kc = start_new_kernel(kernel_name=KERNEL_NAME)
         cls.context = zmq.Context()
 
     @classmethod
@@ -107,8 +105,3 @@ class Garbage(unittest.TestCase):
                     peer.sendall(data)
         self.assertEqual(self.count(), before + 1)
         self.heart_beats()
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    unittest.main()

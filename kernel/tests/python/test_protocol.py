@@ -1,15 +1,11 @@
 """The protocol, as jupyter_kernel_test demands it: every sample is there, so no test is skipped."""
 
-import unittest
-
 import jupyter_kernel_test
-from kernel_process import install_kernelspec
-
-NAME = install_kernelspec()
+from conftest import KERNEL_NAME
 
 
 class Protocol(jupyter_kernel_test.KernelTests):
-    kernel_name = NAME
+    kernel_name = KERNEL_NAME
     language_name = "rust"
     file_extension = ".rs"
     code_hello_world = 'println!("hello, world");'
@@ -29,9 +25,5 @@ class Protocol(jupyter_kernel_test.KernelTests):
 
 
 class Welcome(jupyter_kernel_test.IopubWelcomeTests):
-    kernel_name = NAME
+    kernel_name = KERNEL_NAME
     support_iopub_welcome = True
-
-
-if __name__ == "__main__":
-    unittest.main()

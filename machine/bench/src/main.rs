@@ -52,10 +52,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     let slow = Machine::builder("panics").try_start()?;
+    #[expect(clippy::panic, reason = "what a panic costs is what is measured")]
     slow[0].set(|x: f64| -> f64 { panic!("no {x}") })?;
     let fails = Machine::builder("errors").try_start()?;
     fails[0].set(|x: f64| -> Result<f64, String> { Err(format!("no {x}")) })?;
-    let feed = |m: Machine, n: u32| {
+    let feed = |m: &Machine, n: u32| {
         for i in 0..n {
             let _ = m.put_wait(f64::from(i));
         }
@@ -63,17 +64,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     table::print(
         "A slot that fails on every message; ns a message",
-        &mut [("a panic", &mut |n| feed(slow, n)), ("an Err", &mut |n| feed(fails, n))],
+        &mut [("a panic", &mut |n| feed(&slow, n)), ("an Err", &mut |n| feed(&fails, n))],
         100_000,
         ROUNDS,
     );
 
-    latency(m);
+    latency(&m);
     Ok(())
 }
 
 /// From `put` to the end of the last slot of an idle machine.
-fn latency(m: Machine) {
+fn latency(m: &Machine) {
     m.drain();
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let set = m[7].set(move |_: f64| sender.send(Instant::now()).is_ok());

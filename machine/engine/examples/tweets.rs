@@ -5,6 +5,7 @@
 //! cargo run --release -p machine-engine --example tweets [data/tweets_GroundTruth.txt]
 //! ```
 //! `install/run` fetches the file.
+#![expect(clippy::print_stdout, reason = "an example shows its results")]
 
 use machine::prelude::*;
 use std::error::Error;

@@ -3,6 +3,7 @@
 //! A frame is laid out once for a plan and a type of message: a place for the message, one for each output, one for
 //! each converted argument, and the argument pointers of each slot. So a message costs no allocation and no lookup
 //! here: the slots are called one after the other with pointers that never change.
+#![expect(clippy::cast_ptr_alignment, reason = "every place is laid out for the type that it is used as")]
 #![allow(unsafe_code, reason = "the boundary: one of the engine's three files with unsafe code")]
 
 use crate::hook;
@@ -427,7 +428,9 @@ unsafe fn read_number(at: *const u8, kind: Kind) -> number::Number {
         ($($kind:ident: $ty:ty => $as:ident),*) => {
             // SAFETY: the kind says the type.
             match kind { $(Kind::$kind => number::Number::$as(unsafe { at.cast::<$ty>().read() }.into()),)*
+                // SAFETY: the kind says the type.
                 Kind::Isize => number::Number::Int(unsafe { at.cast::<isize>().read() } as i128),
+                // SAFETY: the kind says the type.
                 Kind::Usize => number::Number::Int(unsafe { at.cast::<usize>().read() } as i128),
                 Kind::Other | Kind::Bool | Kind::String | Kind::Json => number::Number::Float(f64::NAN) }
         };

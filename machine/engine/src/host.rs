@@ -57,12 +57,11 @@ unsafe extern "C" fn put(machine: u32, desc: &'static TypeDesc, value: *mut u8, 
 unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Text, sink: *mut Sink) {
     // SAFETY: the cell's text lives for the call.
     let origin = serde_json::from_str(unsafe { origin.as_str() }).unwrap_or_default();
-    let reply = match registry::machine(machine) {
-        Some(machine) => machine.assign(usize::try_from(slot).unwrap_or(usize::MAX), desc, origin),
-        None => {
-            crate::frame::free(&desc);
-            Reply::Failed(no_machine(machine))
-        }
+    let reply = if let Some(machine) = registry::machine(machine) {
+        machine.assign(usize::try_from(slot).unwrap_or(usize::MAX), desc, origin)
+    } else {
+        crate::frame::free(&desc);
+        Reply::Failed(no_machine(machine))
     };
     // SAFETY: the cell's sink lives for the call.
     unsafe { answer(sink, &reply) };

@@ -142,10 +142,10 @@ impl Machine {
                 && function.params.len() > slot + 1
             {
                 let (takes, there) = (function.params.len(), slot + 1);
-                let message = format!(
-                    "f{slot} takes {takes} arguments, but there are only {there}: {}",
-                    (0..slot).rev().map(|f| format!("f{f}, ")).collect::<String>() + "and the message itself"
-                );
+                let mut names: Vec<String> = (0..slot).rev().map(|f| format!("f{f}")).collect();
+                names.push("and the message itself".to_owned());
+                let message =
+                    format!("f{slot} takes {takes} arguments, but there are only {there}: {}", names.join(", "));
                 return Err(failed("too_many_arguments", message));
             }
             let clears = function.is_none() && place.function.is_none();
@@ -173,7 +173,7 @@ impl Machine {
     }
 
     /// Takes messages, and items from the source.
-    pub fn start(self: &'static Self) {
+    pub fn start(&'static self) {
         let mut control = self.queue.control();
         let was = self.queue.set_mode(&mut control, Mode::Running);
         if was == Mode::Stopped {
@@ -227,7 +227,7 @@ impl Machine {
     }
 
     /// Sets the source.
-    pub fn set_source(self: &'static Self, feed: Feed) -> Result<(), Failure> {
+    pub fn set_source(&'static self, feed: Feed) -> Result<(), Failure> {
         let mut source = guard(&self.source);
         if let Some(old) = &*source {
             let state = old.status().state;

@@ -1,6 +1,7 @@
 //! Values of types that the engine does not know: storage, and the functions of their descriptors.
 //!
 //! Each value has one owner: a `Value` here, or a place in a `Frame`. Whoever owns it drops it once.
+#![expect(clippy::cast_ptr_alignment, reason = "every place is laid out for the type that it is used as")]
 #![allow(unsafe_code, reason = "the boundary: one of the engine's three files with unsafe code")]
 
 use crate::oid::Oid;

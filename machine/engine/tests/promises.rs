@@ -1,4 +1,9 @@
 //! What holds whatever happens at the same time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test ends where it fails, and compares numbers that are exact"
+)]
 
 use machine::Status;
 use machine::prelude::*;
@@ -46,7 +51,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn assign(m: Machine, slot: usize, kind: u8) {
+fn assign(m: &Machine, slot: usize, kind: u8) {
     let set = match kind {
         0 => m[slot].set(|x: f64| x + 1.0),
         1 => m[slot].set(|x: f64| if x.rem_euclid(3.0) < 1.0 { Err("third".to_owned()) } else { Ok(x) }),
@@ -94,7 +99,7 @@ proptest! {
                             accepted.fetch_add(1, Relaxed);
                         }
                     },
-                    Op::Assign(slot, kind) => assign(m, slot, kind),
+                    Op::Assign(slot, kind) => assign(&m, slot, kind),
                     Op::ClearSlot(slot) => m[slot].clear(),
                     Op::Pause => { m.pause(); },
                     Op::Stop => { m.stop(); },
@@ -207,7 +212,7 @@ fn values_and_closures_are_dropped_once() {
     impl Drop for Counted {
         fn drop(&mut self) {
             LIVE.fetch_sub(1, Relaxed);
-            assert!(self.0 % 7 != 0 || thread::panicking(), "a destructor that panics");
+            assert!(!self.0.is_multiple_of(7) || thread::panicking(), "a destructor that panics");
         }
     }
     let m = fresh(64, 2);
@@ -217,7 +222,7 @@ fn values_and_closures_are_dropped_once() {
         Counted::new(x + whole.0)
     })
     .unwrap();
-    m[1].set(|c: &Counted| if c.0 % 5 == 0 { Err("fifth".to_owned()) } else { Ok(c.0) }).unwrap();
+    m[1].set(|c: &Counted| if c.0.is_multiple_of(5) { Err("fifth".to_owned()) } else { Ok(c.0) }).unwrap();
     for x in 0..1000 {
         m.put_wait(x).unwrap();
     }

@@ -34,9 +34,9 @@ fn a_final_expression_is_shown() {
     );
     check(
         "let x = 1;\nx // é",
-        expect![[r#"
+        expect![[r"
         machine::cell::enter(); let x = 1;
-        match (x) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave(); // é"#]],
+        match (x) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave(); // é"]],
     );
     check("let x = 1;", expect!["machine::cell::enter(); let x = 1; ::machine::cell::leave();"]);
 }
@@ -81,10 +81,10 @@ fn question_marks_and_loops_of_the_cell_itself() {
     );
     check(
         "for i in 0..3 {\n    f(i)?;\n}",
-        expect![[r#"
+        expect![[r"
         machine::cell::enter(); for i in 0..3 { ::machine::cell::check();
             ::machine::cell::tried(f(i), 2);
-        }; ::machine::cell::leave();"#]],
+        }; ::machine::cell::leave();"]],
     );
     check(
         "loop { break }",
