@@ -156,10 +156,10 @@ pub fn tried<V: Tried>(value: V, line: u32) -> V::Output {
 ///
 /// If it cannot be done, the cell ends here.
 pub fn assign<S, F: Slot<S>>(slot: &SlotRef, function: F, code: &str, cell: u32, line: u32) {
-    assign_erased(slot, function.erase(), code, cell, line);
+    assign_erased(*slot, function.erase(), code, cell, line);
 }
 
-fn assign_erased(slot: &SlotRef, function: SlotDesc, code: &str, cell: u32, line: u32) {
+fn assign_erased(slot: SlotRef, function: SlotDesc, code: &str, cell: u32, line: u32) {
     let origin = Origin { code: code.to_owned(), cell, place: String::new() };
     match slot.set_erased(function, &origin) {
         Ok(None) => {}

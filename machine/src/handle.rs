@@ -205,7 +205,7 @@ impl SlotRef {
     }
 
     /// Not generic, so that cells do not compile it again.
-    pub(crate) fn set_erased(&self, function: SlotDesc, origin: &Origin) -> Result<Option<String>, Failure> {
+    pub(crate) fn set_erased(self, function: SlotDesc, origin: &Origin) -> Result<Option<String>, Failure> {
         let origin = serde_json::to_string(origin).unwrap_or_default();
         match decode(&raw::assign(self.machine, self.slot, function, &origin)) {
             Reply::Warned(warning) => Ok(Some(warning)),
