@@ -213,8 +213,8 @@ pub struct SlotOutput {
     pub revision: u64,
 }
 
-/// Why a command was not carried out. `Display` is one line that says what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why a command was not carried out. `Display` and `Debug` are one line that says what to do.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What kind of failure, for programs: `no_such_slot`, `type_mismatch`, …
     pub code: String,
@@ -231,6 +231,12 @@ impl Failure {
 }
 
 impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::fmt::Debug for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
     }

@@ -370,7 +370,7 @@ impl Machine {
         visit.frame.plan().adopt(index, done);
         self.record(index, &visit.frame, visit.oid, &visit.caught);
         progress.finish(visit.oid);
-        progress.last_millis.store(oid::now_millis(), Ordering::Relaxed);
+        progress.last_millis.store(oid::coarse_millis(), Ordering::Relaxed);
         Ok(visit.outputs())
     }
 

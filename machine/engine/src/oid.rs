@@ -57,14 +57,20 @@ pub(crate) fn rfc3339(millis: u64, digits: chrono::SecondsFormat) -> String {
 #[inline]
 pub(crate) fn coarse_seconds() -> u32 {
     let seconds = crate::raw::coarse_clock()
+        .map(|(seconds, _)| seconds)
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn now_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// Milliseconds since 1970, as the system last noted them: some milliseconds late. Called for each claim.
+pub(crate) fn coarse_millis() -> u64 {
+    crate::raw::coarse_clock().map_or_else(
+        || {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        },
+        |(seconds, nanos)| seconds * 1000 + nanos / 1_000_000,
+    )
 }
 
 #[cfg(test)]

@@ -16,8 +16,17 @@ use std::time::{Duration, Instant};
 pub(crate) const CLAIM: usize = 64;
 /// How long a waiting call sleeps before it looks whether it shall give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
-/// Turns of looking before a thread goes to sleep, some 10–20 µs: waking it costs more.
-const SPINS: u32 = 400;
+/// How often a thread looks before it goes to sleep, some 20 µs in all: waking it costs more.
+const LOOKS: u32 = 20;
+/// Turns of waiting before each look, about a microsecond: looking takes the cache line away from the thread that
+/// writes it, so a thread that looked all the time would slow down the one that it waits for.
+const TURNS: u32 = 24;
+
+fn wait_a_little() {
+    for _ in 0..TURNS {
+        std::hint::spin_loop();
+    }
+}
 
 /// Whether workers take messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +44,8 @@ pub(crate) struct Control {
     pub alive: usize,
     /// Of these, the ones that hold no message because of the mode.
     pub resting: usize,
+    /// Workers that were told to wake and have not yet woken.
+    woken: usize,
     /// Messages that workers gave back, in order.
     returned: VecDeque<Message>,
 }
@@ -82,7 +93,7 @@ pub(crate) struct Queue {
     returned: AtomicUsize,
     /// Set while workers shall give back what they have claimed.
     hold: AtomicBool,
-    /// Workers asleep, calls asleep for want of room, calls that wait for the end.
+    /// Workers asleep that nobody has told to wake, calls asleep for want of room, calls that wait for the end.
     asleep: AtomicUsize,
     blocked: AtomicUsize,
     awaited: AtomicUsize,
@@ -100,7 +111,7 @@ impl Queue {
             progress: std::iter::repeat_with(Progress::default).take(workers + 1).collect(),
             refused: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
-            control: Mutex::new(Control { mode: Mode::Stopped, alive: 0, resting: 0, returned: VecDeque::new() }),
+            control: Mutex::new(Control { mode: Mode::Stopped, alive: 0, resting: 0, woken: 0, returned: VecDeque::new() }),
             returned: AtomicUsize::new(0),
             hold: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
@@ -134,6 +145,11 @@ impl Queue {
         self.progress.iter().map(|worker| worker.done.load(Ordering::Acquire)).sum()
     }
 
+    /// How much room is worth going on for.
+    fn stretch(&self) -> u64 {
+        (self.capacity / 4).clamp(1, 256)
+    }
+
     fn size(&self) -> u64 {
         let gone = self.begun() + self.discarded.load(Ordering::Acquire);
         self.accepted().saturating_sub(gone)
@@ -165,18 +181,25 @@ impl Queue {
 
     #[cold]
     fn wake(&self) {
-        // With the lock, so that a worker between its last look and its sleep is not missed.
-        drop(self.control());
-        self.not_empty.notify_one();
+        // With the lock, so that a worker between its last look and its sleep is not missed. A worker that is being
+        // woken does not count as asleep any more: it takes microseconds, and one call of the system is enough.
+        let mut control = self.control();
+        if self.asleep.load(Ordering::SeqCst) > 0 {
+            self.asleep.fetch_sub(1, Ordering::SeqCst);
+            control.woken += 1;
+            self.not_empty.notify_one();
+        }
     }
 
     /// Waits until there is room; false if `give_up` says so first.
     pub fn wait_for_room(&self, give_up: impl Fn() -> bool) -> bool {
-        for _ in 0..SPINS {
-            if self.allows(self.ring.put()) {
+        // A full queue is waited for until there is a good stretch of room: to go on with each place that comes free
+        // would be one exchange between the two threads for each message.
+        for _ in 0..LOOKS {
+            wait_a_little();
+            if self.size() + self.stretch() <= self.capacity {
                 return true;
             }
-            std::hint::spin_loop();
         }
         let mut control = self.control();
         loop {
@@ -244,6 +267,8 @@ impl Queue {
                 self.unblock();
                 return;
             }
+            // So that what this worker has begun is seen before it looks whether somebody waits for room.
+            fence(Ordering::SeqCst);
             self.unblock();
             self.tell_idle();
             if !self.spin() {
@@ -257,25 +282,29 @@ impl Queue {
 
     /// Looks for a message for some microseconds; returns whether there is something to do.
     fn spin(&self) -> bool {
-        for _ in 0..SPINS {
-            if self.ring.put() != self.ring.taken() || self.held() {
+        for _ in 0..LOOKS {
+            wait_a_little();
+            if self.ring.is_ready() || self.held() {
                 return true;
             }
-            std::hint::spin_loop();
         }
         false
     }
 
     #[cold]
     fn sleep(&self, stale: impl Fn() -> bool) {
-        let control = self.control();
+        let mut control = self.control();
         // SeqCst: pairs with `try_put`, see there.
         self.asleep.fetch_add(1, Ordering::SeqCst);
         let nothing = self.ring.put() == self.ring.taken() && control.returned.is_empty();
         if nothing && control.mode == Mode::Running && !stale() {
-            drop(self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner));
+            control = self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner);
         }
-        self.asleep.fetch_sub(1, Ordering::SeqCst);
+        if control.woken > 0 {
+            control.woken -= 1;
+        } else {
+            self.asleep.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
     /// A worker gives back what it has not begun, in order.
@@ -339,7 +368,6 @@ impl Queue {
     /// Wakes blocked producers once there is a good stretch of room, so that they do not wake for each message.
     #[inline]
     fn unblock(&self) {
-        fence(Ordering::SeqCst);
         if self.blocked.load(Ordering::Relaxed) > 0 && self.size() <= self.capacity / 2 {
             drop(self.control());
             self.not_full.notify_all();

@@ -250,15 +250,16 @@ pub(crate) fn library_of(address: usize) -> usize {
     }
 }
 
-/// Seconds since 1970 as the kernel last noted them; `None` where there is no such clock.
+/// Seconds since 1970, and nanoseconds, as the system last noted them; `None` where there is no such clock.
 #[inline]
-pub(crate) fn coarse_clock() -> Option<u64> {
+pub(crate) fn coarse_clock() -> Option<(u64, u64)> {
     #[cfg(target_os = "linux")]
     {
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `now` is a timespec of ours.
         let failed = unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut now) };
-        (failed == 0).then(|| u64::try_from(now.tv_sec).unwrap_or_default())
+        let number = |n: i64| u64::try_from(n).unwrap_or_default();
+        (failed == 0).then(|| (number(now.tv_sec), number(now.tv_nsec)))
     }
     #[cfg(not(target_os = "linux"))]
     None

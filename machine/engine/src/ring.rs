@@ -109,6 +109,14 @@ impl Ring {
         true
     }
 
+    /// Whether a message can be taken. Looks at the next cell alone, not at the tail, which producers write.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        let (cell, turn) = self.cell(self.head.0.load(Ordering::Relaxed));
+        // Acquire: as in `pop`.
+        cell.stamp.load(Ordering::Acquire) == turn + 1
+    }
+
     /// Takes up to `most` messages; returns how many.
     #[inline]
     pub fn pop(&self, most: usize, into: &mut Vec<Message>) -> usize {

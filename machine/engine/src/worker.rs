@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// A message that takes longer than this is claimed alone, so that it keeps no other from a free worker.
 const SLOW: Duration = Duration::from_micros(5);
+/// A claim that takes longer than this has a slow message in it.
+const SLOW_CLAIM_MILLIS: u64 = 8;
 /// Frames kept for different types of message.
 const FRAMES: usize = 4;
 
@@ -55,6 +57,8 @@ struct Worker<'m> {
     untimed: u32,
     /// Messages left untimed after each timed one.
     sampling: u32,
+    /// How many messages are claimed at once.
+    most: usize,
 }
 
 /// Takes messages until the machine is stopped.
@@ -71,13 +75,14 @@ pub(crate) fn run(machine: &Machine, index: usize) {
         caught: Caught::default(),
         untimed: 0,
         sampling: 0,
+        most: 1,
     };
     worker.adopt(worker.plan.clone());
     let mut claimed = Vec::with_capacity(CLAIM);
-    let mut most = 1;
+    let mut before = oid::coarse_millis();
     loop {
         let version = worker.plan.version;
-        machine.queue.claim(&mut claimed, most, || machine.version.load(Acquire) != version);
+        machine.queue.claim(&mut claimed, worker.most, || machine.version.load(Acquire) != version);
         if claimed.is_empty() {
             // Plan and frames keep the slots' closures alive; a resting worker holds none.
             worker.adopt(Arc::new(Plan::new(0)));
@@ -87,12 +92,16 @@ pub(crate) fn run(machine: &Machine, index: usize) {
             worker.adopt(machine.plan());
             continue;
         }
-        let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
-        let begin = Instant::now();
+        let count = claimed.len();
         worker.take_all(&mut claimed);
-        let each = begin.elapsed() / count;
-        most = if each > SLOW { 1 } else { (most * 2).min(CLAIM) };
-        progress.last_millis.store(oid::now_millis(), Relaxed);
+        let now = oid::coarse_millis();
+        if count > 1 && now.saturating_sub(before) > SLOW_CLAIM_MILLIS {
+            // It may be the wait for the first of them that took so long; the next message tells, it is timed.
+            worker.most = 1;
+            worker.untimed = 0;
+        }
+        before = now;
+        progress.last_millis.store(now, Relaxed);
     }
 }
 
@@ -122,7 +131,9 @@ impl Worker<'_> {
         if self.untimed == 0 {
             let before = Instant::now();
             frame.run::<true>(&mut self.caught);
-            self.sampling = match before.elapsed().as_nanos() {
+            let took = before.elapsed();
+            self.most = if took > SLOW { 1 } else { CLAIM };
+            self.sampling = match took.as_nanos() {
                 0..3_000 => 1023,
                 3_000..20_000 => 127,
                 20_000..100_000 => 15,
