@@ -78,7 +78,7 @@ struct Step {
     state: *const u8,
     args: *const *const u8,
     out: *mut u8,
-    /// The outputs without which the slot is skipped.
+    /// The outputs without which the slot is skipped; with `PREPARE` if it takes arguments that have to be made.
     needs: u64,
     bit: u64,
     slot: usize,
@@ -96,9 +96,15 @@ struct Preparation {
 }
 
 impl Preparation {
-    #[inline]
-    fn run(&mut self, range: Range<usize>, present: u64) -> Result<(), String> {
-        if range.is_empty() { Ok(()) } else { self.make(range, present) }
+    /// Makes the arguments of a slot that are not simply there; false if it cannot be called.
+    fn run(&mut self, step: &Step, present: u64, events: &mut impl Events) -> bool {
+        let needs = step.needs & !PREPARE;
+        if present & needs != needs {
+            events.skipped(step.slot);
+            return false;
+        }
+        let made = self.make(step.prepare.clone(), present);
+        made.map_err(|why| events.error(step.slot, ErrorKind::Type, why)).is_ok()
     }
 
     fn make(&mut self, range: Range<usize>, present: u64) -> Result<(), String> {
@@ -160,6 +166,8 @@ pub(crate) struct Frame {
     text: Vec<u8>,
     /// Outputs with a destructor.
     drops: Vec<Place>,
+    /// Nothing of a message has a destructor.
+    plain: bool,
     /// Bit 0: the message; bit i + 1: the output of slot i.
     present: u64,
     /// How long each slot took, of the last message that was timed.
@@ -171,6 +179,8 @@ pub(crate) struct Frame {
 unsafe impl Send for Frame {}
 
 const INPUT: u64 = 1;
+/// Never present: a slot with this need takes the longer way.
+const PREPARE: u64 = 1 << 63;
 
 /// Collects sizes; gives offsets.
 struct Room(Layout);
@@ -247,9 +257,13 @@ impl Frame {
                     None => prepares.push(Prepare::Never { from, why: what }),
                 }
             }
+            if prepares.len() > first_prepare {
+                needs |= PREPARE;
+            }
             drafts.push((*slot, function, first_arg, first_prepare..prepares.len(), needs));
         }
         let args = args.into_boxed_slice();
+        let no_preparation = prepares.is_empty();
         let steps = drafts
             .into_iter()
             .filter_map(|(slot, function, first_arg, prepare, needs)| {
@@ -266,7 +280,8 @@ impl Frame {
                 })
             })
             .collect();
-        let drops = outputs.iter().flatten().copied().filter(|place| place.info.desc.drop.is_some()).collect();
+        let drops: Vec<Place> =
+            outputs.iter().flatten().copied().filter(|place| place.info.desc.drop.is_some()).collect();
         Self {
             nanos: vec![0; plan.slots.len()],
             plan,
@@ -276,6 +291,7 @@ impl Frame {
             steps,
             preparation: Preparation { prepares, args, made: Vec::new() },
             text: Vec::new(),
+            plain: drops.is_empty() && input.desc.drop.is_none() && no_preparation,
             drops,
             present: 0,
             memory,
@@ -305,11 +321,7 @@ impl Frame {
         let mut present = self.present;
         let mut before = TIMED.then(Instant::now);
         for step in &self.steps {
-            if present & step.needs != step.needs {
-                events.skipped(step.slot);
-            } else if let Err(why) = self.preparation.run(step.prepare.clone(), present) {
-                events.error(step.slot, ErrorKind::Type, why);
-            } else {
+            if present & step.needs == step.needs || self.preparation.run(step, present, events) {
                 // SAFETY: the arguments point at live values of the types in the slot's descriptor (laid out so in
                 // `new`, present as checked above, or made by `prepare`); `out` is an empty place for its output; the
                 // closure lives as long as the plan.
@@ -368,6 +380,10 @@ impl Frame {
     /// Drops what the message left behind.
     #[inline]
     pub fn clear(&mut self) {
+        if self.plain {
+            self.present = 0;
+            return;
+        }
         for place in self.preparation.made.drain(..) {
             // SAFETY: made for this message, dropped once.
             unsafe { drop_value(place.info.desc, place.at) };

@@ -369,8 +369,8 @@ impl Machine {
         let visit = self.visit(message);
         visit.frame.plan().adopt(index, done);
         self.record(index, &visit.frame, visit.oid, &visit.caught);
-        progress.finish(visit.oid);
-        progress.last_millis.store(oid::coarse_millis(), Ordering::Relaxed);
+        progress.finish();
+        progress.note_last(visit.oid, oid::coarse_millis());
         Ok(visit.outputs())
     }
 

@@ -6,7 +6,7 @@
 
 use crate::oid::Oid;
 use crate::raw::Message;
-use crate::ring::Ring;
+use crate::ring::{Claimed, Ring};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -60,20 +60,61 @@ pub(crate) struct Progress {
     pub done: AtomicU64,
     /// Of these, the ones with at least one error.
     pub errored: AtomicU64,
-    /// The last one: seconds in the upper half, counter in the lower.
+    /// The last one of the last claim: seconds in the upper half, counter in the lower.
     pub last_oid: AtomicU64,
     /// When it finished its last claim, milliseconds since 1970.
     pub last_millis: AtomicU64,
 }
 
 impl Progress {
-    /// A message is through.
-    #[inline]
-    pub fn finish(&self, oid: Oid) {
+    /// The last message of a claim, and when that ended.
+    pub fn note_last(&self, oid: Oid, millis: u64) {
         // Relaxed: read for display alone.
         self.last_oid.store((u64::from(oid.seconds) << 32) | u64::from(oid.counter), Ordering::Relaxed);
+        self.last_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// A message is through.
+    #[inline]
+    pub fn finish(&self) {
         // Release: whoever sees this message done sees its errors counted.
         self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+}
+
+/// What a worker has claimed.
+#[derive(Debug)]
+pub(crate) enum Claim<'q> {
+    /// It has to look after its slots, or to rest.
+    Nothing,
+    /// Messages that are still in their cells.
+    Ring(Claimed<'q>),
+    /// Messages that another claim gave back.
+    Returned(VecDeque<Message>),
+}
+
+impl Claim<'_> {
+    /// How many are left.
+    #[inline]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Ring(claimed) => claimed.len(),
+            Self::Returned(messages) => messages.len() as u64,
+        }
+    }
+}
+
+impl Iterator for Claim<'_> {
+    type Item = Message;
+
+    #[inline]
+    fn next(&mut self) -> Option<Message> {
+        match self {
+            Self::Nothing => None,
+            Self::Ring(claimed) => claimed.next(),
+            Self::Returned(messages) => messages.pop_front(),
+        }
     }
 }
 
@@ -111,7 +152,13 @@ impl Queue {
             progress: std::iter::repeat_with(Progress::default).take(workers + 1).collect(),
             refused: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
-            control: Mutex::new(Control { mode: Mode::Stopped, alive: 0, resting: 0, woken: 0, returned: VecDeque::new() }),
+            control: Mutex::new(Control {
+                mode: Mode::Stopped,
+                alive: 0,
+                resting: 0,
+                woken: 0,
+                returned: VecDeque::new(),
+            }),
             returned: AtomicUsize::new(0),
             hold: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
@@ -242,30 +289,31 @@ impl Queue {
 
     /// A worker takes up to `most` messages, and waits for one. Takes none if the queue is held, or if the worker's
     /// slots became stale while it slept: then it has to let go of them.
-    pub fn claim(&self, into: &mut Vec<Message>, most: usize, stale: impl Fn() -> bool) {
+    pub fn claim(&self, most: usize, stale: impl Fn() -> bool) -> Claim<'_> {
         loop {
             if self.held() {
-                return;
+                return Claim::Nothing;
             }
             if self.returned.load(Ordering::Acquire) > 0 {
                 let mut control = self.control();
                 let count = control.returned.len().min(most);
-                into.extend(control.returned.drain(..count));
+                let messages: VecDeque<Message> = control.returned.drain(..count).collect();
                 self.returned.store(control.returned.len(), Ordering::Release);
                 if count > 0 {
-                    return;
+                    return Claim::Returned(messages);
                 }
             }
             let workers = self.progress.len() as u64 - 1;
             let share = if workers > 1 {
-                self.ring.put().saturating_sub(self.ring.taken()).div_ceil(workers)
+                let waiting = self.ring.put().saturating_sub(self.ring.taken());
+                usize::try_from(waiting.div_ceil(workers)).unwrap_or(most).clamp(1, most)
             } else {
-                u64::MAX
+                most
             };
-            let share = usize::try_from(share).unwrap_or(usize::MAX).clamp(1, most);
-            if self.ring.pop(share, into) > 0 {
+            let claimed = self.ring.claim(share);
+            if claimed.len() > 0 {
                 self.unblock();
-                return;
+                return Claim::Ring(claimed);
             }
             // So that what this worker has begun is seen before it looks whether somebody waits for room.
             fence(Ordering::SeqCst);
@@ -274,7 +322,7 @@ impl Queue {
             if !self.spin() {
                 self.sleep(&stale);
                 if stale() {
-                    return;
+                    return Claim::Nothing;
                 }
             }
         }
@@ -378,11 +426,7 @@ impl Queue {
     pub fn take_first(&self, control: &mut Control) -> Option<Message> {
         let first = control.returned.pop_front();
         self.returned.store(control.returned.len(), Ordering::Release);
-        first.or_else(|| {
-            let mut one = Vec::with_capacity(1);
-            self.ring.pop(1, &mut one);
-            one.pop()
-        })
+        first.or_else(|| self.ring.claim(1).next())
     }
 
     /// Takes out all that waits; the caller drops it without a lock.
@@ -395,11 +439,12 @@ impl Queue {
         // Only what is there now: producers may go on meanwhile.
         let mut left = self.ring.put().saturating_sub(self.ring.taken());
         while left > 0 {
-            let taken = self.ring.pop(usize::try_from(left).unwrap_or(CLAIM).min(CLAIM), &mut all);
-            if taken == 0 {
+            let claimed = self.ring.claim(usize::try_from(left).unwrap_or(CLAIM).min(CLAIM));
+            if claimed.len() == 0 {
                 break;
             }
-            left -= taken as u64;
+            left -= claimed.len();
+            all.extend(claimed);
         }
         self.discarded.fetch_add(all.len() as u64, Ordering::Release);
         self.unblock();

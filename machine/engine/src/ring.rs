@@ -97,7 +97,7 @@ impl Ring {
         }
         let (cell, turn) = self.cell(tail);
         let mut turns = 0_u32;
-        // Acquire: pairs with the Release in `pop`. The consumer of the last lap may still be copying.
+        // Acquire: pairs with the Release in `Claimed::next`. The consumer of the last lap may still be copying.
         while cell.stamp.load(Ordering::Acquire) != turn {
             turns += 1;
             if turns < 100 { std::hint::spin_loop() } else { std::thread::yield_now() }
@@ -113,16 +113,16 @@ impl Ring {
     #[inline]
     pub fn is_ready(&self) -> bool {
         let (cell, turn) = self.cell(self.head.0.load(Ordering::Relaxed));
-        // Acquire: as in `pop`.
+        // Acquire: as in `claim`.
         cell.stamp.load(Ordering::Acquire) == turn + 1
     }
 
-    /// Takes up to `most` messages; returns how many.
+    /// Claims up to `most` messages. They are taken out of their cells one by one, as the claim gives them.
     #[inline]
-    pub fn pop(&self, most: usize, into: &mut Vec<Message>) -> usize {
+    pub fn claim(&self, most: usize) -> Claimed<'_> {
         let most = most as u64;
         let mut head = self.head.0.load(Ordering::Relaxed);
-        let count = loop {
+        loop {
             let mut ready = 0;
             while ready < most {
                 let (cell, turn) = self.cell(head + ready);
@@ -135,31 +135,63 @@ impl Ring {
             if ready == 0 {
                 let now = self.head.0.load(Ordering::Relaxed);
                 if now == head {
-                    return 0;
+                    return Claimed { ring: self, next: head, end: head };
                 }
                 head = now;
                 continue;
             }
             match self.head.0.compare_exchange_weak(head, head + ready, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => break ready,
+                Ok(_) => return Claimed { ring: self, next: head, end: head + ready },
                 Err(now) => head = now,
             }
-        };
-        into.extend((head..head + count).map(|index| {
-            let (cell, turn) = self.cell(index);
-            // SAFETY: the stamp said that the message is there, and only this consumer moved the head over the cell.
-            let message = unsafe { (*cell.message.get()).assume_init_read() };
-            // Release: the cell is free for the next lap.
-            cell.stamp.store(turn + 2, Ordering::Release);
-            message
-        }));
-        usize::try_from(count).unwrap_or(0)
+        }
+    }
+}
+
+/// Messages that one consumer has claimed: nobody else takes them.
+#[derive(Debug)]
+pub(crate) struct Claimed<'r> {
+    ring: &'r Ring,
+    next: u64,
+    end: u64,
+}
+
+impl Claimed<'_> {
+    /// How many are left.
+    #[inline]
+    pub fn len(&self) -> u64 {
+        self.end - self.next
+    }
+}
+
+impl Iterator for Claimed<'_> {
+    type Item = Message;
+
+    #[inline]
+    fn next(&mut self) -> Option<Message> {
+        if self.next == self.end {
+            return None;
+        }
+        let (cell, turn) = self.ring.cell(self.next);
+        self.next += 1;
+        // SAFETY: `claim` saw by the stamp that the message is there, and only this claim moved the head over the cell.
+        let message = unsafe { (*cell.message.get()).assume_init_read() };
+        // Release: the cell is free for the next lap.
+        cell.stamp.store(turn + 2, Ordering::Release);
+        Some(message)
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        // Producers of the next lap wait for these cells.
+        self.for_each(drop);
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        while self.pop(64, &mut Vec::with_capacity(64)) > 0 {}
+        while self.claim(64).count() > 0 {}
         // SAFETY: allocated in `new` with this layout, freed once.
         unsafe { std::alloc::dealloc(self.cells.cast(), self.layout) };
     }

@@ -3,8 +3,8 @@
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::machine::Machine;
-use crate::oid;
-use crate::queue::{CLAIM, Progress};
+use crate::oid::{self, Oid};
+use crate::queue::{CLAIM, Claim, Progress};
 use crate::raw::Message;
 use crate::slots::Plan;
 use crate::types;
@@ -78,12 +78,11 @@ pub(crate) fn run(machine: &Machine, index: usize) {
         most: 1,
     };
     worker.adopt(worker.plan.clone());
-    let mut claimed = Vec::with_capacity(CLAIM);
     let mut before = oid::coarse_millis();
     loop {
         let version = worker.plan.version;
-        machine.queue.claim(&mut claimed, worker.most, || machine.version.load(Acquire) != version);
-        if claimed.is_empty() {
+        let claim = machine.queue.claim(worker.most, || machine.version.load(Acquire) != version);
+        if matches!(claim, Claim::Nothing) {
             // Plan and frames keep the slots' closures alive; a resting worker holds none.
             worker.adopt(Arc::new(Plan::new(0)));
             if machine.queue.held() && !machine.queue.rest() {
@@ -92,29 +91,32 @@ pub(crate) fn run(machine: &Machine, index: usize) {
             worker.adopt(machine.plan());
             continue;
         }
-        let count = claimed.len();
-        worker.take_all(&mut claimed);
+        let several = claim.len() > 1;
+        let last = worker.take_all(claim);
         let now = oid::coarse_millis();
-        if count > 1 && now.saturating_sub(before) > SLOW_CLAIM_MILLIS {
+        if several && now.saturating_sub(before) > SLOW_CLAIM_MILLIS {
             // It may be the wait for the first of them that took so long; the next message tells, it is timed.
             worker.most = 1;
             worker.untimed = 0;
         }
         before = now;
-        progress.last_millis.store(now, Relaxed);
+        progress.note_last(last, now);
     }
 }
 
 impl Worker<'_> {
-    fn take_all(&mut self, claimed: &mut Vec<Message>) {
-        let mut rest = claimed.drain(..);
-        while let Some(message) = rest.next() {
+    /// Takes what was claimed, or gives back the rest if the queue is held; returns the last oid.
+    fn take_all(&mut self, mut claim: Claim<'_>) -> Oid {
+        let mut last = Oid::default();
+        while let Some(message) = claim.next() {
+            last = message.oid();
             self.take(message);
-            if self.machine.queue.held() && rest.len() > 0 {
-                self.machine.queue.give_back(rest);
-                return;
+            if self.machine.queue.held() && claim.len() > 0 {
+                self.machine.queue.give_back(claim);
+                break;
             }
         }
+        last
     }
 
     fn take(&mut self, message: Message) {
@@ -149,7 +151,7 @@ impl Worker<'_> {
             self.caught.clear();
         }
         frame.clear();
-        self.progress.finish(oid);
+        self.progress.finish();
     }
 
     /// The frame for this type of message; laid out if there is none.
