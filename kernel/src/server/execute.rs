@@ -12,11 +12,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Requests that come closer together than this were sent in one go ("run all cells"), and keep their order.
 ///
-/// A magic that comes later than this after the request before it was asked for *while* the cell runs.
+/// A magic that comes later than this after the last cell that was queued was asked for *while* a cell runs.
 const BURST: Duration = Duration::from_millis(60);
 
 /// Runs cells.
@@ -27,8 +28,10 @@ pub struct Executor {
 
 struct Queue {
     jobs: Sender<Job>,
-    /// When the last request came.
+    /// When the last request for the thread came.
     last: Option<Instant>,
+    /// When the last magic was run beside it, and its thread.
+    beside: Option<(Instant, JoinHandle<()>)>,
 }
 
 struct Shared {
@@ -71,7 +74,7 @@ impl Executor {
         let (jobs, receiver) = channel();
         let on_thread = Arc::clone(&shared);
         std::thread::Builder::new().name("cells".to_owned()).spawn(move || on_thread.run_all(&receiver))?;
-        Ok(Self { shared, queue: Mutex::new(Queue { jobs, last: None }) })
+        Ok(Self { shared, queue: Mutex::new(Queue { jobs, last: None, beside: None }) })
     }
 
     /// Whether a cell runs or waits.
@@ -93,14 +96,22 @@ impl Executor {
         };
         let kind = CellKind::of(&execute.code);
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let alone = queue.last.replace(now).is_none_or(|last| now - last > BURST);
+        let alone = queue.last.is_none_or(|last| last.elapsed() > BURST);
         let job = Job { request, execute, kind };
         if matches!(job.kind, CellKind::Magics | CellKind::Help(_)) && alone && self.is_running() {
             let shared = Arc::clone(&self.shared);
-            // A magic may wait (`%drain`), so each has a thread of its own.
-            std::thread::spawn(move || shared.run(&job));
+            let before = queue.beside.take().filter(|(begun, _)| begun.elapsed() <= BURST);
+            // A magic may wait (`%drain`), so it has a thread of its own; those sent in one go keep their order.
+            let thread = std::thread::spawn(move || {
+                if let Some((_, before)) = before {
+                    // However it ended, it is over.
+                    let _ = before.join();
+                }
+                shared.run(&job, None);
+            });
+            queue.beside = Some((Instant::now(), thread));
         } else {
+            queue.last = Some(Instant::now());
             self.shared.pending.fetch_add(1, Ordering::Relaxed);
             // The thread ends only with this sender.
             let _ = queue.jobs.send(job);
@@ -117,9 +128,7 @@ impl Shared {
     fn run_all(&self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
             self.output.belongs_to(job.request.parent());
-            let failed = self.run(&job).is_err();
-            // Taken before the count goes down: what comes later is not part of what waited behind the failure.
-            let given_up = if failed && job.execute.stop_on_error { jobs.try_iter().collect() } else { Vec::new() };
+            let given_up = self.run(&job, Some(jobs));
             self.pending.fetch_sub(1, Ordering::Relaxed);
             for job in given_up {
                 self.give_up(&job);
@@ -128,8 +137,8 @@ impl Shared {
         }
     }
 
-    /// Runs one cell, from `busy` to `idle`.
-    fn run(&self, job: &Job) -> Result<(), CellError> {
+    /// Runs one cell, from `busy` to `idle`. Returns those that waited behind it and are given up since it failed.
+    fn run(&self, job: &Job, behind: Option<&Receiver<Job>>) -> Vec<Job> {
         let Job { request, execute, .. } = job;
         request.busy();
         let counts = !execute.silent && execute.store_history && job.kind != CellKind::Empty;
@@ -145,7 +154,12 @@ impl Shared {
             let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
             history.push(number, &execute.code, text.map(str::to_owned));
         }
-        let result = match result {
+        // Taken before anybody hears of the failure: what is sent in answer to it did not wait behind it.
+        let given_up = match behind.filter(|_| result.is_err() && execute.stop_on_error) {
+            Some(behind) => behind.try_iter().collect(),
+            None => Vec::new(),
+        };
+        match result {
             Ok(Done { value, payload }) => {
                 if let Some(display) = value.filter(|_| !execute.silent) {
                     let content = json!({
@@ -157,7 +171,6 @@ impl Shared {
                 request.reply(json!({
                     "status": "ok", "execution_count": number, "payload": payload, "user_expressions": user_expressions,
                 }));
-                Ok(())
             }
             Err(error) => {
                 let CellError { ename, evalue, traceback } = &error;
@@ -169,11 +182,10 @@ impl Shared {
                     fields.insert("user_expressions".to_owned(), json!({}));
                 }
                 request.reply(content);
-                Err(error)
             }
-        };
+        }
         request.idle();
-        result
+        given_up
     }
 
     fn compute(&self, job: &Job, number: u32, output: &dyn Output) -> Result<Done, CellError> {
