@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
 /// A message that takes longer than this is claimed alone, so that it keeps no other from a free worker.
-const SLOW: Duration = Duration::from_micros(5);
+const SLOW: Duration = Duration::from_micros(50);
 /// A claim that takes longer than this has a slow message in it.
 const SLOW_CLAIM_MILLIS: u64 = 8;
 /// Frames kept for different types of message.
