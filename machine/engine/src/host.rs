@@ -2,11 +2,12 @@
 #![allow(unsafe_code, reason = "the boundary: one of the engine's three files with unsafe code")]
 
 use crate::hook;
-use crate::machine::Visit;
+
 use crate::raw::{self, Message};
 use crate::registry::{self, observer};
 use crate::source::Feed;
 use crate::types;
+use crate::visit::Visit;
 use ::machine::abi::{ABI_VERSION, Host, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc, Wait};
 use ::machine::command::{Failure, Reply};
 use std::cell::Cell;

@@ -19,6 +19,7 @@ mod ring;
 mod slots;
 mod source;
 mod types;
+mod visit;
 mod worker;
 
 pub use host::{HOST, set_cell_thread};
