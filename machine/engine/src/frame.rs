@@ -8,7 +8,7 @@
 
 use crate::hook;
 use crate::number;
-use crate::raw::{self, Message, drop_value};
+use crate::raw::{self, InPlace, drop_value};
 use crate::slots::{From, Function, Plan};
 use crate::types::{Conversion, TypeInfo};
 use machine::abi::{Kind, Need, Outcome, Sink, SlotDesc, TypeDesc};
@@ -306,7 +306,7 @@ impl Frame {
 
     /// Takes a message in. Its type is the frame's.
     #[inline]
-    pub fn load(&mut self, message: Message) {
+    pub fn load(&mut self, message: InPlace<'_>) {
         debug_assert!(self.present == 0 && std::ptr::eq(message.desc(), self.input.desc));
         // SAFETY: the place was laid out for this type, and is empty.
         unsafe { message.give(self.input_place.at) };

@@ -6,7 +6,7 @@ use crate::hook::InSlot;
 use crate::letters::{Letter, Letters};
 use crate::oid::{self, Oid};
 use crate::queue::{Mode, Queue};
-use crate::raw::{self, Message};
+use crate::raw::{self, InPlace, Message};
 use crate::slots::{From, Function, MAX_WORKERS, Plan};
 use crate::source::Feed;
 use crate::types;
@@ -17,6 +17,7 @@ use machine::command::{Config, Failure, Origin, Outputs, Reply};
 use machine::handle::MAX_SLOTS;
 use machine::status::{SlotStatus, SourceStatus, State, Status};
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -345,7 +346,7 @@ impl Machine {
         let oid = message.oid();
         let mut frame = Frame::new(self.plan(), types::info(message.desc()));
         let mut caught = Caught::default();
-        frame.load(message);
+        frame.load(InPlace::new(&ManuallyDrop::new(message)));
         frame.run::<true>(&mut caught);
         Visit::new(oid, frame, caught)
     }

@@ -5,9 +5,10 @@
 //! not begun; that goes before everything in the ring. The mutex is for those who sleep, and for changes of mode.
 
 use crate::oid::Oid;
-use crate::raw::Message;
+use crate::raw::{InPlace, Message};
 use crate::ring::{Claimed, Ring};
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -105,6 +106,20 @@ impl Claim<'_> {
     }
 }
 
+impl Claim<'_> {
+    /// Gives the next message to `f` where it lies; `f` moves it out.
+    #[inline]
+    pub fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R> {
+        match self {
+            Self::Nothing => None,
+            Self::Ring(claimed) => claimed.next_in_place(f),
+            Self::Returned(messages) => {
+                messages.pop_front().map(|message| f(InPlace::new(&ManuallyDrop::new(message))))
+            }
+        }
+    }
+}
+
 impl Iterator for Claim<'_> {
     type Item = Message;
 
@@ -146,7 +161,8 @@ pub(crate) struct Queue {
 impl Queue {
     pub fn new(capacity: usize, workers: usize) -> Self {
         Self {
-            ring: Ring::new(capacity),
+            // Claims that are not read yet take no place from those who put.
+            ring: Ring::new(capacity + CLAIM * workers),
             capacity: capacity as u64,
             limit: AtomicU64::new(capacity as u64),
             progress: std::iter::repeat_with(Progress::default).take(workers + 1).collect(),
@@ -242,6 +258,9 @@ impl Queue {
     pub fn wait_for_room(&self, give_up: impl Fn() -> bool) -> bool {
         // A full queue is waited for until there is a good stretch of room: to go on with each place that comes free
         // would be one exchange between the two threads for each message.
+        if give_up() {
+            return false;
+        }
         for _ in 0..LOOKS {
             wait_a_little();
             if self.size() + self.stretch() <= self.capacity {

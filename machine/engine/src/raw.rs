@@ -8,7 +8,7 @@ use crate::oid::Oid;
 use machine::abi::{Sink, SourceDesc, Text, TypeDesc};
 use std::alloc::Layout;
 use std::ffi::{c_int, c_void};
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
 /// Values of up to this size and an alignment of at most 8 travel in the message itself.
 const INLINE: usize = 32;
@@ -93,6 +93,30 @@ impl Message {
         // SAFETY: `take` wrote the address of the boxed value.
         if Self::is_inline(self.desc) { data } else { unsafe { data.cast::<*const u8>().read() } }
     }
+}
+
+/// The right to move a message's value out of where the message lies, once. Whoever hands it out never touches the
+/// message again; if it is not used, the value is leaked.
+#[derive(Debug)]
+pub(crate) struct InPlace<'m>(&'m Message);
+
+impl<'m> InPlace<'m> {
+    /// The message is moved by this.
+    pub fn new(message: &'m ManuallyDrop<Message>) -> Self {
+        Self(message)
+    }
+
+    /// Its name.
+    #[inline]
+    pub fn oid(&self) -> Oid {
+        self.0.oid()
+    }
+
+    /// The type of the value.
+    #[inline]
+    pub fn desc(&self) -> &'static TypeDesc {
+        self.0.desc
+    }
 
     /// Moves the value out, to `to`.
     ///
@@ -100,16 +124,15 @@ impl Message {
     /// `to` has room for a value of this type, aligned, and holds none.
     #[inline]
     pub unsafe fn give(self, to: *mut u8) {
-        let desc = self.desc;
-        let from = self.address();
-        // SAFETY: the value is moved; `self` is forgotten, so it is not dropped here; boxed memory is freed empty.
+        let desc = self.0.desc;
+        let from = self.0.address();
+        // SAFETY: the value is moved: `self` is the only right to do so. Boxed memory is freed empty.
         unsafe {
             copy_small(from, to, desc.size);
-            if !Self::is_inline(desc) {
+            if !Message::is_inline(desc) {
                 std::alloc::dealloc(from.cast_mut(), layout(desc));
             }
         }
-        std::mem::forget(self);
     }
 }
 
@@ -235,7 +258,7 @@ static JSON_TEXT: TypeDesc = TypeDesc {
 
 /// A message of JSON text.
 pub(crate) fn json_message(number: u64, seconds: u32, json: String) -> Message {
-    let json = std::mem::ManuallyDrop::new(json);
+    let json = ManuallyDrop::new(json);
     // SAFETY: the string is moved.
     unsafe { Message::take(number, seconds, &JSON_TEXT, std::ptr::from_ref::<String>(&json).cast()) }
 }

@@ -6,11 +6,14 @@
 //! memory before it is used. (After the scheme of Vyukov's bounded MPMC queue.)
 #![allow(unsafe_code, reason = "cells are handed from one thread to another by their stamps")]
 
-use crate::raw::Message;
+use crate::raw::{InPlace, Message};
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often a producer looks again at a cell that is not free.
+const PATIENCE: u32 = 200;
 
 #[derive(Debug)]
 struct Cell {
@@ -80,28 +83,35 @@ impl Ring {
         self.head.0.load(Ordering::SeqCst)
     }
 
-    /// Puts the message that `make` makes if `allowed` says that one more, after so many, may be. There are never
-    /// more messages than cells if `allowed` sees to that.
+    /// Puts the message that `make` makes if `allowed` says that one more, after so many, may be, and if its cell is
+    /// free.
     #[inline]
     pub fn push(&self, allowed: impl Fn(u64) -> bool, make: impl FnOnce(u64) -> Message) -> bool {
         let mut tail = self.tail.0.load(Ordering::Relaxed);
-        loop {
+        let mut turns = 0_u32;
+        let (cell, turn) = loop {
             if !allowed(tail) {
                 return false;
             }
+            let (cell, turn) = self.cell(tail);
+            // Acquire: pairs with the Release in `Claimed::next`.
+            if cell.stamp.load(Ordering::Acquire) != turn {
+                // Somebody else was faster; or the consumer of the last lap has not read its claim yet, because a
+                // message before it takes long. Nobody waits for that here: the ring is full at this place.
+                if turns == PATIENCE {
+                    return false;
+                }
+                turns += 1;
+                std::hint::spin_loop();
+                tail = self.tail.0.load(Ordering::Relaxed);
+                continue;
+            }
             // SeqCst: pairs with `put` in `Queue::claim`.
             match self.tail.0.compare_exchange_weak(tail, tail + 1, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => break,
+                Ok(_) => break (cell, turn),
                 Err(now) => tail = now,
             }
-        }
-        let (cell, turn) = self.cell(tail);
-        let mut turns = 0_u32;
-        // Acquire: pairs with the Release in `Claimed::next`. The consumer of the last lap may still be copying.
-        while cell.stamp.load(Ordering::Acquire) != turn {
-            turns += 1;
-            if turns < 100 { std::hint::spin_loop() } else { std::thread::yield_now() }
-        }
+        };
         // SAFETY: the stamp says that it is this producer's turn, and only one moved the tail over this cell.
         unsafe { (*cell.message.get()).write(make(tail)) };
         // Release: the message is there.
@@ -161,6 +171,25 @@ impl Claimed<'_> {
     #[inline]
     pub fn len(&self) -> u64 {
         self.end - self.next
+    }
+}
+
+impl Claimed<'_> {
+    /// Gives the next message to `f` where it lies; `f` moves it out.
+    #[inline]
+    pub fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R> {
+        if self.next == self.end {
+            return None;
+        }
+        let (cell, turn) = self.ring.cell(self.next);
+        self.next += 1;
+        // SAFETY: `claim` saw by the stamp that the message is there, and only this claim moved the head over the cell.
+        // A `ManuallyDrop` has the layout of what is in it.
+        let message = unsafe { &*cell.message.get().cast::<ManuallyDrop<Message>>() };
+        let result = f(InPlace::new(message));
+        // Release: the cell is free for the next lap.
+        cell.stamp.store(turn + 2, Ordering::Release);
+        Some(result)
     }
 }
 

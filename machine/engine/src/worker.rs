@@ -5,9 +5,10 @@ use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::{self, Oid};
 use crate::queue::{CLAIM, Claim, Progress};
-use crate::raw::Message;
+use crate::raw::InPlace;
 use crate::slots::Plan;
 use crate::types;
+use machine::abi::TypeDesc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
@@ -108,9 +109,9 @@ impl Worker<'_> {
     /// Takes what was claimed, or gives back the rest if the queue is held; returns the last oid.
     fn take_all(&mut self, mut claim: Claim<'_>) -> Oid {
         let mut last = Oid::default();
-        while let Some(message) = claim.next() {
-            last = message.oid();
-            self.take(message);
+        while let Some((frame, oid)) = claim.next_in_place(|message| self.load(message)) {
+            last = oid;
+            self.run(frame, oid);
             if self.machine.queue.held() && claim.len() > 0 {
                 self.machine.queue.give_back(claim);
                 break;
@@ -119,7 +120,9 @@ impl Worker<'_> {
         last
     }
 
-    fn take(&mut self, message: Message) {
+    /// Moves a message into a frame; its cell in the ring is free after this.
+    #[inline]
+    fn load(&mut self, message: InPlace<'_>) -> (usize, Oid) {
         // Acquire: pairs with the Release in `Machine::change`, so the plan read below is that one or a later one.
         if self.machine.version.load(Acquire) != self.plan.version {
             self.adopt(self.machine.plan());
@@ -127,9 +130,17 @@ impl Worker<'_> {
         let oid = message.oid();
         let begun = self.progress.begun.load(Relaxed);
         self.progress.begun.store(begun + 1, Release);
-        let at = self.frame_for(&message);
+        let at = self.frame_for(message.desc());
+        if let Some(frame) = self.frames.get_mut(at) {
+            frame.load(message);
+        }
+        (at, oid)
+    }
+
+    /// Takes the message in a frame through the slots.
+    #[inline]
+    fn run(&mut self, at: usize, oid: Oid) {
         let Some(frame) = self.frames.get_mut(at) else { return };
-        frame.load(message);
         if self.untimed == 0 {
             let before = Instant::now();
             frame.run::<true>(&mut self.caught);
@@ -156,8 +167,7 @@ impl Worker<'_> {
 
     /// The frame for this type of message; laid out if there is none.
     #[inline]
-    fn frame_for(&mut self, message: &Message) -> usize {
-        let desc = message.desc();
+    fn frame_for(&mut self, desc: &'static TypeDesc) -> usize {
         if let Some(at) = self.frames.iter().position(|frame| std::ptr::eq(frame.input.desc, desc)) {
             return at;
         }

@@ -134,3 +134,30 @@ fn pause_stop_clear_count() {
     assert_eq!(m.stop().clear(), 5);
     assert_eq!(m.status().discarded, 5);
 }
+
+#[test]
+fn put_never_waits_for_a_slow_slot() {
+    machine_engine::init();
+    let m = Machine::builder("slow").queue(4).start();
+    let (began, begun) = std::sync::mpsc::channel();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let (began, gone) = (std::sync::Mutex::new(began), std::sync::Mutex::new(gone));
+    m[0].set(move |x: u64| {
+        began.lock().unwrap().send(()).unwrap();
+        let _ = gone.lock().unwrap().recv();
+        x
+    })
+    .unwrap();
+    m.put(0_u64).unwrap();
+    begun.recv().unwrap();
+    // One is in the slot, four places are free, and the fifth is refused at once, whatever place it would take.
+    for x in 1..=4_u64 {
+        m.put(x).unwrap();
+    }
+    assert!(matches!(m.put(5_u64), Err(Full(5))));
+    let s = m.status();
+    assert_eq!((s.in_flight, s.queue_size, s.processed), (1, 4, 0));
+    drop(go);
+    m.drain();
+    assert_eq!(m.status().processed, 5);
+}
