@@ -4,7 +4,7 @@
 //! each converted argument, and the argument pointers of each slot. So a message costs no allocation and no lookup
 //! here: the slots are called one after the other with pointers that never change.
 #![expect(clippy::cast_ptr_alignment, reason = "every place is laid out for the type that it is used as")]
-#![allow(unsafe_code, reason = "the boundary: one of the engine's three files with unsafe code")]
+#![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use crate::hook;
 use crate::number;

@@ -1,5 +1,5 @@
 //! The engine's side of the boundary: the table that cells call.
-#![allow(unsafe_code, reason = "the boundary: one of the engine's three files with unsafe code")]
+#![allow(unsafe_code, reason = "the boundary: what cells call")]
 
 use crate::hook;
 

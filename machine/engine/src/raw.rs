@@ -2,7 +2,7 @@
 //!
 //! Each value has one owner: a `Value` here, or a place in a `Frame`. Whoever owns it drops it once.
 #![expect(clippy::cast_ptr_alignment, reason = "every place is laid out for the type that it is used as")]
-#![allow(unsafe_code, reason = "the boundary: one of the engine's three files with unsafe code")]
+#![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use crate::oid::Oid;
 use machine::abi::{Sink, SourceDesc, Text, TypeDesc};
