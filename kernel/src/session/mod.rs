@@ -14,6 +14,7 @@ mod interrupt;
 mod manifest;
 mod progress;
 mod rewrite;
+mod sources;
 mod worker;
 
 use crate::control::client::{Client, Happening};
@@ -21,6 +22,7 @@ use crate::output::{CellError, Display, Output};
 use directory::Directory;
 use events::Events;
 use interrupt::Interrupt;
+use sources::Sources;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,18 +76,21 @@ impl SessionConfig {
             )
         })?;
         manifest::Base::new(&machine_crate).write(directory.path())?;
-        point_evcxr_at(directory.path());
+        point_evcxr_at(directory.path(), Sources::new(directory.path()).place());
         Ok(Self { directory, machine_crate, executable: std::env::current_exe()?, render })
     }
 }
 
-/// evcxr takes its directory and its configuration from the environment only.
+/// evcxr and rust-analyzer take their directories and configuration from the environment only.
 #[expect(unsafe_code, reason = "the environment is changed before there are threads")]
-fn point_evcxr_at(directory: &Path) {
+fn point_evcxr_at(directory: &Path, sources: Option<&Path>) {
     // SAFETY: called at the beginning of `main`, when no other thread can read the environment.
     unsafe {
         std::env::set_var("EVCXR_CONFIG_DIR", directory);
         std::env::set_var("EVCXR_TMPDIR", directory);
+        if let Some(sources) = sources {
+            std::env::set_var(sources::VARIABLE, sources);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::events::{Events, Happened, Said};
 use super::interrupt::{Interrupt, Reach};
 use super::manifest::Base;
 use super::rewrite::{annotated, rewrite, rust_start};
+use super::sources::{Sources, defines_variables};
 use super::{Cell, Completion, Completions, SessionConfig};
 use crate::control::client::Client;
 use crate::output::{CellError, Display};
@@ -22,8 +23,9 @@ use std::time::{Duration, Instant};
 
 /// What every session uses; put before the first cell that compiles.
 const PRELUDE: &str = "use machine::prelude::*; ";
-/// How long nobody must want anything before the analyser is woken.
-const QUIET: Duration = Duration::from_millis(700);
+/// What compiles like a cell that assigns a slot, and does nothing.
+const LIKE_AN_ASSIGNMENT: &str = "if std::hint::black_box(false) { \
+    ::machine::cell::assign(&MACHINE[0], |x: f64| x * x, \"\", 0, 0); }";
 /// How many cells are remembered to find the place of a panic.
 const REMEMBERED: usize = 200;
 
@@ -81,6 +83,28 @@ impl<T> Answer<T> {
     }
 }
 
+/// What has been done while nobody wanted anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Idle {
+    Fresh,
+    /// A cell has been compiled.
+    Compiled,
+    /// The analyser knows the standard library.
+    Awake,
+}
+
+impl Idle {
+    /// How long nobody must want anything before more is done.
+    fn patience(self) -> Option<Duration> {
+        match self {
+            Self::Fresh => Some(Duration::from_millis(100)),
+            // Takes seconds, in which a cell would have to wait.
+            Self::Compiled => Some(Duration::from_millis(1500)),
+            Self::Awake => None,
+        }
+    }
+}
+
 /// A cell that has compiled.
 struct Past {
     name: String,
@@ -98,7 +122,8 @@ pub struct Worker {
     context: Option<CommandContext>,
     /// Whether the prelude has been compiled in.
     prelude: bool,
-    awake: bool,
+    idle: Idle,
+    sources: Sources,
     definitions: Definitions,
     past: Vec<Past>,
     /// The machines before the last cell, to say what is lost with the runtime.
@@ -109,6 +134,7 @@ impl Worker {
     /// A session that is not started yet.
     pub fn new(config: SessionConfig, client: Client, events: Arc<Events>, interrupt: Arc<Interrupt>) -> Self {
         let base = Base::new(&config.machine_crate);
+        let sources = Sources::new(config.directory.path());
         let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
         Self {
             config,
@@ -119,7 +145,8 @@ impl Worker {
             renderer,
             context: None,
             prelude: false,
-            awake: false,
+            idle: Idle::Fresh,
+            sources,
             definitions: Definitions::default(),
             past: Vec::new(),
             machines: Vec::new(),
@@ -133,17 +160,15 @@ impl Worker {
             self.client.set_unavailable(Some(Failure::new("no_session", error.evalue)));
         }
         loop {
-            let idle = self.context.is_some() && !self.awake;
-            let job = if idle {
-                match queue.recv_timeout(QUIET) {
+            let job = match self.idle.patience().filter(|_| self.context.is_some()) {
+                Some(patience) => match queue.recv_timeout(patience) {
                     Err(RecvTimeoutError::Timeout) => {
-                        self.wake();
+                        self.use_idleness();
                         continue;
                     }
                     job => job.ok(),
-                }
-            } else {
-                queue.recv().ok()
+                },
+                None => queue.recv().ok(),
             };
             match job {
                 Some(Job::Execute { cell, reply }) => {
@@ -173,6 +198,7 @@ impl Worker {
         let mut command = std::process::Command::new(&self.config.executable);
         self.client.configure(&mut command);
         find_libstd(&mut command);
+        let _ = self.sources.hide();
         let (context, outputs) = EvalContext::with_subprocess_command(command).map_err(|error| unprepared(&error))?;
         self.listen(outputs);
         self.client.ping();
@@ -194,20 +220,50 @@ impl Worker {
         let _ = std::thread::Builder::new().name("runtime-stdout".into()).spawn(stdout);
     }
 
-    /// Does what the first cells would have to wait for.
-    fn wake(&mut self) {
-        self.awake = true;
+    /// Does what the first cells would have to wait for, a piece at a time.
+    fn use_idleness(&mut self) {
         let start = Instant::now();
-        if !self.prelude {
-            let Some(context) = &mut self.context else { return };
-            self.prelude = context.execute(PRELUDE).is_ok();
-            self.client.ping();
-            trace("prelude", start);
+        match self.idle {
+            Idle::Fresh => {
+                self.idle = Idle::Compiled;
+                if self.prelude {
+                    return;
+                }
+                // Makes the runtime process look for the cell's end in what it prints.
+                let _ = self.client.command_now(Command::Enter(machine::command::Cell::default()));
+                if let Some(context) = &mut self.context {
+                    self.prelude = context.execute(&format!("{PRELUDE}{LIKE_AN_ASSIGNMENT}")).is_ok();
+                    self.client.ping();
+                }
+                trace("compiler warm", start);
+            }
+            Idle::Compiled => {
+                self.idle = Idle::Awake;
+                self.show_sources();
+                let code = "let machine_warm = vec![1.0]; machine_warm.le";
+                let _ = self.complete(code, code.len());
+                trace("analyser awake", start);
+            }
+            Idle::Awake => {}
         }
-        let start = Instant::now();
-        let code = "let machine_warm = vec![1.0]; machine_warm.le";
-        let _ = self.complete(code, code.len());
-        trace("analyser awake", start);
+    }
+
+    /// Lets the analyser see the standard library.
+    fn show_sources(&mut self) {
+        let (level, known) = (self.level(), self.sources.is_known());
+        // If the library cannot be seen, the error that evcxr gives for a type says what to do.
+        if let Ok(Some(level)) = self.sources.show(&level)
+            && let Some(context) = &mut self.context
+        {
+            let _ = context.set_opt_level(&level);
+        }
+        if !known {
+            trace("standard library in sight", Instant::now());
+        }
+    }
+
+    fn level(&self) -> String {
+        self.sources.mark(self.base.opt_level())
     }
 
     fn execute(&mut self, cell: &Cell) -> Result<Option<Display>, CellError> {
@@ -245,6 +301,9 @@ impl Worker {
         }
         let _ = self.client.command_now(Command::Enter(entry));
         let variables = self.variables();
+        if defines_variables(&code) {
+            self.show_sources();
+        }
         let start = Instant::now();
         let mut result = self.evaluate(&rewritten.edited.text);
         if let Err(error) = &result
@@ -340,7 +399,7 @@ impl Worker {
     }
 
     fn apply_base(&mut self) -> Result<(), CellError> {
-        let level = self.base.opt_level();
+        let level = self.level();
         match &mut self.context {
             Some(context) => {
                 context.set_opt_level(&level).map_err(|error| errors::plain("UsageError", &error.to_string()))
@@ -492,6 +551,7 @@ impl Worker {
 
     fn complete(&mut self, code: &str, offset: usize) -> Completions {
         let nothing = Completions { start: offset, end: offset, items: Vec::new() };
+        self.show_sources();
         let edited = annotated(code, if self.prelude { "" } else { PRELUDE });
         let Some(context) = &mut self.context else { return nothing };
         let Ok(found) = context.completions(&edited.text, edited.to_text(offset)) else { return nothing };
@@ -504,6 +564,7 @@ impl Worker {
 
     fn inspect(&mut self, code: &str, offset: usize) -> Option<Display> {
         let rest = code.get(offset..)?;
+        self.show_sources();
         let end = offset + rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let (text, html) = self.context.as_mut()?.hover_at(code, end).ok()?;
         if text.is_empty() || text == "No documentation found" {
@@ -609,11 +670,31 @@ fn trace(what: &str, start: Instant) {
 /// where evcxr loads it if the session's directory and the toolchain have a parent directory in common.
 fn find_libstd(command: &mut std::process::Command) {
     let variable = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
-    let Ok(output) = std::process::Command::new("rustc").args(["--print", "target-libdir"]).output() else { return };
-    let directory = std::path::PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let said = |program: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(program).args(arguments).output().ok()?;
+        output.status.success().then(|| std::path::PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+    };
+    // Looking is faster than asking the compiler, but there is not always a rustup.
+    let seen = said("rustup", &["which", "rustc"]).and_then(|rustc| libstd_of(rustc.parent()?.parent()?));
+    let found = seen.or_else(|| said("rustc", &["--print", "target-libdir"]));
+    let Some(directory) = found else { return };
     let others = std::env::var_os(variable).unwrap_or_default();
     let all = std::iter::once(directory).chain(std::env::split_paths(&others).filter(|it| !it.as_os_str().is_empty()));
     if let Ok(value) = std::env::join_paths(all) {
         command.env(variable, value);
     }
+}
+
+/// Where a toolchain has the dynamic libstd; `None` if that is not plain to see.
+fn libstd_of(toolchain: &std::path::Path) -> Option<std::path::PathBuf> {
+    let targets = std::fs::read_dir(toolchain.join("lib/rustlib")).ok()?.flatten();
+    let own = targets.filter(|target| target.file_name().to_string_lossy().starts_with(std::env::consts::ARCH));
+    let mut found = own.map(|target| target.path().join("lib")).filter(|directory| {
+        let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        files
+            .map(|file| file.file_name().to_string_lossy().into_owned())
+            .any(|name| name.starts_with("libstd-") && name.ends_with(std::env::consts::DLL_SUFFIX))
+    });
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
 }
