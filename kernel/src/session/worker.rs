@@ -279,7 +279,13 @@ impl Worker {
             let _ = self.client.command_now(Command::Interrupt { on: false });
         }
         trace("cell", start);
-        outcome.map_err(|failure| failure.told(reach))
+        match outcome {
+            // Whoever interrupts wants nothing more to run, although this cell has come to its end.
+            Ok(_) if reach != Reach::None => {
+                Err(errors::plain("KeyboardInterrupt", "interrupted; all variables, the machine and its queue are kept"))
+            }
+            outcome => outcome.map_err(|failure| failure.told(reach)),
+        }
     }
 
     fn attempt(&mut self, cell: &Cell) -> Result<Option<Display>, Failed> {

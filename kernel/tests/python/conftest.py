@@ -57,6 +57,11 @@ class Ran:
         """The execution count."""
         return self.reply["execution_count"]
 
+    @property
+    def request(self) -> str:
+        """The request that ran."""
+        return parent(self.messages[0])
+
     def stream(self, name: str = "stdout") -> str:
         """What was written to a stream."""
         return "".join(m["content"]["text"] for m in self.messages
@@ -136,6 +141,11 @@ class Notebook:
             message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
             self.published.setdefault(parent(message), []).append(message)
         return so_far
+
+    def later(self, ran: Ran) -> str:
+        """What was printed for a request after its end, as far as it has come while others were waited for."""
+        late = self.published.pop(ran.request, [])
+        return "".join(m["content"]["text"] for m in late if m["msg_type"] == "stream")
 
     def messages(self, seconds: float) -> list[dict]:
         """What comes on iopub in the next seconds, whatever it belongs to."""

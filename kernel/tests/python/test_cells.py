@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 
 import pytest
@@ -230,3 +231,124 @@ def test_a_crash_is_told_and_the_next_cell_works(notebook: Notebook, how: str, c
     assert notebook.must("40 + 2").shown() == ["42"]
     notebook.must("MACHINE[0] = |x: f64| x + 1.0;")
     assert status(notebook)["running"]
+
+
+# ── interrupts of what waits in the engine ──
+
+
+def test_an_interrupt_ends_a_wait_for_place_in_a_full_queue(notebook: Notebook) -> None:
+    notebook.must("let kept = 7;\nMACHINE[0] = |x: f64| x;\nMACHINE.pause();")
+    running = begin(notebook, 'println!("begun"); for n in 0u32.. { MACHINE.put_wait(f64::from(n))?; }')
+    notebook.interrupt()
+    ran = notebook.wait(running, timeout=15)
+    assert ran.reply["ename"] == "KeyboardInterrupt", ran.text
+    assert notebook.must("kept").shown() == ["7"], "the process was restarted"
+    assert status(notebook)["queue_size"] > 0
+    assert status(notebook)["slots"][0]["code"]
+
+
+@pytest.mark.parametrize("code", ['println!("begun"); MACHINE.drain();', "%drain"])
+def test_an_interrupt_ends_a_drain_that_never_would(notebook: Notebook, code: str) -> None:
+    notebook.must("let kept = 7;\nMACHINE[0] = |x: f64| x;\nMACHINE.pause();\nMACHINE.put(1.0)?;")
+    running = notebook.send(code) if code.startswith("%") else begin(notebook, code)
+    if code.startswith("%"):
+        notebook.wait_for(running, lambda ran: any(m["msg_type"] == "execute_input" for m in ran.messages))
+    notebook.interrupt()
+    ran = notebook.wait(running, timeout=15)
+    assert ran.reply["status"] == "error", ran.text
+    assert notebook.must("kept").shown() == ["7"], "the process was restarted"
+    assert status(notebook)["queue_size"] == 1
+
+
+def test_an_interrupt_of_nothing_does_nothing(notebook: Notebook) -> None:
+    notebook.must("let kept = 7;")
+    notebook.interrupt()
+    assert notebook.must("let mut n = 0; for _ in 0..3 { n += kept; }\nn").shown() == ["21"]
+
+
+# ── crashes between cells, and the counts after them ──
+
+
+def test_an_exit_in_a_slot_between_cells_is_told_and_the_next_cell_works(notebook: Notebook) -> None:
+    before = notebook.must("let lost = 7;\nMACHINE[0] = |x: f64| -> f64 { std::process::exit(x as i32) };\nMACHINE.pause();\nMACHINE.put(3.0)?;")
+    # Its answer may be overtaken by the end of the process.
+    notebook.run("%start")
+    told = notebook.later(before)
+    end = time.monotonic() + 20
+    while time.monotonic() < end and "lost" not in told:
+        told += "".join(m["content"]["text"] for m in notebook.messages(0.5) if m["msg_type"] == "stream")
+    assert "exit" in told and "lost" in told and "f0" in told, told
+    ran = notebook.must("40 + 2")
+    assert ran.shown() == ["42"] and ran.count == before.count + 2
+    assert status(notebook)["running"]
+
+
+def test_a_stack_overflow_is_called_by_its_name(notebook: Notebook) -> None:
+    ran = notebook.run("fn deeper(n: u64) -> u64 { 1 + deeper(std::hint::black_box(n) + 1) + std::hint::black_box(n) }\ndeeper(1)")
+    assert "stack overflow" in ran.text.replace("the stack overflowed", "stack overflow"), ran.text
+    assert ran.count == 1 and notebook.must("40 + 2").count == 2
+
+
+# ── beside a cell that is being compiled ──
+
+
+def test_a_magic_takes_less_than_fifty_milliseconds_while_a_cell_runs_or_compiles(notebook: Notebook) -> None:
+    notebook.must("MACHINE[0] = |x: f64| x;")
+    for code in [SLEEP.format(seconds=3), "let compiled = 3;"]:
+        running = notebook.send(code)
+        notebook.wait_for(running, lambda ran: any(m["msg_type"] == "execute_input" for m in ran.messages))
+        times = []
+        for magic in ["%status", "%slots", "%errors", "%put 1.0", "%machines"] * 3:
+            began = time.monotonic()
+            notebook.must(magic, timeout=10)
+            times.append(time.monotonic() - began)
+        # The machine that runs the tests may be busy with other things: the middle one counts.
+        assert sorted(times)[len(times) // 2] < 0.05, times
+        assert notebook.wait(running).ok
+
+
+def test_a_slot_that_prints_a_lot_blocks_nothing_and_the_loss_is_counted(notebook: Notebook) -> None:
+    last = notebook.must(
+        'MACHINE[0] = |n: u64| { println!("{}", "x".repeat(1_000_000)); n };\n'
+        "MACHINE.pause();\nfor n in 0..100u64 { MACHINE.put(n)?; }"
+    )
+    notebook.must("%start")
+    end = time.monotonic() + 60
+    while time.monotonic() < end and status(notebook)["processed"] < 100:
+        pass
+    assert status(notebook)["processed"] == 100, "the slot waits for a reader"
+    text = notebook.later(last)
+    while messages := notebook.messages(2):
+        streams = [m for m in messages if m["msg_type"] == "stream"]
+        assert all(m["parent_header"]["msg_id"] == last.request for m in streams)
+        text += "".join(m["content"]["text"] for m in streams)
+    seen = text.count("x")
+    told = sum(int(n.replace(" ", "")) for n in re.findall(r"(\d[\d ]*) bytes of output", text))
+    # Kept or counted; each line ends with a newline.
+    assert abs(seen + told - 100_000_000) <= 200, (seen, told)
+
+
+# ── a type that is defined anew, under load ──
+
+
+def test_a_type_defined_anew_is_never_read_as_the_old_one(notebook: Notebook) -> None:
+    notebook.must("#[derive(Clone, Debug, Serialize, Deserialize)]\npub struct T { a: u64, b: String }")
+    notebook.must(
+        'MACHINE[0] = |n: u64| T { a: n, b: "old".repeat(3) };\n'
+        "MACHINE[1] = |t: &T| t.a + t.b.len() as u64;\n"
+        "MACHINE.source((0u64..).inspect(|_| std::thread::sleep(std::time::Duration::from_micros(50))))?;"
+    )
+    notebook.must("#[derive(Clone, Debug, Serialize, Deserialize)]\npub struct T { c: Vec<String>, a: f64, d: [u8; 40] }".replace("[u8; 40]", "[u8; 20]"))
+    notebook.must('MACHINE[0] = |n: u64| T { c: vec!["new".to_owned(); 3], a: n as f64, d: [1; 20] };')
+    notebook.must("std::thread::sleep(std::time::Duration::from_millis(300));")
+    between = status(notebook)
+    assert between["slots"][1]["errored"] > 0, "the old f1 read the new type"
+    notebook.must("MACHINE[1] = |t: &T| t.a + t.c.len() as f64 + f64::from(t.d[19]);")
+    before = status(notebook)["slots"][1]
+    notebook.must("std::thread::sleep(std::time::Duration::from_millis(300));")
+    after = status(notebook)
+    assert after["slots"][1]["ok"] > before["ok"] and after["slots"][1]["errored"] == before["errored"]
+    notebook.must("MACHINE.clear_source();\nMACHINE.drain();")
+    end = status(notebook)
+    assert end["accepted"] == end["processed"] + end["queue_size"] + end["in_flight"] + end["discarded"]
+    assert notebook.must("MACHINE.call(5u64)?.get::<f64>(1)?").shown() == ["9.0"]
