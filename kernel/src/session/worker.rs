@@ -278,12 +278,17 @@ impl Worker {
         if reach != Reach::None {
             let _ = self.client.command_now(Command::Interrupt { on: false });
         }
+        // What would be lost if the process died between this cell and the next.
+        if let Ok(Reply::Machines(machines)) = self.client.command_now(Command::Machines) {
+            self.machines = machines;
+        }
         trace("cell", start);
         match outcome {
             // Whoever interrupts wants nothing more to run, although this cell has come to its end.
-            Ok(_) if reach != Reach::None => {
-                Err(errors::plain("KeyboardInterrupt", "interrupted; all variables, the machine and its queue are kept"))
-            }
+            Ok(_) if reach != Reach::None => Err(errors::plain(
+                "KeyboardInterrupt",
+                "interrupted; all variables, the machine and its queue are kept",
+            )),
             outcome => outcome.map_err(|failure| failure.told(reach)),
         }
     }
