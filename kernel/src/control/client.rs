@@ -21,8 +21,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub enum Happening {
     /// The runtime says.
     Event(Event),
-    /// The runtime is gone.
-    Lost,
+    /// The runtime process of this number is gone.
+    Lost(u32),
 }
 
 /// Sends commands to the runtime process. Any thread may, also while a cell runs.
@@ -224,7 +224,7 @@ impl Client {
             }
         }
         drop(state);
-        handler(Happening::Lost);
+        handler(Happening::Lost(pid));
     }
 
     fn answer(&self, id: u64, reply: Option<Reply>) {

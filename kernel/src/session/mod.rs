@@ -148,9 +148,9 @@ impl Session {
                     interrupt.observe(&event);
                     events.happen(event);
                 }
-                Happening::Lost => {
+                Happening::Lost(pid) => {
                     // If the session is over, nobody needs to know.
-                    let _ = jobs.send(Job::RuntimeLost);
+                    let _ = jobs.send(Job::RuntimeLost { pid });
                 }
             })?
         };

@@ -57,7 +57,10 @@ pub enum Job {
         reply: Answer<Option<Display>>,
     },
     /// A runtime process has died.
-    RuntimeLost,
+    RuntimeLost {
+        /// Its number.
+        pid: u32,
+    },
     /// End.
     Shutdown {
         /// Told when it is done.
@@ -181,7 +184,7 @@ impl Worker {
                     let _ = reply.to.send(self.inspect(&code, offset));
                 }
                 Some(Job::Complete { .. } | Job::Inspect { .. }) => {}
-                Some(Job::RuntimeLost) => self.runtime_lost(),
+                Some(Job::RuntimeLost { pid }) => self.runtime_lost(pid),
                 Some(Job::Shutdown { done }) => {
                     drop(self.context.take());
                     let _ = done.send(());
@@ -530,12 +533,10 @@ impl Worker {
     }
 
     /// A runtime process died. While a cell runs its evaluation notices; otherwise it is restarted here.
-    fn runtime_lost(&mut self) {
+    fn runtime_lost(&mut self, pid: u32) {
         let Some(context) = &self.context else { return };
-        // After a cell's crash evcxr has started a new one already, which may not have connected yet.
-        let handle = context.process_handle();
-        let ended = handle.lock().is_ok_and(|mut process| !matches!(process.try_wait(), Ok(None)));
-        if !ended {
+        // After a cell's crash evcxr has started another one already.
+        if context.process_handle().lock().is_ok_and(|process| process.id() != pid) {
             return;
         }
         let variables = self.variables();
