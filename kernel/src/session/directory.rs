@@ -61,8 +61,8 @@ impl Directory {
         &self.path
     }
 
-    /// Fills an empty directory from the template, if there is one. A copy that fails is no error: everything is
-    /// compiled anew then.
+    /// Fills a new directory from the template, if there is one; what is there already, such as the configuration that
+    /// names this directory, stays. A copy that fails is no error: everything is compiled anew then.
     pub fn fill(&self) {
         let Some(template) = self.path.parent().map(|pool| pool.join("0")) else { return };
         if self.path.join("target").exists() || !template.join("target").exists() {
@@ -88,6 +88,9 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if target.is_file() {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
             // The incremental state of the cell's own crate depends on the directory's path.
             if entry.file_name() != "incremental" {
@@ -119,10 +122,13 @@ mod tests {
         fs::create_dir_all(template.path().join("target/debug"))?;
         fs::write(template.path().join("target/debug/a.rlib"), "a")?;
         fs::write(template.path().join("target/debug/a.d"), "d")?;
+        fs::write(template.path().join("evcxr.toml"), "the template's")?;
         let first = Directory::claim(pool.path())?;
         let second = Directory::claim(pool.path())?;
         assert_ne!(first.path(), second.path());
+        fs::write(first.path().join("evcxr.toml"), "its own")?;
         first.fill();
+        assert_eq!(fs::read_to_string(first.path().join("evcxr.toml"))?, "its own");
         for file in ["target/debug/a.rlib", "target/debug/a.d"] {
             let time = |directory: &Directory| fs::metadata(directory.path().join(file))?.modified();
             assert_eq!(time(&first)?, time(&template)?);
