@@ -16,6 +16,8 @@ mod queue;
 mod raw;
 mod registry;
 mod ring;
+#[cfg_attr(not(test), expect(dead_code, reason = "what waits for sockets is built on it next"))]
+mod runtime;
 mod slots;
 mod source;
 mod types;
