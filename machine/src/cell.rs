@@ -13,7 +13,7 @@ use crate::shim::{raw, short};
 use crate::slot::Slot;
 use serde::Serialize;
 use std::any::type_name;
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 use std::io::Write;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Shown when a cell's own code begins to run.
 const ENTERED: &str = "application/vnd.machine.entered";
+/// Shown when it has come to its end.
+const LEFT: &str = "application/vnd.machine.left";
 /// Shown before the value of a cell's final expression.
 const LAST: &str = "application/vnd.machine.last";
 
@@ -50,6 +52,7 @@ pub fn enter() {
 /// The last statement of every cell: what it has printed is handed on, also the beginning of a line.
 pub fn leave() {
     flush();
+    raw::show(LEFT, "");
 }
 
 /// Before the value of a final expression is shown.
@@ -121,35 +124,101 @@ fn stop_if_cell() {
 pub trait Tried {
     /// What it gives if all is well.
     type Output;
-    /// The value, or what to say: name and text of the error.
+    /// What there is instead.
+    type Error;
+    /// The value.
     ///
     /// # Errors
-    /// If there is no value.
-    fn tried(self) -> Result<Self::Output, (String, String)>;
+    /// If there is none.
+    fn tried(self) -> Result<Self::Output, Self::Error>;
 }
 
-impl<T, E: Debug> Tried for Result<T, E> {
+impl<T, E> Tried for Result<T, E> {
     type Output = T;
-    fn tried(self) -> Result<T, (String, String)> {
-        self.map_err(|error| {
-            let name = short(type_name::<E>());
-            let name = name.split('<').next().unwrap_or(&name);
-            (name.to_owned(), format!("{error:?}"))
-        })
+    type Error = E;
+    fn tried(self) -> Result<T, E> {
+        self
     }
 }
 
+/// The error of `None?`.
+#[derive(Debug)]
+pub struct NoneError;
+
 impl<T> Tried for Option<T> {
     type Output = T;
-    fn tried(self) -> Result<T, (String, String)> {
-        self.ok_or_else(|| ("NoneError".to_owned(), "there is no value: `None`".to_owned()))
+    type Error = NoneError;
+    fn tried(self) -> Result<T, NoneError> {
+        self.ok_or(NoneError)
+    }
+}
+
+/// How an error becomes text.
+pub type Text<E> = fn(&E) -> String;
+
+/// The text of an error whose type has `Display`. For an error with causes, such as anyhow's, that is all of them.
+///
+/// Which of the three traits a `?` finds depends on the type, because the compiler tries a method's receiver with many
+/// references before one with fewer.
+pub trait ByDisplay {
+    /// The type of the error.
+    type Error;
+    /// The way to its text.
+    fn text(&self) -> Text<Self::Error>;
+}
+
+impl<T, E: Display> ByDisplay for &&Result<T, E> {
+    type Error = E;
+    fn text(&self) -> Text<E> {
+        |error| format!("{error:#}")
+    }
+}
+
+/// The text of an error whose type has only `Debug`.
+pub trait ByDebug {
+    /// The type of the error.
+    type Error;
+    /// The way to its text.
+    fn text(&self) -> Text<Self::Error>;
+}
+
+impl<T, E: Debug> ByDebug for &Result<T, E> {
+    type Error = E;
+    fn text(&self) -> Text<E> {
+        |error| format!("{error:?}")
+    }
+}
+
+/// The text where there is nothing to take it from.
+pub trait ByName {
+    /// The type of the error.
+    type Error;
+    /// The way to its text.
+    fn text(&self) -> Text<Self::Error>;
+}
+
+impl<T, E> ByName for Result<T, E> {
+    type Error = E;
+    fn text(&self) -> Text<E> {
+        |_| "an error of a type without `Display` and `Debug`".to_owned()
+    }
+}
+
+impl<T> ByName for Option<T> {
+    type Error = NoneError;
+    fn text(&self) -> Text<NoneError> {
+        |_| "there is no value: `None`".to_owned()
     }
 }
 
 /// `value?` in a cell's own statements. If there is no value, the cell ends here, and its error says what failed on
 /// which line of the cell.
-pub fn tried<V: Tried>(value: V, line: u32) -> V::Output {
-    value.tried().unwrap_or_else(|(name, text)| stop(&name, &text, line))
+pub fn tried<V: Tried>(value: V, text: impl FnOnce(&V) -> Text<V::Error>, line: u32) -> V::Output {
+    let text = text(&value);
+    value.tried().unwrap_or_else(|error| {
+        let name = short(type_name::<V::Error>());
+        stop(name.split('<').next().unwrap_or(&name), &text(&error), line)
+    })
 }
 
 /// `MACHINE[1] = function;`

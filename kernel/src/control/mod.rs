@@ -94,6 +94,8 @@ pub enum Event {
     },
     /// The cell's own code starts to run.
     Entered,
+    /// The cell's own code has come to its end.
+    Left,
     /// What is shown next is the value of the cell's final expression.
     Last,
     /// The cell fails.

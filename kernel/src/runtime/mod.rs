@@ -114,6 +114,8 @@ impl Observer {
 
 /// Shown by the first statement of a cell; see `machine::cell::enter`.
 const ENTERED: &str = "application/vnd.machine.entered";
+/// Shown by the last; see `machine::cell::leave`.
+const LEFT: &str = "application/vnd.machine.left";
 /// Shown before the value of a cell's final expression; see `machine::cell::last`.
 const LAST: &str = "application/vnd.machine.last";
 
@@ -125,6 +127,7 @@ impl machine_engine::Observer for Observer {
     fn show(&self, mime: &str, content: &str) {
         self.push(match mime {
             ENTERED => Event::Entered,
+            LEFT => Event::Left,
             LAST => Event::Last,
             _ => Event::Show { mime: mime.to_owned(), content: content.to_owned() },
         });

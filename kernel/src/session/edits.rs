@@ -29,6 +29,11 @@ impl Edits {
         self.0.push(Edit { at: range.start, remove: range.len(), insert, covers });
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The edited text.
     pub fn apply(mut self, source: &str) -> Edited {
         self.0.sort_by_key(|edit| edit.at);

@@ -55,6 +55,11 @@ fn message_of(error: &CompilationError) -> String {
     message
 }
 
+/// Whether a `?` was compiled with the text that `Display` gives, and the error's type has none.
+pub fn takes_display_for_granted(error: &CompilationError) -> bool {
+    error.code() == Some("E0277") && error.json.to_string().contains("ByDisplay")
+}
+
 fn labels(error: &CompilationError, cell: &Edited) -> Vec<Label> {
     let mut labels: Vec<Label> = Vec::new();
     for said in error.spanned_messages() {

@@ -22,6 +22,8 @@ pub struct Happened {
     pub result: Option<Display>,
     /// Whether its own code has run.
     pub entered: bool,
+    /// Whether it has come to its end.
+    pub left: bool,
 }
 
 /// Takes the runtime's events.
@@ -84,6 +86,7 @@ impl Events {
             }
             Event::Last => self.lock().last = true,
             Event::Entered => self.lock().happened.entered = true,
+            Event::Left => self.lock().happened.left = true,
             Event::Fail { ename, evalue, line } => self.say(Said::Failed(ename, evalue, line)),
             Event::Panic { message, file, line, column } => self.say(Said::Panicked(message, file, line, column)),
             Event::Hello { .. } => {}

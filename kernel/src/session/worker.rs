@@ -6,7 +6,7 @@ use super::errors;
 use super::events::{Events, Happened, Said};
 use super::interrupt::{Interrupt, Reach};
 use super::manifest::Base;
-use super::rewrite::{annotated, rewrite, rust_start};
+use super::rewrite::{ErrorText, Rewritten, annotated, rewrite, rust_start};
 use super::sources::{Sources, defines_variables};
 use super::{Cell, Completion, Completions, SessionConfig};
 use crate::control::client::Client;
@@ -299,7 +299,7 @@ impl Worker {
     fn attempt(&mut self, cell: &Cell) -> Result<Option<Display>, Failed> {
         let code = self.commands(&cell.code).map_err(Failed::Cell)?;
         let prelude = if self.prelude { "" } else { PRELUDE };
-        let rewritten = rewrite(&code, cell.number, prelude);
+        let rewritten = rewrite(&code, cell.number, prelude, ErrorText::Best);
         let definitions = self.definitions.with_cell(&code);
         let name = format!("cell [{}]", cell.number);
         let entry = machine::command::Cell {
@@ -319,7 +319,8 @@ impl Worker {
             self.show_sources();
         }
         let start = Instant::now();
-        let mut result = self.evaluate(&rewritten.edited.text);
+        let (rewritten, mut result) =
+            self.evaluate_as_best(rewritten, || rewrite(&code, cell.number, prelude, ErrorText::Debug));
         if let Err(error) = &result
             && !self.interrupt.is_requested()
             && needs_network(error, &code)
@@ -341,7 +342,10 @@ impl Worker {
                 let shown = happened.result.clone().or_else(|| Self::command_output(outputs));
                 match self.said(&happened, &cell.code, &name) {
                     Some(error) => Err(Failed::Cell(error)),
-                    None => Ok(shown),
+                    None => match rewritten.unseen.filter(|_| happened.entered && !happened.left) {
+                        Some(line) => Err(Failed::Cell(self.ended_unseen(&cell.code, &name, line))),
+                        None => Ok(shown),
+                    },
                 }
             }
             Err(Error::SubprocessTerminated(text)) => {
@@ -355,6 +359,28 @@ impl Worker {
                 Err(Failed::Cell(said.unwrap_or_else(|| self.refused(&error, &rewritten.edited, &name))))
             }
         }
+    }
+
+    /// Evaluates a cell, and once more in another form if its first one takes a trait for granted that is not there.
+    fn evaluate_as_best(
+        &mut self,
+        first: Rewritten,
+        second: impl FnOnce() -> Rewritten,
+    ) -> (Rewritten, Result<evcxr::EvalOutputs, Error>) {
+        match self.evaluate(&first.edited.text) {
+            Err(Error::CompilationErrors(list)) if list.iter().any(errors::takes_display_for_granted) => {
+                let second = second();
+                let result = self.evaluate(&second.edited.text);
+                (second, result)
+            }
+            result => (first, result),
+        }
+    }
+
+    /// A `?` that is not ours has ended the cell; evcxr has printed the error.
+    fn ended_unseen(&self, source: &str, name: &str, line: u32) -> CellError {
+        let evalue = "the error printed above ended the cell at a `?` inside of a macro";
+        errors::at_line("Error", evalue, source, name, Some((line, 0)), &self.renderer)
     }
 
     fn evaluate(&mut self, text: &str) -> Result<evcxr::EvalOutputs, Error> {

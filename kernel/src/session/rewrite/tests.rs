@@ -3,10 +3,13 @@
 use super::*;
 use expect_test::{Expect, expect};
 
+/// How a `?` finds the text of an error.
+const TEXT: &str = "|value| { use ::machine::cell::{ByDisplay as _, ByDebug as _, ByName as _}; (&&value).text() }";
+
 #[track_caller]
 fn check(source: &str, expected: Expect) {
-    let rewritten = rewrite(source, 7, "");
-    expected.assert_eq(&rewritten.edited.text);
+    let rewritten = rewrite(source, 7, "", ErrorText::Best);
+    expected.assert_eq(&rewritten.edited.text.replace(TEXT, "…"));
     assert_eq!(rewritten.edited.text.lines().count(), source.lines().count(), "lines moved");
     assert_kept(&rewritten.edited);
 }
@@ -70,20 +73,20 @@ fn question_marks_and_loops_of_the_cell_itself() {
     check(
         "let a = \"1\".parse::<i32>()?;",
         expect![[
-            r#"machine::cell::enter(); let a = ::machine::cell::tried("1".parse::<i32>(), 1); ::machine::cell::leave();"#
+            r#"machine::cell::enter(); let a = ::machine::cell::tried("1".parse::<i32>(), …, 1); ::machine::cell::leave();"#
         ]],
     );
     check(
         "a??",
         expect![
-            "machine::cell::enter(); match (::machine::cell::tried(::machine::cell::tried(a, 1), 1)) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"
+            "machine::cell::enter(); match (::machine::cell::tried(::machine::cell::tried(a, …, 1), …, 1)) { ref value => { ::machine::cell::last(); value.evcxr_display(); } } ::machine::cell::leave();"
         ],
     );
     check(
         "for i in 0..3 {\n    f(i)?;\n}",
         expect![[r"
         machine::cell::enter(); for i in 0..3 { ::machine::cell::check();
-            ::machine::cell::tried(f(i), 2);
+            ::machine::cell::tried(f(i), …, 2);
         }; ::machine::cell::leave();"]],
     );
     check(
@@ -99,7 +102,7 @@ fn items_closures_and_other_blocks_are_left_alone() {
     for source in
         ["fn f() -> Option<()> { loop { None?; } }", "struct A;\nimpl A { fn f(&self) {} }", "use std::rc::Rc;", ""]
     {
-        let rewritten = rewrite(source, 1, "");
+        let rewritten = rewrite(source, 1, "", ErrorText::Best);
         assert_eq!((rewritten.edited.text.as_str(), rewritten.runs), (source, false));
     }
     check(
@@ -115,7 +118,7 @@ fn items_closures_and_other_blocks_are_left_alone() {
 #[test]
 fn what_does_not_parse_is_passed_on() {
     for source in ["let x = ;", "fn f( {", "} fn g() {", "\"open", "🦀🦀"] {
-        assert_eq!(rewrite(source, 1, "").edited.text, source);
+        assert_eq!(rewrite(source, 1, "", ErrorText::Best).edited.text, source);
     }
 }
 
@@ -129,7 +132,7 @@ fn commands_stay_in_front_of_the_prelude() {
         // c
         machine::cell::enter(); let x = 1; ::machine::cell::leave();"#]],
     );
-    assert_eq!(rewrite(":dep a\nstruct A;", 1, "use b; ").edited.text, ":dep a\nuse b; struct A;");
+    assert_eq!(rewrite(":dep a\nstruct A;", 1, "use b; ", ErrorText::Best).edited.text, ":dep a\nuse b; struct A;");
 }
 
 #[test]
@@ -137,6 +140,44 @@ fn completion_sees_the_types_of_parameters() {
     let edited = annotated("MACHINE[0] = |x| x.", "");
     assert_eq!(edited.text, "MACHINE[0] = |x: &::machine::Value| x.");
     assert_eq!(edited.to_text(19), edited.text.len());
+}
+
+#[test]
+fn macros_that_take_expressions_are_looked_into() {
+    let tried = |code: &str| {
+        let edited = rewrite(code, 1, "", ErrorText::Debug);
+        assert_kept(&edited.edited);
+        let how = "|value| { use ::machine::cell::{ByDebug as _, ByName as _}; (&&value).text() }";
+        let text = edited.edited.text.replace(how, "…").replace("::machine::cell::", "");
+        let text = text.trim_start_matches("machine::cell::enter(); ").trim_end_matches(" leave();").to_owned();
+        (text, edited.unseen)
+    };
+    for (code, expected) in [
+        ("println!(\"{}\", a?);", "println!(\"{}\", tried(a, …, 1));"),
+        ("write!(f, \"{b}\", b = a?)?;", "tried(write!(f, \"{b}\", b = tried(a, …, 1)), …, 1);"),
+        ("let v = vec![a?; 3];", "let v = vec![tried(a, …, 1); 3];"),
+        (
+            "let s = format!(\"{:?}\", i.collect::<Result<Vec<_>, _>>()?);",
+            "let s = format!(\"{:?}\", tried(i.collect::<Result<Vec<_>, _>>(), …, 1));",
+        ),
+        ("assert!(a? == 1);", "assert!(tried(a, …, 1) == 1, \"assertion failed: {}\", \"a? == 1\");"),
+        ("assert!(a?, \"no {}\", b?);", "assert!(tried(a, …, 1), \"no {}\", tried(b, …, 1));"),
+        ("println!(\"{}\", format!(\"{}\", a?));", "println!(\"{}\", format!(\"{}\", tried(a, …, 1)));"),
+        (
+            "let j = json!({\"a\": a?, (k): [1, b::<A, B>()?], \"c\": {\"d\": x::y()?}, \"e\": null});",
+            "let j = json!({\"a\": tried(a, …, 1), (k): [1, tried(b::<A, B>(), …, 1)], \
+             \"c\": {\"d\": tried(x::y(), …, 1)}, \"e\": null});",
+        ),
+        ("let j = json!(a?);", "let j = json!(tried(a, …, 1));"),
+        ("println!(\"?\");", "println!(\"?\");"),
+    ] {
+        assert_eq!(tried(code), (expected.to_owned(), None), "{code}");
+    }
+    for (code, line) in [("\ndbg!(a?);", 2), ("mine! { a? }", 1), ("println!(\"{}\", $ ?);", 1)] {
+        let (text, unseen) = tried(code);
+        assert!(text.contains('?') && !text.contains("tried"), "{text}");
+        assert_eq!(unseen, Some(line), "{code}");
+    }
 }
 
 /// Pieces of code put together at random: nothing is lost, and each kept character maps back.
@@ -155,6 +196,9 @@ fn random_cells_map_back() {
         "if b { c()? } else { d }",
         "\"🦀\";",
         "{ loop { break; } }",
+        "println!(\"{a}\", a = b?);",
+        "assert!(c? == 1);",
+        "json!({\"a\": [d?, {\"b\": e?}]});",
     ];
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     for _ in 0..2_000 {
@@ -163,11 +207,11 @@ fn random_cells_map_back() {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            let pick = usize::try_from(state % 12).unwrap_or(0);
+            let pick = usize::try_from(state % 15).unwrap_or(0);
             source.push_str(pieces.get(pick).copied().unwrap_or_default());
             source.push(' ');
         }
-        let rewritten = rewrite(&source, 1, "use p; ");
+        let rewritten = rewrite(&source, 1, "use p; ", ErrorText::Best);
         assert_kept(&rewritten.edited);
         assert_eq!(rewritten.edited.text.lines().count(), source.lines().count());
     }
