@@ -12,7 +12,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// The version of this boundary. A cell built against another version refuses to talk to the engine.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// The symbol under which the executable exports its [`Host`] table.
 pub const HOST_SYMBOL: &str = "machine_host_v1";
@@ -237,7 +237,7 @@ unsafe impl Send for SourceDesc {}
 pub enum Put {
     /// It is in the queue; the value was moved.
     Accepted = 0,
-    /// The queue is full; the value stays with the caller.
+    /// The queue is full, and stayed so as long as the call waited; the value stays with the caller.
     Full,
     /// The user interrupted while the call waited; the value stays with the caller.
     Interrupted,
@@ -245,14 +245,16 @@ pub enum Put {
     NoMachine,
 }
 
-/// How long [`Host::put`] waits for a place in the queue.
-#[repr(u32)]
+/// How long [`Host::put`] waits for a place in the queue, nanoseconds.
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Not at all.
-    Never = 0,
+pub struct Patience(pub u64);
+
+impl Patience {
+    /// As the machine's policy says.
+    pub const POLICY: Self = Self(0);
     /// Until there is one.
-    Always,
+    pub const FOREVER: Self = Self(u64::MAX);
 }
 
 /// The table of functions that the engine gives to cells.
@@ -264,7 +266,10 @@ pub struct Host {
     /// Set while the user wants the running cell to stop.
     pub interrupt: &'static AtomicBool,
     /// Puts a message: machine, type, value. Moves the value only if it returns [`Put::Accepted`].
-    pub put: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, Wait) -> Put,
+    pub put: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, Patience) -> Put,
+    /// Puts values that lie next to each other: machine, type, the first, how many. Never waits. Moves the first ones,
+    /// and returns how many; `usize::MAX` if there is no such machine.
+    pub put_batch: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, usize) -> usize,
     /// Assigns a slot; the descriptor is moved. The third argument is JSON about the code (`Origin`). Writes a
     /// `Reply` as JSON.
     pub assign: unsafe extern "C" fn(u32, u32, SlotDesc, Text, *mut Sink),

@@ -42,12 +42,14 @@ pub enum Command {
         /// The machine.
         machine: Target,
     },
-    /// Holds between two messages; `start` goes on. Returns once no message is in flight, or after one second.
+    /// Holds between two messages; `start` goes on. Returns once no message is in flight, or after a
+    /// quarter of a second: a slow slot finishes its message.
     Pause {
         /// The machine.
         machine: Target,
     },
-    /// Ends the workers; the queue is kept. Returns once no message is in flight, or after one second.
+    /// Ends the workers; the queue is kept. Returns once no message is in flight, or after a quarter of a
+    /// second: a slow slot finishes its message.
     Stop {
         /// The machine.
         machine: Target,
@@ -58,6 +60,21 @@ pub enum Command {
         machine: Target,
         /// How long to wait at most; without it, as long as it takes.
         timeout: Option<Duration>,
+    },
+    /// Changes how many threads take messages through the slots, at once. Returns once there are so many, or after
+    /// a quarter of a second.
+    Workers {
+        /// The machine.
+        machine: Target,
+        /// How many, 1 to 256.
+        workers: usize,
+    },
+    /// Changes what becomes of a message for which there is no room.
+    Policy {
+        /// The machine.
+        machine: Target,
+        /// What.
+        policy: Policy,
     },
     /// Takes one message from the queue through the slots.
     Step {
@@ -124,13 +141,32 @@ pub struct Config {
     pub queue: usize,
     /// How many threads take messages through the slots.
     pub workers: usize,
+    /// What becomes of a message for which there is no room.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// What becomes of a message that is put in a full queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Policy {
+    /// It is given back to whoever put it, and counted as refused.
+    #[default]
+    Reject = 0,
+    /// Whoever puts it waits until there is room.
+    Block,
+    /// The message that has waited longest is dropped for it, and counted.
+    DropOldest,
+    /// It is dropped, and counted.
+    DropNewest,
 }
 
 impl Config {
     /// What a machine has unless it is told otherwise: 8 slots, a queue of 1,024 messages, one worker.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), slots: 8, queue: 1024, workers: 1 }
+        Self { name: name.to_owned(), slots: 8, queue: 1024, workers: 1, policy: Policy::Reject }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The handle of a machine: what cells and programs call.
 
-use crate::abi::{Put, SlotDesc, Wait};
-use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Origin, Reply, Target};
+use crate::abi::{Patience, Put, SlotDesc};
+use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Origin, Policy, Reply, Target};
 use crate::shim::{self, CallHandle, raw};
 use crate::slot::Slot;
 use crate::status::{DeadLetter, Status};
@@ -51,13 +51,14 @@ impl Machine {
         Builder { config: Config::new(name) }
     }
 
-    /// Puts a message in the queue; never blocks.
+    /// Puts a message in the queue; never blocks, unless the machine's policy is [`Policy::Block`].
     ///
     /// # Errors
-    /// [`Refused::Full`] gives the message back if the queue is full.
+    /// [`Refused::Full`] gives the message back if the queue is full and the machine's policy is [`Policy::Reject`],
+    /// as it is unless told otherwise.
     #[inline]
     pub fn put<T: Serialize + Send + 'static>(&self, message: T) -> Result<(), Refused<T>> {
-        refused(raw::put(self.id, message, Wait::Never))
+        refused(raw::put(self.id, message, Patience::POLICY))
     }
 
     /// Puts a message in the queue and waits for a place in it.
@@ -66,7 +67,40 @@ impl Machine {
     /// [`Refused::Interrupted`] gives the message back if the user interrupts the cell while it waits.
     #[inline]
     pub fn put_wait<T: Serialize + Send + 'static>(&self, message: T) -> Result<(), Refused<T>> {
-        refused(raw::put(self.id, message, Wait::Always))
+        refused(raw::put(self.id, message, Patience::FOREVER))
+    }
+
+    /// Puts a message in the queue and waits for a place in it, for at most `timeout`, whatever the policy.
+    ///
+    /// # Errors
+    /// [`Refused::Full`] gives the message back if there was no place in that time, [`Refused::Interrupted`] if the
+    /// user interrupts the cell while it waits.
+    pub fn put_timeout<T: Serialize + Send + 'static>(&self, message: T, timeout: Duration) -> Result<(), Refused<T>> {
+        let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX).max(1);
+        refused(raw::put(self.id, message, Patience(nanos)))
+    }
+
+    /// Puts messages from the front of `batch`, as many as there is room for; never blocks. What was not put stays in
+    /// `batch`, in order. Much faster than one `put` each. The policies that drop messages apply.
+    ///
+    /// Returns how many were taken out of `batch`; with [`Policy::DropNewest`] that is all of them.
+    ///
+    /// # Errors
+    /// If the machine is gone.
+    ///
+    /// ```no_run
+    /// # use machine::prelude::*;
+    /// # fn main() -> Result<(), machine::command::Failure> {
+    /// let mut batch: Vec<f64> = (0..10_000).map(f64::from).collect();
+    /// while !batch.is_empty() {
+    ///     MACHINE.try_put_batch(&mut batch)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_put_batch<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<usize, Failure> {
+        let gone = || Failure::new("no_such_machine", format!("there is no machine number {}", self.id));
+        raw::put_batch(self.id, batch).ok_or_else(gone)
     }
 
     /// Lets the machine take its messages from an iterator, by itself, one thread, waiting while the queue is full.
@@ -100,6 +134,20 @@ impl Machine {
     /// Ends the workers and keeps the queue.
     pub fn stop(&self) -> &Self {
         self.tell(&Command::Stop { machine: self.target() })
+    }
+
+    /// Changes how many threads take messages through the slots, at once, running or not. No message is lost or runs
+    /// twice.
+    ///
+    /// # Errors
+    /// If `workers` is not 1 to 256.
+    pub fn workers(&self, workers: usize) -> Result<&Self, Failure> {
+        done(ask(&Command::Workers { machine: self.target(), workers })).map(|()| self)
+    }
+
+    /// Changes what becomes of a message for which there is no room.
+    pub fn policy(&self, policy: Policy) -> &Self {
+        self.tell(&Command::Policy { machine: self.target(), policy })
     }
 
     /// Discards what waits in the queue; returns how many messages that were.
@@ -247,6 +295,12 @@ impl Builder {
     /// How many threads take messages through the slots; 1 unless told otherwise.
     pub fn workers(mut self, workers: usize) -> Self {
         self.config.workers = workers;
+        self
+    }
+
+    /// What becomes of a message for which there is no room; [`Policy::Reject`] unless told otherwise.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.config.policy = policy;
         self
     }
 

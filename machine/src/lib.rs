@@ -38,7 +38,7 @@ pub use status::Status;
 /// What a session has from the start.
 pub mod prelude {
     pub use crate::cell::Show as _;
-    pub use crate::command::Failure;
+    pub use crate::command::{Failure, Policy};
     pub use crate::handle::Refused::Full;
     pub use crate::{Builder, Call, Errors, Ignored, MACHINE, Machine, Refused, SlotRef, Value};
     pub use serde::{Deserialize, Serialize};

@@ -390,15 +390,31 @@ impl Drop for CallHandle {
 /// The calls of the table that need no types: safe wrappers.
 pub(crate) mod raw {
     use super::{Serialize, SlotDesc, SourceDesc, Text, ask, given, host, lend};
-    use crate::abi::{Put, Wait};
+    use crate::abi::{Patience, Put};
 
     #[inline]
-    pub(crate) fn put<T: Serialize + Send + 'static>(machine: u32, value: T, wait: Wait) -> (Option<T>, Put) {
+    pub(crate) fn put<T: Serialize + Send + 'static>(machine: u32, value: T, wait: Patience) -> (Option<T>, Put) {
         lend(value, |v| {
             // SAFETY: type and value belong together; the value is moved exactly if it was accepted.
             let put = unsafe { (host().put)(machine, given::<T>(), v, wait) };
             (put == Put::Accepted, put)
         })
+    }
+
+    /// Puts values from the front of `values`; returns how many, or `None` if there is no such machine.
+    pub(crate) fn put_batch<T: Serialize + Send + 'static>(machine: u32, values: &mut Vec<T>) -> Option<usize> {
+        let count = values.len();
+        // SAFETY: the elements are moved below as far as the engine says that it took them; until then, should this
+        // unwind, the vector has none.
+        unsafe {
+            values.set_len(0);
+            let first = values.as_mut_ptr();
+            let put = (host().put_batch)(machine, given::<T>(), first.cast(), count);
+            let taken = if put == usize::MAX { 0 } else { put };
+            std::ptr::copy(first.add(taken), first, count - taken);
+            values.set_len(count - taken);
+            (put != usize::MAX).then_some(put)
+        }
     }
 
     pub(crate) fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: &str) -> Vec<u8> {

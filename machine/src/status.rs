@@ -1,5 +1,6 @@
 //! The state of a machine, as everyone sees it: cells, magics, programs.
 
+use crate::command::Policy;
 use serde::{Deserialize, Serialize};
 
 /// Whether a machine takes messages.
@@ -49,8 +50,12 @@ pub struct Status {
     pub accepted: u64,
     /// Messages that were refused because the queue was full; the sender has them.
     pub refused: u64,
-    /// Messages that were taken out of the queue unprocessed.
+    /// Messages that were taken out of the queue unprocessed, for whatever reason.
     pub discarded: u64,
+    /// What became of messages for which there was no room, and why others were discarded.
+    pub drops: Drops,
+    /// What becomes of a message for which there is no room.
+    pub policy: Policy,
     /// Messages in the slots right now.
     pub in_flight: u64,
     /// Messages processed a second, over the last seconds.
@@ -67,6 +72,17 @@ pub struct Status {
     pub dead_letters: u64,
     /// Dead letters that fell out because there were too many.
     pub dead_letters_dropped: u64,
+}
+
+/// Messages that were dropped, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drops {
+    /// Taken out of the queue by `clear`; in `discarded`.
+    pub cleared: u64,
+    /// Taken out of the full queue for newer ones ([`Policy::DropOldest`]); in `discarded`.
+    pub oldest: u64,
+    /// Never accepted, because the queue was full ([`Policy::DropNewest`]); not in `accepted`.
+    pub newest: u64,
 }
 
 /// What a source is doing.

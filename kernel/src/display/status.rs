@@ -72,13 +72,18 @@ fn failures(status: &Status) -> String {
 }
 
 fn flow(status: &Status) -> String {
-    format!(
+    let mut flow = format!(
         "{} accepted, {} in flight, {} refused, {} discarded",
         grouped(status.accepted),
         grouped(status.in_flight),
         grouped(status.refused),
         grouped(status.discarded)
-    )
+    );
+    let drops = [(status.drops.oldest, "of these the oldest of a full queue"), (status.drops.newest, "newest dropped")];
+    for (count, what) in drops.into_iter().filter(|(count, _)| *count > 0) {
+        flow.push_str(&format!(", {} {what}", grouped(count)));
+    }
+    flow
 }
 
 fn progress(status: &Status) -> String {

@@ -46,6 +46,8 @@ pub fn example_status() -> Status {
         accepted: 4_213,
         refused: 2,
         discarded: 0,
+        drops: machine::status::Drops::default(),
+        policy: machine::command::Policy::Reject,
         in_flight: 1,
         rate: 12_345.6,
         workers: 1,

@@ -8,7 +8,7 @@ use crate::registry::{self, observer};
 use crate::source::Feed;
 use crate::types;
 use crate::visit::Visit;
-use ::machine::abi::{ABI_VERSION, Host, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc, Wait};
+use ::machine::abi::{ABI_VERSION, Host, Patience, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc};
 use ::machine::command::{Failure, Reply};
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -49,10 +49,16 @@ unsafe fn answer(sink: *mut Sink, reply: &Reply) {
     let _ = unsafe { (*sink).write_all(&json) };
 }
 
-unsafe extern "C" fn put(machine: u32, desc: &'static TypeDesc, value: *mut u8, wait: Wait) -> Put {
+unsafe extern "C" fn put(machine: u32, desc: &'static TypeDesc, value: *mut u8, patience: Patience) -> Put {
     let Some(machine) = registry::machine(machine) else { return Put::NoMachine };
     // SAFETY: the cell passes a value of this type, and keeps it unless it was accepted.
-    unsafe { machine.put(desc, value, wait, interrupted_here) }
+    unsafe { machine.put(desc, value, patience, interrupted_here) }
+}
+
+unsafe extern "C" fn put_batch(machine: u32, desc: &'static TypeDesc, values: *mut u8, count: usize) -> usize {
+    let Some(machine) = registry::machine(machine) else { return usize::MAX };
+    // SAFETY: the cell passes so many values of this type, and keeps those that were not accepted.
+    unsafe { machine.put_batch(desc, values, count) }
 }
 
 unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Text, sink: *mut Sink) {
@@ -180,6 +186,7 @@ pub static HOST: Host = Host {
     version: ABI_VERSION,
     interrupt: &INTERRUPT,
     put,
+    put_batch,
     assign,
     source,
     call,

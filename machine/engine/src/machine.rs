@@ -5,25 +5,25 @@ use crate::frame::Frame;
 use crate::hook::InSlot;
 use crate::letters::{Letter, Letters};
 use crate::oid::{self, Oid};
-use crate::queue::{Mode, Queue};
+use crate::queue::{Control, MAX_WORKERS, Mode, Queue, STEPS};
 use crate::raw::{self, InPlace, Message};
-use crate::slots::{From, Function, MAX_WORKERS, Plan};
+use crate::slots::{From, Function, Plan};
 use crate::source::Feed;
 use crate::types;
 use crate::visit::Visit;
 use crate::worker::{self, Caught};
-use machine::abi::{Put, SlotDesc, TypeDesc, Wait};
-use machine::command::{Config, Failure, Origin, Outputs, Reply};
+use machine::abi::{Patience, Put, SlotDesc, TypeDesc};
+use machine::command::{Config, Failure, Origin, Outputs, Policy, Reply};
 use machine::handle::MAX_SLOTS;
-use machine::status::{SlotStatus, SourceStatus, State, Status};
+use machine::status::{Drops, SlotStatus, SourceStatus, State, Status};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long `pause` and `stop` wait for a slow slot before they answer all the same.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long `pause`, `stop` and `workers` wait for a slow slot before they answer all the same.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// How far back the rate looks.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
@@ -39,7 +39,7 @@ pub(crate) struct Machine {
     source: Mutex<Option<Arc<Feed>>>,
     /// Messages processed, at moments of the last seconds.
     recent: Mutex<VecDeque<(Instant, u64)>>,
-    /// One `step` at a time: it writes the last of `progress`.
+    /// One `step` at a time: it writes the counts of all steps.
     stepping: Mutex<()>,
     /// Calls so far.
     calls: AtomicU64,
@@ -62,7 +62,7 @@ impl Machine {
         Ok(Self {
             plan: Mutex::new(Arc::new(Plan::new(config.slots))),
             version: AtomicU64::new(0),
-            queue: Queue::new(config.queue, config.workers),
+            queue: Queue::new(config.queue, config.workers, config.policy),
             letters: Mutex::default(),
             source: Mutex::default(),
             recent: Mutex::default(),
@@ -86,32 +86,206 @@ impl Machine {
     /// `value` points at a value of the type that `desc` describes.
     #[inline]
     #[expect(unsafe_code, reason = "passes the caller's promise on")]
-    pub unsafe fn put(&self, desc: &'static TypeDesc, value: *mut u8, wait: Wait, give_up: impl Fn() -> bool) -> Put {
-        let seconds = oid::coarse_seconds();
+    pub unsafe fn put(
+        &self,
+        desc: &'static TypeDesc,
+        value: *mut u8,
+        patience: Patience,
+        give_up: impl Fn() -> bool,
+    ) -> Put {
+        // SAFETY: the caller's.
+        if unsafe { self.put_some(desc, value, 1) } == 1 {
+            return Put::Accepted;
+        }
+        // SAFETY: the caller's; the value was not moved.
+        unsafe { self.put_full(desc, value, patience, give_up) }
+    }
+
+    /// Puts a message for which there was no room just now.
+    ///
+    /// # Safety
+    /// As `put`.
+    #[cold]
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    unsafe fn put_full(
+        &self,
+        desc: &'static TypeDesc,
+        value: *mut u8,
+        patience: Patience,
+        give_up: impl Fn() -> bool,
+    ) -> Put {
+        let deadline = match patience {
+            Patience::POLICY | Patience::FOREVER => None,
+            Patience(nanos) => Instant::now().checked_add(Duration::from_nanos(nanos)),
+        };
         loop {
-            // SAFETY: the caller's; the message is only made once there is a place for it, and then it is accepted.
-            if self.queue.try_put(|number| unsafe { Message::take(number, seconds, desc, value) }) {
+            if patience == Patience::POLICY {
+                // Asked anew each time: it may be changed while a call waits.
+                match self.queue.policy() {
+                    Policy::Block => {}
+                    Policy::Reject => {
+                        self.queue.refused.fetch_add(1, Ordering::Relaxed);
+                        return Put::Full;
+                    }
+                    // SAFETY: the caller's; the value is moved by being dropped.
+                    Policy::DropNewest => unsafe {
+                        self.drop_newest(desc, value, 1);
+                        return Put::Accepted;
+                    },
+                    Policy::DropOldest => self.drop_oldest(),
+                }
+            }
+            if patience != Patience::POLICY || self.queue.policy() == Policy::Block {
+                let policy = self.queue.policy();
+                let changed = || patience == Patience::POLICY && self.queue.policy() != policy;
+                if !self.queue.wait_for_room(deadline, || give_up() || changed()) {
+                    if give_up() {
+                        return Put::Interrupted;
+                    }
+                    if !changed() {
+                        self.queue.refused.fetch_add(1, Ordering::Relaxed);
+                        return Put::Full;
+                    }
+                }
+            }
+            // SAFETY: the caller's; the value was not moved.
+            if unsafe { self.put_some(desc, value, 1) } == 1 {
                 return Put::Accepted;
-            }
-            if wait == Wait::Never {
-                self.queue.refused.fetch_add(1, Ordering::Relaxed);
-                return Put::Full;
-            }
-            if !self.queue.wait_for_room(&give_up) {
-                return Put::Interrupted;
             }
         }
     }
 
-    /// Puts a message of JSON text.
+    /// Puts values that lie next to each other, as many from the first on as there is room for; moves those, and
+    /// returns how many.
+    ///
+    /// # Safety
+    /// `values` points at `count` values of the type that `desc` describes.
+    #[inline]
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    unsafe fn put_some(&self, desc: &'static TypeDesc, values: *mut u8, count: usize) -> usize {
+        let seconds = oid::coarse_seconds();
+        let mut next = values;
+        let put = self.queue.try_put(count as u64, |number| {
+            // SAFETY: the caller's; each message is made once there is a place for it, from the next value.
+            unsafe {
+                let message = Message::take(number, seconds, desc, next);
+                next = next.add(desc.size);
+                message
+            }
+        });
+        usize::try_from(put).unwrap_or(count)
+    }
+
+    /// Puts values that lie next to each other, without waiting; moves the first ones, and returns how many.
+    ///
+    /// # Safety
+    /// `values` points at `count` values of the type that `desc` describes.
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    pub unsafe fn put_batch(&self, desc: &'static TypeDesc, values: *mut u8, count: usize) -> usize {
+        let mut put = 0;
+        while put < count {
+            // SAFETY: the caller's: the values from `put` on have not been moved.
+            unsafe {
+                let rest = values.add(put * desc.size);
+                let some = self.put_some(desc, rest, count - put);
+                put += some;
+                if some > 0 {
+                    continue;
+                }
+                match self.queue.policy() {
+                    Policy::Reject | Policy::Block => break,
+                    Policy::DropOldest => self.drop_oldest(),
+                    Policy::DropNewest => {
+                        self.drop_newest(desc, rest, count - put);
+                        put = count;
+                    }
+                }
+            }
+        }
+        self.queue.refused.fetch_add((count - put) as u64, Ordering::Relaxed);
+        put
+    }
+
+    /// Like [`put_batch`](Self::put_batch), and waits until all are put; false if `give_up` says so first, and then
+    /// those that were not put are dropped.
+    ///
+    /// # Safety
+    /// As `put_batch`.
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    pub unsafe fn put_all(
+        &self,
+        desc: &'static TypeDesc,
+        values: *mut u8,
+        count: usize,
+        give_up: impl Fn() -> bool,
+    ) -> bool {
+        let mut put = 0;
+        while put < count {
+            // SAFETY: the caller's: the values from `put` on have not been moved.
+            unsafe {
+                let rest = values.add(put * desc.size);
+                let some = self.put_some(desc, rest, count - put);
+                put += some;
+                if some == 0 && !self.queue.wait_for_room(None, &give_up) {
+                    for value in put..count {
+                        raw::drop_value(desc, values.add(value * desc.size));
+                    }
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Drops the message that has waited longest, to make room.
+    fn drop_oldest(&self) {
+        // The destructor is user code.
+        let _in_slot = InSlot::enter();
+        if self.queue.take_oldest().is_none() {
+            // All that waits is claimed; a worker that claims knows the policy and begins at once.
+            std::thread::yield_now();
+        }
+    }
+
+    /// Drops values instead of putting them.
+    ///
+    /// # Safety
+    /// `values` points at `count` values of the type that `desc` describes, which are moved.
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    unsafe fn drop_newest(&self, desc: &'static TypeDesc, values: *mut u8, count: usize) {
+        let _in_slot = InSlot::enter();
+        for value in 0..count {
+            // SAFETY: the caller's.
+            unsafe { raw::drop_value(desc, values.add(value * desc.size)) };
+        }
+        self.queue.dropped_newest.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Puts a message of JSON text; never waits.
     pub fn put_json(&self, json: String) -> Result<Oid, Failure> {
         let seconds = oid::coarse_seconds();
-        let mut oid = None;
-        self.queue.try_put(|number| {
-            let message = raw::json_message(number, seconds, json);
-            oid = Some(message.oid());
-            message
-        });
+        let (mut oid, mut json) = (None, Some(json));
+        while json.is_some() {
+            self.queue.try_put(1, |number| {
+                // Asked for one message at most, once it has a place.
+                let message = raw::json_message(number, seconds, json.take().unwrap_or_default());
+                oid = Some(message.oid());
+                message
+            });
+            if json.is_none() {
+                break;
+            }
+            match self.queue.policy() {
+                Policy::Reject | Policy::Block => break,
+                Policy::DropOldest => self.drop_oldest(),
+                Policy::DropNewest => {
+                    self.queue.dropped_newest.fetch_add(1, Ordering::Relaxed);
+                    let (name, most) = (&self.config.name, self.config.queue);
+                    let message = format!("dropped: the queue of {name} is full: {most} messages wait");
+                    return Err(failed("dropped", message));
+                }
+            }
+        }
         oid.ok_or_else(|| {
             self.queue.refused.fetch_add(1, Ordering::Relaxed);
             let (name, most) = (&self.config.name, self.config.queue);
@@ -177,19 +351,37 @@ impl Machine {
     /// Takes messages, and items from the source.
     pub fn start(&'static self) {
         let mut control = self.queue.control();
-        let was = self.queue.set_mode(&mut control, Mode::Running);
-        if was == Mode::Stopped {
-            // Workers that a slow slot keeps from ending count too: they go on.
-            for index in control.alive..self.config.workers {
-                let name = format!("{}/{index}", self.config.name);
-                let thread = std::thread::Builder::new().name(name).stack_size(8 << 20);
-                if thread.spawn(move || worker::run(self, index)).is_ok() {
-                    control.alive += 1;
-                }
-            }
-        }
+        self.queue.set_mode(&mut control, Mode::Running);
+        // Workers that a slow slot keeps from ending count too: they go on.
+        self.hire(&mut control);
         drop(control);
         self.queue.wake_all();
+    }
+
+    /// Starts the workers that are wanted and not there.
+    fn hire(&'static self, control: &mut Control) {
+        while let Some(index) = self.queue.hire(control) {
+            let name = format!("{}/{index}", self.config.name);
+            let thread = std::thread::Builder::new().name(name).stack_size(8 << 20);
+            if thread.spawn(move || worker::run(self, index)).is_err() {
+                // As many as the system gives.
+                self.queue.dismiss(control, index);
+                return;
+            }
+        }
+    }
+
+    /// Changes how many workers there are.
+    pub fn set_workers(&'static self, workers: usize, give_up: impl Fn() -> bool) -> Result<(), Failure> {
+        bad_number("workers", workers, 1, MAX_WORKERS)?;
+        let mut control = self.queue.control();
+        self.queue.set_workers(&mut control, workers);
+        self.hire(&mut control);
+        drop(control);
+        self.queue.wake_all();
+        let deadline = Instant::now() + PATIENCE;
+        self.queue.wait_idle(Some(deadline), give_up, |control| control.alive <= control.wanted);
+        Ok(())
     }
 
     /// Holds between two messages, or ends the workers. Returns once none holds a message, or after a second.
@@ -270,16 +462,24 @@ impl Machine {
         let plan = self.plan();
         // Downstream first: what failed is done, what is done was begun, what was begun was accepted; each Acquire
         // pairs with a Release of the worker, so a later reading is never smaller than it was then.
-        let progress = &self.queue.progress;
+        let progress = self.queue.progress();
         let errored = progress.iter().map(|p| p.errored.load(Ordering::Acquire)).sum();
-        let missed: Vec<_> = (0..plan.slots.len()).map(|slot| plan.function(slot).map(|f| f.missed())).collect();
+        let missed: Vec<_> =
+            (0..plan.slots.len()).map(|slot| plan.function(slot).map(|f| f.missed(progress.len()))).collect();
         let done_each: Vec<u64> = progress.iter().map(|p| p.done.load(Ordering::Acquire)).collect();
         let begun = self.queue.begun();
         let processed: u64 = done_each.iter().sum();
         let discarded = self.queue.discarded.load(Ordering::Acquire);
-        let accepted = self.queue.accepted();
+        // What was accepted while the others were read may have taken places that they do not know to be free: as many
+        // were accepted a moment ago as there were places.
+        let accepted = self.queue.accepted().min(begun + discarded + self.config.queue as u64);
         let refused = self.queue.refused.load(Ordering::Relaxed);
-        let mode = self.queue.control().mode;
+        let (mode, workers) = {
+            let control = self.queue.control();
+            (control.mode, control.wanted as u64)
+        };
+        let oldest = self.queue.dropped_oldest.load(Ordering::Relaxed).min(discarded);
+        let newest = self.queue.dropped_newest.load(Ordering::Relaxed);
         let last = progress.iter().map(|p| (p.last_millis.load(Ordering::Relaxed), p.last_oid.load(Ordering::Relaxed)));
         let (last_millis, last_oid) = last.max().unwrap_or_default();
         let letters = self.letters();
@@ -312,9 +512,11 @@ impl Machine {
             accepted,
             refused,
             discarded,
+            drops: Drops { cleared: discarded - oldest, oldest, newest },
+            policy: self.queue.policy(),
             in_flight: begun.saturating_sub(processed),
             rate: self.rate(processed),
-            workers: self.config.workers as u64,
+            workers,
             source,
             slots,
             errors: lines,
@@ -354,8 +556,8 @@ impl Machine {
     /// Takes the first message that waits through the slots, on the caller's thread.
     pub fn step(&self) -> Result<Outputs, Failure> {
         let _one = guard(&self.stepping);
-        let index = self.config.workers;
-        let Some(progress) = self.queue.progress.get(index) else {
+        let index = STEPS;
+        let Some(progress) = self.queue.progress_of(index) else {
             return Err(failed("no_place", "the machine keeps no tally for steps"));
         };
         let mut control = self.queue.control();
@@ -388,7 +590,7 @@ impl Machine {
         if caught.errors.is_empty() {
             return;
         }
-        if let Some(progress) = self.queue.progress.get(index) {
+        if let Some(progress) = self.queue.progress_of(index) {
             progress.errored.store(progress.errored.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
         let input = frame.json(From::Input).unwrap_or_else(|| Ok(String::new()));

@@ -7,14 +7,22 @@
 use crate::oid::Oid;
 use crate::raw::{InPlace, Message};
 use crate::ring::{Claimed, Ring};
+use machine::command::Policy;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The most messages that a worker claims at once.
 pub(crate) const CLAIM: usize = 64;
+/// The most workers of one machine.
+pub(crate) const MAX_WORKERS: usize = 256;
+/// Cells of the ring beyond the capacity, so that claims that are not read yet take no place from those who put. All
+/// workers together claim no more than this ahead.
+const SPARE: usize = MAX_WORKERS;
+/// Whose counts `step` adds to; workers have the numbers after it.
+pub(crate) const STEPS: usize = 0;
 /// How long a waiting call sleeps before it looks whether it shall give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
 /// How often a thread looks before it goes to sleep, some 20 µs in all: waking it costs more.
@@ -41,8 +49,12 @@ pub(crate) enum Mode {
 #[derive(Debug)]
 pub(crate) struct Control {
     pub mode: Mode,
+    /// How many workers there are to be while the machine does not stand.
+    pub wanted: usize,
     /// Worker threads that have not ended.
     pub alive: usize,
+    /// Numbers of workers that have ended, to be given to the next ones.
+    free: Vec<usize>,
     /// Of these, the ones that hold no message because of the mode.
     pub resting: usize,
     /// Workers that were told to wake and have not yet woken.
@@ -140,10 +152,20 @@ pub(crate) struct Queue {
     /// How many messages may have been put in all, as far as somebody has looked: what has been begun or discarded,
     /// and the capacity. Only grows.
     limit: AtomicU64,
-    /// One for each worker, and one for `step`.
-    pub progress: Box<[Progress]>,
+    /// `STEPS`, and one for each worker that there can be.
+    all_progress: Box<[Progress]>,
+    /// How many of them have ever been used.
+    used: AtomicUsize,
+    /// How many workers there are to be, for whoever claims.
+    workers: AtomicUsize,
+    policy: AtomicU8,
     pub refused: AtomicU64,
+    /// Taken out unprocessed, for whatever reason.
     pub discarded: AtomicU64,
+    /// Of these, the ones that made room for newer ones.
+    pub dropped_oldest: AtomicU64,
+    /// Dropped instead of being accepted.
+    pub dropped_newest: AtomicU64,
     control: Mutex<Control>,
     /// How many messages were given back and not claimed again.
     returned: AtomicUsize,
@@ -159,18 +181,24 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub fn new(capacity: usize, workers: usize) -> Self {
+    pub fn new(capacity: usize, workers: usize, policy: Policy) -> Self {
         Self {
-            // Claims that are not read yet take no place from those who put.
-            ring: Ring::new(capacity + CLAIM * workers),
+            ring: Ring::new(capacity + SPARE),
             capacity: capacity as u64,
             limit: AtomicU64::new(capacity as u64),
-            progress: std::iter::repeat_with(Progress::default).take(workers + 1).collect(),
+            all_progress: std::iter::repeat_with(Progress::default).take(MAX_WORKERS + 1).collect(),
+            used: AtomicUsize::new(STEPS + 1),
+            workers: AtomicUsize::new(workers),
+            policy: AtomicU8::new(policy as u8),
             refused: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
+            dropped_oldest: AtomicU64::new(0),
+            dropped_newest: AtomicU64::new(0),
             control: Mutex::new(Control {
                 mode: Mode::Stopped,
+                wanted: workers,
                 alive: 0,
+                free: Vec::new(),
                 resting: 0,
                 woken: 0,
                 returned: VecDeque::new(),
@@ -191,6 +219,34 @@ impl Queue {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The counts of `step`, and of all workers that there have ever been.
+    pub fn progress(&self) -> &[Progress] {
+        // Acquire: pairs with the Release in `hire`.
+        self.all_progress.get(..self.used.load(Ordering::Acquire)).unwrap_or_default()
+    }
+
+    /// The counts of one worker.
+    pub fn progress_of(&self, index: usize) -> Option<&Progress> {
+        self.all_progress.get(index)
+    }
+
+    /// What becomes of a message for which there is no room.
+    pub fn policy(&self) -> Policy {
+        // Relaxed: it carries nothing but itself.
+        match self.policy.load(Ordering::Relaxed) {
+            policy if policy == Policy::Block as u8 => Policy::Block,
+            policy if policy == Policy::DropOldest as u8 => Policy::DropOldest,
+            policy if policy == Policy::DropNewest as u8 => Policy::DropNewest,
+            _ => Policy::Reject,
+        }
+    }
+
+    pub fn set_policy(&self, policy: Policy) {
+        self.policy.store(policy as u8, Ordering::Relaxed);
+        // Whoever waits for room asks again what to do.
+        self.wake_all();
+    }
+
     /// Messages put and not refused.
     pub fn accepted(&self) -> u64 {
         self.ring.put()
@@ -199,13 +255,13 @@ impl Queue {
     /// Messages begun, by all workers.
     pub fn begun(&self) -> u64 {
         // Acquire: pairs with the Release of the worker.
-        self.progress.iter().map(|worker| worker.begun.load(Ordering::Acquire)).sum()
+        self.progress().iter().map(|worker| worker.begun.load(Ordering::Acquire)).sum()
     }
 
     /// Messages done, by all workers.
     pub fn done(&self) -> u64 {
         // Acquire: pairs with the Release in `finish`.
-        self.progress.iter().map(|worker| worker.done.load(Ordering::Acquire)).sum()
+        self.progress().iter().map(|worker| worker.done.load(Ordering::Acquire)).sum()
     }
 
     /// How much room is worth going on for.
@@ -218,44 +274,46 @@ impl Queue {
         self.accepted().saturating_sub(gone)
     }
 
-    /// Whether one more may be put after `put` messages in all.
+    /// How many more may be put after `put` messages in all.
     #[inline]
-    fn allows(&self, put: u64) -> bool {
+    fn room(&self, put: u64) -> u64 {
         // Relaxed: it only grows, so a stale value is only too careful, and then everything is counted anew.
-        if put < self.limit.load(Ordering::Relaxed) {
-            return true;
+        let limit = self.limit.load(Ordering::Relaxed);
+        if put < limit {
+            return limit - put;
         }
         let limit = self.begun() + self.discarded.load(Ordering::Acquire) + self.capacity;
         self.limit.fetch_max(limit, Ordering::Relaxed);
-        put < limit
+        limit.saturating_sub(put)
     }
 
-    /// Puts the message that `make` makes of its number, if there is room.
+    /// Puts up to `most` messages, as many as there is room for; `make` makes each of its number. Returns how many.
     #[inline]
-    pub fn try_put(&self, make: impl FnOnce(u64) -> Message) -> bool {
-        let put = self.ring.push(|put| self.allows(put), make);
+    pub fn try_put(&self, most: u64, make: impl FnMut(u64) -> Message) -> u64 {
+        let put = self.ring.push(most, |put| self.room(put), make);
         // SeqCst: the push before it and this load pair with the store and load in `sleep`: either the worker sees
         // the message, or this sees the worker asleep.
-        if put && self.asleep.load(Ordering::SeqCst) > 0 {
-            self.wake();
+        if put > 0 && self.asleep.load(Ordering::SeqCst) > 0 {
+            self.wake(put);
         }
         put
     }
 
     #[cold]
-    fn wake(&self) {
+    fn wake(&self, messages: u64) {
         // With the lock, so that a worker between its last look and its sleep is not missed. A worker that is being
         // woken does not count as asleep any more: it takes microseconds, and one call of the system is enough.
         let mut control = self.control();
-        if self.asleep.load(Ordering::SeqCst) > 0 {
+        let asleep = self.asleep.load(Ordering::SeqCst);
+        for _ in 0..asleep.min(usize::try_from(messages).unwrap_or(usize::MAX)) {
             self.asleep.fetch_sub(1, Ordering::SeqCst);
             control.woken += 1;
             self.not_empty.notify_one();
         }
     }
 
-    /// Waits until there is room; false if `give_up` says so first.
-    pub fn wait_for_room(&self, give_up: impl Fn() -> bool) -> bool {
+    /// Waits until there is room; false if the time is up or `give_up` says so first.
+    pub fn wait_for_room(&self, deadline: Option<Instant>, give_up: impl Fn() -> bool) -> bool {
         // A full queue is waited for until there is a good stretch of room: to go on with each place that comes free
         // would be one exchange between the two threads for each message.
         if give_up() {
@@ -271,15 +329,17 @@ impl Queue {
         loop {
             self.blocked.fetch_add(1, Ordering::SeqCst);
             // Room is looked for after `blocked` is set; a worker that misses it is made up for by `LOOK_UP`.
-            let room = self.allows(self.ring.put());
-            if !room {
-                control = self.not_full.wait_timeout(control, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
+            let room = self.room(self.ring.put()) > 0;
+            let left =
+                deadline.map_or(LOOK_UP, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK_UP));
+            if !room && !left.is_zero() {
+                control = self.not_full.wait_timeout(control, left).unwrap_or_else(PoisonError::into_inner).0;
             }
             self.blocked.fetch_sub(1, Ordering::SeqCst);
-            if room || self.allows(self.ring.put()) {
+            if room || self.room(self.ring.put()) > 0 {
                 return true;
             }
-            if give_up() {
+            if left.is_zero() || give_up() {
                 return false;
             }
         }
@@ -292,10 +352,44 @@ impl Queue {
         self.hold.load(Ordering::Relaxed)
     }
 
-    /// Changes the mode; returns the one before.
-    pub fn set_mode(&self, control: &mut Control, mode: Mode) -> Mode {
-        self.hold.store(mode != Mode::Running, Ordering::Relaxed);
-        std::mem::replace(&mut control.mode, mode)
+    /// Changes the mode.
+    pub fn set_mode(&self, control: &mut Control, mode: Mode) {
+        control.mode = mode;
+        self.hold_if_due(control);
+    }
+
+    /// Changes how many workers there are to be; those that are too many end.
+    pub fn set_workers(&self, control: &mut Control, workers: usize) {
+        control.wanted = workers;
+        self.workers.store(workers, Ordering::Relaxed);
+        self.hold_if_due(control);
+    }
+
+    /// While the queue is held, each worker comes to `rest` after its message.
+    fn hold_if_due(&self, control: &Control) {
+        let due = control.mode != Mode::Running || control.alive > control.wanted;
+        self.hold.store(due, Ordering::Relaxed);
+    }
+
+    /// A number for one more worker, if one is wanted.
+    pub fn hire(&self, control: &mut Control) -> Option<usize> {
+        if control.mode == Mode::Stopped || control.alive >= control.wanted {
+            return None;
+        }
+        // Workers that have not ended have the numbers below, but for the free ones.
+        let index = control.free.pop().unwrap_or(STEPS + 1 + control.alive);
+        control.alive += 1;
+        // Release: pairs with the Acquire in `progress`.
+        self.used.fetch_max(index + 1, Ordering::Release);
+        Some(index)
+    }
+
+    /// A worker has ended, or never began.
+    pub fn dismiss(&self, control: &mut Control, index: usize) {
+        control.alive -= 1;
+        control.free.push(index);
+        self.hold_if_due(control);
+        self.idle.notify_all();
     }
 
     /// Lets everyone look again: workers, blocked calls, those who wait for the end.
@@ -322,14 +416,7 @@ impl Queue {
                     return Claim::Returned(messages);
                 }
             }
-            let workers = self.progress.len() as u64 - 1;
-            let share = if workers > 1 {
-                let waiting = self.ring.put().saturating_sub(self.ring.taken());
-                usize::try_from(waiting.div_ceil(workers)).unwrap_or(most).clamp(1, most)
-            } else {
-                most
-            };
-            let claimed = self.ring.claim(share);
+            let claimed = self.ring.claim(self.share(most));
             if claimed.len() > 0 {
                 self.unblock();
                 return Claim::Ring(claimed);
@@ -345,6 +432,21 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// How many messages a worker may claim that would claim `most`.
+    fn share(&self, most: usize) -> usize {
+        if self.policy() == Policy::DropOldest {
+            // What is claimed cannot be dropped.
+            return 1;
+        }
+        let workers = self.workers.load(Ordering::Relaxed);
+        if workers <= 1 {
+            return most;
+        }
+        let waiting = self.ring.put().saturating_sub(self.ring.taken());
+        let share = usize::try_from(waiting.div_ceil(workers as u64)).unwrap_or(most);
+        share.min(SPARE / workers).clamp(1, most)
     }
 
     /// Looks for a message for some microseconds; returns whether there is something to do.
@@ -364,7 +466,7 @@ impl Queue {
         // SeqCst: pairs with `try_put`, see there.
         self.asleep.fetch_add(1, Ordering::SeqCst);
         let nothing = self.ring.put() == self.ring.taken() && control.returned.is_empty();
-        if nothing && control.mode == Mode::Running && !stale() {
+        if nothing && !self.held() && !stale() {
             control = self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner);
         }
         if control.woken > 0 {
@@ -383,21 +485,21 @@ impl Queue {
         self.returned.store(control.returned.len(), Ordering::Release);
     }
 
-    /// A worker holds until the mode is `Running` (true) or `Stopped` (false: its thread ends).
-    pub fn rest(&self) -> bool {
+    /// A worker holds until the machine runs (true), or until it is stopped or has too many workers (false: its
+    /// thread ends).
+    pub fn rest(&self, index: usize) -> bool {
         let mut control = self.control();
         control.resting += 1;
         self.idle.notify_all();
-        while control.mode == Mode::Paused {
+        while control.mode == Mode::Paused && control.alive <= control.wanted {
             control = self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner);
         }
         control.resting -= 1;
-        if control.mode == Mode::Stopped {
-            control.alive -= 1;
-            self.idle.notify_all();
-            return false;
+        let ends = control.mode == Mode::Stopped || control.alive > control.wanted;
+        if ends {
+            self.dismiss(&mut control, index);
         }
-        true
+        !ends
     }
 
     /// Waits until `until` holds, looking again whenever workers become idle. Returns whether it holds.
@@ -446,6 +548,22 @@ impl Queue {
         let first = control.returned.pop_front();
         self.returned.store(control.returned.len(), Ordering::Release);
         first.or_else(|| self.ring.claim(1).next())
+    }
+
+    /// Takes out the message that has waited longest, to make room; the caller drops it without a lock.
+    pub fn take_oldest(&self) -> Option<Message> {
+        let returned = if self.returned.load(Ordering::Acquire) > 0 {
+            let mut control = self.control();
+            let first = control.returned.pop_front();
+            self.returned.store(control.returned.len(), Ordering::Release);
+            first
+        } else {
+            None
+        };
+        let oldest = returned.or_else(|| self.ring.claim(1).next())?;
+        self.dropped_oldest.fetch_add(1, Ordering::Relaxed);
+        self.discarded.fetch_add(1, Ordering::Release);
+        Some(oldest)
     }
 
     /// Takes out all that waits; the caller drops it without a lock.

@@ -334,21 +334,12 @@ impl Buffer {
         self.panicked.then(crate::hook::take_panic)
     }
 
-    /// Puts each item; drops those that are not accepted. Returns whether all were.
-    pub fn empty_into(&mut self, machine: &crate::machine::Machine) -> bool {
-        let mut all = true;
-        for item in 0..std::mem::take(&mut self.filled) {
-            // SAFETY: `fill` wrote this many items; each is put or dropped, once.
-            unsafe {
-                let at = self.memory.add(item * self.desc.item.size);
-                let put = machine.put(self.desc.item, at, machine::abi::Wait::Always, || false);
-                if put != machine::abi::Put::Accepted {
-                    drop_value(self.desc.item, at);
-                    all = false;
-                }
-            }
-        }
-        all
+    /// Puts all items, and waits until they are put.
+    pub fn empty_into(&mut self, machine: &crate::machine::Machine) {
+        let count = std::mem::take(&mut self.filled);
+        // SAFETY: `fill` wrote this many items; all are moved.
+        let all = unsafe { machine.put_all(self.desc.item, self.memory, count, || false) };
+        debug_assert!(all, "nobody gives up");
     }
 }
 

@@ -138,6 +138,14 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             find(&machine)?.halt(Mode::Stopped, interrupted);
             Reply::Done
         }
+        Command::Workers { machine, workers } => {
+            find(&machine)?.set_workers(workers, interrupted)?;
+            Reply::Done
+        }
+        Command::Policy { machine, policy } => {
+            find(&machine)?.queue.set_policy(policy);
+            Reply::Done
+        }
         Command::Drain { machine, timeout } => Reply::Count(find(&machine)?.drain(timeout, interrupted)),
         Command::Step { machine } => Reply::Outputs(find(&machine)?.step()?),
         Command::ClearQueue { machine } => Reply::Count(find(&machine)?.clear_queue()),

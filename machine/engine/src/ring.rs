@@ -83,23 +83,31 @@ impl Ring {
         self.head.0.load(Ordering::SeqCst)
     }
 
-    /// Puts the message that `make` makes if `allowed` says that one more, after so many, may be, and if its cell is
-    /// free.
+    /// Puts up to `most` messages next to each other: as many as `room` says may be put after so many in all, and as
+    /// there are free cells in a row. `make` makes each of its number, in order. Returns how many were put.
     #[inline]
-    pub fn push(&self, allowed: impl Fn(u64) -> bool, make: impl FnOnce(u64) -> Message) -> bool {
+    pub fn push(&self, most: u64, room: impl Fn(u64) -> u64, mut make: impl FnMut(u64) -> Message) -> u64 {
         let mut tail = self.tail.0.load(Ordering::Relaxed);
         let mut turns = 0_u32;
-        let (cell, turn) = loop {
-            if !allowed(tail) {
-                return false;
+        let count = loop {
+            let most = room(tail).min(most);
+            if most == 0 {
+                return 0;
             }
-            let (cell, turn) = self.cell(tail);
-            // Acquire: pairs with the Release in `Claimed::next`.
-            if cell.stamp.load(Ordering::Acquire) != turn {
+            let mut free = 0;
+            while free < most {
+                let (cell, turn) = self.cell(tail + free);
+                // Acquire: pairs with the Release in `Claimed::next`.
+                if cell.stamp.load(Ordering::Acquire) != turn {
+                    break;
+                }
+                free += 1;
+            }
+            if free == 0 {
                 // Somebody else was faster; or the consumer of the last lap has not read its claim yet, because a
                 // message before it takes long. Nobody waits for that here: the ring is full at this place.
                 if turns == PATIENCE {
-                    return false;
+                    return 0;
                 }
                 turns += 1;
                 std::hint::spin_loop();
@@ -107,16 +115,19 @@ impl Ring {
                 continue;
             }
             // SeqCst: pairs with `put` in `Queue::claim`.
-            match self.tail.0.compare_exchange_weak(tail, tail + 1, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => break (cell, turn),
+            match self.tail.0.compare_exchange_weak(tail, tail + free, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => break free,
                 Err(now) => tail = now,
             }
         };
-        // SAFETY: the stamp says that it is this producer's turn, and only one moved the tail over this cell.
-        unsafe { (*cell.message.get()).write(make(tail)) };
-        // Release: the message is there.
-        cell.stamp.store(turn + 1, Ordering::Release);
-        true
+        for number in tail..tail + count {
+            let (cell, turn) = self.cell(number);
+            // SAFETY: the stamp says that it is a producer's turn, and only this one moved the tail over this cell.
+            unsafe { (*cell.message.get()).write(make(number)) };
+            // Release: the message is there.
+            cell.stamp.store(turn + 1, Ordering::Release);
+        }
+        count
     }
 
     /// Whether a message can be taken. Looks at the next cell alone, not at the tail, which producers write.

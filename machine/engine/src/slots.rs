@@ -1,6 +1,7 @@
 //! What is in the slots: one function a slot, and the plan that all of them make together.
 
 use crate::histogram::Histogram;
+use crate::queue::MAX_WORKERS;
 use crate::raw;
 use crate::types::{self, TypeInfo};
 use machine::abi::{Need, ParamDesc, SlotDesc};
@@ -12,8 +13,6 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed},
 };
 
-/// The most workers that a machine can have.
-pub(crate) const MAX_WORKERS: usize = 256;
 /// Who counts: the workers, and `step`.
 const COUNTERS: usize = MAX_WORKERS + 1;
 
@@ -63,9 +62,10 @@ impl Function {
         Self { desc, params, output, origin, tallies, times: Histogram::default() }
     }
 
-    /// Messages that it failed on, and that it could not run on.
-    pub fn missed(&self) -> (u64, u64) {
-        let sum = |count: fn(&Tally) -> &AtomicU64| self.tallies.iter().map(|tally| count(tally).load(Acquire)).sum();
+    /// Messages that it failed on, and that it could not run on, by the first `counters` who count.
+    pub fn missed(&self, counters: usize) -> (u64, u64) {
+        let tallies = || self.tallies.iter().take(counters);
+        let sum = |count: fn(&Tally) -> &AtomicU64| tallies().map(|tally| count(tally).load(Acquire)).sum();
         (sum(|tally| &tally.errored), sum(|tally| &tally.skipped))
     }
 

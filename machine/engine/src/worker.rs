@@ -64,7 +64,7 @@ struct Worker<'m> {
 
 /// Takes messages until the machine is stopped.
 pub(crate) fn run(machine: &Machine, index: usize) {
-    let Some(progress) = machine.queue.progress.get(index) else { return };
+    let Some(progress) = machine.queue.progress_of(index) else { return };
     let _in_slot = InSlot::enter();
     let plan = machine.plan();
     let mut worker = Worker {
@@ -86,7 +86,7 @@ pub(crate) fn run(machine: &Machine, index: usize) {
         if matches!(claim, Claim::Nothing) {
             // Plan and frames keep the slots' closures alive; a resting worker holds none.
             worker.adopt(Arc::new(Plan::new(0)));
-            if machine.queue.held() && !machine.queue.rest() {
+            if machine.queue.held() && !machine.queue.rest(index) {
                 return;
             }
             worker.adopt(machine.plan());
