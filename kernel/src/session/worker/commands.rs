@@ -1,0 +1,79 @@
+//! Commands at the head of a cell that mean something else here than in evcxr: `:dep`, `:opt`, `:restart`, …
+
+use super::super::definitions::Definitions;
+use super::super::errors;
+use super::super::rewrite::rust_start;
+use super::Worker;
+use crate::output::CellError;
+use evcxr::Error;
+
+impl Worker {
+    /// Carries out the commands that mean something else here than in evcxr, and returns the cell without them.
+    pub(super) fn commands(&mut self, code: &str) -> Result<String, CellError> {
+        let head = rust_start(code);
+        let mut kept = String::with_capacity(code.len());
+        for line in code.get(..head).unwrap_or_default().split_inclusive('\n') {
+            let mut words = line.split_whitespace();
+            let handled = match (words.next(), words.next()) {
+                (Some(":quit"), _) => {
+                    return Err(errors::plain(
+                        "UsageError",
+                        ":quit is not available here: shut the kernel down instead",
+                    ));
+                }
+                (Some(":opt"), level) => {
+                    let level = level.unwrap_or("2");
+                    if !matches!(level, "0" | "1" | "2" | "3") {
+                        return Err(errors::plain("UsageError", &format!(":opt takes 0, 1, 2 or 3, not `{level}`")));
+                    }
+                    self.base.set_level(level);
+                    self.apply_base()?;
+                    true
+                }
+                (Some(":restart"), _) => {
+                    self.restart();
+                    true
+                }
+                (Some(":clear"), _) => {
+                    let _ = self.evaluate(":clear");
+                    self.prelude = false;
+                    self.definitions = Definitions::default();
+                    true
+                }
+                (Some(":dep"), Some(name)) => {
+                    let name = name.split('=').next().unwrap_or_default();
+                    if self.base.without(name) {
+                        self.apply_base()?;
+                    }
+                    false
+                }
+                _ => false,
+            };
+            // An empty line in its place keeps the lines of the rest where they are.
+            kept.push_str(if handled { "\n" } else { line });
+        }
+        kept.push_str(code.get(head..).unwrap_or_default());
+        Ok(kept)
+    }
+
+    fn apply_base(&mut self) -> Result<(), CellError> {
+        let level = self.level();
+        match &mut self.context {
+            Some(context) => {
+                context.set_opt_level(&level).map_err(|error| errors::plain("UsageError", &error.to_string()))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a cell failed because a dependency has not been downloaded.
+pub(super) fn needs_network(error: &Error, code: &str) -> bool {
+    if !code.contains(":dep") {
+        return false;
+    }
+    let text = error.to_string();
+    ["offline", "no matching package", "failed to select a version", "failed to download", "unable to update"]
+        .iter()
+        .any(|sign| text.contains(sign))
+}

@@ -1,0 +1,80 @@
+//! What is done while nobody wants anything, so that the first cells need not wait for it.
+
+use super::trace::trace;
+use super::{PRELUDE, Worker};
+use machine::command::Command;
+use std::time::{Duration, Instant};
+
+/// What compiles like a cell that assigns a slot, and does nothing.
+const LIKE_AN_ASSIGNMENT: &str = "if std::hint::black_box(false) { \
+    ::machine::cell::assign(&MACHINE[0], |x: f64| x * x, \"\", 0, 0); }";
+
+/// What has been done while nobody wanted anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    Fresh,
+    /// A cell has been compiled.
+    Compiled,
+    /// The analyser knows the standard library.
+    Awake,
+}
+
+impl Idle {
+    /// How long nobody must want anything before more is done.
+    pub(super) fn patience(self) -> Option<Duration> {
+        match self {
+            Self::Fresh => Some(Duration::from_millis(100)),
+            // Takes seconds, in which a cell would have to wait.
+            Self::Compiled => Some(Duration::from_millis(1500)),
+            Self::Awake => None,
+        }
+    }
+}
+
+impl Worker {
+    /// Does what the first cells would have to wait for, a piece at a time.
+    pub(super) fn use_idleness(&mut self) {
+        let start = Instant::now();
+        match self.idle {
+            Idle::Fresh => {
+                self.idle = Idle::Compiled;
+                if self.prelude {
+                    return;
+                }
+                // Makes the runtime process look for the cell's end in what it prints.
+                let _ = self.client.command_now(Command::Enter(machine::command::Cell::default()));
+                if let Some(context) = &mut self.context {
+                    self.prelude = context.execute(&format!("{PRELUDE}{LIKE_AN_ASSIGNMENT}")).is_ok();
+                    self.client.ping();
+                }
+                trace("compiler warm", start);
+            }
+            Idle::Compiled => {
+                self.idle = Idle::Awake;
+                self.show_sources();
+                let code = "let machine_warm = vec![1.0]; machine_warm.le";
+                let _ = self.complete(code, code.len());
+                trace("analyser awake", start);
+            }
+            Idle::Awake => {}
+        }
+    }
+
+    /// Lets the analyser see the standard library.
+    pub(super) fn show_sources(&mut self) {
+        let (level, known) = (self.level(), self.sources.is_known());
+        // If the library cannot be seen, the error that evcxr gives for a type says what to do.
+        if let Ok(Some(level)) = self.sources.show(&level)
+            && let Some(context) = &mut self.context
+        {
+            let _ = context.set_opt_level(&level);
+        }
+        if !known {
+            trace("standard library in sight", Instant::now());
+        }
+    }
+
+    pub(super) fn level(&self) -> String {
+        self.sources.mark(self.base.opt_level())
+    }
+}

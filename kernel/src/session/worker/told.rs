@@ -1,0 +1,59 @@
+//! What a cell's failure looks like: on the lines that the user wrote.
+
+use super::super::edits::Edited;
+use super::super::errors;
+use super::super::events::{Happened, Said};
+use super::Worker;
+use crate::output::CellError;
+use evcxr::Error;
+
+impl Worker {
+    /// The error that the cell told of by itself.
+    pub(super) fn said(&self, happened: &Happened, source: &str, name: &str) -> Option<CellError> {
+        Some(match happened.said.as_ref()? {
+            Said::Failed(ename, evalue, line) => {
+                errors::at_line(ename, evalue, source, name, Some((*line, 0)), &self.renderer)
+            }
+            Said::Panicked(message, file, line, column) => {
+                let place = file.ends_with("lib.rs").then(|| self.compiled()).flatten();
+                let place = place.as_deref().and_then(|compiled| self.past.place_of(compiled, *line, *column));
+                if let Some((past, line, column)) = place {
+                    errors::at_line(
+                        "Panic",
+                        message,
+                        &past.edited.source,
+                        &past.name,
+                        Some((line, column)),
+                        &self.renderer,
+                    )
+                } else {
+                    let mut error = errors::at_line("Panic", message, source, name, None, &self.renderer);
+                    error.traceback.push(format!(" --> {file}:{line}:{column}"));
+                    error
+                }
+            }
+        })
+    }
+
+    /// Why evcxr refused the cell.
+    pub(super) fn refused(&self, error: &Error, edited: &Edited, name: &str) -> CellError {
+        match error {
+            Error::CompilationErrors(list) => errors::compile_error(list, edited, name, &self.renderer),
+            Error::TypeRedefinedVariablesLost(names) => {
+                errors::plain("CompileError", &format!("variables of a redefined type are lost: {}", names.join(", ")))
+            }
+            Error::Message(text) | Error::SubprocessTerminated(text) => errors::plain("CompileError", text),
+        }
+    }
+
+    /// A `?` that is not ours has ended the cell; evcxr has printed the error.
+    pub(super) fn ended_unseen(&self, source: &str, name: &str, line: u32) -> CellError {
+        let evalue = "the error printed above ended the cell at a `?` inside of a macro";
+        errors::at_line("Error", evalue, source, name, Some((line, 0)), &self.renderer)
+    }
+
+    /// What was compiled last.
+    fn compiled(&self) -> Option<String> {
+        self.context.as_ref()?.last_source().ok()
+    }
+}

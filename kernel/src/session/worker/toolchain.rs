@@ -1,0 +1,55 @@
+//! The toolchain that compiles the cells: where it is, and what to do if there is none.
+
+use super::super::errors;
+use crate::output::CellError;
+use evcxr::Error;
+
+/// What is wrong when evcxr does not start.
+pub(super) fn unprepared(error: &Error) -> CellError {
+    let text = error.to_string();
+    if text.contains("Cannot find `") || text.contains("Failed to run rustc") || text.contains("No such file") {
+        return errors::plain(
+            "ToolchainMissing",
+            &format!(
+                "no Rust toolchain found: looked for `rustup`, `cargo` and `rustc` on the PATH\n{text}\n\
+                 Install it from https://rustup.rs, then run the cell again; the kernel need not be restarted."
+            ),
+        );
+    }
+    errors::plain("SessionError", &format!("the session cannot start: {text}"))
+}
+
+/// Lets the runtime process find the dynamic libstd that the cells share.
+///
+/// The path to it inside a cell's library is relative to `deps/`, where cargo links the library, and leads nowhere from
+/// where evcxr loads it if the session's directory and the toolchain have a parent directory in common.
+pub(super) fn find_libstd(command: &mut std::process::Command) {
+    let variable = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+    let said = |program: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(program).args(arguments).output().ok()?;
+        output.status.success().then(|| std::path::PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+    };
+    // Looking is faster than asking the compiler, but there is not always a rustup.
+    let seen = said("rustup", &["which", "rustc"]).and_then(|rustc| libstd_of(rustc.parent()?.parent()?));
+    let found = seen.or_else(|| said("rustc", &["--print", "target-libdir"]));
+    let Some(directory) = found else { return };
+    let others = std::env::var_os(variable).unwrap_or_default();
+    let all = std::iter::once(directory).chain(std::env::split_paths(&others).filter(|it| !it.as_os_str().is_empty()));
+    if let Ok(value) = std::env::join_paths(all) {
+        command.env(variable, value);
+    }
+}
+
+/// Where a toolchain has the dynamic libstd; `None` if that is not plain to see.
+fn libstd_of(toolchain: &std::path::Path) -> Option<std::path::PathBuf> {
+    let targets = std::fs::read_dir(toolchain.join("lib/rustlib")).ok()?.flatten();
+    let own = targets.filter(|target| target.file_name().to_string_lossy().starts_with(std::env::consts::ARCH));
+    let mut found = own.map(|target| target.path().join("lib")).filter(|directory| {
+        let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        files
+            .map(|file| file.file_name().to_string_lossy().into_owned())
+            .any(|name| name.starts_with("libstd-") && name.ends_with(std::env::consts::DLL_SUFFIX))
+    });
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
