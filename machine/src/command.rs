@@ -1,5 +1,6 @@
 //! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
 
+use crate::source::{Description, Pacing};
 use crate::status::{DeadLetter, Status};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -107,7 +108,17 @@ pub enum Command {
         /// The slot's number.
         slot: u32,
     },
-    /// Takes the source away.
+    /// Sets a source that is built in.
+    SetSource {
+        /// The machine.
+        machine: Target,
+        /// The source.
+        source: Description,
+        /// How fast it gives its items.
+        #[serde(default)]
+        pacing: Pacing,
+    },
+    /// Takes the source away. Waits until one that is built in has ended, for at most one second.
     ClearSource {
         /// The machine.
         machine: Target,

@@ -32,6 +32,8 @@ pub(crate) enum ErrorKind {
     Panic,
     /// An argument did not convert.
     Type,
+    /// No slot's: what a source gave is no message.
+    Source,
 }
 
 impl ErrorKind {
@@ -40,6 +42,7 @@ impl ErrorKind {
             Self::Error => "error",
             Self::Panic => "panic",
             Self::Type => "type",
+            Self::Source => "source",
         }
     }
 }

@@ -4,6 +4,8 @@
 //! ([`observe`]) to what cells and engine have to say.
 
 mod command_error;
+#[doc(hidden)]
+pub mod decode;
 mod frame;
 mod histogram;
 mod hook;
@@ -16,7 +18,6 @@ mod queue;
 mod raw;
 mod registry;
 mod ring;
-#[cfg_attr(not(test), expect(dead_code, reason = "what waits for sockets is built on it next"))]
 mod runtime;
 mod slots;
 mod source;
