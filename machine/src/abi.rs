@@ -187,6 +187,31 @@ pub enum Outcome {
     Failed,
     /// The function panicked; the panic hook has told the host what and where.
     Panicked,
+    /// The slot's time was over; a future was dropped.
+    TimedOut,
+}
+
+/// One call of an async slot that runs.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Flight {
+    /// The engine's side of it, for [`Host::complete`].
+    pub ticket: *mut c_void,
+    /// How long the call may take, nanoseconds; 0 for as long as it likes.
+    pub timeout_nanos: u64,
+}
+
+/// How a slot's function is called.
+#[repr(C, u32)]
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// The call gives an output before it returns: state, one pointer an argument (null: missing), where the output
+    /// goes, where an error's text goes.
+    Call(unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut Sink) -> Outcome),
+    /// The call begins a flight and returns: state, arguments, where the output goes, the flight. State, arguments
+    /// and the place of the output stay valid, and nobody else's, until the library calls [`Host::complete`], which it
+    /// does once, from any thread, when nothing of the call is left.
+    Begin(unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, Flight)),
 }
 
 /// One function in a slot, its types erased.
@@ -197,9 +222,8 @@ pub struct SlotDesc {
     pub state: *mut u8,
     /// Frees the closure; returns whether a destructor panicked.
     pub drop: unsafe extern "C" fn(*mut u8) -> bool,
-    /// Calls the closure: state, one pointer an argument (null: missing), where the output goes, where an error's
-    /// text goes.
-    pub call: unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut Sink) -> Outcome,
+    /// Calls the closure.
+    pub run: Run,
     /// The parameters; the first `arity` count.
     pub params: [ParamDesc; MAX_ARITY],
     /// How many arguments the closure takes.
@@ -225,9 +249,6 @@ pub struct SourceDesc {
     pub next: unsafe extern "C" fn(*mut u8, *mut u8, usize, *mut bool) -> usize,
     /// Whether the iterator knows how many items are left, so that it most likely has them at hand.
     pub exact: unsafe extern "C" fn(*const u8) -> bool,
-    /// Makes a new iterator and frees the one before; returns whether that panicked. `None` if there is only one
-    /// iterator; otherwise it is called before the first item too.
-    pub again: Option<unsafe extern "C" fn(*mut u8) -> bool>,
     /// What the iterator gives.
     pub item: &'static TypeDesc,
 }
@@ -276,8 +297,8 @@ pub struct Host {
     /// Assigns a slot; the descriptor is moved. The third argument is JSON about the code (`Origin`). Writes a
     /// `Reply` as JSON.
     pub assign: unsafe extern "C" fn(u32, u32, SlotDesc, Text, *mut Sink),
-    /// Sets the source; the descriptor is moved. The third argument is JSON (`Pacing`). Writes a `Reply` as JSON.
-    pub source: unsafe extern "C" fn(u32, SourceDesc, Text, *mut Sink),
+    /// Sets the source; the descriptor is moved. Writes a `Reply` as JSON.
+    pub source: unsafe extern "C" fn(u32, SourceDesc, *mut Sink),
     /// Takes one value through the slots, here and now; the value is moved. Returns a handle, or writes a `Reply`
     /// with the error and returns null.
     pub call: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, *mut Sink) -> *mut c_void,
@@ -304,6 +325,11 @@ pub struct Host {
     pub show: unsafe extern "C" fn(Text, Text),
     /// Whether the calling thread is the one that runs the cell.
     pub on_cell_thread: extern "C" fn() -> bool,
+    /// Ends a flight: its ticket, how it ended, the text of an error. A panic is told on the thread that panicked,
+    /// before it panics again.
+    pub complete: unsafe extern "C" fn(*mut c_void, Outcome, Text),
+    /// From here on panics of the calling thread belong to slots: they are recorded, not printed.
+    pub slot_thread: extern "C" fn(),
 }
 
 static HOST: AtomicPtr<Host> = AtomicPtr::new(std::ptr::null_mut());

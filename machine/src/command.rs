@@ -1,6 +1,5 @@
 //! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
 
-use crate::source::{Description, Pacing};
 use crate::status::{DeadLetter, Status};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -108,17 +107,16 @@ pub enum Command {
         /// The slot's number.
         slot: u32,
     },
-    /// Sets a source that is built in.
-    SetSource {
+    /// Changes how functions are run in a slot.
+    Set {
         /// The machine.
         machine: Target,
-        /// The source.
-        source: Description,
-        /// How fast it gives its items.
-        #[serde(default)]
-        pacing: Pacing,
+        /// The slot's number.
+        slot: u32,
+        /// What.
+        setting: Setting,
     },
-    /// Takes the source away. Waits until one that is built in has ended, for at most one second.
+    /// Takes the source away.
     ClearSource {
         /// The machine.
         machine: Target,
@@ -141,6 +139,24 @@ pub enum Command {
     },
 }
 
+/// One of a slot's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Setting {
+    /// How long a call may take; zero for as long as it likes.
+    Timeout(Duration),
+    /// Calls again after one that failed.
+    Retry {
+        /// How often.
+        times: u32,
+        /// How long to wait before the first; twice as long before each following one.
+        backoff: Duration,
+    },
+    /// How many messages may be in the slot at once; 0 for as many as like.
+    Concurrency(usize),
+}
+
 /// A new machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -155,6 +171,14 @@ pub struct Config {
     /// What becomes of a message for which there is no room.
     #[serde(default)]
     pub policy: Policy,
+    /// How many messages may be in async slots, or in slots with settings, at once.
+    #[serde(default = "in_flight")]
+    pub in_flight: usize,
+}
+
+/// Messages in flight unless told otherwise.
+const fn in_flight() -> usize {
+    1024
 }
 
 /// What becomes of a message that is put in a full queue.
@@ -174,10 +198,18 @@ pub enum Policy {
 }
 
 impl Config {
-    /// What a machine has unless it is told otherwise: 8 slots, a queue of 1,024 messages, one worker.
+    /// What a machine has unless it is told otherwise: 8 slots, a queue of 1,024 messages, one worker, 1,024 messages
+    /// in flight.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), slots: 8, queue: 1024, workers: 1, policy: Policy::Reject }
+        Self {
+            name: name.to_owned(),
+            slots: 8,
+            queue: 1024,
+            workers: 1,
+            policy: Policy::Reject,
+            in_flight: in_flight(),
+        }
     }
 }
 

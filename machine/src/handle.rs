@@ -1,10 +1,9 @@
 //! The handle of a machine: what cells and programs call.
 
 use crate::abi::{Patience, Put, SlotDesc};
-use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Origin, Policy, Reply, Target};
+use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Origin, Policy, Reply, Setting, Target};
 use crate::shim::{self, CallHandle, raw};
 use crate::slot::Slot;
-use crate::source::IntoSource;
 use crate::status::{DeadLetter, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -104,20 +103,20 @@ impl Machine {
         raw::put_batch(self.id, batch).ok_or_else(gone)
     }
 
-    /// Lets the machine take its messages by itself, on a thread of the source's own: from an iterator, a function
-    /// that makes one, or what is built in (see [`source`](crate::source)). Waits while the queue is full.
-    ///
-    /// After `stop` and `start` an iterator and what is built in go on where they were; a function is called again,
-    /// also if its iterator had come to an end.
+    /// Lets the machine take its messages from an iterator, by itself, one thread, waiting while the queue is full.
     ///
     /// # Errors
-    /// If it has a source already: clear that one first. If what is built in cannot be opened.
-    pub fn source<M>(&self, source: impl IntoSource<M>) -> Result<(), Failure> {
-        done(decode(&source.into_source().set(self.id)))
+    /// If it has a source already: clear that one first.
+    pub fn source<I>(&self, items: I) -> Result<(), Failure>
+    where
+        I: IntoIterator,
+        I::IntoIter: Send + 'static,
+        I::Item: Serialize + Send + 'static,
+    {
+        done(decode(&raw::source(self.id, shim::source(items.into_iter()))))
     }
 
-    /// Takes the source away. What it has put stays in the queue; an item that it had given and that had no place yet
-    /// is dropped, and counted ([`SourceStatus::dropped`](crate::status::SourceStatus::dropped)).
+    /// Takes the source away. What it has already put stays in the queue.
     pub fn clear_source(&self) -> &Self {
         self.tell(&Command::ClearSource { machine: self.target() })
     }
@@ -159,8 +158,7 @@ impl Machine {
         }
     }
 
-    /// Waits until no message waits or is in the slots, and the source has come to its end. A machine that does not
-    /// run is not waited for, nor is a source that has no end (an endpoint, a socket, a clock, a followed file).
+    /// Waits until no message waits or is in the slots. A machine that does not run is not waited for.
     pub fn drain(&self) -> &Self {
         self.tell(&Command::Drain { machine: self.target(), timeout: None })
     }
@@ -263,6 +261,38 @@ impl SlotRef {
         }
     }
 
+    /// How long a call may take; zero for as long as it likes. Stays when the function changes.
+    ///
+    /// A future that takes longer is dropped. A plain function cannot be stopped: it counts as failed once it has
+    /// returned, and what it gave is dropped.
+    pub fn timeout(&self, timeout: Duration) -> &Self {
+        self.tell(Setting::Timeout(timeout))
+    }
+
+    /// How often the slot is called again, with the same arguments, after an `Err`, a panic or a timeout, before that
+    /// counts as its error; 0 for not at all. Stays when the function changes.
+    ///
+    /// It waits `backoff` before the first call again, twice as long before each following one, at most 30 seconds.
+    /// Other messages go on meanwhile.
+    pub fn retry(&self, times: u32, backoff: Duration) -> &Self {
+        self.tell(Setting::Retry { times, backoff })
+    }
+
+    /// How many messages may be in the slot at once, over all workers and futures; 0 for as many as like. Others wait
+    /// before the slot, in order. Stays when the function changes.
+    pub fn concurrency(&self, messages: usize) -> &Self {
+        self.tell(Setting::Concurrency(messages))
+    }
+
+    /// A setting that cannot be is told as a warning, so that settings can be chained.
+    fn tell(&self, setting: Setting) -> &Self {
+        let reply = ask(&Command::Set { machine: Target::Id(self.machine), slot: self.slot, setting });
+        if let Reply::Failed(failure) = reply {
+            warn(&failure.message);
+        }
+        self
+    }
+
     /// Empties the slot: it passes the previous output through.
     pub fn clear(&self) {
         ask(&Command::ClearSlot { machine: Target::Id(self.machine), slot: self.slot });
@@ -303,6 +333,13 @@ impl Builder {
     /// What becomes of a message for which there is no room; [`Policy::Reject`] unless told otherwise.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.config.policy = policy;
+        self
+    }
+
+    /// How many messages may be in async slots, or in slots with a timeout, retries or a concurrency, at once; 1,024
+    /// unless told otherwise.
+    pub fn in_flight(mut self, messages: usize) -> Self {
+        self.config.in_flight = messages;
         self
     }
 

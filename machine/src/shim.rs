@@ -3,7 +3,7 @@
 //! They are compiled into the library of the cell, a few lines each, and run user code under `catch_unwind`.
 #![allow(unsafe_code, reason = "the boundary: the other of the two files of this crate with unsafe code")]
 
-use crate::abi::{Kind, MAX_ARITY, Outcome, ParamDesc, Sink, SlotDesc, SourceDesc, Text, TypeDesc, host};
+use crate::abi::{Kind, MAX_ARITY, Outcome, ParamDesc, Run, Sink, SlotDesc, SourceDesc, Text, TypeDesc, host};
 use crate::payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,13 +15,13 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `f` and tells whether it panicked. Not generic, so that cells do not compile it again.
-fn panics(f: &mut dyn FnMut()) -> bool {
+pub fn panics(f: &mut dyn FnMut()) -> bool {
     catch_unwind(AssertUnwindSafe(f)).map_err(bury).is_err()
 }
 
 /// Drops the payload of a panic. One whose own destructor panics is leaked: it had its chance.
 #[cold]
-fn bury(payload: Box<dyn Any + Send>) {
+pub fn bury(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(second);
     }
@@ -163,7 +163,7 @@ pub fn given<T: Serialize + 'static>() -> &'static TypeDesc {
 
 /// The descriptor of a type that a slot's function returns as it is, which may be a whole `Result`.
 #[must_use]
-pub(crate) fn returned<T: Serialize + 'static>() -> &'static TypeDesc {
+pub fn returned<T: Serialize + 'static>() -> &'static TypeDesc {
     if is_result::<T>() { &Of::<T>::RESULT } else { &Of::<T>::GIVEN }
 }
 
@@ -202,10 +202,21 @@ pub struct Arg<'m> {
 }
 
 impl<'m> Arg<'m> {
+    /// Argument `number` of a call.
+    ///
+    /// # Safety
+    /// `args` is what the engine passed to [`Run`], `number` is below the function's arity, and the call goes on for
+    /// `'m`.
+    #[must_use]
+    pub unsafe fn of(args: *const *const u8, number: usize) -> Self {
+        // SAFETY: the engine passes one pointer for each parameter of the descriptor.
+        Self { ptr: unsafe { *args.add(number) }, message: PhantomData }
+    }
+
     /// The value. Each [`Param`](crate::slot::Param) reads the type that it told the engine in its descriptor.
     pub(crate) fn read<T>(self) -> &'m T {
         debug_assert!(!self.ptr.is_null());
-        // SAFETY: an `Arg` is only made in `call`, from a pointer to a live value of the type in the parameter's
+        // SAFETY: an `Arg` is only made by `of`, from a pointer to a live value of the type in the parameter's
         // descriptor; the engine calls a slot only if all required arguments are there.
         unsafe { &*self.ptr.cast::<T>() }
     }
@@ -242,8 +253,8 @@ unsafe extern "C" fn call<C: Call>(state: *const u8, args: *const *const u8, out
     let mut outcome = Outcome::Panicked;
     // Generic, unlike `panics`: most closures cannot panic, and then nothing of it is left.
     let result = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the engine passes one pointer for each parameter of the descriptor.
-        let args = |i: usize| Arg { ptr: unsafe { *args.add(i) }, message: PhantomData };
+        // SAFETY: `args` is the engine's for this call, and the closure asks for as many as it has parameters.
+        let args = |i: usize| unsafe { Arg::of(args, i) };
         outcome = match closure.call(args, |text| say(sink, text)) {
             Returned::Output(value) => {
                 // SAFETY: `out` has room for an output as described, aligned, and holds no value.
@@ -271,6 +282,17 @@ pub(crate) fn erase<C: Call, const N: usize>(
     params: &[ParamDesc; N],
     output: &'static TypeDesc,
 ) -> SlotDesc {
+    describe(closure, Run::Call(call::<C>), params, output)
+}
+
+/// A slot's descriptor: its closure goes on the heap, to be called by `run`.
+#[must_use]
+pub fn describe<C: Send + Sync + 'static, const N: usize>(
+    closure: C,
+    run: Run,
+    params: &[ParamDesc; N],
+    output: &'static TypeDesc,
+) -> SlotDesc {
     const { assert!(N > 0 && N <= MAX_ARITY) };
     let mut all = [params[0]; MAX_ARITY];
     for (to, from) in all.iter_mut().zip(params) {
@@ -279,7 +301,7 @@ pub(crate) fn erase<C: Call, const N: usize>(
     SlotDesc {
         state: Box::into_raw(Box::new(closure)).cast(),
         drop: drop_boxed::<C>,
-        call: call::<C>,
+        run,
         params: all,
         arity: N,
         output,
@@ -327,47 +349,8 @@ where
         drop: drop_boxed::<I>,
         next: next::<I>,
         exact: exact::<I>,
-        again: None,
         item: given::<I::Item>(),
     }
-}
-
-/// A function that makes iterators, and the one that it made last.
-struct Again<F, I> {
-    make: F,
-    now: Option<I>,
-}
-
-impl<F, I: Iterator> Iterator for Again<F, I> {
-    type Item = I::Item;
-
-    fn next(&mut self) -> Option<I::Item> {
-        self.now.as_mut()?.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.now.as_ref().map_or((0, Some(0)), Iterator::size_hint)
-    }
-}
-
-unsafe extern "C" fn again<F: FnMut() -> I, I>(state: *mut u8) -> bool {
-    // SAFETY: `state` is what `source_again` put on the heap; one thread at a time uses it.
-    let state = unsafe { &mut *state.cast::<Again<F, I>>() };
-    panics(&mut || {
-        // The old one first: it may hold what the new one needs.
-        state.now = None;
-        state.now = Some((state.make)());
-    })
-}
-
-/// Erases the types of a function that makes iterators.
-pub(crate) fn source_again<F, I>(make: F) -> SourceDesc
-where
-    F: FnMut() -> I + Send + 'static,
-    I: Iterator + Send + 'static,
-    I::Item: Serialize + Send + 'static,
-{
-    SourceDesc { again: Some(again::<F, I>), ..source::<Again<F, I>>(Again { make, now: None }) }
 }
 
 /// Gives `value` to `f` as a pointer. `f` returns whether it moved the value; if it did not, it comes back.
@@ -461,9 +444,9 @@ pub(crate) mod raw {
         ask(|sink| unsafe { (host().assign)(machine, slot, desc, Text::new(origin), sink) })
     }
 
-    pub(crate) fn source(machine: u32, desc: SourceDesc, pacing: &str) -> Vec<u8> {
-        // SAFETY: the descriptor is whole and moved; the text lives for the call.
-        ask(|sink| unsafe { (host().source)(machine, desc, Text::new(pacing), sink) })
+    pub(crate) fn source(machine: u32, desc: SourceDesc) -> Vec<u8> {
+        // SAFETY: the descriptor is whole and moved.
+        ask(|sink| unsafe { (host().source)(machine, desc, sink) })
     }
 
     pub(crate) fn command(json: &str) -> Vec<u8> {
@@ -495,7 +478,7 @@ pub(crate) mod raw {
 
 /// Whether a `Result` that is returned whole holds an error; writes its text.
 #[inline]
-pub(crate) fn failed<R: Serialize>(value: &R, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> bool {
+pub fn failed<R: Serialize>(value: &R, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> bool {
     if !is_result::<R>() || payload::ok(value).is_some() {
         return false;
     }

@@ -195,7 +195,10 @@ pub struct Boxed;
 
 struct Typed<F, Signature>(F, PhantomData<fn() -> Signature>);
 
-fn param<P: Param>() -> ParamDesc {
+/// The descriptor of a parameter.
+#[doc(hidden)]
+#[must_use]
+pub fn param<P: Param>() -> ParamDesc {
     ParamDesc { ty: P::desc(), need: P::NEED, name: shim::param_name::<P> }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::command::Policy;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Whether a machine takes messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,26 +88,13 @@ pub struct Drops {
 
 /// What a source is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct SourceStatus {
-    /// `none`, `running`, `waiting` (for a file that is not there), `connecting`, `exhausted` or `failed`.
+    /// `none`, `running`, `exhausted` or `failed`.
     pub state: String,
-    /// What it is: `JSON lines of tweets.jsonl, followed`.
-    pub description: String,
-    /// Items that it has put.
+    /// Items taken from it.
     pub taken: u64,
-    /// What it gave that is no message: lines that are not JSON, and the like.
-    pub errors: u64,
     /// Why it failed; empty if it did not.
     pub error: String,
-    /// What else there is to know: why the last connection ended. Empty if there is nothing.
-    pub note: String,
-    /// Where it listens or what it is connected to; empty for other sources.
-    pub address: String,
-    /// How many times a connection was lost and made again.
-    pub reconnects: u64,
-    /// Items that this and earlier sources of the machine had given when they were cleared, and that had no place.
-    pub dropped: u64,
 }
 
 /// One slot at one moment.
@@ -138,6 +126,43 @@ pub struct SlotStatus {
     pub max_ns: u64,
     /// What does not fit: `f3 takes &Tweet, but f2 gives f64`. Empty if all does.
     pub mismatch: String,
+    /// Whether the function is async.
+    pub is_async: bool,
+    /// How functions are run in this slot.
+    pub settings: Settings,
+    /// Calls again after one that failed, since the function's assignment.
+    pub retried: u64,
+}
+
+/// How functions are run in a slot. It stays when the function changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// How long a call may take, nanoseconds; 0 for as long as it likes.
+    pub timeout_ns: u64,
+    /// How often a slot is called again after a call that failed.
+    pub retries: u32,
+    /// How long to wait before the first call again, nanoseconds; twice as long before each following one.
+    pub backoff_ns: u64,
+    /// How many messages may be in the slot at once; 0 for as many as like.
+    pub concurrency: u64,
+}
+
+impl std::fmt::Display for Settings {
+    /// `timeout 2s, 3 retries from 100ms, concurrency 8`; nothing if nothing is set.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        if self.timeout_ns > 0 {
+            parts.push(format!("timeout {:?}", Duration::from_nanos(self.timeout_ns)));
+        }
+        if self.retries > 0 {
+            parts.push(format!("{} retries from {:?}", self.retries, Duration::from_nanos(self.backoff_ns)));
+        }
+        if self.concurrency > 0 {
+            parts.push(format!("concurrency {}", self.concurrency));
+        }
+        f.write_str(&parts.join(", "))
+    }
 }
 
 /// One error, in short.
@@ -158,17 +183,17 @@ pub struct ErrorLine {
 /// A message that a slot failed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// The message; empty for an error of the source.
+    /// The message.
     pub oid: String,
     /// When the message was accepted, from its oid, UTC, RFC 3339.
     pub time: String,
-    /// `f0`, `f1`, …, or `source`.
+    /// `f0`, `f1`, …
     pub slot: String,
     /// The revision of the slot that failed.
     pub revision: u64,
     /// What went wrong.
     pub error: String,
-    /// `error`, `panic` or `type`; `source` for what a source gave that is no message.
+    /// `error`, `panic`, `type` or `timeout`.
     pub kind: String,
     /// The message itself, JSON text.
     pub input: String,

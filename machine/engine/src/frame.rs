@@ -6,16 +6,17 @@
 #![expect(clippy::cast_ptr_alignment, reason = "every place is laid out for the type that it is used as")]
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
+use crate::flight::Flight;
 use crate::hook;
 use crate::number;
 use crate::raw::{self, InPlace, drop_value};
 use crate::slots::{From, Function, Plan};
 use crate::types::{Conversion, TypeInfo};
-use machine::abi::{Kind, Need, Outcome, Sink, SlotDesc, TypeDesc};
+use machine::abi::{self, Kind, Need, Outcome, Run, Sink, SlotDesc, TypeDesc};
 use std::alloc::Layout;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Frees a slot's closure. A panic of its destructor ends in its own library.
 pub(crate) fn free(desc: &SlotDesc) {
@@ -32,8 +33,8 @@ pub(crate) enum ErrorKind {
     Panic,
     /// An argument did not convert.
     Type,
-    /// No slot's: what a source gave is no message.
-    Source,
+    /// The function took longer than the slot's timeout.
+    Timeout,
 }
 
 impl ErrorKind {
@@ -42,7 +43,7 @@ impl ErrorKind {
             Self::Error => "error",
             Self::Panic => "panic",
             Self::Type => "type",
-            Self::Source => "source",
+            Self::Timeout => "timeout",
         }
     }
 }
@@ -78,6 +79,8 @@ enum Prepare {
 #[derive(Debug)]
 struct Step {
     call: unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut Sink) -> Outcome,
+    /// Instead of `call`, for an async function.
+    begin: Option<unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, abi::Flight)>,
     state: *const u8,
     args: *const *const u8,
     out: *mut u8,
@@ -86,6 +89,11 @@ struct Step {
     bit: u64,
     slot: usize,
     prepare: Range<usize>,
+}
+
+/// Stands for the call of an async function, which is begun instead.
+unsafe extern "C" fn never(_: *const u8, _: *const *const u8, _: *mut u8, _: *mut Sink) -> Outcome {
+    Outcome::Failed
 }
 
 /// The argument pointers of all slots, and how those come about that are not the same for each message.
@@ -271,8 +279,13 @@ impl Frame {
             .into_iter()
             .filter_map(|(slot, function, first_arg, prepare, needs)| {
                 let out = outputs.get(slot).copied().flatten()?;
+                let (call, begin) = match function.desc.run {
+                    Run::Call(call) => (call, None),
+                    Run::Begin(begin) => (never as _, Some(begin)),
+                };
                 Some(Step {
-                    call: function.desc.call,
+                    call,
+                    begin,
                     state: function.desc.state,
                     args: args.get(first_arg..)?.as_ptr(),
                     out: out.at,
@@ -316,7 +329,7 @@ impl Frame {
         self.present = INPUT;
     }
 
-    /// Calls the slots, one after the other; `TIMED`, measures each.
+    /// Calls the slots, one after the other; `TIMED`, measures each. Not for a plan that flies.
     #[inline]
     pub fn run<const TIMED: bool>(&mut self, events: &mut impl Events) {
         let mut text = std::mem::take(&mut self.text);
@@ -348,6 +361,78 @@ impl Frame {
         }
         self.present = present;
         self.text = text;
+    }
+
+    /// The first step from `step` on whose slot can be called, with its arguments made; all before it are skipped or
+    /// have failed for want of them.
+    pub fn prepare(&mut self, step: usize, events: &mut impl Events) -> Option<usize> {
+        let steps = self.steps.get(step..)?;
+        let ready =
+            |step: &Step| self.present & step.needs == step.needs || self.preparation.run(step, self.present, events);
+        steps.iter().position(ready).map(|found| step + found)
+    }
+
+    /// The slot of a step.
+    pub fn slot(&self, step: usize) -> usize {
+        self.steps.get(step).map_or(0, |step| step.slot)
+    }
+
+    /// Whether a step's slot holds an async function.
+    pub fn is_async(&self, step: usize) -> bool {
+        self.steps.get(step).is_some_and(|step| step.begin.is_some())
+    }
+
+    /// Calls the slot of one step, which `prepare` has given; returns how it ended, and the text of an error.
+    pub fn call(&mut self, step: usize) -> (Outcome, String) {
+        let Some(step) = self.steps.get(step) else { return (Outcome::Failed, String::new()) };
+        let mut text = Vec::new();
+        // SAFETY: as in `run`: `prepare` has seen to the arguments, and `out` is empty.
+        let outcome = unsafe { (step.call)(step.state, step.args, step.out, &mut Sink::new(&mut text)) };
+        match outcome {
+            Outcome::Done => {
+                self.present |= step.bit;
+                (outcome, String::new())
+            }
+            Outcome::Panicked => (outcome, hook::take_panic()),
+            Outcome::Failed | Outcome::TimedOut => (outcome, String::from_utf8_lossy(&text).into_owned()),
+        }
+    }
+
+    /// Begins the call of the async function of one step, which `prepare` has given. The flight comes back through
+    /// `Host::complete`, on any thread, perhaps before this returns.
+    pub fn begin(flight: Box<Flight>, step: usize, timeout: Duration) {
+        let Some(step) = flight.frame.steps.get(step) else { return };
+        let (begin, state, args, out) = (step.begin, step.state, step.args, step.out);
+        let Some(begin) = begin else { return };
+        let timeout_nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let ticket = Box::into_raw(flight).cast();
+        // SAFETY: `prepare` has seen to the arguments, and `out` is empty. Frame, arguments and closure (by the plan)
+        // are the flight's, which nobody touches until `complete` takes it back from the ticket.
+        unsafe { begin(state, args, out, abi::Flight { ticket, timeout_nanos }) };
+    }
+
+    /// The output of a step has been written.
+    pub fn arrived(&mut self, step: usize) {
+        self.present |= self.steps.get(step).map_or(0, |step| step.bit);
+    }
+
+    /// Drops the output of a step.
+    pub fn discard(&mut self, step: usize) {
+        let Some(step) = self.steps.get(step).filter(|step| self.present & step.bit != 0) else { return };
+        self.present &= !step.bit;
+        if let Some(place) = self.outputs.get(step.slot).copied().flatten() {
+            // SAFETY: the value was live, and its bit is cleared.
+            unsafe { drop_value(place.info.desc, place.at) };
+        }
+    }
+
+    /// Notes how long one call of a slot took.
+    pub fn note(&mut self, slot: usize, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        if let (Some(function), Some(noted)) = (self.plan.function(slot), self.nanos.get_mut(slot)) {
+            function.times.add(nanos);
+            *noted = nanos;
+        }
     }
 
     /// How long a slot took, nanoseconds, of the last message that was timed.

@@ -19,6 +19,11 @@ impl InSlot {
         IN_SLOT.with(|depth| depth.set(depth.get() + 1));
         Self(())
     }
+
+    /// From here on panics of this thread belong to slots.
+    pub fn forever() {
+        std::mem::forget(Self::enter());
+    }
 }
 
 impl Drop for InSlot {

@@ -1,6 +1,7 @@
 //! The engine's side of the boundary: the table that cells call.
 #![allow(unsafe_code, reason = "the boundary: what cells call")]
 
+use crate::flight::Flight;
 use crate::hook;
 
 use crate::raw::{self, Message};
@@ -8,7 +9,7 @@ use crate::registry::{self, observer};
 use crate::source::Feed;
 use crate::types;
 use crate::visit::Visit;
-use ::machine::abi::{ABI_VERSION, Host, Patience, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc};
+use ::machine::abi::{ABI_VERSION, Host, Outcome, Patience, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc};
 use ::machine::command::{Failure, Reply};
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -18,22 +19,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Set while the user wants the running cell to stop.
 pub(crate) static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
-static HAS_CELL_THREAD: AtomicBool = AtomicBool::new(false);
-
 thread_local! {
     static CELL_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Tells that the calling thread is the one that runs cells.
 pub fn set_cell_thread() {
-    HAS_CELL_THREAD.store(true, Ordering::Relaxed);
     CELL_THREAD.with(|here| here.set(true));
-}
-
-/// Whether this process runs cells.
-pub(crate) fn has_cell_thread() -> bool {
-    // Relaxed: the flag carries nothing but itself.
-    HAS_CELL_THREAD.load(Ordering::Relaxed)
 }
 
 fn is_cell_thread() -> bool {
@@ -83,14 +75,12 @@ unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Tex
     unsafe { answer(sink, &reply) };
 }
 
-unsafe extern "C" fn source(machine: u32, desc: SourceDesc, pacing: Text, sink: *mut Sink) {
-    // SAFETY: the cell's text lives for the call.
-    let pacing = serde_json::from_str(unsafe { pacing.as_str() }).unwrap_or_default();
-    let set = Feed::iterator(desc, &pacing).and_then(|feed| {
-        let machine = registry::machine(machine).ok_or_else(|| no_machine(machine))?;
-        machine.set_source(|| Ok(feed))
-    });
-    let reply = set.map_or_else(Reply::Failed, |()| Reply::Done);
+unsafe extern "C" fn source(machine: u32, desc: SourceDesc, sink: *mut Sink) {
+    let feed = Feed::new(desc);
+    let reply = match registry::machine(machine) {
+        Some(machine) => machine.set_source(feed).map_or_else(Reply::Failed, |()| Reply::Done),
+        None => Reply::Failed(no_machine(machine)),
+    };
     // SAFETY: the cell's sink lives for the call.
     unsafe { answer(sink, &reply) };
 }
@@ -191,6 +181,22 @@ extern "C" fn on_cell_thread() -> bool {
     is_cell_thread()
 }
 
+unsafe extern "C" fn complete(ticket: *mut c_void, outcome: Outcome, text: Text) {
+    // SAFETY: the ticket is the box that `Frame::begin` gave away; the library hands it back once, when nothing of the
+    // call is left.
+    let flight = unsafe { Box::from_raw(ticket.cast::<Flight>()) };
+    let text = match outcome {
+        Outcome::Panicked => hook::take_panic(),
+        // SAFETY: the text lives for the call.
+        _ => unsafe { text.as_str() }.to_owned(),
+    };
+    flight.complete(outcome, text);
+}
+
+extern "C" fn slot_thread() {
+    hook::InSlot::forever();
+}
+
 /// The table, under the name that cells look it up by ([`machine::abi::HOST_SYMBOL`]).
 #[unsafe(export_name = "machine_host_v1")]
 pub static HOST: Host = Host {
@@ -211,4 +217,6 @@ pub static HOST: Host = Host {
     fail,
     show,
     on_cell_thread,
+    complete,
+    slot_thread,
 };

@@ -1,11 +1,13 @@
 //! One machine: slots, queue, workers, and what is known of them.
 
 use crate::command_error::{bad_number, failed, no_such_slot};
-use crate::frame::Frame;
+use crate::flight::{Arrival, Flight, Flights, Home};
+use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
+use crate::host::interrupted_here;
 use crate::letters::{Letter, Letters};
 use crate::oid::{self, Oid};
-use crate::queue::{Control, MAX_WORKERS, Mode, Queue, STEPS};
+use crate::queue::{Control, MAX_WORKERS, Mode, Progress, Queue, STEPS};
 use crate::raw::{self, InPlace, Message};
 use crate::slots::{From, Function, Plan};
 use crate::source::Feed;
@@ -13,7 +15,7 @@ use crate::types;
 use crate::visit::Visit;
 use crate::worker::{self, Caught};
 use machine::abi::{Patience, Put, SlotDesc, TypeDesc};
-use machine::command::{Config, Failure, Origin, Outputs, Policy, Reply};
+use machine::command::{Config, Failure, Origin, Outputs, Policy, Reply, Setting};
 use machine::handle::MAX_SLOTS;
 use machine::status::{Drops, SlotStatus, SourceStatus, State, Status};
 use std::collections::VecDeque;
@@ -35,6 +37,7 @@ pub(crate) struct Machine {
     /// The version of `plan`.
     pub version: AtomicU64,
     pub queue: Queue,
+    pub flights: Flights,
     letters: Mutex<Letters>,
     source: Mutex<Option<Arc<Feed>>>,
     /// Messages processed, at moments of the last seconds.
@@ -43,10 +46,6 @@ pub(crate) struct Machine {
     stepping: Mutex<()>,
     /// Calls so far.
     calls: AtomicU64,
-    /// How many times it was stopped.
-    pub stops: AtomicU64,
-    /// Items of sources that had no place when their source was cleared.
-    pub source_dropped: AtomicU64,
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -63,17 +62,17 @@ impl Machine {
         bad_number("slots", config.slots, 1, MAX_SLOTS)?;
         bad_number("queue", config.queue, 1, 1 << 30)?;
         bad_number("workers", config.workers, 1, MAX_WORKERS)?;
+        bad_number("in_flight", config.in_flight, 1, 1 << 20)?;
         Ok(Self {
             plan: Mutex::new(Arc::new(Plan::new(config.slots))),
             version: AtomicU64::new(0),
             queue: Queue::new(config.queue, config.workers, config.policy),
+            flights: Flights::new(config.in_flight),
             letters: Mutex::default(),
             source: Mutex::default(),
             recent: Mutex::default(),
             stepping: Mutex::default(),
             calls: AtomicU64::new(0),
-            stops: AtomicU64::new(0),
-            source_dropped: AtomicU64::new(0),
             config,
         })
     }
@@ -212,8 +211,8 @@ impl Machine {
         put
     }
 
-    /// Like [`put_batch`](Self::put_batch), and waits until all are put, or `give_up` says so; then those that were not
-    /// put are dropped. Returns how many were put.
+    /// Like [`put_batch`](Self::put_batch), and waits until all are put; false if `give_up` says so first, and then
+    /// those that were not put are dropped.
     ///
     /// # Safety
     /// As `put_batch`.
@@ -224,7 +223,7 @@ impl Machine {
         values: *mut u8,
         count: usize,
         give_up: impl Fn() -> bool,
-    ) -> usize {
+    ) -> bool {
         let mut put = 0;
         while put < count {
             // SAFETY: the caller's: the values from `put` on have not been moved.
@@ -233,15 +232,14 @@ impl Machine {
                 let some = self.put_some(desc, rest, count - put);
                 put += some;
                 if some == 0 && !self.queue.wait_for_room(None, &give_up) {
-                    let _in_slot = InSlot::enter();
                     for value in put..count {
                         raw::drop_value(desc, values.add(value * desc.size));
                     }
-                    return put;
+                    return false;
                 }
             }
         }
-        put
+        true
     }
 
     /// Drops the message that has waited longest, to make room.
@@ -337,7 +335,7 @@ impl Machine {
             }
             place.function = function;
             place.revision += 1;
-            next.version += 1;
+            next.changed();
             // Told, not refused: whoever changes two slots that belong together has to begin with one of them.
             let unfit: Vec<String> = (slot..next.slots.len()).filter_map(|slot| next.mismatch(slot)).collect();
             warning =
@@ -355,19 +353,52 @@ impl Machine {
         Ok(warning)
     }
 
+    /// Changes how functions are run in a slot.
+    pub fn set(&self, slot: usize, setting: Setting) -> Result<(), Failure> {
+        let (old, gate, most);
+        {
+            let mut current = guard(&self.plan);
+            let mut next = Plan::clone(&current);
+            let Some(place) = next.slots.get_mut(slot) else {
+                return Err(no_such_slot(slot, self.config.slots, &self.config.name));
+            };
+            let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            match setting {
+                Setting::Timeout(timeout) => place.settings.timeout_ns = nanos(timeout),
+                Setting::Retry { times, backoff } => {
+                    place.settings.retries = times;
+                    place.settings.backoff_ns = if times == 0 { 0 } else { nanos(backoff) };
+                }
+                Setting::Concurrency(most) => {
+                    place.settings.concurrency = most as u64;
+                    place.gate.get_or_insert_default();
+                }
+                other => return Err(failed("unknown_setting", format!("this engine does not know {other:?}"))),
+            }
+            (gate, most) = (place.gate.clone(), place.settings.concurrency);
+            next.changed();
+            let version = next.version;
+            old = std::mem::replace(&mut *current, Arc::new(next));
+            // Release: as in `change`.
+            self.version.store(version, Ordering::Release);
+        }
+        if let Some(gate) = gate {
+            gate.set_limit(most);
+        }
+        self.queue.wake_all();
+        let _in_slot = InSlot::enter();
+        drop(old);
+        Ok(())
+    }
+
     /// Takes messages, and items from the source.
     pub fn start(&'static self) {
         let mut control = self.queue.control();
-        let was = control.mode;
         self.queue.set_mode(&mut control, Mode::Running);
         // Workers that a slow slot keeps from ending count too: they go on.
         self.hire(&mut control);
         drop(control);
         self.queue.wake_all();
-        let source = guard(&self.source).clone();
-        if let Some(feed) = source.filter(|_| was == Mode::Stopped) {
-            feed.resume(self);
-        }
     }
 
     /// Starts the workers that are wanted and not there.
@@ -400,10 +431,6 @@ impl Machine {
     pub fn halt(&self, mode: Mode, give_up: impl Fn() -> bool) {
         let mut control = self.queue.control();
         if control.mode != Mode::Stopped {
-            if mode == Mode::Stopped {
-                // Release: pairs with the Acquire of the source, which begins anew after it.
-                self.stops.fetch_add(1, Ordering::Release);
-            }
             self.queue.set_mode(&mut control, mode);
         }
         drop(control);
@@ -415,8 +442,7 @@ impl Machine {
         });
     }
 
-    /// Waits until nothing waits, nothing is in the slots and a source that has an end has come to it. Returns what is
-    /// left.
+    /// Waits until nothing waits, nothing is in the slots and a running source has ended. Returns what is left.
     pub fn drain(&self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> u64 {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let left = || {
@@ -424,7 +450,7 @@ impl Machine {
             self.queue.accepted().saturating_sub(gone)
         };
         self.queue.wait_idle(deadline, give_up, |control| {
-            let fed = guard(&self.source).as_ref().is_none_or(|feed| !feed.is_awaited());
+            let fed = guard(&self.source).as_ref().is_none_or(|feed| !feed.is_running());
             control.mode != Mode::Running || (fed && left() == 0)
         });
         left()
@@ -437,35 +463,31 @@ impl Machine {
         self.queue.take_all().len() as u64
     }
 
-    /// Sets the source, which is made only if there is none.
-    pub fn set_source(&'static self, make: impl FnOnce() -> Result<Feed, Failure>) -> Result<(), Failure> {
-        self.without_source(&guard(&self.source))?;
-        // Files and sockets are opened here, so not under the lock.
-        let feed = Arc::new(make()?);
+    /// Sets the source.
+    pub fn set_source(&'static self, feed: Feed) -> Result<(), Failure> {
         let mut source = guard(&self.source);
-        self.without_source(&source)?;
-        feed.spawn(self)?;
-        *source = Some(feed);
-        Ok(())
+        if let Some(old) = &*source {
+            let state = old.status().state;
+            let message =
+                format!("{} has a source already ({state}): clear it first, with clear_source()", self.config.name);
+            return Err(failed("source_is_set", message));
+        }
+        *source = Some(Arc::new(feed));
+        let Some(feed) = source.clone() else { return Ok(()) };
+        drop(source);
+        let name = format!("{}/source", self.config.name);
+        let running = feed.clone();
+        std::thread::Builder::new().name(name).spawn(move || running.run(self)).map(drop).map_err(|error| {
+            guard(&self.source).take();
+            failed("no_thread", format!("no thread for the source: {error}"))
+        })
     }
 
-    fn without_source(&self, source: &Option<Arc<Feed>>) -> Result<(), Failure> {
-        let Some(feed) = source else { return Ok(()) };
-        let (name, state) = (&self.config.name, feed.status().state);
-        let message = format!("{name} has a source already ({state}): clear it first, with clear_source()");
-        Err(failed("source_is_set", message))
-    }
-
-    /// Takes the source away. Waits until what is built in has given back its file or port, or a second has gone by.
     pub fn clear_source(&self) {
-        let feed = guard(&self.source).take();
-        if let Some(feed) = &feed {
+        if let Some(feed) = guard(&self.source).take() {
             feed.end();
         }
         self.queue.wake_all();
-        if let Some(feed) = feed {
-            feed.wait_over();
-        }
     }
 
     /// Notes how many messages are processed, for the rate.
@@ -487,9 +509,11 @@ impl Machine {
         let errored = progress.iter().map(|p| p.errored.load(Ordering::Acquire)).sum();
         let missed: Vec<_> =
             (0..plan.slots.len()).map(|slot| plan.function(slot).map(|f| f.missed(progress.len()))).collect();
-        let done_each: Vec<u64> = progress.iter().map(|p| p.done.load(Ordering::Acquire)).collect();
+        let flown: Vec<_> =
+            (0..plan.slots.len()).map(|slot| plan.function(slot).map(|f| f.flown(progress.len()))).collect();
+        let straight: Vec<u64> = progress.iter().map(Progress::straight).collect();
+        let processed = self.queue.done();
         let begun = self.queue.begun();
-        let processed: u64 = done_each.iter().sum();
         let discarded = self.queue.discarded.load(Ordering::Acquire);
         // What was accepted while the others were read may have taken places that they do not know to be free: as many
         // were accepted a moment ago as there were places.
@@ -506,13 +530,15 @@ impl Machine {
         let letters = self.letters();
         let (lines, kept, dropped) = (letters.lines(10), letters.len() as u64, letters.dropped);
         drop(letters);
-        let slots = missed.into_iter().enumerate();
-        let slots =
-            slots.map(|(slot, missed)| slot_status(&plan, slot, missed.unwrap_or_default(), &done_each)).collect();
+        let slots = missed.into_iter().zip(flown).enumerate();
+        let slots = slots
+            .map(|(slot, (missed, flown))| {
+                slot_status(&plan, slot, missed.unwrap_or_default(), flown.unwrap_or_default(), &straight)
+            })
+            .collect();
         let source = guard(&self.source)
             .as_ref()
             .map_or_else(|| SourceStatus { state: "none".to_owned(), ..SourceStatus::default() }, |feed| feed.status());
-        let source = SourceStatus { dropped: self.source_dropped.load(Ordering::Relaxed), ..source };
         Status {
             machine: self.config.name.clone(),
             running: mode == Mode::Running,
@@ -571,8 +597,34 @@ impl Machine {
         let mut frame = Frame::new(self.plan(), types::info(message.desc()));
         let mut caught = Caught::default();
         frame.load(InPlace::new(&ManuallyDrop::new(message)));
+        if frame.plan().flies {
+            return Self::fly(frame, oid);
+        }
         frame.run::<true>(&mut caught);
         Visit::new(oid, frame, caught)
+    }
+
+    /// Takes a message through slots in which it may have to wait, on the caller's thread.
+    fn fly(frame: Frame, oid: Oid) -> Visit {
+        let (plan, input) = (frame.plan().clone(), frame.input);
+        let arrival = Arc::new(Arrival::default());
+        let mut flight = Box::new(Flight::new(frame, oid, Home::Caller(arrival.clone())));
+        loop {
+            if let Some(through) = flight.go() {
+                let Flight { frame, caught, .. } = *through;
+                return Visit::new(oid, frame, caught);
+            }
+            match arrival.wait(interrupted_here) {
+                Some(landed) => flight = landed,
+                None => {
+                    // The flight ends by itself, unseen.
+                    let mut caught = Caught::default();
+                    let slots = (0..plan.slots.len()).filter(|slot| plan.function(*slot).is_some());
+                    slots.for_each(|slot| caught.error(slot, ErrorKind::Error, "interrupted".to_owned()));
+                    return Visit::new(oid, Frame::new(plan, input), caught);
+                }
+            }
+        }
     }
 
     /// Takes the first message that waits through the slots, on the caller's thread.
@@ -604,6 +656,7 @@ impl Machine {
     pub fn record(&self, index: usize, frame: &Frame, oid: Oid, caught: &Caught) {
         let plan = frame.plan();
         let tally = |slot: usize| plan.function(slot).and_then(|function| function.tallies.get(index));
+        self.count_retries(index, frame, &caught.retried);
         for slot in &caught.skipped {
             if let Some(tally) = tally(*slot) {
                 tally.skipped.store(tally.skipped.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -633,13 +686,19 @@ fn unpack(oid: u64) -> Oid {
     Oid { seconds: half(oid >> 32), counter: half(oid) }
 }
 
-fn slot_status(plan: &Plan, slot: usize, (errored, skipped): (u64, u64), done: &[u64]) -> SlotStatus {
-    let revision = plan.slots.get(slot).map_or(0, |slot| slot.revision);
+fn slot_status(
+    plan: &Plan,
+    slot: usize,
+    (errored, skipped): (u64, u64),
+    (flown, retried): (u64, u64),
+    straight: &[u64],
+) -> SlotStatus {
+    let (revision, settings) = plan.slots.get(slot).map(|slot| (slot.revision, slot.settings)).unwrap_or_default();
     let name = format!("f{slot}");
     let Some(function) = plan.function(slot) else {
-        return SlotStatus { slot: name, revision, ..SlotStatus::default() };
+        return SlotStatus { slot: name, revision, settings, ..SlotStatus::default() };
     };
-    let ok = function.reached(done).saturating_sub(errored + skipped);
+    let ok = (function.reached(straight) + flown).saturating_sub(errored + skipped);
     let [p50_ns, p99_ns] = function.times.percentiles([0.5, 0.99]);
     let code = if function.origin.code.is_empty() { &function.origin.place } else { &function.origin.code };
     SlotStatus {
@@ -656,5 +715,8 @@ fn slot_status(plan: &Plan, slot: usize, (errored, skipped): (u64, u64), done: &
         p99_ns,
         max_ns: function.times.max(),
         mismatch: plan.mismatch(slot).unwrap_or_default(),
+        is_async: function.is_async(),
+        settings,
+        retried,
     }
 }

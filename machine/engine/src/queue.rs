@@ -71,6 +71,8 @@ pub(crate) struct Progress {
     pub begun: AtomicU64,
     /// Messages that it has finished.
     pub done: AtomicU64,
+    /// Of these, the ones that were flights.
+    pub flown: AtomicU64,
     /// Of these, the ones with at least one error.
     pub errored: AtomicU64,
     /// The last one of the last claim: seconds in the upper half, counter in the lower.
@@ -85,6 +87,12 @@ impl Progress {
         // Relaxed: read for display alone.
         self.last_oid.store((u64::from(oid.seconds) << 32) | u64::from(oid.counter), Ordering::Relaxed);
         self.last_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// Messages done that were no flights.
+    pub fn straight(&self) -> u64 {
+        let done = self.done.load(Ordering::Acquire);
+        done.saturating_sub(self.flown.load(Ordering::Acquire))
     }
 
     /// A message is through.
@@ -178,6 +186,9 @@ pub(crate) struct Queue {
     not_empty: Condvar,
     not_full: Condvar,
     idle: Condvar,
+    /// Workers that take no message before a flight has landed.
+    grounded: AtomicUsize,
+    landed: Condvar,
 }
 
 impl Queue {
@@ -211,6 +222,8 @@ impl Queue {
             not_empty: Condvar::new(),
             not_full: Condvar::new(),
             idle: Condvar::new(),
+            grounded: AtomicUsize::new(0),
+            landed: Condvar::new(),
         }
     }
 
@@ -262,6 +275,12 @@ impl Queue {
     pub fn done(&self) -> u64 {
         // Acquire: pairs with the Release in `finish`.
         self.progress().iter().map(|worker| worker.done.load(Ordering::Acquire)).sum()
+    }
+
+    /// How many workers there are to be.
+    pub fn workers(&self) -> usize {
+        // Relaxed: it carries nothing but itself.
+        self.workers.load(Ordering::Relaxed)
     }
 
     /// How much room is worth going on for.
@@ -398,6 +417,32 @@ impl Queue {
         self.not_empty.notify_all();
         self.not_full.notify_all();
         self.idle.notify_all();
+        self.landed.notify_all();
+    }
+
+    /// A flight can go on, or there is a place for one more: a worker that sleeps looks after it.
+    pub fn call_worker(&self) {
+        // SeqCst: what the worker looks for was set before; pairs with the counts in `sleep` and `wait_landing`.
+        if self.asleep.load(Ordering::SeqCst) > 0 {
+            self.wake(1);
+        }
+        if self.grounded.load(Ordering::SeqCst) > 0 {
+            drop(self.control());
+            self.landed.notify_one();
+        }
+    }
+
+    /// A worker that may take no message waits until `until` holds or the queue is held.
+    pub fn wait_landing(&self, until: impl Fn() -> bool) {
+        // As in `claim`: what this worker has begun has made room.
+        fence(Ordering::SeqCst);
+        self.unblock();
+        let mut control = self.control();
+        self.grounded.fetch_add(1, Ordering::SeqCst);
+        while !self.held() && !until() {
+            control = self.landed.wait(control).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.grounded.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// A worker takes up to `most` messages, and waits for one. Takes none if the queue is held, or if the worker's

@@ -1,12 +1,14 @@
 //! What is in the slots: one function a slot, and the plan that all of them make together.
 
+use crate::gate::Gate;
 use crate::histogram::Histogram;
 use crate::queue::MAX_WORKERS;
 use crate::raw;
 use crate::types::{self, TypeInfo};
-use machine::abi::{Need, ParamDesc, SlotDesc};
+use machine::abi::{Need, ParamDesc, Run, SlotDesc};
 use machine::command::Origin;
 use machine::shim::short;
+use machine::status::Settings;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64,
@@ -39,6 +41,10 @@ pub(crate) struct Tally {
     pub since: AtomicU64,
     pub errored: AtomicU64,
     pub skipped: AtomicU64,
+    /// Flights that the worker has ended: they are not in what it has processed since.
+    pub flown: AtomicU64,
+    /// Calls again after one that failed.
+    pub retried: AtomicU64,
 }
 
 /// One assignment to a slot.
@@ -56,10 +62,20 @@ impl Function {
     pub fn new(desc: SlotDesc, origin: Origin) -> Self {
         let params = desc.params.iter().take(desc.arity).map(Param::new).collect();
         let output = types::info(desc.output);
-        let tally =
-            || Tally { since: AtomicU64::new(u64::MAX), errored: AtomicU64::new(0), skipped: AtomicU64::new(0) };
+        let tally = || Tally {
+            since: AtomicU64::new(u64::MAX),
+            errored: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            flown: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+        };
         let tallies = std::iter::repeat_with(tally).take(COUNTERS).collect();
         Self { desc, params, output, origin, tallies, times: Histogram::default() }
+    }
+
+    /// Whether a call of it gives a future.
+    pub fn is_async(&self) -> bool {
+        matches!(self.desc.run, Run::Begin(_))
     }
 
     /// Messages that it failed on, and that it could not run on, by the first `counters` who count.
@@ -69,7 +85,14 @@ impl Function {
         (sum(|tally| &tally.errored), sum(|tally| &tally.skipped))
     }
 
-    /// Messages that reached it; `done` is what each worker has processed.
+    /// Flights that reached it, and calls again after one that failed, by the first `counters` who count.
+    pub fn flown(&self, counters: usize) -> (u64, u64) {
+        let tallies = || self.tallies.iter().take(counters);
+        let sum = |count: fn(&Tally) -> &AtomicU64| tallies().map(|tally| count(tally).load(Acquire)).sum();
+        (sum(|tally| &tally.flown), sum(|tally| &tally.retried))
+    }
+
+    /// Messages that reached it otherwise than by a flight; `done` is what each worker has processed of these.
     pub fn reached(&self, done: &[u64]) -> u64 {
         let since = self.tallies.iter().map(|tally| tally.since.load(Relaxed));
         since.zip(done).filter(|(since, _)| *since != u64::MAX).map(|(since, done)| done.saturating_sub(since)).sum()
@@ -82,11 +105,14 @@ impl Drop for Function {
     }
 }
 
-/// One slot: its revision, and its function if it has one.
+/// One slot: its revision, its function if it has one, and how functions are run in it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Slot {
     pub revision: u64,
     pub function: Option<Arc<Function>>,
+    pub settings: Settings,
+    /// How many messages may be in it at once; `None` as long as nobody has said.
+    pub gate: Option<Arc<Gate>>,
 }
 
 /// All slots as one message sees them. Never changed: an assignment makes the next plan.
@@ -95,6 +121,8 @@ pub(crate) struct Plan {
     /// Grows with each change of a slot.
     pub version: u64,
     pub slots: Vec<Slot>,
+    /// Whether messages go through as flights: a function is async, or run with settings.
+    pub flies: bool,
 }
 
 /// What a parameter is given: the message itself, or what a slot gave.
@@ -106,7 +134,16 @@ pub(crate) enum From {
 
 impl Plan {
     pub fn new(slots: usize) -> Self {
-        Self { version: 0, slots: vec![Slot::default(); slots] }
+        Self { version: 0, slots: vec![Slot::default(); slots], flies: false }
+    }
+
+    /// The plan after a change.
+    pub fn changed(&mut self) {
+        self.version += 1;
+        self.flies = self
+            .slots
+            .iter()
+            .any(|slot| slot.function.as_ref().is_some_and(|f| f.is_async() || slot.settings != Settings::default()));
     }
 
     /// What the output of `slot` really is: an empty slot passes the previous output through.

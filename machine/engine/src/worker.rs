@@ -1,5 +1,6 @@
 //! A worker: a thread that takes messages through all slots.
 
+use crate::flying::Flying;
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::machine::Machine;
@@ -14,7 +15,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
 /// A message that takes longer than this is claimed alone, so that it keeps no other from a free worker.
-const SLOW: Duration = Duration::from_micros(50);
+pub(crate) const SLOW: Duration = Duration::from_micros(50);
 /// A claim that takes longer than this has a slow message in it.
 const SLOW_CLAIM_MILLIS: u64 = 8;
 /// Frames kept for different types of message.
@@ -25,12 +26,19 @@ const FRAMES: usize = 4;
 pub(crate) struct Caught {
     pub errors: Vec<(usize, ErrorKind, String)>,
     pub skipped: Vec<usize>,
+    /// Slots that were called again, once for each call.
+    pub retried: Vec<usize>,
 }
 
 impl Caught {
-    fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.errors.clear();
         self.skipped.clear();
+        self.retried.clear();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty() && self.skipped.is_empty() && self.retried.is_empty()
     }
 }
 
@@ -46,24 +54,26 @@ impl Events for Caught {
     }
 }
 
-struct Worker<'m> {
-    machine: &'m Machine,
+pub(crate) struct Worker {
+    pub(crate) machine: &'static Machine,
     /// The worker's place in all tallies.
-    index: usize,
-    progress: &'m Progress,
-    plan: Arc<Plan>,
-    frames: Vec<Frame>,
+    pub(crate) index: usize,
+    pub(crate) progress: &'static Progress,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) frames: Vec<Frame>,
+    /// What it does with messages that fly.
+    pub(crate) flying: Flying,
     caught: Caught,
     /// Counts down to the next message that is timed.
     untimed: u32,
     /// Messages left untimed after each timed one.
     sampling: u32,
     /// How many messages are claimed at once.
-    most: usize,
+    pub(crate) most: usize,
 }
 
 /// Takes messages until the machine is stopped.
-pub(crate) fn run(machine: &Machine, index: usize) {
+pub(crate) fn run(machine: &'static Machine, index: usize) {
     let Some(progress) = machine.queue.progress_of(index) else { return };
     let _in_slot = InSlot::enter();
     let plan = machine.plan();
@@ -73,6 +83,7 @@ pub(crate) fn run(machine: &Machine, index: usize) {
         progress,
         plan,
         frames: Vec::new(),
+        flying: Flying::default(),
         caught: Caught::default(),
         untimed: 0,
         sampling: 0,
@@ -82,8 +93,19 @@ pub(crate) fn run(machine: &Machine, index: usize) {
     let mut before = oid::coarse_millis();
     loop {
         let version = worker.plan.version;
-        let claim = machine.queue.claim(worker.most, || machine.version.load(Acquire) != version);
+        let stale = || machine.version.load(Acquire) != version;
+        if machine.flights.is_waiting() {
+            worker.take_on();
+        }
+        let claim = match worker.most_to_claim(stale) {
+            Some(most) => machine.queue.claim(most, || stale() || machine.flights.is_waiting()),
+            None => Claim::Nothing,
+        };
         if matches!(claim, Claim::Nothing) {
+            if !(machine.queue.held() || stale()) {
+                // A flight has landed.
+                continue;
+            }
             // Plan and frames keep the slots' closures alive; a resting worker holds none.
             worker.adopt(Arc::new(Plan::new(0)));
             if machine.queue.held() && !machine.queue.rest(index) {
@@ -93,6 +115,10 @@ pub(crate) fn run(machine: &Machine, index: usize) {
             continue;
         }
         let several = claim.len() > 1;
+        if worker.plan.flies {
+            worker.take_off_all(claim);
+            continue;
+        }
         let last = worker.take_all(claim);
         let now = oid::coarse_millis();
         if several && now.saturating_sub(before) > SLOW_CLAIM_MILLIS {
@@ -105,14 +131,15 @@ pub(crate) fn run(machine: &Machine, index: usize) {
     }
 }
 
-impl Worker<'_> {
+impl Worker {
     /// Takes what was claimed, or gives back the rest if the queue is held; returns the last oid.
     fn take_all(&mut self, mut claim: Claim<'_>) -> Oid {
         let mut last = Oid::default();
         while let Some((frame, oid)) = claim.next_in_place(|message| self.load(message)) {
             last = oid;
             self.run(frame, oid);
-            if self.machine.queue.held() && claim.len() > 0 {
+            // Messages that fly need a place each, for which this claim has not looked.
+            if (self.machine.queue.held() || self.plan.flies) && claim.len() > 0 {
                 self.machine.queue.give_back(claim);
                 break;
             }
@@ -122,7 +149,7 @@ impl Worker<'_> {
 
     /// Moves a message into a frame; its cell in the ring is free after this.
     #[inline]
-    fn load(&mut self, message: InPlace<'_>) -> (usize, Oid) {
+    pub(crate) fn load(&mut self, message: InPlace<'_>) -> (usize, Oid) {
         // Acquire: pairs with the Release in `Machine::change`, so the plan read below is that one or a later one.
         if self.machine.version.load(Acquire) != self.plan.version {
             self.adopt(self.machine.plan());
@@ -139,7 +166,11 @@ impl Worker<'_> {
 
     /// Takes the message in a frame through the slots.
     #[inline]
-    fn run(&mut self, at: usize, oid: Oid) {
+    pub(crate) fn run(&mut self, at: usize, oid: Oid) {
+        if self.plan.flies {
+            self.take_off(at, oid);
+            return;
+        }
         let Some(frame) = self.frames.get_mut(at) else { return };
         if self.untimed == 0 {
             let before = Instant::now();
@@ -157,7 +188,7 @@ impl Worker<'_> {
             self.untimed -= 1;
             frame.run::<false>(&mut self.caught);
         }
-        if !(self.caught.errors.is_empty() && self.caught.skipped.is_empty()) {
+        if !self.caught.is_empty() {
             self.machine.record(self.index, frame, oid, &self.caught);
             self.caught.clear();
         }
@@ -181,8 +212,9 @@ impl Worker<'_> {
     /// From here on messages see these slots.
     #[cold]
     fn adopt(&mut self, plan: Arc<Plan>) {
-        plan.adopt(self.index, self.progress.done.load(Relaxed));
+        plan.adopt(self.index, self.progress.straight());
         self.frames.clear();
+        self.flying.clear();
         self.plan = plan;
         self.untimed = 0;
     }

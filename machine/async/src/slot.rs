@@ -1,0 +1,118 @@
+//! Which async functions fit in a slot.
+
+use crate::shim::{self, Arg, Async, Ended};
+use machine::abi::SlotDesc;
+use machine::shim::{failed, given, returned};
+use machine::slot::{Boxed, Fallible, Given, Param, Plain, param};
+use std::future::Future;
+use std::marker::PhantomData;
+
+/// An async function that fits in a slot: 1 to 9 parameters, each a [`Param`], nearest output first, the input last.
+/// It gives any serialisable type, or a `Result` of one, whose `Err` is the slot's error for that message.
+///
+/// Its future need not be `Send`: it stays on one thread. `Signature` is inferred; it keeps the implementations apart.
+#[diagnostic::on_unimplemented(
+    message = "this does not fit in an async slot",
+    label = "not an async function of a slot",
+    note = "an async slot takes a closure or function of 1 to 9 parameters with their types written out: `async |id: u64| …`",
+    note = "each parameter is `&T`, `&str`, a number, `String`, `&Value`, …, or `Option` of one of these",
+    note = "it must be `Send + Sync + 'static`: share with `Arc` and `Mutex` and `async move`; no `Rc`, no borrowed locals",
+    note = "it gives a type that derives `Serialize`, or a `Result` of one with an error"
+)]
+pub trait AsyncSlot<Signature>: Send + Sync + 'static {
+    /// Erases the types.
+    fn erase(self) -> SlotDesc;
+}
+
+/// Makes an async function fit where a slot's function is taken: `MACHINE[1].set(slot(async |id: u64| …))`.
+#[must_use]
+pub fn slot<S, F: AsyncSlot<S>>(function: F) -> Async<F, S> {
+    Async(function, PhantomData)
+}
+
+impl<S: 'static, F: AsyncSlot<S>> machine::slot::Slot<Async<(), S>> for Async<F, S> {
+    fn erase(self) -> SlotDesc {
+        self.0.erase()
+    }
+}
+
+macro_rules! slots {
+    ($($($P:ident $i:tt),+;)+) => { $(
+        impl<F, R, $($P),+> AsyncSlot<(Plain, fn($($P),+) -> R)> for F
+        where
+            F: AsyncFn($($P),+) -> R + Send + Sync + 'static,
+            F: for<'m> AsyncFn($($P::Item<'m>),+) -> R,
+            R: Given,
+            $($P: Param + 'static,)+
+        {
+            fn erase(self) -> SlotDesc {
+                shim::erase(
+                    Async::<F, (Plain, fn($($P),+) -> R)>(self, PhantomData),
+                    &[$(param::<$P>()),+],
+                    returned::<R>(),
+                )
+            }
+        }
+        impl<F, R, $($P),+> shim::Begin for Async<F, (Plain, fn($($P),+) -> R)>
+        where
+            F: for<'m> AsyncFn($($P::Item<'m>),+) -> R + Send + Sync + 'static,
+            R: Given,
+            $($P: Param + 'static,)+
+        {
+            type Output = R;
+            fn begin<'m>(&'m self, args: impl Fn(usize) -> Arg<'m> + 'm) -> impl Future<Output = Ended<R>> + 'm {
+                async move {
+                    let output = (self.0)($($P::get(args($i))),+).await;
+                    let mut error = None;
+                    if failed(&output, |text| error = Some(text.to_string())) {
+                        return Err(error.unwrap_or_default());
+                    }
+                    Ok(output)
+                }
+            }
+        }
+        slots!(@result Fallible, [E: std::error::Error + 'static], $($P $i),+);
+        slots!(@result Boxed, [E: AsRef<dyn std::error::Error + Send + Sync> + std::fmt::Display + 'static], $($P $i),+);
+    )+ };
+    (@result $Marker:ident, [$($bound:tt)+], $($P:ident $i:tt),+) => {
+        impl<F, R, E, $($P),+> AsyncSlot<($Marker, fn($($P),+) -> Result<R, E>)> for F
+        where
+            F: AsyncFn($($P),+) -> Result<R, E> + Send + Sync + 'static,
+            F: for<'m> AsyncFn($($P::Item<'m>),+) -> Result<R, E>,
+            R: Given,
+            $($bound)+,
+            $($P: Param + 'static,)+
+        {
+            fn erase(self) -> SlotDesc {
+                shim::erase(
+                    Async::<F, ($Marker, fn($($P),+) -> Result<R, E>)>(self, PhantomData),
+                    &[$(param::<$P>()),+],
+                    given::<R>(),
+                )
+            }
+        }
+        impl<F, R, E, $($P),+> shim::Begin for Async<F, ($Marker, fn($($P),+) -> Result<R, E>)>
+        where
+            F: for<'m> AsyncFn($($P::Item<'m>),+) -> Result<R, E> + Send + Sync + 'static,
+            R: Given,
+            $($bound)+,
+            $($P: Param + 'static,)+
+        {
+            type Output = R;
+            fn begin<'m>(&'m self, args: impl Fn(usize) -> Arg<'m> + 'm) -> impl Future<Output = Ended<R>> + 'm {
+                async move { (self.0)($($P::get(args($i))),+).await.map_err(|error| error.to_string()) }
+            }
+        }
+    };
+}
+slots! {
+    P0 0;
+    P0 0, P1 1;
+    P0 0, P1 1, P2 2;
+    P0 0, P1 1, P2 2, P3 3;
+    P0 0, P1 1, P2 2, P3 3, P4 4;
+    P0 0, P1 1, P2 2, P3 3, P4 4, P5 5;
+    P0 0, P1 1, P2 2, P3 3, P4 4, P5 5, P6 6;
+    P0 0, P1 1, P2 2, P3 3, P4 4, P5 5, P6 6, P7 7;
+    P0 0, P1 1, P2 2, P3 3, P4 4, P5 5, P6 6, P7 7, P8 8;
+}

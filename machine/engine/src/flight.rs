@@ -1,0 +1,333 @@
+//! Messages on their way through slots that are async, or have settings.
+//!
+//! Such a message is a *flight*: its frame, and how far it has come. A worker takes it from slot to slot until it has
+//! to wait: for a future, for a place in a slot, or before a call again. Then the flight is with whoever it waits for,
+//! and nobody else touches it; the worker takes another message. What it waits for *lands* it: it goes on with the
+//! next worker that looks.
+//!
+//! A machine has a bounded number of flights at once. `pause` and `stop` hold flights that have landed until `start`;
+//! futures are let finish.
+
+use crate::backoff;
+use crate::frame::{ErrorKind, Events, Frame};
+use crate::gate::Permit;
+use crate::machine::Machine;
+use crate::oid::Oid;
+use crate::slots::Slot;
+use crate::worker::Caught;
+use machine::abi::Outcome;
+use machine::status::Settings;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a waiting call sleeps before it looks whether it shall give up.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
+/// What comes next for a flight.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// The first of the steps from this one on that can be called.
+    Find(usize),
+    /// The step waits for a place in its slot.
+    Enter(usize),
+    /// The step is called.
+    Call(usize),
+    /// The call of the step has ended.
+    Ended(usize),
+}
+
+/// How a call ended, with the text of an error, and when.
+#[derive(Debug)]
+struct End {
+    outcome: Outcome,
+    text: String,
+    at: Instant,
+}
+
+/// Who takes a flight on when it lands.
+#[derive(Clone, Debug)]
+pub(crate) enum Home {
+    /// The workers of a machine.
+    Machine(&'static Machine),
+    /// A thread that waits for it.
+    Caller(Arc<Arrival>),
+}
+
+/// A message on its way.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub frame: Frame,
+    pub oid: Oid,
+    pub caught: Caught,
+    pub permit: Option<Permit>,
+    home: Home,
+    stage: Stage,
+    /// Calls of this step that have failed.
+    failures: u32,
+    began: Instant,
+    end: Option<End>,
+}
+
+impl Flight {
+    /// A flight that has not begun; its frame is loaded.
+    pub fn new(frame: Frame, oid: Oid, home: Home) -> Self {
+        Self {
+            frame,
+            oid,
+            caught: Caught::default(),
+            permit: None,
+            home,
+            stage: Stage::Find(0),
+            failures: 0,
+            began: Instant::now(),
+            end: None,
+        }
+    }
+
+    /// Begins anew, with the message that its frame now holds.
+    pub fn reset(&mut self, oid: Oid) {
+        self.oid = oid;
+        self.caught.clear();
+        self.stage = Stage::Find(0);
+    }
+
+    /// Goes on as far as it can without waiting. Comes back if it is through; otherwise it lands later.
+    pub fn go(mut self: Box<Self>) -> Option<Box<Self>> {
+        loop {
+            match self.stage {
+                Stage::Find(step) => match self.frame.prepare(step, &mut self.caught) {
+                    Some(step) => self.stage = Stage::Enter(step),
+                    None => return Some(self),
+                },
+                Stage::Enter(step) => {
+                    self.stage = Stage::Call(step);
+                    if let Some(gate) = self.slot(step).and_then(|slot| slot.gate.clone()) {
+                        self = gate.enter(self)?;
+                    }
+                }
+                Stage::Call(step) => {
+                    self.stage = Stage::Ended(step);
+                    self.began = Instant::now();
+                    if self.frame.is_async(step) {
+                        let timeout = Duration::from_nanos(self.settings(step).timeout_ns);
+                        Frame::begin(self, step, timeout);
+                        return None;
+                    }
+                    let (outcome, text) = self.frame.call(step);
+                    self.end = Some(End { outcome, text, at: Instant::now() });
+                }
+                Stage::Ended(step) => {
+                    self.permit = None;
+                    if let Some(wait) = self.ended(step) {
+                        self.stage = Stage::Enter(step);
+                        if !wait.is_zero() {
+                            backoff::land_after(wait, self);
+                            return None;
+                        }
+                        if self.is_held() {
+                            self.land();
+                            return None;
+                        }
+                    } else {
+                        self.failures = 0;
+                        self.stage = Stage::Find(step + 1);
+                    }
+                }
+            }
+        }
+    }
+
+    fn slot(&self, step: usize) -> Option<&Slot> {
+        self.frame.plan().slots.get(self.frame.slot(step))
+    }
+
+    fn settings(&self, step: usize) -> Settings {
+        self.slot(step).map(|slot| slot.settings).unwrap_or_default()
+    }
+
+    fn is_held(&self) -> bool {
+        matches!(self.home, Home::Machine(machine) if machine.queue.held())
+    }
+
+    /// Sees how a call ended. Returns how long to wait if it is to be called again.
+    fn ended(&mut self, step: usize) -> Option<Duration> {
+        let end = self.end.take()?;
+        let (slot, settings) = (self.frame.slot(step), self.settings(step));
+        let took = end.at.saturating_duration_since(self.began);
+        self.frame.note(slot, took);
+        let timeout = Duration::from_nanos(settings.timeout_ns);
+        let late = !self.frame.is_async(step) && !timeout.is_zero() && took > timeout;
+        let (kind, mut text) = match end.outcome {
+            Outcome::TimedOut => (ErrorKind::Timeout, format!("timed out after {timeout:?}")),
+            _ if late => {
+                self.frame.discard(step);
+                (ErrorKind::Timeout, format!("timed out after {timeout:?}: it returned after {took:.1?}"))
+            }
+            Outcome::Done => {
+                self.frame.arrived(step);
+                return None;
+            }
+            Outcome::Panicked => (ErrorKind::Panic, end.text),
+            Outcome::Failed => (ErrorKind::Error, end.text),
+        };
+        self.failures += 1;
+        if self.failures <= settings.retries {
+            self.caught.retried.push(slot);
+            return Some(backoff::wait_before(self.failures, Duration::from_nanos(settings.backoff_ns)));
+        }
+        if settings.retries > 0 {
+            text.push_str(&format!(" (after {} attempts)", self.failures));
+        }
+        self.caught.error(slot, kind, text);
+        None
+    }
+
+    /// The call of the step that it waits for has ended.
+    pub fn complete(mut self: Box<Self>, outcome: Outcome, text: String) {
+        self.end = Some(End { outcome, text, at: Instant::now() });
+        self.land();
+    }
+
+    /// What it waited for is there: whoever it belongs to takes it on.
+    pub fn land(self: Box<Self>) {
+        match self.home.clone() {
+            Home::Machine(machine) => {
+                machine.flights.landed.lock().unwrap_or_else(PoisonError::into_inner).push_back(self);
+                // SeqCst: pairs with the look at it before a worker sleeps.
+                machine.flights.waiting.fetch_add(1, Ordering::SeqCst);
+                machine.queue.call_worker();
+            }
+            Home::Caller(arrival) => arrival.put(self),
+        }
+    }
+}
+
+/// The flights of one machine.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    most: usize,
+    /// Flights that there are, and places that workers have taken for the next ones.
+    taken: AtomicUsize,
+    /// Flights that have landed.
+    landed: Mutex<VecDeque<Box<Flight>>>,
+    /// How many that are.
+    waiting: AtomicUsize,
+}
+
+impl Flights {
+    /// At most so many flights at once.
+    pub fn new(most: usize) -> Self {
+        Self { most, taken: AtomicUsize::new(0), landed: Mutex::default(), waiting: AtomicUsize::new(0) }
+    }
+
+    /// No user code runs under this lock.
+    fn landed(&self) -> MutexGuard<'_, VecDeque<Box<Flight>>> {
+        self.landed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many more there can be.
+    pub fn room(&self) -> usize {
+        // SeqCst: looked at before a worker sleeps; pairs with the one in `leave`.
+        self.most.saturating_sub(self.taken.load(Ordering::SeqCst))
+    }
+
+    /// How many there can be at most.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Takes a place for a flight, if there is one.
+    pub fn take_place(&self) -> bool {
+        let taken = |taken| (taken < self.most).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::SeqCst, Ordering::Relaxed, taken).is_ok()
+    }
+
+    /// Takes a place that there may not be: the slots have changed since the message was claimed.
+    pub fn take_any_place(&self) {
+        self.taken.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self, machine: &Machine) {
+        // Only whoever makes room where there was none has anyone to wake.
+        if self.taken.fetch_sub(1, Ordering::SeqCst) >= self.most {
+            machine.queue.call_worker();
+        }
+    }
+
+    /// Whether a flight has landed.
+    #[inline]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Up to `most` flights that have landed, but no more than one worker's share among `workers`.
+    pub fn take(&self, most: usize, workers: usize) -> VecDeque<Box<Flight>> {
+        let mut landed = self.landed();
+        let count = landed.len().div_ceil(workers.max(1)).min(most);
+        self.waiting.fetch_sub(count, Ordering::SeqCst);
+        if count == landed.len() {
+            return std::mem::take(&mut landed);
+        }
+        landed.drain(..count).collect()
+    }
+
+    /// Flights that a worker took and cannot take on, in order.
+    pub fn put_back(&self, machine: &Machine, flights: VecDeque<Box<Flight>>) {
+        {
+            let mut landed = self.landed();
+            self.waiting.fetch_add(flights.len(), Ordering::SeqCst);
+            for flight in flights.into_iter().rev() {
+                landed.push_front(flight);
+            }
+        }
+        // This worker may be one too many, and the others asleep.
+        machine.queue.call_worker();
+    }
+}
+
+/// Where a thread waits for its flight.
+#[derive(Debug, Default)]
+pub(crate) struct Arrival {
+    state: Mutex<Expected>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Expected {
+    flight: Option<Box<Flight>>,
+    /// Nobody waits any more.
+    given_up: bool,
+}
+
+impl Arrival {
+    fn put(&self, flight: Box<Flight>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.given_up {
+            drop(state);
+            // The values' destructors are user code.
+            let _in_slot = crate::hook::InSlot::enter();
+            drop(flight);
+            return;
+        }
+        state.flight = Some(flight);
+        self.changed.notify_one();
+    }
+
+    /// Waits for the flight; `None` if `give_up` says so first.
+    pub fn wait(&self, give_up: impl Fn() -> bool) -> Option<Box<Flight>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(flight) = state.flight.take() {
+                return Some(flight);
+            }
+            if give_up() {
+                state.given_up = true;
+                return None;
+            }
+            state = self.changed.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

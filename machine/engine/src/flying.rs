@@ -1,0 +1,157 @@
+//! A worker and the flights of its machine.
+
+use crate::flight::{Flight, Home};
+use crate::frame::Frame;
+use crate::machine::Machine;
+use crate::oid::{self, Oid};
+use crate::queue::{CLAIM, Claim};
+use crate::slots::Tally;
+use crate::types;
+use crate::worker::{SLOW, Worker};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// What a worker keeps for flights.
+#[derive(Debug, Default)]
+pub(crate) struct Flying {
+    /// Flights that have ended, of the worker's plan, to be used again.
+    spare: Vec<Box<Flight>>,
+    /// Whether a place is taken for the next one.
+    has_place: bool,
+}
+
+impl Flying {
+    /// Nothing of the worker's plan is kept.
+    pub fn clear(&mut self) {
+        self.spare.clear();
+    }
+}
+
+fn add_one(count: &AtomicU64) {
+    // Only one thread writes it. Release: whoever sees the message done sees this.
+    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
+}
+
+impl Worker {
+    /// How many messages to claim; waits for a landing if there is no place for another flight. `None` if something
+    /// else is to be done first.
+    pub fn most_to_claim(&self, stale: impl Fn() -> bool) -> Option<usize> {
+        let flights = &self.machine.flights;
+        if !self.plan.flies {
+            return Some(self.most);
+        }
+        if flights.room() == 0 {
+            let until = || flights.is_waiting() || flights.room() > 0 || stale();
+            self.machine.queue.wait_landing(until);
+        }
+        let room = flights.room();
+        (room > 0).then_some(self.most.min(room))
+    }
+
+    /// Begins what was claimed, as far as there are places, and gives back the rest.
+    pub fn take_off_all(&mut self, mut claim: Claim<'_>) {
+        let machine = self.machine;
+        while claim.len() > 0 {
+            // The slots may have changed to ones that messages go through at once.
+            self.flying.has_place = self.flying.has_place || machine.flights.take_place();
+            if !self.flying.has_place || machine.queue.held() {
+                machine.queue.give_back(claim);
+                break;
+            }
+            let Some((frame, oid)) = claim.next_in_place(|message| self.load(message)) else { break };
+            self.run(frame, oid);
+            if machine.flights.is_waiting() {
+                self.take_on();
+            }
+        }
+        if std::mem::take(&mut self.flying.has_place) {
+            machine.flights.leave(machine);
+        }
+    }
+
+    /// The message in a frame becomes a flight.
+    #[cold]
+    pub fn take_off(&mut self, at: usize, oid: Oid) {
+        let machine = self.machine;
+        let Some(loaded) = self.frames.get_mut(at) else { return };
+        if !std::mem::take(&mut self.flying.has_place) {
+            machine.flights.take_any_place();
+        }
+        let desc = loaded.input.desc;
+        let spare = &mut self.flying.spare;
+        let mut flight = match spare.iter().rposition(|flight| std::ptr::eq(flight.frame.input.desc, desc)) {
+            Some(at) => spare.swap_remove(at),
+            None => {
+                let frame = Frame::new(self.plan.clone(), types::info(desc));
+                Box::new(Flight::new(frame, oid, Home::Machine(machine)))
+            }
+        };
+        std::mem::swap(&mut flight.frame, loaded);
+        flight.reset(oid);
+        self.go(flight);
+    }
+
+    /// Takes on flights that have landed, until there are none.
+    #[cold]
+    pub fn take_on(&mut self) {
+        let machine = self.machine;
+        while !machine.queue.held() {
+            let mut landed = machine.flights.take(self.most, machine.queue.workers());
+            if landed.is_empty() {
+                return;
+            }
+            while let Some(flight) = landed.pop_front() {
+                self.go(flight);
+                if machine.queue.held() {
+                    machine.flights.put_back(machine, landed);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn go(&mut self, flight: Box<Flight>) {
+        let before = Instant::now();
+        if let Some(flight) = flight.go() {
+            self.arrive(flight);
+        }
+        self.most = if before.elapsed() > SLOW { 1 } else { CLAIM };
+    }
+
+    /// A flight is through all slots.
+    fn arrive(&mut self, mut flight: Box<Flight>) {
+        let machine = self.machine;
+        if !flight.caught.is_empty() {
+            machine.record(self.index, &flight.frame, flight.oid, &flight.caught);
+        }
+        flight.frame.clear();
+        self.count_flight(&flight.frame);
+        self.progress.finish();
+        self.progress.note_last(flight.oid, oid::coarse_millis());
+        if flight.frame.plan().version == self.plan.version
+            && self.flying.spare.len() <= machine.flights.most() / machine.queue.workers()
+        {
+            self.flying.spare.push(flight);
+        } else {
+            drop(flight);
+        }
+        machine.flights.leave(machine);
+    }
+
+    /// Counts a flight for the slots that it went through, and for the worker.
+    fn count_flight(&self, frame: &Frame) {
+        let plan = frame.plan();
+        let tallies = (0..plan.slots.len()).filter_map(|slot| plan.function(slot)?.tallies.get(self.index));
+        tallies.for_each(|tally: &Tally| add_one(&tally.flown));
+        add_one(&self.progress.flown);
+    }
+}
+
+impl Machine {
+    /// Counts calls again.
+    pub fn count_retries(&self, index: usize, frame: &Frame, retried: &[usize]) {
+        let plan = frame.plan();
+        let tallies = retried.iter().filter_map(|slot| plan.function(*slot)?.tallies.get(index));
+        tallies.for_each(|tally| add_one(&tally.retried));
+    }
+}

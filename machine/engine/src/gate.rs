@@ -1,0 +1,76 @@
+//! How many messages may be in a slot at once.
+//!
+//! Belongs to the slot, not to its function: it stays when that changes. Messages that find it full wait in order,
+//! and no worker waits with them.
+
+use crate::flight::Flight;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+#[derive(Debug)]
+struct State {
+    limit: usize,
+    inside: usize,
+    waiting: VecDeque<Box<Flight>>,
+}
+
+/// The way into a slot.
+#[derive(Debug)]
+pub(crate) struct Gate(Mutex<State>);
+
+impl Default for Gate {
+    /// A gate that lets in as many as like.
+    fn default() -> Self {
+        Self(Mutex::new(State { limit: usize::MAX, inside: 0, waiting: VecDeque::new() }))
+    }
+}
+
+impl Gate {
+    /// No user code runs under this lock.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes how many may be inside, 0 for as many as like. Those that are inside stay.
+    pub fn set_limit(self: &Arc<Self>, limit: u64) {
+        self.state().limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+        self.let_in();
+    }
+
+    /// Lets the flight in, or keeps it until there is a place; then it lands with a permit.
+    pub fn enter(self: &Arc<Self>, mut flight: Box<Flight>) -> Option<Box<Flight>> {
+        let mut state = self.state();
+        if state.inside >= state.limit || !state.waiting.is_empty() {
+            state.waiting.push_back(flight);
+            return None;
+        }
+        state.inside += 1;
+        flight.permit = Some(Permit(self.clone()));
+        Some(flight)
+    }
+
+    fn let_in(self: &Arc<Self>) {
+        loop {
+            let mut state = self.state();
+            if state.inside >= state.limit {
+                return;
+            }
+            let Some(mut flight) = state.waiting.pop_front() else { return };
+            state.inside += 1;
+            drop(state);
+            flight.permit = Some(Permit(self.clone()));
+            flight.land();
+        }
+    }
+}
+
+/// The right to be inside; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Gate>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.state().inside -= 1;
+        self.0.let_in();
+    }
+}
