@@ -24,6 +24,7 @@ mod ring;
 mod runtime;
 mod slots;
 mod source;
+mod sync;
 mod types;
 mod visit;
 mod worker;

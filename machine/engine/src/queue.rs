@@ -7,11 +7,11 @@
 use crate::oid::Oid;
 use crate::raw::{InPlace, Message};
 use crate::ring::{Claimed, Ring};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, fence, spin};
 use machine::command::Policy;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// The most messages that a worker claims at once.
@@ -33,7 +33,7 @@ const TURNS: u32 = 24;
 
 fn wait_a_little() {
     for _ in 0..TURNS {
-        std::hint::spin_loop();
+        spin();
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) enum Claim<'q> {
     /// It has to look after its slots, or to rest.
     Nothing,
     /// Messages that are still in their cells.
-    Ring(Claimed<'q>),
+    Ring(Claimed<'q, Message>),
     /// Messages that another claim gave back.
     Returned(VecDeque<Message>),
 }
@@ -132,7 +132,7 @@ impl Claim<'_> {
     pub fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R> {
         match self {
             Self::Nothing => None,
-            Self::Ring(claimed) => claimed.next_in_place(f),
+            Self::Ring(claimed) => claimed.next_in_place(|message| f(InPlace::new(message))),
             Self::Returned(messages) => {
                 messages.pop_front().map(|message| f(InPlace::new(&ManuallyDrop::new(message))))
             }
@@ -155,7 +155,7 @@ impl Iterator for Claim<'_> {
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    ring: Ring,
+    ring: Ring<Message>,
     capacity: u64,
     /// How many messages may have been put in all, as far as somebody has looked: what has been begun or discarded,
     /// and the capacity. Only grows.

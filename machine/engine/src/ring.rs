@@ -4,21 +4,18 @@
 //! when a consumer may read. `tail` counts all messages ever put, `head` all ever taken; whoever moves one of them by
 //! compare-and-swap owns the cells it moved over. Memory starts as zeroes, which is lap 0, so a large ring takes no
 //! memory before it is used. (After the scheme of Vyukov's bounded MPMC queue.)
+//!
+//! Atomics and cells come from `crate::sync`, so that the crate of models can run this file under loom.
 #![allow(unsafe_code, reason = "cells are handed from one thread to another by their stamps")]
 
-use crate::raw::{InPlace, Message};
+use crate::sync::{AtomicU64, Ordering, PATIENCE, UnsafeCell, ZEROES_ARE_EMPTY, spin};
 use std::alloc::Layout;
-use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// How often a producer looks again at a cell that is not free.
-const PATIENCE: u32 = 200;
 
 #[derive(Debug)]
-struct Cell {
+struct Cell<T> {
     stamp: AtomicU64,
-    message: UnsafeCell<MaybeUninit<Message>>,
+    message: UnsafeCell<MaybeUninit<T>>,
 }
 
 /// On a cache line of its own, so that producers and consumers do not slow each other.
@@ -27,43 +24,44 @@ struct Cell {
 struct Alone(AtomicU64);
 
 #[derive(Debug)]
-pub(crate) struct Ring {
+pub(crate) struct Ring<T> {
     tail: Alone,
     head: Alone,
-    cells: *mut Cell,
+    cells: *mut Cell<T>,
     layout: Layout,
     /// Cells less one; their number is a power of two.
     mask: u64,
     bits: u32,
 }
 // SAFETY: a cell's message is only touched by the thread whose turn it is by the stamp; messages are `Send`.
-unsafe impl Send for Ring {}
+unsafe impl<T: Send> Send for Ring<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Ring {}
+unsafe impl<T: Send> Sync for Ring<T> {}
 
-impl Ring {
+impl<T> Ring<T> {
     /// A ring of at least this many cells.
     pub fn new(capacity: usize) -> Self {
         let cells = capacity.next_power_of_two();
-        let layout = Layout::array::<Cell>(cells).unwrap_or(Layout::new::<Cell>());
+        let layout = Layout::array::<Cell<T>>(cells).unwrap_or(Layout::new::<Cell<T>>());
         // SAFETY: the layout is not empty. Zeroes are a valid `Cell`: stamp 0, no message.
         let memory = unsafe { std::alloc::alloc_zeroed(layout) };
         if memory.is_null() {
             std::alloc::handle_alloc_error(layout);
         }
-        let mask = cells as u64 - 1;
-        Self {
-            tail: Alone::default(),
-            head: Alone::default(),
-            cells: memory.cast(),
-            layout,
-            mask,
-            bits: mask.count_ones(),
+        let memory = memory.cast::<Cell<T>>();
+        if !ZEROES_ARE_EMPTY {
+            for at in 0..cells {
+                let empty = Cell { stamp: AtomicU64::new(0), message: UnsafeCell::new(MaybeUninit::uninit()) };
+                // SAFETY: `at` is below the number of cells.
+                unsafe { memory.add(at).write(empty) };
+            }
         }
+        let mask = cells as u64 - 1;
+        Self { tail: Alone::default(), head: Alone::default(), cells: memory, layout, mask, bits: mask.count_ones() }
     }
 
     #[inline]
-    fn cell(&self, index: u64) -> (&Cell, u64) {
+    fn cell(&self, index: u64) -> (&Cell<T>, u64) {
         #[expect(clippy::cast_possible_truncation, reason = "below the number of cells, which is a usize")]
         let at = (index & self.mask) as usize;
         // SAFETY: `at` is below the number of cells.
@@ -86,7 +84,7 @@ impl Ring {
     /// Puts up to `most` messages next to each other: as many as `room` says may be put after so many in all, and as
     /// there are free cells in a row. `make` makes each of its number, in order. Returns how many were put.
     #[inline]
-    pub fn push(&self, most: u64, room: impl Fn(u64) -> u64, mut make: impl FnMut(u64) -> Message) -> u64 {
+    pub fn push(&self, most: u64, room: impl Fn(u64) -> u64, mut make: impl FnMut(u64) -> T) -> u64 {
         let mut tail = self.tail.0.load(Ordering::Relaxed);
         let mut turns = 0_u32;
         let count = loop {
@@ -110,7 +108,7 @@ impl Ring {
                     return 0;
                 }
                 turns += 1;
-                std::hint::spin_loop();
+                spin();
                 tail = self.tail.0.load(Ordering::Relaxed);
                 continue;
             }
@@ -123,7 +121,7 @@ impl Ring {
         for number in tail..tail + count {
             let (cell, turn) = self.cell(number);
             // SAFETY: the stamp says that it is a producer's turn, and only this one moved the tail over this cell.
-            unsafe { (*cell.message.get()).write(make(number)) };
+            cell.message.with_mut(|message| unsafe { (*message).write(make(number)) });
             // Release: the message is there.
             cell.stamp.store(turn + 1, Ordering::Release);
         }
@@ -140,7 +138,7 @@ impl Ring {
 
     /// Claims up to `most` messages. They are taken out of their cells one by one, as the claim gives them.
     #[inline]
-    pub fn claim(&self, most: usize) -> Claimed<'_> {
+    pub fn claim(&self, most: usize) -> Claimed<'_, T> {
         let most = most as u64;
         let mut head = self.head.0.load(Ordering::Relaxed);
         loop {
@@ -171,24 +169,22 @@ impl Ring {
 
 /// Messages that one consumer has claimed: nobody else takes them.
 #[derive(Debug)]
-pub(crate) struct Claimed<'r> {
-    ring: &'r Ring,
+pub(crate) struct Claimed<'r, T> {
+    ring: &'r Ring<T>,
     next: u64,
     end: u64,
 }
 
-impl Claimed<'_> {
+impl<T> Claimed<'_, T> {
     /// How many are left.
     #[inline]
     pub fn len(&self) -> u64 {
         self.end - self.next
     }
-}
 
-impl Claimed<'_> {
     /// Gives the next message to `f` where it lies; `f` moves it out.
     #[inline]
-    pub fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R> {
+    pub fn next_in_place<R>(&mut self, f: impl FnOnce(&ManuallyDrop<T>) -> R) -> Option<R> {
         if self.next == self.end {
             return None;
         }
@@ -196,40 +192,39 @@ impl Claimed<'_> {
         self.next += 1;
         // SAFETY: `claim` saw by the stamp that the message is there, and only this claim moved the head over the cell.
         // A `ManuallyDrop` has the layout of what is in it.
-        let message = unsafe { &*cell.message.get().cast::<ManuallyDrop<Message>>() };
-        let result = f(InPlace::new(message));
+        let result = cell.message.with(|message| f(unsafe { &*message.cast::<ManuallyDrop<T>>() }));
         // Release: the cell is free for the next lap.
         cell.stamp.store(turn + 2, Ordering::Release);
         Some(result)
     }
 }
 
-impl Iterator for Claimed<'_> {
-    type Item = Message;
+impl<T> Iterator for Claimed<'_, T> {
+    type Item = T;
 
     #[inline]
-    fn next(&mut self) -> Option<Message> {
+    fn next(&mut self) -> Option<T> {
         if self.next == self.end {
             return None;
         }
         let (cell, turn) = self.ring.cell(self.next);
         self.next += 1;
         // SAFETY: `claim` saw by the stamp that the message is there, and only this claim moved the head over the cell.
-        let message = unsafe { (*cell.message.get()).assume_init_read() };
+        let message = cell.message.with(|message| unsafe { (*message).assume_init_read() });
         // Release: the cell is free for the next lap.
         cell.stamp.store(turn + 2, Ordering::Release);
         Some(message)
     }
 }
 
-impl Drop for Claimed<'_> {
+impl<T> Drop for Claimed<'_, T> {
     fn drop(&mut self) {
         // Producers of the next lap wait for these cells.
         self.for_each(drop);
     }
 }
 
-impl Drop for Ring {
+impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
         while self.claim(64).count() > 0 {}
         // SAFETY: allocated in `new` with this layout, freed once.

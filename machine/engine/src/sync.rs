@@ -1,0 +1,39 @@
+//! What the ring and the queue are built of. The crate of models has a module of this name with what loom and shuttle
+//! give instead.
+
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+/// Whether memory of zeroes is an empty cell.
+pub(crate) const ZEROES_ARE_EMPTY: bool = true;
+
+/// How often a producer looks again at a cell that is not free.
+pub(crate) const PATIENCE: u32 = 200;
+
+/// A turn of waiting.
+#[inline]
+pub(crate) fn spin() {
+    std::hint::spin_loop();
+}
+
+/// `std::cell::UnsafeCell` with accesses that a checker can follow.
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    /// An access that reads.
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    /// An access that writes.
+    #[inline]
+    pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
