@@ -7,7 +7,9 @@
 use crate::oid::Oid;
 use crate::raw::{InPlace, Message};
 use crate::ring::{Claimed, Ring};
-use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, fence, spin};
+use crate::sync::{
+    AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Condvar, LOOKS, Mutex, MutexGuard, Ordering, TURNS, fence, spin,
+};
 use machine::command::Policy;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
@@ -25,12 +27,6 @@ const SPARE: usize = MAX_WORKERS;
 pub(crate) const STEPS: usize = 0;
 /// How long a waiting call sleeps before it looks whether it shall give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
-/// How often a thread looks before it goes to sleep, some 20 µs in all: waking it costs more.
-const LOOKS: u32 = 20;
-/// Turns of waiting before each look, about a microsecond: looking takes the cache line away from the thread that
-/// writes it, so a thread that looked all the time would slow down the one that it waits for.
-const TURNS: u32 = 24;
-
 fn wait_a_little() {
     for _ in 0..TURNS {
         spin();

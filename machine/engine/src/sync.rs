@@ -10,6 +10,12 @@ pub(crate) const ZEROES_ARE_EMPTY: bool = true;
 /// How often a producer looks again at a cell that is not free.
 pub(crate) const PATIENCE: u32 = 200;
 
+/// How often a thread looks before it goes to sleep, some 20 µs in all: waking it costs more.
+pub(crate) const LOOKS: u32 = 20;
+/// Turns of waiting before each look, about a microsecond: looking takes the cache line away from the thread that
+/// writes it, so a thread that looked all the time would slow down the one that it waits for.
+pub(crate) const TURNS: u32 = 24;
+
 /// A turn of waiting.
 #[inline]
 pub(crate) fn spin() {

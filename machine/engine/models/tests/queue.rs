@@ -13,7 +13,10 @@ mod sync {
     pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
 
     pub(crate) const ZEROES_ARE_EMPTY: bool = false;
-    pub(crate) const PATIENCE: u32 = 2;
+    /// Few, so that threads do go to sleep.
+    pub(crate) const PATIENCE: u32 = 1;
+    pub(crate) const LOOKS: u32 = 1;
+    pub(crate) const TURNS: u32 = 1;
 
     pub(crate) fn spin() {
         shuttle::thread::yield_now();
