@@ -249,6 +249,9 @@ pub struct SourceDesc {
     pub next: unsafe extern "C" fn(*mut u8, *mut u8, usize, *mut bool) -> usize,
     /// Whether the iterator knows how many items are left, so that it most likely has them at hand.
     pub exact: unsafe extern "C" fn(*const u8) -> bool,
+    /// Makes a new iterator and frees the one before; returns whether that panicked. `None` if there is only one
+    /// iterator; otherwise it is called before the first item too.
+    pub again: Option<unsafe extern "C" fn(*mut u8) -> bool>,
     /// What the iterator gives.
     pub item: &'static TypeDesc,
 }
@@ -297,8 +300,8 @@ pub struct Host {
     /// Assigns a slot; the descriptor is moved. The third argument is JSON about the code (`Origin`). Writes a
     /// `Reply` as JSON.
     pub assign: unsafe extern "C" fn(u32, u32, SlotDesc, Text, *mut Sink),
-    /// Sets the source; the descriptor is moved. Writes a `Reply` as JSON.
-    pub source: unsafe extern "C" fn(u32, SourceDesc, *mut Sink),
+    /// Sets the source; the descriptor is moved. The third argument is JSON (`Pacing`). Writes a `Reply` as JSON.
+    pub source: unsafe extern "C" fn(u32, SourceDesc, Text, *mut Sink),
     /// Takes one value through the slots, here and now; the value is moved. Returns a handle, or writes a `Reply`
     /// with the error and returns null.
     pub call: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, *mut Sink) -> *mut c_void,

@@ -1,5 +1,6 @@
 //! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
 
+use crate::source::{Description, Pacing};
 use crate::status::{DeadLetter, Status};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -107,6 +108,16 @@ pub enum Command {
         /// The slot's number.
         slot: u32,
     },
+    /// Sets a source that is built in.
+    SetSource {
+        /// The machine.
+        machine: Target,
+        /// The source.
+        source: Description,
+        /// How fast it gives its items.
+        #[serde(default)]
+        pacing: Pacing,
+    },
     /// Changes how functions are run in a slot.
     Set {
         /// The machine.
@@ -116,7 +127,7 @@ pub enum Command {
         /// What.
         setting: Setting,
     },
-    /// Takes the source away.
+    /// Takes the source away. Waits until one that is built in has ended, for at most one second.
     ClearSource {
         /// The machine.
         machine: Target,

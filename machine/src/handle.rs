@@ -4,6 +4,7 @@ use crate::abi::{Patience, Put, SlotDesc};
 use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Origin, Policy, Reply, Setting, Target};
 use crate::shim::{self, CallHandle, raw};
 use crate::slot::Slot;
+use crate::source::IntoSource;
 use crate::status::{DeadLetter, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -103,20 +104,20 @@ impl Machine {
         raw::put_batch(self.id, batch).ok_or_else(gone)
     }
 
-    /// Lets the machine take its messages from an iterator, by itself, one thread, waiting while the queue is full.
+    /// Lets the machine take its messages by itself, on a thread of the source's own: from an iterator, a function
+    /// that makes one, or what is built in (see [`source`](crate::source)). Waits while the queue is full.
+    ///
+    /// After `stop` and `start` an iterator and what is built in go on where they were; a function is called again,
+    /// also if its iterator had come to an end.
     ///
     /// # Errors
-    /// If it has a source already: clear that one first.
-    pub fn source<I>(&self, items: I) -> Result<(), Failure>
-    where
-        I: IntoIterator,
-        I::IntoIter: Send + 'static,
-        I::Item: Serialize + Send + 'static,
-    {
-        done(decode(&raw::source(self.id, shim::source(items.into_iter()))))
+    /// If it has a source already: clear that one first. If what is built in cannot be opened.
+    pub fn source<M>(&self, source: impl IntoSource<M>) -> Result<(), Failure> {
+        done(decode(&source.into_source().set(self.id)))
     }
 
-    /// Takes the source away. What it has already put stays in the queue.
+    /// Takes the source away. What it has put stays in the queue; an item that it had given and that had no place yet
+    /// is dropped, and counted ([`SourceStatus::dropped`](crate::status::SourceStatus::dropped)).
     pub fn clear_source(&self) -> &Self {
         self.tell(&Command::ClearSource { machine: self.target() })
     }
@@ -158,7 +159,8 @@ impl Machine {
         }
     }
 
-    /// Waits until no message waits or is in the slots. A machine that does not run is not waited for.
+    /// Waits until no message waits or is in the slots, and the source has come to its end. A machine that does not
+    /// run is not waited for, nor is a source that has no end (an endpoint, a socket, a clock, a followed file).
     pub fn drain(&self) -> &Self {
         self.tell(&Command::Drain { machine: self.target(), timeout: None })
     }

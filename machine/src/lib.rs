@@ -28,6 +28,7 @@ pub mod handle;
 mod payload;
 pub mod shim;
 pub mod slot;
+pub mod source;
 pub mod status;
 
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};
@@ -40,6 +41,7 @@ pub mod prelude {
     pub use crate::cell::Show as _;
     pub use crate::command::{Failure, Policy};
     pub use crate::handle::Refused::Full;
+    pub use crate::source::{self, Pace as _};
     pub use crate::{Builder, Call, Errors, Ignored, MACHINE, Machine, Refused, SlotRef, Value};
     pub use serde::{Deserialize, Serialize};
     pub use serde_json::json;

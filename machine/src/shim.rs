@@ -349,8 +349,47 @@ where
         drop: drop_boxed::<I>,
         next: next::<I>,
         exact: exact::<I>,
+        again: None,
         item: given::<I::Item>(),
     }
+}
+
+/// A function that makes iterators, and the one that it made last.
+struct Again<F, I> {
+    make: F,
+    now: Option<I>,
+}
+
+impl<F, I: Iterator> Iterator for Again<F, I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.now.as_mut()?.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.now.as_ref().map_or((0, Some(0)), Iterator::size_hint)
+    }
+}
+
+unsafe extern "C" fn again<F: FnMut() -> I, I>(state: *mut u8) -> bool {
+    // SAFETY: `state` is what `source_again` put on the heap; one thread at a time uses it.
+    let state = unsafe { &mut *state.cast::<Again<F, I>>() };
+    panics(&mut || {
+        // The old one first: it may hold what the new one needs.
+        state.now = None;
+        state.now = Some((state.make)());
+    })
+}
+
+/// Erases the types of a function that makes iterators.
+pub(crate) fn source_again<F, I>(make: F) -> SourceDesc
+where
+    F: FnMut() -> I + Send + 'static,
+    I: Iterator + Send + 'static,
+    I::Item: Serialize + Send + 'static,
+{
+    SourceDesc { again: Some(again::<F, I>), ..source::<Again<F, I>>(Again { make, now: None }) }
 }
 
 /// Gives `value` to `f` as a pointer. `f` returns whether it moved the value; if it did not, it comes back.
@@ -444,9 +483,9 @@ pub(crate) mod raw {
         ask(|sink| unsafe { (host().assign)(machine, slot, desc, Text::new(origin), sink) })
     }
 
-    pub(crate) fn source(machine: u32, desc: SourceDesc) -> Vec<u8> {
-        // SAFETY: the descriptor is whole and moved.
-        ask(|sink| unsafe { (host().source)(machine, desc, sink) })
+    pub(crate) fn source(machine: u32, desc: SourceDesc, pacing: &str) -> Vec<u8> {
+        // SAFETY: the descriptor is whole and moved; the text lives for the call.
+        ask(|sink| unsafe { (host().source)(machine, desc, Text::new(pacing), sink) })
     }
 
     pub(crate) fn command(json: &str) -> Vec<u8> {

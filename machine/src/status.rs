@@ -88,13 +88,26 @@ pub struct Drops {
 
 /// What a source is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SourceStatus {
-    /// `none`, `running`, `exhausted` or `failed`.
+    /// `none`, `running`, `waiting` (for a file that is not there), `connecting`, `exhausted` or `failed`.
     pub state: String,
-    /// Items taken from it.
+    /// What it is: `JSON lines of tweets.jsonl, followed`.
+    pub description: String,
+    /// Items that it has put.
     pub taken: u64,
+    /// What it gave that is no message: lines that are not JSON, and the like.
+    pub errors: u64,
     /// Why it failed; empty if it did not.
     pub error: String,
+    /// What else there is to know: why the last connection ended. Empty if there is nothing.
+    pub note: String,
+    /// Where it listens or what it is connected to; empty for other sources.
+    pub address: String,
+    /// How many times a connection was lost and made again.
+    pub reconnects: u64,
+    /// Items that this and earlier sources of the machine had given when they were cleared, and that had no place.
+    pub dropped: u64,
 }
 
 /// One slot at one moment.
@@ -183,17 +196,17 @@ pub struct ErrorLine {
 /// A message that a slot failed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// The message.
+    /// The message; empty for an error of the source.
     pub oid: String,
     /// When the message was accepted, from its oid, UTC, RFC 3339.
     pub time: String,
-    /// `f0`, `f1`, …
+    /// `f0`, `f1`, …, or `source`.
     pub slot: String,
     /// The revision of the slot that failed.
     pub revision: u64,
     /// What went wrong.
     pub error: String,
-    /// `error`, `panic`, `type` or `timeout`.
+    /// `error`, `panic`, `type` or `timeout`; `source` for what a source gave that is no message.
     pub kind: String,
     /// The message itself, JSON text.
     pub input: String,

@@ -44,11 +44,25 @@ pub fn changed(status: &Status, warning: Option<&str>) -> Display {
 
 fn source(status: &Status) -> String {
     let source = &status.source;
-    match (source.state.as_str(), source.error.as_str()) {
-        ("none" | "", _) => "no source".to_owned(),
-        (state, "") => format!("source {state}, {} taken", grouped(source.taken)),
-        (state, error) => format!("source {state}, {} taken: {error}", grouped(source.taken)),
+    let mut words = match source.state.as_str() {
+        "none" | "" => "no source".to_owned(),
+        state => format!("source {state}, {} taken", grouped(source.taken)),
+    };
+    let counts = [(source.errors, "errors"), (source.reconnects, "reconnects"), (source.dropped, "dropped")];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        words.push_str(&format!(", {} {what}", grouped(count)));
     }
+    if !source.description.is_empty() {
+        words.push_str(&format!(" ({})", source.description));
+    }
+    // A description has it already, unless the system chose it.
+    if !source.description.contains(&source.address) {
+        words.push_str(&format!(" at {}", source.address));
+    }
+    for text in [&source.error, &source.note].into_iter().filter(|text| !text.is_empty()) {
+        words.push_str(&format!(": {text}"));
+    }
+    words
 }
 
 fn last(status: &Status) -> String {

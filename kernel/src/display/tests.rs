@@ -51,7 +51,7 @@ pub fn example_status() -> Status {
         in_flight: 1,
         rate: 12_345.6,
         workers: 1,
-        source: SourceStatus { state: "running".into(), taken: 4_213, error: String::new() },
+        source: SourceStatus { state: "running".into(), taken: 4_213, ..SourceStatus::default() },
         slots,
         errors: vec![ErrorLine {
             slot: "f1".into(),

@@ -33,6 +33,8 @@ pub(crate) enum ErrorKind {
     Panic,
     /// An argument did not convert.
     Type,
+    /// No slot's: what a source gave is no message.
+    Source,
     /// The function took longer than the slot's timeout.
     Timeout,
 }
@@ -43,6 +45,7 @@ impl ErrorKind {
             Self::Error => "error",
             Self::Panic => "panic",
             Self::Type => "type",
+            Self::Source => "source",
             Self::Timeout => "timeout",
         }
     }

@@ -19,13 +19,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Set while the user wants the running cell to stop.
 pub(crate) static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
+static HAS_CELL_THREAD: AtomicBool = AtomicBool::new(false);
+
 thread_local! {
     static CELL_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Tells that the calling thread is the one that runs cells.
 pub fn set_cell_thread() {
+    HAS_CELL_THREAD.store(true, Ordering::Relaxed);
     CELL_THREAD.with(|here| here.set(true));
+}
+
+/// Whether this process runs cells.
+pub(crate) fn has_cell_thread() -> bool {
+    // Relaxed: the flag carries nothing but itself.
+    HAS_CELL_THREAD.load(Ordering::Relaxed)
 }
 
 fn is_cell_thread() -> bool {
@@ -75,12 +84,14 @@ unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Tex
     unsafe { answer(sink, &reply) };
 }
 
-unsafe extern "C" fn source(machine: u32, desc: SourceDesc, sink: *mut Sink) {
-    let feed = Feed::new(desc);
-    let reply = match registry::machine(machine) {
-        Some(machine) => machine.set_source(feed).map_or_else(Reply::Failed, |()| Reply::Done),
-        None => Reply::Failed(no_machine(machine)),
-    };
+unsafe extern "C" fn source(machine: u32, desc: SourceDesc, pacing: Text, sink: *mut Sink) {
+    // SAFETY: the cell's text lives for the call.
+    let pacing = serde_json::from_str(unsafe { pacing.as_str() }).unwrap_or_default();
+    let set = Feed::iterator(desc, &pacing).and_then(|feed| {
+        let machine = registry::machine(machine).ok_or_else(|| no_machine(machine))?;
+        machine.set_source(|| Ok(feed))
+    });
+    let reply = set.map_or_else(Reply::Failed, |()| Reply::Done);
     // SAFETY: the cell's sink lives for the call.
     unsafe { answer(sink, &reply) };
 }

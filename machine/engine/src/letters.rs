@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 pub(crate) const MOST: usize = 10_000;
 /// How many bytes of inputs and error texts are kept at most.
 pub(crate) const MOST_BYTES: usize = 64 << 20;
+/// The slot of what a source gave that is no message.
+pub(crate) const SOURCE: usize = usize::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Letter {
@@ -22,14 +24,22 @@ pub(crate) struct Letter {
 }
 
 impl Letter {
+    fn slot(&self) -> String {
+        if self.slot == SOURCE { "source".to_owned() } else { format!("f{}", self.slot) }
+    }
+
+    fn oid(&self) -> String {
+        if self.slot == SOURCE { String::new() } else { self.oid.to_string() }
+    }
+
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.error.len() + self.input.len()
     }
 
     fn line(&self) -> ErrorLine {
         ErrorLine {
-            slot: format!("f{}", self.slot),
-            oid: self.oid.to_string(),
+            slot: self.slot(),
+            oid: self.oid(),
             err: self.error.clone(),
             errtime: self.oid.time(),
             revision: self.revision,
@@ -38,9 +48,9 @@ impl Letter {
 
     fn full(&self) -> DeadLetter {
         DeadLetter {
-            oid: self.oid.to_string(),
+            oid: self.oid(),
             time: self.oid.time(),
-            slot: format!("f{}", self.slot),
+            slot: self.slot(),
             revision: self.revision,
             error: self.error.clone(),
             kind: self.kind.code().to_owned(),

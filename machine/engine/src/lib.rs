@@ -5,6 +5,8 @@
 
 mod backoff;
 mod command_error;
+#[doc(hidden)]
+pub mod decode;
 mod flight;
 mod flying;
 mod frame;
@@ -20,7 +22,6 @@ mod queue;
 mod raw;
 mod registry;
 mod ring;
-#[cfg_attr(not(test), expect(dead_code, reason = "what waits for sockets is built on it next"))]
 mod runtime;
 mod slots;
 mod source;

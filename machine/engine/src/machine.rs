@@ -46,6 +46,10 @@ pub(crate) struct Machine {
     stepping: Mutex<()>,
     /// Calls so far.
     calls: AtomicU64,
+    /// How many times it was stopped.
+    pub stops: AtomicU64,
+    /// Items of sources that had no place when their source was cleared.
+    pub source_dropped: AtomicU64,
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -73,6 +77,8 @@ impl Machine {
             recent: Mutex::default(),
             stepping: Mutex::default(),
             calls: AtomicU64::new(0),
+            stops: AtomicU64::new(0),
+            source_dropped: AtomicU64::new(0),
             config,
         })
     }
@@ -211,8 +217,8 @@ impl Machine {
         put
     }
 
-    /// Like [`put_batch`](Self::put_batch), and waits until all are put; false if `give_up` says so first, and then
-    /// those that were not put are dropped.
+    /// Like [`put_batch`](Self::put_batch), and waits until all are put, or `give_up` says so; then those that were not
+    /// put are dropped. Returns how many were put.
     ///
     /// # Safety
     /// As `put_batch`.
@@ -223,7 +229,7 @@ impl Machine {
         values: *mut u8,
         count: usize,
         give_up: impl Fn() -> bool,
-    ) -> bool {
+    ) -> usize {
         let mut put = 0;
         while put < count {
             // SAFETY: the caller's: the values from `put` on have not been moved.
@@ -232,14 +238,15 @@ impl Machine {
                 let some = self.put_some(desc, rest, count - put);
                 put += some;
                 if some == 0 && !self.queue.wait_for_room(None, &give_up) {
+                    let _in_slot = InSlot::enter();
                     for value in put..count {
                         raw::drop_value(desc, values.add(value * desc.size));
                     }
-                    return false;
+                    return put;
                 }
             }
         }
-        true
+        put
     }
 
     /// Drops the message that has waited longest, to make room.
@@ -394,11 +401,16 @@ impl Machine {
     /// Takes messages, and items from the source.
     pub fn start(&'static self) {
         let mut control = self.queue.control();
+        let was = control.mode;
         self.queue.set_mode(&mut control, Mode::Running);
         // Workers that a slow slot keeps from ending count too: they go on.
         self.hire(&mut control);
         drop(control);
         self.queue.wake_all();
+        let source = guard(&self.source).clone();
+        if let Some(feed) = source.filter(|_| was == Mode::Stopped) {
+            feed.resume(self);
+        }
     }
 
     /// Starts the workers that are wanted and not there.
@@ -431,6 +443,10 @@ impl Machine {
     pub fn halt(&self, mode: Mode, give_up: impl Fn() -> bool) {
         let mut control = self.queue.control();
         if control.mode != Mode::Stopped {
+            if mode == Mode::Stopped {
+                // Release: pairs with the Acquire of the source, which begins anew after it.
+                self.stops.fetch_add(1, Ordering::Release);
+            }
             self.queue.set_mode(&mut control, mode);
         }
         drop(control);
@@ -442,7 +458,8 @@ impl Machine {
         });
     }
 
-    /// Waits until nothing waits, nothing is in the slots and a running source has ended. Returns what is left.
+    /// Waits until nothing waits, nothing is in the slots and a source that has an end has come to it. Returns what is
+    /// left.
     pub fn drain(&self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> u64 {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let left = || {
@@ -450,7 +467,7 @@ impl Machine {
             self.queue.accepted().saturating_sub(gone)
         };
         self.queue.wait_idle(deadline, give_up, |control| {
-            let fed = guard(&self.source).as_ref().is_none_or(|feed| !feed.is_running());
+            let fed = guard(&self.source).as_ref().is_none_or(|feed| !feed.is_awaited());
             control.mode != Mode::Running || (fed && left() == 0)
         });
         left()
@@ -463,31 +480,35 @@ impl Machine {
         self.queue.take_all().len() as u64
     }
 
-    /// Sets the source.
-    pub fn set_source(&'static self, feed: Feed) -> Result<(), Failure> {
+    /// Sets the source, which is made only if there is none.
+    pub fn set_source(&'static self, make: impl FnOnce() -> Result<Feed, Failure>) -> Result<(), Failure> {
+        self.without_source(&guard(&self.source))?;
+        // Files and sockets are opened here, so not under the lock.
+        let feed = Arc::new(make()?);
         let mut source = guard(&self.source);
-        if let Some(old) = &*source {
-            let state = old.status().state;
-            let message =
-                format!("{} has a source already ({state}): clear it first, with clear_source()", self.config.name);
-            return Err(failed("source_is_set", message));
-        }
-        *source = Some(Arc::new(feed));
-        let Some(feed) = source.clone() else { return Ok(()) };
-        drop(source);
-        let name = format!("{}/source", self.config.name);
-        let running = feed.clone();
-        std::thread::Builder::new().name(name).spawn(move || running.run(self)).map(drop).map_err(|error| {
-            guard(&self.source).take();
-            failed("no_thread", format!("no thread for the source: {error}"))
-        })
+        self.without_source(&source)?;
+        feed.spawn(self)?;
+        *source = Some(feed);
+        Ok(())
     }
 
+    fn without_source(&self, source: &Option<Arc<Feed>>) -> Result<(), Failure> {
+        let Some(feed) = source else { return Ok(()) };
+        let (name, state) = (&self.config.name, feed.status().state);
+        let message = format!("{name} has a source already ({state}): clear it first, with clear_source()");
+        Err(failed("source_is_set", message))
+    }
+
+    /// Takes the source away. Waits until what is built in has given back its file or port, or a second has gone by.
     pub fn clear_source(&self) {
-        if let Some(feed) = guard(&self.source).take() {
+        let feed = guard(&self.source).take();
+        if let Some(feed) = &feed {
             feed.end();
         }
         self.queue.wake_all();
+        if let Some(feed) = feed {
+            feed.wait_over();
+        }
     }
 
     /// Notes how many messages are processed, for the rate.
@@ -539,6 +560,7 @@ impl Machine {
         let source = guard(&self.source)
             .as_ref()
             .map_or_else(|| SourceStatus { state: "none".to_owned(), ..SourceStatus::default() }, |feed| feed.status());
+        let source = SourceStatus { dropped: self.source_dropped.load(Ordering::Relaxed), ..source };
         Status {
             machine: self.config.name.clone(),
             running: mode == Mode::Running,

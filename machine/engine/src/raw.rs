@@ -263,6 +263,26 @@ pub(crate) fn json_message(number: u64, seconds: u32, json: String) -> Message {
     unsafe { Message::take(number, seconds, &JSON_TEXT, std::ptr::from_ref::<String>(&json).cast()) }
 }
 
+/// Puts a message of JSON text, and waits for a place; false if `give_up` says so first.
+pub(crate) fn put_json(machine: &crate::machine::Machine, json: String, give_up: impl Fn() -> bool) -> bool {
+    let mut json = ManuallyDrop::new(json);
+    // SAFETY: a string of the engine's, moved or dropped.
+    unsafe { machine.put_all(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1, give_up) == 1 }
+}
+
+/// Puts a message of JSON text without waiting; false if it is refused.
+pub(crate) fn try_put_json(machine: &crate::machine::Machine, json: String) -> bool {
+    let mut json = ManuallyDrop::new(json);
+    // SAFETY: a string of the engine's, moved if it is put and dropped here if it is not.
+    unsafe {
+        let put = machine.put_batch(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1) == 1;
+        if !put {
+            ManuallyDrop::drop(&mut json);
+        }
+        put
+    }
+}
+
 /// The base address of the library or executable that an address is in; 0 if it is in none.
 pub(crate) fn library_of(address: usize) -> usize {
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
@@ -329,17 +349,60 @@ impl Buffer {
         unsafe { (self.desc.exact)(self.desc.state) }
     }
 
-    /// The message of the iterator's panic, if it panicked.
-    pub fn panic(&self) -> Option<String> {
-        self.panicked.then(crate::hook::take_panic)
+    /// The message of the iterator's panic, if it has panicked since this was asked last.
+    pub fn panic(&mut self) -> Option<String> {
+        std::mem::take(&mut self.panicked).then(crate::hook::take_panic)
     }
 
-    /// Puts all items, and waits until they are put.
-    pub fn empty_into(&mut self, machine: &crate::machine::Machine) {
+    /// How many items it holds.
+    pub fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// The first item as JSON text.
+    pub fn first_json(&self) -> Option<String> {
+        // SAFETY: `fill` wrote it, and it is still here.
+        if self.filled > 0 { unsafe { json(self.desc.item, self.memory) }.ok() } else { None }
+    }
+
+    /// The full name of the items' type.
+    pub fn item_name(&self) -> &'static str {
+        type_name(self.desc.item)
+    }
+
+    /// Whether there is a function that makes a new iterator.
+    pub fn begins_anew(&self) -> bool {
+        self.desc.again.is_some()
+    }
+
+    /// Makes a new iterator, if there is a function for that.
+    ///
+    /// # Errors
+    /// The message of its panic.
+    pub fn again(&mut self) -> Result<(), String> {
+        let _in_slot = crate::hook::InSlot::enter();
+        let Some(again) = self.desc.again else { return Ok(()) };
+        // SAFETY: one thread at a time uses the iterator: `self` is borrowed, and not `Sync`.
+        let panicked = unsafe { again(self.desc.state) };
+        if panicked { Err(crate::hook::take_panic()) } else { Ok(()) }
+    }
+
+    /// Drops all items; returns how many were put, none.
+    pub fn discard(&mut self) -> usize {
+        let _in_slot = crate::hook::InSlot::enter();
+        for item in 0..std::mem::take(&mut self.filled) {
+            // SAFETY: `fill` wrote this many items; each is dropped once.
+            unsafe { drop_value(self.desc.item, self.memory.add(item * self.desc.item.size)) };
+        }
+        0
+    }
+
+    /// Puts all items, and waits until they are put; drops what is left once `give_up` says so. Returns how many were
+    /// put.
+    pub fn empty_into(&mut self, machine: &crate::machine::Machine, give_up: impl Fn() -> bool) -> usize {
         let count = std::mem::take(&mut self.filled);
         // SAFETY: `fill` wrote this many items; all are moved.
-        let all = unsafe { machine.put_all(self.desc.item, self.memory, count, || false) };
-        debug_assert!(all, "nobody gives up");
+        unsafe { machine.put_all(self.desc.item, self.memory, count, give_up) }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::command_error::failed;
 use crate::host;
 use crate::machine::Machine;
 use crate::queue::Mode;
+use crate::source::Feed;
 use crate::{hook, raw, types};
 use ::machine::command::{Command, Config, DEFAULT_MACHINE, Failure, Reply, Target};
 use std::sync::atomic::Ordering;
@@ -115,7 +116,7 @@ fn find(target: &Target) -> Result<&'static Machine, Failure> {
     })
 }
 
-/// Carries out a command. `Drain`, `Pause` and `Stop` wait; nothing else does.
+/// Carries out a command. `Drain`, `Pause`, `Stop` and `ClearSource` wait; nothing else does.
 pub fn command(command: Command) -> Reply {
     carry_out(command).unwrap_or_else(Reply::Failed)
 }
@@ -162,6 +163,10 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         Command::ClearSlot { machine, slot } => {
             let slot = usize::try_from(slot).unwrap_or(usize::MAX);
             find(&machine)?.change(slot, None)?.map_or(Reply::Done, Reply::Warned)
+        }
+        Command::SetSource { machine, source, pacing } => {
+            find(&machine)?.set_source(|| Feed::built_in(source, &pacing))?;
+            Reply::Done
         }
         Command::Set { machine, slot, setting } => {
             find(&machine)?.set(usize::try_from(slot).unwrap_or(usize::MAX), setting)?;

@@ -1,94 +1,309 @@
-//! A source: an iterator that a machine takes its messages from, by itself.
+//! What feeds a machine by itself: an iterator of the user's, a function that makes one, or what is built in.
+//!
+//! Each source has a thread of its own. It waits while the machine does not run, until an item is due and while the
+//! queue is full, and `clear_source` wakes it from each of these. Only an endpoint puts from elsewhere, and refuses
+//! instead of waiting.
 
+mod http;
+mod intake;
+mod interval;
+mod iterator;
+mod lines;
+mod pace;
+mod stdin;
+mod websocket;
+mod zmq_sub;
+
+use crate::command_error::failed;
+use crate::frame::ErrorKind;
+use crate::letters::{Letter, SOURCE};
 use crate::machine::Machine;
-use crate::queue::{CLAIM, Mode};
+use crate::oid::{self, Oid};
 use crate::raw::Buffer;
+use crate::{decode, hook};
+use intake::{Intake, Shutdown, Stop};
 use machine::abi::SourceDesc;
+use machine::command::Failure;
+use machine::source::{Description, Pacing};
 use machine::status::SourceStatus;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use pace::Pacer;
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// An iterator that takes longer than this for an item is asked for one at a time.
-const QUICK: Duration = Duration::from_micros(2);
+/// How long `clear_source` waits until what is built in has given back its file or port.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What gives items, on the source's thread.
+trait Origin: Debug + Send {
+    /// Gives items until there are no more, or until it is told to stop.
+    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop>;
+
+    /// Whether it would begin anew if it were run once more after a `stop` of the machine.
+    fn begins_anew(&self) -> bool {
+        false
+    }
+}
 
 /// What feeds a machine.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    iterator: Mutex<Option<Buffer>>,
-    ended: AtomicBool,
-    running: AtomicBool,
+    /// With its thread while that runs.
+    work: Mutex<Option<(Box<dyn Origin>, Pacer)>>,
+    description: String,
+    built_in: bool,
+    endless: bool,
+    shutdown: Shutdown,
+    /// Whether its thread runs. Not changed without looking at `Machine::stops` under the same lock.
+    running: Mutex<bool>,
+    over: Condvar,
     taken: AtomicU64,
-    error: Mutex<String>,
+    errors: AtomicU64,
+    reconnects: AtomicU64,
+    texts: Mutex<Texts>,
+}
+
+#[derive(Debug, Default)]
+struct Texts {
+    state: &'static str,
+    error: String,
+    note: String,
+    address: String,
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Feed {
-    pub fn new(desc: SourceDesc) -> Self {
+    fn new(origin: Box<dyn Origin>, pacer: Pacer, description: String) -> Self {
         Self {
-            iterator: Mutex::new(Some(Buffer::new(desc, CLAIM))),
-            ended: AtomicBool::new(false),
-            running: AtomicBool::new(true),
+            work: Mutex::new(Some((origin, pacer))),
+            description,
+            built_in: false,
+            endless: false,
+            shutdown: Shutdown::default(),
+            running: Mutex::new(true),
+            over: Condvar::new(),
             taken: AtomicU64::new(0),
-            error: Mutex::default(),
+            errors: AtomicU64::new(0),
+            reconnects: AtomicU64::new(0),
+            texts: Mutex::new(Texts { state: "running", ..Texts::default() }),
         }
+    }
+
+    /// An iterator, or a function that makes one.
+    ///
+    /// # Errors
+    /// If a number of the pacing is out of range.
+    pub fn iterator(desc: SourceDesc, pacing: &Pacing) -> Result<Self, Failure> {
+        let buffer = Buffer::new(desc, crate::queue::CLAIM);
+        let pacer = Pacer::new(pacing)?;
+        let description = format!("{}{}", iterator::describe(&buffer), pace_in_words(pacing));
+        Ok(Self::new(Box::new(iterator::Iteration::new(buffer)), pacer, description))
+    }
+
+    /// What is built in; files and ports are opened here.
+    ///
+    /// # Errors
+    /// If that fails, or a number is out of range.
+    pub fn built_in(source: Description, pacing: &Pacing) -> Result<Self, Failure> {
+        let pacer = Pacer::new(pacing)?;
+        let is_text = match &source {
+            Description::Lines(lines) => !lines.json,
+            Description::Stdin(stdin) => !stdin.json,
+            Description::ZmqSub(sub) => sub.text,
+            Description::Http(_) => true,
+            _ => false,
+        };
+        if is_text && pacing.replay.is_some() {
+            let message = "replay needs the times in items of JSON: an endpoint and lines of text have none";
+            return Err(failed("no_replay", message));
+        }
+        let mut address = String::new();
+        let (origin, description, endless): (Box<dyn Origin>, _, _) = match source {
+            Description::Lines(lines) => {
+                let description = lines::describe(&lines);
+                let follow = lines.follow;
+                (Box::new(lines::File::open(lines)?), description, follow)
+            }
+            Description::Stdin(stdin) => {
+                let description = format!("{} of standard input", if stdin.json { "JSON lines" } else { "lines" });
+                (Box::new(stdin::Input::open(stdin)?), description, false)
+            }
+            Description::Interval(interval) => {
+                let description = format!("a tick each {:?}", interval.period);
+                (Box::new(interval::Clock::new(&interval)?), description, true)
+            }
+            Description::ZmqSub(sub) => {
+                address.clone_from(&sub.endpoint);
+                let description = format!("ZeroMQ SUB of {}", sub.endpoint);
+                (Box::new(zmq_sub::Subscriber::new(sub)?), description, true)
+            }
+            Description::Http(http) => {
+                let endpoint = http::Endpoint::open(http)?;
+                address = endpoint.address();
+                (Box::new(endpoint), "HTTP endpoint".to_owned(), true)
+            }
+            Description::WebSocket(socket) => {
+                address.clone_from(&socket.url);
+                let description = format!("WebSocket {}", socket.url);
+                (Box::new(websocket::Client::new(socket)?), description, true)
+            }
+            other => return Err(failed("unknown_source", format!("this engine does not know {other:?}"))),
+        };
+        let mut feed = Self::new(origin, pacer, description + &pace_in_words(pacing));
+        feed.built_in = true;
+        feed.endless = endless;
+        guard(&feed.texts).address = address;
+        Ok(feed)
     }
 
     /// Whether items may still come.
     pub fn is_running(&self) -> bool {
-        self.running.load(Ordering::Acquire)
+        *guard(&self.running)
     }
 
-    /// Takes no further item. One that the iterator is about to give is still put.
+    /// Whether it comes to an end by itself and has not done so.
+    pub fn is_awaited(&self) -> bool {
+        !self.endless && self.is_running()
+    }
+
+    /// Puts no further item.
     pub fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+        self.shutdown.end();
     }
 
-    pub fn status(&self) -> SourceStatus {
-        let error = self.error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let state = match (self.is_running(), error.is_empty()) {
-            (true, _) => "running",
-            (false, true) => "exhausted",
-            (false, false) => "failed",
-        };
-        SourceStatus { state: state.to_owned(), taken: self.taken.load(Ordering::Relaxed), error }
-    }
-
-    /// Puts what the iterator gives until it ends. Waits while the queue is full or the machine does not run.
-    pub fn run(&self, machine: &Machine) {
-        let iterator = self.iterator.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut buffer) = iterator {
-            self.feed(machine, &mut buffer);
+    /// After [`end`](Self::end): waits until what is built in has given back what it had open.
+    pub fn wait_over(&self) {
+        if self.built_in {
+            let running = guard(&self.running);
+            let _over = self.over.wait_timeout_while(running, PATIENCE, |running| *running);
         }
-        self.running.store(false, Ordering::Release);
+    }
+
+    /// What is known of it now.
+    pub fn status(&self) -> SourceStatus {
+        let texts = guard(&self.texts);
+        SourceStatus {
+            state: texts.state.to_owned(),
+            description: self.description.clone(),
+            // Relaxed: read for display alone.
+            taken: self.taken.load(Ordering::Relaxed),
+            errors: self.errors.load(Ordering::Relaxed),
+            error: texts.error.clone(),
+            note: texts.note.clone(),
+            address: texts.address.clone(),
+            reconnects: self.reconnects.load(Ordering::Relaxed),
+            dropped: 0,
+        }
+    }
+
+    /// Gives the source a thread.
+    ///
+    /// # Errors
+    /// If the system has none.
+    pub fn spawn(self: &Arc<Self>, machine: &'static Machine) -> Result<(), Failure> {
+        let name = format!("{}/source", machine.config.name);
+        let feed = self.clone();
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(move || feed.run(machine))
+            .map(drop)
+            .map_err(|error| failed("no_thread", format!("no thread for the source: {error}")))
+    }
+
+    /// The machine was stopped and started: what begins anew does so if it had come to an end.
+    pub fn resume(self: &Arc<Self>, machine: &'static Machine) {
+        let mut running = guard(&self.running);
+        let anew = guard(&self.work).as_ref().is_some_and(|(origin, _)| origin.begins_anew());
+        if !*running && anew && !self.shutdown.is_ended() {
+            self.set_state("running");
+            guard(&self.texts).error.clear();
+            *running = self.spawn(machine).is_ok();
+        }
+    }
+
+    fn run(self: &Arc<Self>, machine: &'static Machine) {
+        let Some((mut origin, mut pacer)) = guard(&self.work).take() else { return };
+        loop {
+            // Acquire: pairs with the Release of `halt`.
+            let stops = machine.stops.load(Ordering::Acquire);
+            let mut intake = Intake::new(machine, self, pacer);
+            let result = origin.run(&mut intake);
+            pacer = intake.into_pacer();
+            match result {
+                Ok(()) => self.set_state("exhausted"),
+                Err(Stop::Ended) => break,
+                Err(Stop::Failed(error)) => self.fail(machine, error),
+            }
+            let mut running = guard(&self.running);
+            if origin.begins_anew() {
+                if machine.stops.load(Ordering::Acquire) != stops {
+                    self.set_state("running");
+                    continue;
+                }
+                *guard(&self.work) = Some((origin, pacer));
+                *running = false;
+                drop(running);
+                self.tell_over(machine);
+                return;
+            }
+            break;
+        }
+        // What it has open is closed first.
+        let in_slot = hook::InSlot::enter();
+        drop(origin);
+        drop(in_slot);
+        *guard(&self.running) = false;
+        self.tell_over(machine);
+    }
+
+    fn tell_over(&self, machine: &Machine) {
+        self.over.notify_all();
         machine.queue.wake_all();
     }
 
-    fn feed(&self, machine: &Machine, buffer: &mut Buffer) {
-        let mut most = 1;
-        loop {
-            machine.queue.wait_idle(
-                None,
-                || self.ended.load(Ordering::Acquire),
-                |control| control.mode == Mode::Running,
-            );
-            if self.ended.load(Ordering::Acquire) {
-                return;
-            }
-            let before = Instant::now();
-            let filled = buffer.fill(most);
-            let slow = before.elapsed() > QUICK * u32::try_from(filled.max(1)).unwrap_or(1);
-            self.taken.fetch_add(filled as u64, Ordering::Relaxed);
-            buffer.empty_into(machine);
-            if let Some(panic) = buffer.panic() {
-                let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-                *error = format!("the source panicked: {panic}");
-                return;
-            }
-            if filled < most {
-                return;
-            }
-            // Only an iterator that has its items at hand is asked for many: others would keep the first ones back.
-            most = if !slow && buffer.is_exact() { (most * 2).min(CLAIM) } else { 1 };
+    fn set_state(&self, state: &'static str) {
+        guard(&self.texts).state = state;
+    }
+
+    fn set_note(&self, note: impl Into<String>) {
+        guard(&self.texts).note = note.into();
+    }
+
+    fn fail(&self, machine: &Machine, error: String) {
+        self.keep(machine, error.clone(), &[]);
+        let mut texts = guard(&self.texts);
+        texts.state = "failed";
+        texts.error = error;
+    }
+
+    /// What was given is no message: counted, and kept for whoever wants to know.
+    fn bad(&self, machine: &Machine, place: &str, why: &str, bytes: &[u8]) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        self.keep(machine, format!("{place}: {why}"), bytes);
+    }
+
+    fn keep(&self, machine: &Machine, error: String, bytes: &[u8]) {
+        let oid = Oid { seconds: oid::coarse_seconds(), counter: 0 };
+        let input = decode::excerpt(bytes);
+        machine.letters().add(Letter { oid, slot: SOURCE, revision: 0, kind: ErrorKind::Source, error, input });
+    }
+}
+
+fn pace_in_words(pacing: &Pacing) -> String {
+    let mut words = String::new();
+    if let Some(rate) = pacing.rate {
+        words.push_str(&format!(", at most {rate}/s"));
+    }
+    if let Some(replay) = &pacing.replay {
+        if replay.speed > 0.0 {
+            words.push_str(&format!(", replayed by {} at {} ×", replay.field, replay.speed));
+        } else {
+            words.push_str(", replayed as fast as possible");
         }
     }
+    words
 }

@@ -1,0 +1,275 @@
+//! An HTTP endpoint.
+//!
+//! A request is answered at once: what has no room in the queue is refused, so that its sender knows. Bodies are read
+//! whole, and looked at whole before the first message is put: a body that is not JSON puts nothing.
+
+use super::intake::{Intake, Stop};
+use super::pace::Pacer;
+use super::{Feed, Origin, guard};
+use crate::command_error::failed;
+use crate::decode::body::{self, BadBody};
+use crate::machine::Machine;
+use crate::{raw, runtime};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use machine::command::Failure;
+use machine::source::Http;
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+/// Connections at a time; further ones wait.
+const CONNECTIONS: usize = 64;
+/// How long a client may take for its head, and for its body.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long requests may go on when the source is cleared.
+const LAST: Duration = Duration::from_millis(500);
+/// How much of a body that is too large is read, so that the client gets to read the answer.
+const SURPLUS: usize = 16 << 20;
+/// How much of a rate may come at once.
+const CREDIT: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    listener: Option<TcpListener>,
+    address: SocketAddr,
+    max_bytes: usize,
+}
+
+impl Endpoint {
+    /// # Errors
+    /// If the address is none, or taken.
+    pub fn open(http: Http) -> Result<Self, Failure> {
+        runtime::handle()?;
+        let given = http.address;
+        let full = if given.bytes().all(|byte| byte.is_ascii_digit()) { format!("127.0.0.1:{given}") } else { given };
+        let wrong = |error: std::io::Error| {
+            failed("bad_address", format!("cannot listen on {full}: {error}; 127.0.0.1:0 is any free port"))
+        };
+        let listener = TcpListener::bind(&full).map_err(wrong)?;
+        listener.set_nonblocking(true).map_err(wrong)?;
+        let address = listener.local_addr().map_err(wrong)?;
+        Ok(Self { listener: Some(listener), address, max_bytes: http.max_bytes })
+    }
+
+    pub fn address(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    async fn serve(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        let broken = |error: std::io::Error| Stop::Failed(format!("the endpoint: {error}"));
+        let Some(listener) = self.listener.take() else { return Ok(()) };
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(broken)?;
+        let door = Arc::new(Door {
+            machine: intake.machine,
+            feed: intake.feed.clone(),
+            pacer: Mutex::new(intake.take_pacer().with_credit(CREDIT)),
+            max_bytes: self.max_bytes,
+        });
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut tasks = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = intake.feed.shutdown.ended() => break,
+                Some(_) = tasks.join_next() => {}
+                (accepted, place) = next(&listener, &places) => {
+                    match accepted {
+                        Ok((stream, from)) => {
+                            let door = door.clone();
+                            tasks.spawn(async move {
+                                door.attend(stream, from).await;
+                                drop(place);
+                            });
+                        }
+                        // Too many open files, or a client that is gone already: the next one may do.
+                        Err(error) => {
+                            intake.feed.set_note(format!("a connection was not accepted: {error}"));
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
+                    }
+                }
+            }
+        }
+        drop(listener);
+        let over = async { while tasks.join_next().await.is_some() {} };
+        // Who is not ready by then is cut off.
+        let _ready = tokio::time::timeout(LAST, over).await;
+        Err(Stop::Ended)
+    }
+}
+
+/// The next connection, once there is a place for it. May be given up at any time.
+async fn next(
+    listener: &tokio::net::TcpListener,
+    places: &Arc<Semaphore>,
+) -> (std::io::Result<(tokio::net::TcpStream, SocketAddr)>, Option<OwnedSemaphorePermit>) {
+    // Never closed, so there is always a place in the end.
+    let place = places.clone().acquire_owned().await.ok();
+    (listener.accept().await, place)
+}
+
+impl Origin for Endpoint {
+    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.message))?;
+        runtime.block_on(self.serve(intake))
+    }
+}
+
+/// What all connections of an endpoint share.
+#[derive(Debug)]
+struct Door {
+    machine: &'static Machine,
+    feed: Arc<Feed>,
+    pacer: Mutex<Pacer>,
+    max_bytes: usize,
+}
+
+/// An answer: its status, and what its JSON says.
+struct Answer {
+    status: StatusCode,
+    json: serde_json::Value,
+}
+
+impl Answer {
+    fn refused(status: StatusCode, error: &str, message: impl Into<String>) -> Self {
+        let message: String = message.into();
+        Self { status, json: serde_json::json!({ "accepted": 0, "error": error, "message": message }) }
+    }
+
+    fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        if let Some(fields) = self.json.as_object_mut() {
+            fields.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    fn response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(Bytes::from(self.json.to_string() + "\n")));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        response
+    }
+}
+
+impl Door {
+    /// Answers the requests of one connection.
+    async fn attend(&self, stream: tokio::net::TcpStream, from: SocketAddr) {
+        let answer = |request| async move { Ok::<_, Infallible>(self.answer(request, from).await.response()) };
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+        let connection = builder.serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));
+        let mut connection = std::pin::pin!(connection);
+        let over = tokio::select! {
+            over = connection.as_mut() => over,
+            () = self.feed.shutdown.ended() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        // What is wrong with a connection concerns its client alone.
+        drop(over);
+    }
+
+    async fn answer(&self, request: Request<Incoming>, from: SocketAddr) -> Answer {
+        if request.headers().contains_key(ORIGIN) {
+            let message = "this endpoint takes nothing from web pages (the request has an Origin)";
+            return Answer::refused(StatusCode::FORBIDDEN, "web_page", message);
+        }
+        if request.method() != Method::POST {
+            let message = "POST one JSON value, or JSON Lines with Content-Type: application/x-ndjson";
+            return Answer::refused(StatusCode::METHOD_NOT_ALLOWED, "not_a_post", message);
+        }
+        let kind =
+            request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+        match tokio::time::timeout(PATIENCE, self.read(request.into_body())).await {
+            Ok(Ok(bytes)) => self.take(&kind, &bytes, from),
+            Ok(Err(answer)) => answer,
+            Err(_) => {
+                let message = format!("the body did not come within {} s", PATIENCE.as_secs());
+                Answer::refused(StatusCode::REQUEST_TIMEOUT, "too_slow", message)
+            }
+        }
+    }
+
+    async fn read(&self, mut body: Incoming) -> Result<Vec<u8>, Answer> {
+        let most = self.max_bytes;
+        let announced = body.size_hint().lower();
+        let mut too_large = announced > most as u64;
+        let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(most));
+        let mut surplus = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                Answer::refused(StatusCode::BAD_REQUEST, "bad_body", format!("the body ended before its time: {error}"))
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            too_large |= bytes.len() + data.len() > most;
+            if too_large {
+                surplus += data.len();
+                if surplus > SURPLUS {
+                    break;
+                }
+            } else {
+                bytes.extend_from_slice(&data);
+            }
+        }
+        if too_large {
+            let message = format!("the body is larger than {most} bytes: send it in several requests");
+            return Err(Answer::refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with("max_bytes", most));
+        }
+        Ok(bytes)
+    }
+
+    fn take(&self, kind: &str, bytes: &[u8], from: SocketAddr) -> Answer {
+        let messages = match body::messages(kind, bytes) {
+            Ok(messages) => messages,
+            Err(BadBody { line, why, bytes }) => {
+                self.feed.bad(self.machine, &format!("POST from {from}, line {line}"), &why, &bytes);
+                let message = format!("line {line}: {why}; nothing of this request was accepted");
+                return Answer::refused(StatusCode::BAD_REQUEST, "bad_json", message).with("line", line);
+            }
+        };
+        let (count, mut accepted) = (messages.len(), 0_usize);
+        for (line, message) in messages {
+            let why = if !guard(&self.pacer).admits(Instant::now()) {
+                "too_fast"
+            } else if raw::try_put_json(self.machine, message) {
+                accepted += 1;
+                self.feed.taken.fetch_add(1, Ordering::Relaxed);
+                continue;
+            } else {
+                "queue_full"
+            };
+            return self.no_room(why, line, accepted, count);
+        }
+        Answer { status: StatusCode::ACCEPTED, json: serde_json::json!({ "accepted": accepted }) }
+    }
+
+    fn no_room(&self, why: &str, line: u64, accepted: usize, count: usize) -> Answer {
+        let (name, most) = (&self.machine.config.name, self.machine.config.queue);
+        let what = match why {
+            "queue_full" => format!("the queue of {name} is full: {most} messages wait"),
+            _ => format!("{name} takes messages at a lower rate"),
+        };
+        let todo = if count > 1 { format!("from line {line} on") } else { "it".to_owned() };
+        let message = format!("{what}; send {todo} again after a second");
+        Answer::refused(StatusCode::TOO_MANY_REQUESTS, why, message)
+            .with("accepted", accepted)
+            .with("refused", count - accepted)
+            .with("line", line)
+    }
+}

@@ -1,0 +1,182 @@
+//! The way of a source's items into the queue, and everything that it waits for on the way.
+
+use super::Feed;
+use super::pace::Pacer;
+use crate::decode;
+use crate::decode::lines::Line;
+use crate::machine::Machine;
+use crate::queue::Mode;
+use crate::raw;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Why a source stops.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It was cleared.
+    Ended,
+    /// It cannot go on.
+    Failed(String),
+}
+
+/// Whether a source shall end, for threads and for tasks that wait.
+#[derive(Debug, Default)]
+pub(super) struct Shutdown {
+    ended: AtomicBool,
+    lock: Mutex<()>,
+    changed: Condvar,
+    notify: Notify,
+}
+
+impl Shutdown {
+    pub fn end(&self) {
+        // SeqCst: before the wake-ups; whoever misses them sees this.
+        self.ended.store(true, Ordering::SeqCst);
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+        self.notify.notify_waiters();
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Sleeps, unless the source ends first.
+    pub fn sleep_until(&self, due: Instant) -> Result<(), Stop> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if self.is_ended() {
+                return Err(Stop::Ended);
+            }
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            lock = self.changed.wait_timeout(lock, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Returns when the source ends.
+    pub async fn ended(&self) {
+        let mut told = std::pin::pin!(self.notify.notified());
+        // Listening first: an end between the look and the wait is told.
+        told.as_mut().enable();
+        if !self.is_ended() {
+            told.await;
+        }
+    }
+}
+
+/// Where a source puts its items.
+#[derive(Debug)]
+pub(super) struct Intake<'f> {
+    pub machine: &'static Machine,
+    pub feed: &'f Arc<Feed>,
+    pacer: Pacer,
+}
+
+impl<'f> Intake<'f> {
+    pub fn new(machine: &'static Machine, feed: &'f Arc<Feed>, pacer: Pacer) -> Self {
+        Self { machine, feed, pacer }
+    }
+
+    pub fn into_pacer(self) -> Pacer {
+        self.pacer
+    }
+
+    /// The pacer, for a source that goes its own ways.
+    pub fn take_pacer(&mut self) -> Pacer {
+        std::mem::take(&mut self.pacer)
+    }
+
+    /// Whether items may be taken in heaps.
+    pub fn is_paced(&self) -> bool {
+        !self.pacer.is_idle()
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.feed.shutdown.is_ended()
+    }
+
+    /// Waits while the machine does not run.
+    pub fn wait_running(&mut self) -> Result<(), Stop> {
+        if self.is_ended() {
+            return Err(Stop::Ended);
+        }
+        if !self.machine.queue.held() {
+            return Ok(());
+        }
+        let before = Instant::now();
+        let queue = &self.machine.queue;
+        let runs = queue.wait_idle(None, || self.is_ended(), |control| control.mode == Mode::Running);
+        self.pacer.shift(before.elapsed());
+        if runs && !self.is_ended() { Ok(()) } else { Err(Stop::Ended) }
+    }
+
+    /// Waits until the next item is due. `time` finds the seconds in a field of it.
+    pub fn wait_due(&mut self, time: impl FnOnce(&str) -> Option<f64>) -> Result<(), Stop> {
+        if self.pacer.is_idle() {
+            return Ok(());
+        }
+        let untimed = |pacer: &Pacer| pacer.untimed().map_or(0, |(count, _)| count);
+        let before = untimed(&self.pacer);
+        let due = self.pacer.due(Instant::now(), time);
+        if let Some((count, field)) = self.pacer.untimed().filter(|(count, _)| *count > before) {
+            self.feed.set_note(format!("{count} items without a time in {field}: given at once"));
+        }
+        self.feed.shutdown.sleep_until(due)
+    }
+
+    pub fn sleep(&self, time: Duration) -> Result<(), Stop> {
+        let now = Instant::now();
+        self.feed.shutdown.sleep_until(now.checked_add(time).unwrap_or(now))
+    }
+
+    /// Puts a message of JSON, in its time.
+    pub fn json(&mut self, json: String) -> Result<(), Stop> {
+        let waited = self.wait_due(|field| decode::time::of(&json, field)).and_then(|()| self.wait_running());
+        let put = waited.and_then(|()| {
+            if raw::put_json(self.machine, json, || self.is_ended()) { Ok(()) } else { Err(Stop::Ended) }
+        });
+        match put {
+            Ok(()) => self.count(1),
+            Err(_) => self.drop_items(1),
+        }
+        put
+    }
+
+    /// Puts a line: as JSON, or as text.
+    pub fn line(&mut self, line: &Line<'_>, json: bool) -> Result<(), Stop> {
+        let text = if json {
+            match line.json() {
+                None => return Ok(()),
+                Some(text) => text.map(str::to_owned),
+            }
+        } else {
+            line.text.as_ref().map(|text| decode::quote(text)).map_err(ToString::to_string)
+        };
+        match text {
+            Ok(text) => self.json(text),
+            Err(why) => {
+                self.bad(&format!("line {}", line.number), &why, line.bytes);
+                self.wait_running()
+            }
+        }
+    }
+
+    /// What came is no message.
+    pub fn bad(&self, place: &str, why: &str, bytes: &[u8]) {
+        self.feed.bad(self.machine, place, why, bytes);
+    }
+
+    pub fn count(&self, items: usize) {
+        self.feed.taken.fetch_add(items as u64, Ordering::Relaxed);
+    }
+
+    /// Items in hand had no place when the source was cleared.
+    pub fn drop_items(&self, items: usize) {
+        self.machine.source_dropped.fetch_add(items as u64, Ordering::Relaxed);
+    }
+}

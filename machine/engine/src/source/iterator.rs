@@ -1,0 +1,89 @@
+//! An iterator of the user's, or a function that makes one.
+
+use super::Origin;
+use super::intake::{Intake, Stop};
+use crate::decode;
+use crate::queue::CLAIM;
+use crate::raw::Buffer;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// An iterator that takes longer than this for an item is asked for one at a time.
+const QUICK: Duration = Duration::from_micros(2);
+
+/// An iterator, and how often the machine had been stopped when it was made.
+#[derive(Debug)]
+pub(super) struct Iteration {
+    buffer: Buffer,
+    made: Option<u64>,
+}
+
+pub(super) fn describe(buffer: &Buffer) -> String {
+    let what = if buffer.begins_anew() { "a function that gives" } else { "an iterator of" };
+    format!("{what} {}", machine::shim::short(buffer.item_name()))
+}
+
+impl Iteration {
+    pub fn new(buffer: Buffer) -> Self {
+        Self { buffer, made: None }
+    }
+
+    /// Calls the function if the machine was stopped since it was called last.
+    fn make(&mut self, intake: &Intake<'_>) -> Result<(), Stop> {
+        // Acquire: pairs with the Release of `halt`.
+        let stops = Some(intake.machine.stops.load(Ordering::Acquire));
+        if self.buffer.begins_anew() && self.made != stops {
+            self.made = stops;
+            self.buffer.again().map_err(|panic| Stop::Failed(format!("the function panicked: {panic}")))?;
+        }
+        Ok(())
+    }
+
+    /// Puts what the buffer holds.
+    fn put(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        let filled = self.buffer.len();
+        let mut due = Ok(());
+        if intake.is_paced() && filled > 0 {
+            let item = &self.buffer;
+            due = intake.wait_due(|field| decode::time::of(&item.first_json()?, field));
+            due = due.and_then(|()| intake.wait_running());
+        }
+        let put = match due {
+            Ok(()) => self.buffer.empty_into(intake.machine, || intake.is_ended()),
+            Err(_) => self.buffer.discard(),
+        };
+        intake.count(put);
+        if put < filled {
+            intake.drop_items(filled - put);
+            return Err(Stop::Ended);
+        }
+        due
+    }
+}
+
+impl Origin for Iteration {
+    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        let mut most = 1;
+        loop {
+            intake.wait_running()?;
+            self.make(intake)?;
+            let before = Instant::now();
+            let filled = self.buffer.fill(most);
+            let slow = before.elapsed() > QUICK * u32::try_from(filled.max(1)).unwrap_or(1);
+            self.put(intake)?;
+            if let Some(panic) = self.buffer.panic() {
+                return Err(Stop::Failed(format!("the source panicked: {panic}")));
+            }
+            if filled < most {
+                return Ok(());
+            }
+            // Only an iterator that has its items at hand is asked for many: others would keep the first ones back.
+            let many = !slow && !intake.is_paced() && self.buffer.is_exact();
+            most = if many { (most * 2).min(CLAIM) } else { 1 };
+        }
+    }
+
+    fn begins_anew(&self) -> bool {
+        self.buffer.begins_anew()
+    }
+}

@@ -1,0 +1,185 @@
+//! The lines of a file, once or as it grows.
+
+use super::Origin;
+use super::intake::{Intake, Stop};
+use crate::command_error::failed;
+use crate::decode;
+use machine::command::Failure;
+use machine::source::Lines;
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+/// How much is read at once.
+const PIECE: usize = 128 << 10;
+/// How soon a followed file is looked at again: at first, and at last when nothing comes.
+const SOON: Duration = Duration::from_millis(1);
+const LATE: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+pub(super) struct File {
+    description: Lines,
+    /// `None` while a followed file is not there.
+    open: Option<Opened>,
+    lines: decode::lines::Lines,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: fs::File,
+    position: u64,
+    /// Device and number: what the file is, whatever its name is now.
+    identity: (u64, u64),
+}
+
+/// What has become of a followed file that has been read to its end.
+enum Change {
+    Nothing,
+    Truncated,
+    Replaced(Opened),
+}
+
+pub(super) fn describe(lines: &Lines) -> String {
+    let what = if lines.json { "JSON lines" } else { "lines" };
+    let followed = if lines.follow { ", followed" } else { "" };
+    let end = if lines.from_end { " from its end on" } else { "" };
+    format!("{what} of {}{end}{followed}", lines.path.display())
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn open(description: &Lines) -> io::Result<Opened> {
+    // Looked at before it is opened: to open a pipe may take for ever.
+    if !fs::metadata(&description.path)?.is_file() {
+        let message = "is no regular file: take an iterator over its lines, or standard input (source::stdin)";
+        return Err(io::Error::other(message));
+    }
+    let file = fs::File::open(&description.path)?;
+    let identity = identity(&file.metadata()?);
+    Ok(Opened { file, position: 0, identity })
+}
+
+impl File {
+    /// # Errors
+    /// If the file cannot be opened; a followed one need not be there yet.
+    pub fn open(description: Lines) -> Result<Self, Failure> {
+        let path = description.path.display();
+        let no_file = |error: io::Error| failed("no_file", format!("{path}: {error}"));
+        let open = match open(&description) {
+            Ok(mut opened) => {
+                if description.from_end {
+                    opened.position = opened.file.seek(SeekFrom::End(0)).map_err(no_file)?;
+                }
+                Some(opened)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound && description.follow => None,
+            Err(error) => return Err(no_file(error)),
+        };
+        let lines = decode::lines::Lines::new(description.max_bytes);
+        Ok(Self { description, open, lines })
+    }
+
+    fn failed(&self, error: &io::Error) -> Stop {
+        Stop::Failed(format!("{}: {error}", self.description.path.display()))
+    }
+
+    /// Reads a piece and puts its lines; returns whether there was one.
+    fn read(&mut self, piece: &mut [u8], intake: &mut Intake<'_>) -> Result<bool, Stop> {
+        let Some(opened) = &mut self.open else { return Ok(false) };
+        let read = match opened.file.read(piece) {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
+            Err(error) => return Err(self.failed(&error)),
+        };
+        opened.position += read as u64;
+        self.lines.push(piece.get(..read).unwrap_or_default());
+        while let Some(line) = self.lines.next() {
+            intake.line(&line, self.description.json)?;
+        }
+        Ok(read > 0)
+    }
+
+    /// The file is over: what is there without an end of line is a line too.
+    fn finish(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        let put = self.lines.finish().map_or(Ok(()), |line| intake.line(&line, self.description.json));
+        self.lines.restart();
+        put
+    }
+
+    fn change(&self) -> io::Result<Change> {
+        let Some(opened) = &self.open else { return Ok(Change::Nothing) };
+        if opened.file.metadata()?.len() < opened.position {
+            return Ok(Change::Truncated);
+        }
+        let there = match fs::metadata(&self.description.path) {
+            Ok(there) => there,
+            // Moved away, and the next one is not there yet.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Change::Nothing),
+            Err(error) => return Err(error),
+        };
+        if identity(&there) == opened.identity {
+            return Ok(Change::Nothing);
+        }
+        match open(&self.description) {
+            Ok(new) => Ok(Change::Replaced(new)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Change::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for a file that is not there yet.
+    fn await_file(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        intake.feed.set_state("waiting");
+        while self.open.is_none() {
+            intake.sleep(LATE)?;
+            match open(&self.description) {
+                Ok(opened) => self.open = Some(opened),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(self.failed(&error)),
+            }
+        }
+        intake.feed.set_state("running");
+        Ok(())
+    }
+}
+
+impl Origin for File {
+    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        if self.open.is_none() {
+            self.await_file(intake)?;
+        }
+        let mut piece = vec![0; PIECE];
+        let mut pause = SOON;
+        loop {
+            if self.read(&mut piece, intake)? {
+                pause = SOON;
+                continue;
+            }
+            if !self.description.follow {
+                return self.finish(intake);
+            }
+            match self.change().map_err(|error| self.failed(&error))? {
+                Change::Nothing => {
+                    intake.sleep(pause)?;
+                    pause = (pause * 2).min(LATE);
+                }
+                Change::Truncated => {
+                    self.finish(intake)?;
+                    if let Some(opened) = &mut self.open {
+                        opened.position = 0;
+                        opened.file.rewind().map_err(|error| Stop::Failed(error.to_string()))?;
+                    }
+                }
+                Change::Replaced(new) => {
+                    // What was written to the old one after it was read last.
+                    while self.read(&mut piece, intake)? {}
+                    self.finish(intake)?;
+                    self.open = Some(new);
+                }
+            }
+        }
+    }
+}

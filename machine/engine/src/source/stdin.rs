@@ -1,0 +1,95 @@
+//! Standard input.
+//!
+//! A read of it cannot be taken back. So one thread of the process reads, a few pieces ahead, and whatever source
+//! comes goes on where the one before has left off.
+
+use super::Origin;
+use super::intake::{Intake, Stop};
+use crate::command_error::failed;
+use crate::decode::lines::Lines;
+use crate::host;
+use machine::command::Failure;
+use machine::source::Stdin;
+use std::io::{ErrorKind, Read};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Mutex, OnceLock, TryLockError};
+use std::time::Duration;
+
+/// How large a piece is.
+const PIECE: usize = 64 << 10;
+/// How many pieces are read ahead.
+const AHEAD: usize = 4;
+/// How long a source waits for a piece before it looks whether it shall end.
+const LOOK_UP: Duration = Duration::from_millis(20);
+
+type Pieces = Mutex<Receiver<std::io::Result<Vec<u8>>>>;
+
+fn pieces() -> &'static Pieces {
+    static PIECES: OnceLock<Pieces> = OnceLock::new();
+    PIECES.get_or_init(|| {
+        let (sender, receiver) = sync_channel(AHEAD);
+        let read = move || loop {
+            let mut piece = vec![0; PIECE];
+            let read = match std::io::stdin().lock().read(&mut piece) {
+                Ok(0) => return,
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    let _nobody_listens = sender.send(Err(error));
+                    return;
+                }
+            };
+            piece.truncate(read);
+            if sender.send(Ok(piece)).is_err() {
+                return;
+            }
+        };
+        // Without the thread the sender is gone, which is the end of the input.
+        let _thread = std::thread::Builder::new().name("machine/stdin".to_owned()).spawn(read);
+        Mutex::new(receiver)
+    })
+}
+
+#[derive(Debug)]
+pub(super) struct Input {
+    json: bool,
+    lines: Lines,
+}
+
+impl Input {
+    /// # Errors
+    /// If the process runs cells: its standard input is not the user's.
+    pub fn open(stdin: Stdin) -> Result<Self, Failure> {
+        if host::has_cell_thread() {
+            let message = "a notebook has no standard input: take the lines of a file, or an endpoint (source::http)";
+            return Err(failed("no_stdin", message));
+        }
+        Ok(Self { json: stdin.json, lines: Lines::new(stdin.max_bytes) })
+    }
+}
+
+impl Origin for Input {
+    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        let pieces = match pieces().try_lock() {
+            Ok(pieces) => pieces,
+            Err(TryLockError::Poisoned(pieces)) => pieces.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Stop::Failed("another machine reads standard input: clear its source first".to_owned()));
+            }
+        };
+        loop {
+            intake.wait_running()?;
+            match pieces.recv_timeout(LOOK_UP) {
+                Ok(Ok(piece)) => self.lines.push(&piece),
+                Ok(Err(error)) => return Err(Stop::Failed(format!("standard input: {error}"))),
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return self.lines.finish().map_or(Ok(()), |line| intake.line(&line, self.json));
+                }
+            }
+            while let Some(line) = self.lines.next() {
+                intake.line(&line, self.json)?;
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The HTTP endpoint, with a client that is a plain socket.
+
+use crate::{Kept, fresh, is_gone, until};
+use machine::prelude::*;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+
+fn address(kept: &Kept) -> String {
+    kept.source().address.strip_prefix("http://").unwrap().to_owned()
+}
+
+/// Sends a request on a connection of its own; returns the status, the head and the JSON of the answer.
+fn request(address: &str, head: &str, body: &[u8]) -> (u16, String, Value) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut text = format!("{head} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    if head.starts_with("POST") {
+        write!(text, "Content-Length: {}\r\n", body.len()).unwrap();
+    }
+    stream.write_all((text + "\r\n").as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    answer(&mut stream)
+}
+
+fn answer(stream: &mut TcpStream) -> (u16, String, Value) {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_lowercase(), serde_json::from_str(body).unwrap())
+}
+
+const LINES: &str = "POST / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n";
+
+fn post_lines(address: &str, body: &str) -> (u16, String, Value) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(format!("{LINES}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    answer(&mut stream)
+}
+
+#[test]
+fn takes_one_value_or_lines_and_nothing_else() {
+    let kept = Kept::new();
+    kept.machine.source(source::http(0).max_bytes(100)).unwrap();
+    let at = address(&kept);
+    assert!(at.starts_with("127.0.0.1:") && !at.ends_with(":0"), "{at}");
+    let (status, head, json) = request(&at, "POST /any/path", b"{\n  \"a\": 1\n}");
+    assert_eq!((status, json), (202, json!({ "accepted": 1 })));
+    assert!(head.contains("content-type: application/json"));
+    let (status, _, json) = post_lines(&at, "2\n\n\"three\"\r\n[4]");
+    assert_eq!((status, json), (202, json!({ "accepted": 3 })));
+    assert_eq!(kept.wait_for(4), [json!({ "a": 1 }), json!(2), json!("three"), json!([4])]);
+
+    let (status, _, json) = post_lines(&at, "5\n6\nseven\n8");
+    assert_eq!((status, &json["accepted"], &json["line"]), (400, &json!(0), &json!(3)), "{json}");
+    let (status, _, json) = request(&at, "POST /", b"");
+    assert_eq!((status, &json["error"]), (400, &json!("bad_json")), "{json}");
+    let (status, _, json) = request(&at, "POST /", &[b' '; 101]);
+    assert_eq!((status, &json["error"], &json["max_bytes"]), (413, &json!("too_large"), &json!(100)));
+    let (status, head, json) = request(&at, "GET /", b"");
+    assert_eq!((status, &json["error"]), (405, &json!("not_a_post")));
+    assert!(head.contains("allow: post"), "{head}");
+    let (status, _, json) = request(&at, "POST / HTTP/1.1\r\nOrigin: http://elsewhere.example\r\nX: y", b"1");
+    assert!(status == 403 || status == 400, "{json}");
+
+    kept.machine.drain();
+    let status = kept.source();
+    assert_eq!((status.taken, status.errors), (4, 2));
+    assert_eq!(kept.items().len(), 4);
+    let errors = kept.errors();
+    assert!(errors[0].0.contains("line 3: not JSON: expected value, column 1"), "{errors:?}");
+    assert_eq!(errors[0].1, "\"seven\"");
+}
+
+#[test]
+fn web_pages_are_refused() {
+    let kept = Kept::new();
+    kept.machine.source(source::http("127.0.0.1:0")).unwrap();
+    let mut stream = TcpStream::connect(address(&kept)).unwrap();
+    stream
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")
+        .unwrap();
+    let (status, _, json) = answer(&mut stream);
+    assert_eq!((status, &json["error"]), (403, &json!("web_page")));
+}
+
+#[test]
+fn a_body_in_pieces_that_is_too_large_is_refused() {
+    let kept = Kept::new();
+    kept.machine.source(source::http(0).max_bytes(1_000)).unwrap();
+    let mut stream = TcpStream::connect(address(&kept)).unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    for _ in 0..100 {
+        stream.write_all(format!("64\r\n{}\r\n", "1".repeat(100)).as_bytes()).unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    assert_eq!(answer(&mut stream).0, 413);
+    assert_eq!(kept.source().taken, 0);
+}
+
+#[test]
+fn a_full_queue_says_how_much_was_taken_and_what_to_do() {
+    let kept = Kept::with_queue(3);
+    kept.machine.pause();
+    kept.machine.source(source::http(0)).unwrap();
+    let at = address(&kept);
+    let (status, head, json) = post_lines(&at, "1\n2\n\n3\n4\n5\n");
+    assert_eq!(status, 429);
+    assert!(head.contains("retry-after: 1"), "{head}");
+    assert_eq!((&json["accepted"], &json["refused"], &json["line"]), (&json!(3), &json!(2), &json!(5)), "{json}");
+    assert!(json["message"].as_str().unwrap().contains("send from line 5 on again"), "{json}");
+    let (status, _, json) = request(&at, "POST /", b"4");
+    assert_eq!((status, &json["accepted"], &json["error"]), (429, &json!(0), &json!("queue_full")));
+    kept.machine.start();
+    kept.wait_for(3);
+    assert_eq!(post_lines(&at, "4\n5\n").0, 202);
+    assert_eq!(kept.wait_for(5), [1, 2, 3, 4, 5]);
+    assert_eq!(kept.machine.status().refused, 2);
+}
+
+#[test]
+fn a_rate_is_refused_beyond_its_credit() {
+    let kept = Kept::new();
+    kept.machine.source(source::http(0).rate(1e-6)).unwrap();
+    let (status, _, json) = post_lines(&address(&kept), "1\n2\n");
+    assert_eq!((status, &json["accepted"], &json["error"]), (429, &json!(1), &json!("too_fast")), "{json}");
+}
+
+#[test]
+fn many_clients_at_once_and_each_message_once() {
+    const CLIENTS: u64 = 8;
+    const EACH: u64 = 50;
+    let kept = Kept::with_queue(16);
+    kept.machine.source(source::http(0)).unwrap();
+    let at = address(&kept);
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let at = &at;
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let body = (client * EACH + number).to_string();
+                    while request(at, "POST /", body.as_bytes()).0 == 429 {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    kept.machine.drain();
+    let mut items: Vec<u64> = kept.items().iter().map(|item| item.as_u64().unwrap()).collect();
+    items.sort_unstable();
+    assert_eq!(items, (0..CLIENTS * EACH).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_connection_for_many_requests() {
+    let kept = Kept::new();
+    kept.machine.source(source::http(0)).unwrap();
+    let mut stream = TcpStream::connect(address(&kept)).unwrap();
+    for number in 0..5 {
+        stream
+            .write_all(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{number}").as_bytes())
+            .unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 202");
+        let mut rest = Vec::new();
+        let mut byte = [0];
+        while !rest.ends_with(b"}\n") {
+            stream.read_exact(&mut byte).unwrap();
+            rest.push(byte[0]);
+        }
+    }
+    assert_eq!(kept.wait_for(5), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn the_port_is_free_after_clear_also_with_clients_connected() {
+    let kept = Kept::new();
+    kept.machine.source(source::http(0)).unwrap();
+    let at = address(&kept);
+    let mut idle = TcpStream::connect(&at).unwrap();
+    let mut half = TcpStream::connect(&at).unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1").unwrap();
+    assert_eq!(request(&at, "POST /", b"1").0, 202);
+    let (other, _) = fresh(4);
+    let taken = other.source(source::http(&at)).unwrap_err();
+    assert_eq!(taken.code, "bad_address");
+    kept.machine.clear_source();
+    is_gone(&kept);
+    assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0);
+    other.source(source::http(&at)).unwrap();
+    assert_eq!(request(&at, "POST /", b"1").0, 202);
+    until(|| other.status().processed == 1);
+}

@@ -1,0 +1,212 @@
+//! ZeroMQ and WebSockets, with real peers.
+
+use crate::{Kept, is_gone, until};
+use futures_util::{SinkExt, StreamExt};
+use machine::prelude::*;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::{WebSocketStream, accept_async};
+use zeromq::{PubSocket, Socket, SocketSend, ZmqMessage};
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+fn frames(frames: &[&str]) -> ZmqMessage {
+    let frames = frames.iter().map(|frame| Bytes::from(frame.as_bytes().to_vec()));
+    ZmqMessage::try_from(frames.collect::<Vec<_>>()).unwrap()
+}
+
+/// Publishes a first message until one arrives: a subscription takes its time.
+fn publish_until_heard(runtime: &Runtime, publisher: &mut PubSocket, kept: &Kept) {
+    let before = kept.source().taken;
+    until(|| {
+        runtime.block_on(publisher.send(frames(&["hello", "\"hello\""]))).unwrap();
+        kept.source().taken > before
+    });
+}
+
+fn without_hello(kept: &Kept) -> Vec<Value> {
+    kept.items().into_iter().filter(|item| *item != "hello").collect()
+}
+
+#[test]
+fn a_publisher_is_heard_and_heard_again_after_it_was_gone() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let mut publisher = PubSocket::new();
+    let endpoint = runtime.block_on(publisher.bind("tcp://127.0.0.1:0")).unwrap().to_string();
+    let kept = Kept::new();
+    kept.machine.source(source::zmq_sub(&endpoint)).unwrap();
+    publish_until_heard(&runtime, &mut publisher, &kept);
+    for message in [&["69200000aaaaaaaa00000001", "[1,2]"][..], &["no"], &["{\"a\":1}"]] {
+        runtime.block_on(publisher.send(frames(message))).unwrap();
+    }
+    until(|| without_hello(&kept).len() == 2 && kept.source().errors == 1);
+    assert_eq!(without_hello(&kept), [json!([1, 2]), json!({ "a": 1 })]);
+    assert!(kept.errors()[0].0.contains(": not JSON: "), "{:?}", kept.errors());
+    drop(publisher);
+    until(|| kept.source().state == "connecting");
+    let mut publisher = PubSocket::new();
+    until(|| runtime.block_on(publisher.bind(&endpoint)).is_ok());
+    publish_until_heard(&runtime, &mut publisher, &kept);
+    let status = kept.source();
+    assert_eq!((status.state.as_str(), status.reconnects, status.address), ("running", 1, endpoint));
+    kept.machine.clear_source();
+    is_gone(&kept);
+}
+
+#[test]
+fn topics_texts_and_single_slots() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let mut publisher = PubSocket::new();
+    let endpoint = runtime.block_on(publisher.bind("tcp://127.0.0.1:0")).unwrap().to_string();
+    let kept = Kept::new();
+    kept.machine.source(source::zmq_sub(&endpoint).topic("he").text()).unwrap();
+    until(|| {
+        runtime.block_on(publisher.send(frames(&["other", "not for us"]))).unwrap();
+        runtime.block_on(publisher.send(frames(&["hello", "a \"text\""]))).unwrap();
+        kept.source().taken > 0
+    });
+    kept.machine.clear_source();
+    kept.machine.drain();
+    assert!(kept.items().iter().all(|item| *item == "a \"text\""), "{:?}", kept.items());
+    let before = kept.items().len();
+    kept.machine.source(source::zmq_sub(&endpoint).slot(1)).unwrap();
+    until(|| {
+        runtime.block_on(publisher.send(frames(&["oid", "[1,2,3]"]))).unwrap();
+        runtime.block_on(publisher.send(frames(&["oid", "[1,2,{\"_exception\":{}}]"]))).unwrap();
+        kept.source().taken > 0 && kept.source().errors > 0
+    });
+    kept.machine.clear_source();
+    kept.machine.drain();
+    assert!(kept.items().iter().skip(before).all(|item| *item == 3));
+}
+
+#[test]
+fn a_publisher_that_is_not_there_is_waited_for_and_given_up_at_once() {
+    let kept = Kept::new();
+    kept.machine.source(source::zmq_sub("ipc:///tmp/no-such-directory/socket")).unwrap();
+    until(|| kept.source().state == "connecting");
+    kept.machine.clear_source();
+    is_gone(&kept);
+    kept.machine.source(source::zmq_sub("tcp://127.0.0.1:1")).unwrap();
+    until(|| kept.source().state == "connecting");
+    kept.machine.clear_source();
+    is_gone(&kept);
+    assert_eq!(kept.machine.source(source::zmq_sub("nonsense")).unwrap_err().code, "bad_endpoint");
+}
+
+/// A server for one client after the other.
+struct Server {
+    runtime: Runtime,
+    listener: TcpListener,
+}
+
+impl Server {
+    fn new() -> Self {
+        let runtime = runtime();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        Self { runtime, listener }
+    }
+
+    fn url(&self) -> String {
+        format!("ws://{}/feed", self.listener.local_addr().unwrap())
+    }
+
+    fn accept(&self) -> WebSocketStream<TcpStream> {
+        self.runtime.block_on(async { accept_async(self.listener.accept().await.unwrap().0).await.unwrap() })
+    }
+
+    fn send(&self, client: &mut WebSocketStream<TcpStream>, text: &str) {
+        self.runtime.block_on(client.send(Message::text(text))).unwrap();
+    }
+
+    fn hear(&self, client: &mut WebSocketStream<TcpStream>) -> Message {
+        self.runtime.block_on(client.next()).unwrap().unwrap()
+    }
+}
+
+#[test]
+fn a_server_that_drops_the_connection_is_connected_to_again() {
+    let server = Server::new();
+    let kept = Kept::new();
+    kept.machine.source(source::websocket(&server.url()).send("{\"subscribe\":\"all\"}")).unwrap();
+    let mut client = server.accept();
+    assert_eq!(server.hear(&mut client), Message::text("{\"subscribe\":\"all\"}"));
+    server.send(&mut client, "{\n\"a\": 1}");
+    server.send(&mut client, "no");
+    server.runtime.block_on(client.send(Message::Binary(b"[2]".to_vec().into()))).unwrap();
+    server.runtime.block_on(client.send(Message::Ping(b"there?".to_vec().into()))).unwrap();
+    assert_eq!(server.hear(&mut client), Message::Pong(b"there?".to_vec().into()));
+    assert_eq!(kept.wait_for(2), [json!({ "a": 1 }), json!([2])]);
+    assert_eq!(kept.errors()[0].1, "\"no\"");
+    drop(client); // without a word
+
+    let mut client = server.accept();
+    assert_eq!(server.hear(&mut client), Message::text("{\"subscribe\":\"all\"}"));
+    server.send(&mut client, "3");
+    kept.wait_for(3);
+    server.runtime.block_on(client.close(None)).unwrap(); // politely
+
+    let mut client = server.accept();
+    server.send(&mut client, "4");
+    kept.wait_for(4);
+    let status = kept.source();
+    assert_eq!((status.state.as_str(), status.reconnects, status.errors), ("running", 2, 1));
+    assert!(status.note.starts_with("closed by the server"), "{}", status.note);
+    kept.machine.clear_source();
+    is_gone(&kept);
+}
+
+#[test]
+fn attempts_are_limited_if_one_says_so() {
+    let server = Server::new();
+    let url = server.url();
+    drop(server);
+    let kept = Kept::new();
+    kept.machine.source(source::websocket(&url).attempts(2)).unwrap();
+    until(|| kept.source().state == "failed");
+    assert!(kept.source().error.starts_with(&format!("2 attempts to connect to {url}: ")), "{:?}", kept.source());
+    kept.machine.clear_source();
+    kept.machine.source(source::websocket(&url)).unwrap();
+    until(|| !kept.source().note.is_empty());
+    kept.machine.clear_source();
+    is_gone(&kept);
+}
+
+#[test]
+fn a_message_that_is_too_large_ends_the_connection_alone() {
+    let server = Server::new();
+    let kept = Kept::new();
+    kept.machine.source(source::websocket(&server.url()).max_bytes(1_000)).unwrap();
+    let mut client = server.accept();
+    server.send(&mut client, "1");
+    server.send(&mut client, &"2".repeat(1_001));
+    let mut client = server.accept();
+    server.send(&mut client, "3");
+    assert_eq!(kept.wait_for(2), [1, 3]);
+}
+
+#[test]
+fn a_full_queue_holds_a_socket_up_and_loses_nothing() {
+    let server = Server::new();
+    let kept = Kept::with_queue(4);
+    kept.machine.pause();
+    kept.machine.source(source::websocket(&server.url())).unwrap();
+    let mut client = server.accept();
+    for number in 0..1_000 {
+        server.send(&mut client, &number.to_string());
+    }
+    kept.machine.start();
+    assert_eq!(kept.wait_for(1_000), (0..1_000).map(Value::from).collect::<Vec<_>>());
+    // Cleared while it waits, for the machine and for the socket.
+    kept.machine.pause();
+    server.send(&mut client, "1");
+    kept.machine.clear_source();
+    is_gone(&kept);
+    // The server is told.
+    server.runtime.block_on(async { while let Some(Ok(_)) = client.next().await {} });
+}

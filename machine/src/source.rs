@@ -1,0 +1,426 @@
+//! Sources: what a machine takes its messages from, by itself, on a thread of its own.
+//!
+//! [`Machine::source`](crate::Machine::source) takes any iterator, a function that makes one, and what is built in
+//! here: the lines of a file ([`lines`], [`json_lines`]), standard input ([`stdin`]), a clock ([`interval`]), a
+//! ZeroMQ publisher ([`zmq_sub`]), an HTTP endpoint ([`http`]) and a WebSocket ([`websocket`]).
+//!
+//! ```no_run
+//! use machine::prelude::*;
+//! # machine_engine::init();
+//! MACHINE.source(1..=1_000)?; // any iterator
+//! MACHINE.clear_source();
+//! MACHINE.source(|| 1..=1_000)?; // a function: called again by each `start` after a `stop`
+//! MACHINE.clear_source();
+//! MACHINE.source(source::json_lines("tweets.jsonl").follow())?; // built in
+//! MACHINE.clear_source();
+//! MACHINE.source(source::json_lines("tweets.jsonl").rate(100.0))?; // at most 100 a second
+//! MACHINE.clear_source();
+//! MACHINE.source(source::json_lines("tweets.jsonl").replay("created_at", 60.0))?; // a minute in a second
+//! # Ok::<(), Failure>(())
+//! ```
+//!
+//! A source waits while the queue is full and while the machine does not run, so nothing is dropped; an endpoint
+//! refuses instead. Messages of what is built in are JSON: the first slot takes them as its own type, `&Tweet`,
+//! `&Value`, for lines of text `&str`. What is not JSON is an error of the source: it is counted, kept as a dead
+//! letter of slot `source`, and the source goes on.
+
+use crate::abi::SourceDesc;
+use crate::command::{Command, Target};
+use crate::shim::{self, raw};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The longest line, body or message that is taken unless told otherwise: 16 MiB.
+pub const MAX_BYTES: usize = 16 << 20;
+
+/// A source that is built in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Description {
+    /// Lines of a file.
+    Lines(Lines),
+    /// Standard input.
+    Stdin(Stdin),
+    /// A clock.
+    Interval(Interval),
+    /// A ZeroMQ publisher.
+    ZmqSub(ZmqSub),
+    /// An HTTP endpoint.
+    Http(Http),
+    /// A WebSocket.
+    WebSocket(WebSocket),
+}
+
+/// How fast a source gives its items.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pacing {
+    /// At most this many a second.
+    pub rate: Option<f64>,
+    /// By the times in the items.
+    pub replay: Option<Replay>,
+}
+
+/// How items are given by the times in them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    /// Where an item has its time: `created_at`, `user.created_at`.
+    pub field: String,
+    /// How many times as fast as it was; 0 is as fast as possible.
+    pub speed: f64,
+}
+
+/// Lines of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a description does nothing until it is a machine's source"]
+pub struct Lines {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether each line is JSON, or a text.
+    pub json: bool,
+    /// Whether what is appended later is read too.
+    pub follow: bool,
+    /// Whether what is there already is left out.
+    pub from_end: bool,
+    /// The longest line, bytes.
+    pub max_bytes: usize,
+}
+
+impl Lines {
+    /// Goes on with what is appended later, as `tail -F` does: it waits for a file that is not there yet, starts
+    /// again with a file that was truncated, and goes over to the new one when the file is replaced (the old one is
+    /// read to its end first). A line that has no end yet is waited for.
+    ///
+    /// A file that is truncated and has grown beyond its old length within some 50 ms is not noticed as truncated.
+    pub fn follow(mut self) -> Self {
+        self.follow = true;
+        self
+    }
+
+    /// Leaves out what is in the file already. Lines count from there on.
+    pub fn from_end(mut self) -> Self {
+        self.from_end = true;
+        self
+    }
+
+    /// The longest line, bytes; [`MAX_BYTES`] unless told otherwise. A longer one is an error of the source.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+}
+
+/// Standard input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a description does nothing until it is a machine's source"]
+pub struct Stdin {
+    /// Whether each line is JSON, or a text.
+    pub json: bool,
+    /// The longest line, bytes.
+    pub max_bytes: usize,
+}
+
+impl Stdin {
+    /// Each line is JSON. Blank lines are left out.
+    pub fn json(mut self) -> Self {
+        self.json = true;
+        self
+    }
+
+    /// The longest line, bytes; [`MAX_BYTES`] unless told otherwise. A longer one is an error of the source.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+}
+
+/// A clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a description does nothing until it is a machine's source"]
+pub struct Interval {
+    /// The time from one tick to the next.
+    pub period: Duration,
+}
+
+/// What a clock gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// How many periods since the source was set. A gap tells how many ticks fell out while the machine was paused
+    /// or the queue full.
+    pub tick: u64,
+    /// When, UTC, RFC 3339, in milliseconds.
+    pub time: String,
+}
+
+/// A ZeroMQ publisher.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a description does nothing until it is a machine's source"]
+pub struct ZmqSub {
+    /// Where it publishes: `tcp://127.0.0.1:5555`, `ipc:///run/user/1000/machine/main`.
+    pub endpoint: String,
+    /// How the first frame of a message begins; empty: all messages.
+    pub topic: String,
+    /// Whether the last frame is text, not JSON.
+    pub text: bool,
+    /// Of another machine's outputs, only this slot's.
+    pub slot: Option<usize>,
+}
+
+impl ZmqSub {
+    /// Takes only messages whose first frame begins so.
+    pub fn topic(mut self, topic: &str) -> Self {
+        topic.clone_into(&mut self.topic);
+        self
+    }
+
+    /// Takes the last frame as text, not as JSON.
+    pub fn text(mut self) -> Self {
+        self.text = true;
+        self
+    }
+
+    /// Of another machine's outputs takes what this slot gave, instead of all outputs in one array. A message that
+    /// the slot failed on is an error of the source.
+    pub fn slot(mut self, slot: usize) -> Self {
+        self.slot = Some(slot);
+        self
+    }
+}
+
+/// An HTTP endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a description does nothing until it is a machine's source"]
+pub struct Http {
+    /// Where it listens: `127.0.0.1:8080`, or a port alone, which is one of this computer only.
+    pub address: String,
+    /// The largest body, bytes.
+    pub max_bytes: usize,
+}
+
+impl Http {
+    /// The largest body, bytes; [`MAX_BYTES`] unless told otherwise. A larger one is answered with 413.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+}
+
+/// A WebSocket, as its client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a description does nothing until it is a machine's source"]
+pub struct WebSocket {
+    /// The server: `ws://127.0.0.1:9000/feed`.
+    pub url: String,
+    /// Texts that are sent after each connect.
+    pub greetings: Vec<String>,
+    /// How many times it tries to connect, without a message in between, before the source fails; 0: for ever.
+    pub attempts: u32,
+    /// The largest message, bytes.
+    pub max_bytes: usize,
+}
+
+impl WebSocket {
+    /// Sends a text after each connect: many servers want to be told what to send.
+    pub fn send(mut self, text: &str) -> Self {
+        self.greetings.push(text.to_owned());
+        self
+    }
+
+    /// Gives up after so many attempts to connect without a message in between; 0, as unless told otherwise: never.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// The largest message, bytes; [`MAX_BYTES`] unless told otherwise. After a larger one it connects anew.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+}
+
+/// The lines of a file, each a message of text. Ends with the file, unless it is [followed](Lines::follow).
+pub fn lines(path: impl Into<PathBuf>) -> Lines {
+    Lines { path: path.into(), json: false, follow: false, from_end: false, max_bytes: MAX_BYTES }
+}
+
+/// The lines of a file, each a message of JSON. Blank lines are left out.
+///
+/// Ends with the file, unless it is [followed](Lines::follow).
+pub fn json_lines(path: impl Into<PathBuf>) -> Lines {
+    Lines { json: true, ..lines(path) }
+}
+
+/// The lines of standard input, each a message of text. A program's: a notebook has none.
+pub fn stdin() -> Stdin {
+    Stdin { json: false, max_bytes: MAX_BYTES }
+}
+
+/// A [`Tick`] at once and after each period. Ticks that nobody can take are left out, not made up for.
+pub fn interval(period: Duration) -> Interval {
+    Interval { period }
+}
+
+/// What a ZeroMQ PUB socket sends: the last frame of each message, as JSON. Of another machine that is the array of
+/// its outputs, `[in, f0, …]`.
+///
+/// It connects again by itself. While the machine takes nothing, messages wait with the publisher, up to its
+/// high-water mark; what it then drops nobody here can count.
+pub fn zmq_sub(endpoint: &str) -> ZmqSub {
+    ZmqSub { endpoint: endpoint.to_owned(), topic: String::new(), text: false, slot: None }
+}
+
+/// An endpoint that takes `POST`s: one JSON value, or JSON Lines (`Content-Type: application/x-ndjson`).
+///
+/// The address is `host:port`, or a port alone, then of this computer only; port 0 is any free one, and the status
+/// tells which. Answers are JSON: 202 if all was put; 429 if there was no room, with how much was `accepted` and
+/// what to send again; 400 with the `line` of what is not JSON, and then nothing of the request is put; 413 if the
+/// body is too large. While the machine is paused or stopped messages are taken until the queue is full.
+/// Web pages of other servers are refused (403).
+pub fn http(address: impl ToString) -> Http {
+    Http { address: address.to_string(), max_bytes: MAX_BYTES }
+}
+
+/// What a WebSocket server sends, each message JSON. Connects again after longer and longer pauses, up to 30 s.
+///
+/// `ws://` only: encrypted ones need a proxy on this computer.
+pub fn websocket(url: &str) -> WebSocket {
+    WebSocket { url: url.to_owned(), greetings: Vec::new(), attempts: 0, max_bytes: MAX_BYTES }
+}
+
+/// A source, its types erased.
+#[derive(Debug)]
+pub struct Source {
+    what: What,
+    pacing: Pacing,
+}
+
+#[derive(Debug)]
+enum What {
+    Iterator(SourceDesc),
+    BuiltIn(Description),
+}
+
+impl Source {
+    /// Makes it the source of a machine; the answer is a reply.
+    pub(crate) fn set(self, machine: u32) -> Vec<u8> {
+        match self.what {
+            What::Iterator(desc) => {
+                let pacing = serde_json::to_string(&self.pacing).unwrap_or_default();
+                raw::source(machine, desc, &pacing)
+            }
+            What::BuiltIn(source) => {
+                let command = Command::SetSource { machine: Target::Id(machine), source, pacing: self.pacing };
+                raw::command(&serde_json::to_string(&command).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// What can be a machine's source: any iterator, a function that makes one, and what is built in.
+///
+/// `Marker` is inferred; it keeps the implementations apart.
+#[diagnostic::on_unimplemented(
+    message = "a machine cannot take its messages from `{Self}`",
+    label = "not a source",
+    note = "a source is an iterator, a function without arguments that makes one, or one of `machine::source`",
+    note = "it must be `Send + 'static`, and its items `Serialize + Send + 'static`"
+)]
+pub trait IntoSource<Marker>: Sized {
+    /// Erases the types.
+    fn into_source(self) -> Source;
+}
+
+/// Marks an iterator.
+#[derive(Debug)]
+pub struct ByIterator;
+/// Marks a function that makes an iterator.
+#[derive(Debug)]
+pub struct ByFunction;
+/// Marks what is built in.
+#[derive(Debug)]
+pub struct BuiltIn;
+/// Marks a source with a pace.
+#[derive(Debug)]
+pub struct ByPace<Marker>(std::marker::PhantomData<Marker>);
+
+impl<I> IntoSource<ByIterator> for I
+where
+    I: IntoIterator,
+    I::IntoIter: Send + 'static,
+    I::Item: Serialize + Send + 'static,
+{
+    fn into_source(self) -> Source {
+        Source { what: What::Iterator(shim::source(self.into_iter())), pacing: Pacing::default() }
+    }
+}
+
+impl<F, I> IntoSource<(ByFunction, I)> for F
+where
+    F: FnMut() -> I + Send + 'static,
+    I: IntoIterator,
+    I::IntoIter: Send + 'static,
+    I::Item: Serialize + Send + 'static,
+{
+    fn into_source(mut self) -> Source {
+        let desc = shim::source_again(move || self().into_iter());
+        Source { what: What::Iterator(desc), pacing: Pacing::default() }
+    }
+}
+
+impl IntoSource<BuiltIn> for Description {
+    fn into_source(self) -> Source {
+        Source { what: What::BuiltIn(self), pacing: Pacing::default() }
+    }
+}
+
+macro_rules! built_in {
+    ($($name:ident),*) => { $(
+        impl IntoSource<BuiltIn> for $name {
+            fn into_source(self) -> Source {
+                Description::$name(self).into_source()
+            }
+        }
+    )* };
+}
+built_in!(Lines, Stdin, Interval, ZmqSub, Http, WebSocket);
+
+/// A source with a pace.
+#[derive(Debug)]
+#[must_use = "it does nothing until it is a machine's source"]
+pub struct Paced<S> {
+    source: S,
+    pacing: Pacing,
+}
+
+impl<M, S: IntoSource<M>> IntoSource<ByPace<M>> for Paced<S> {
+    fn into_source(self) -> Source {
+        let mut source = self.source.into_source();
+        source.pacing.rate = self.pacing.rate.or(source.pacing.rate);
+        source.pacing.replay = self.pacing.replay.or(source.pacing.replay);
+        source
+    }
+}
+
+/// Gives a source a pace. What belongs to the source itself ([`Lines::follow`]) is said before.
+pub trait Pace<Marker>: IntoSource<Marker> {
+    /// At most so many items a second, evenly. An endpoint answers 429 to what comes faster.
+    fn rate(self, per_second: f64) -> Paced<Self> {
+        Paced { source: self, pacing: Pacing { rate: Some(per_second), replay: None } }
+    }
+
+    /// As fast as the items came into being, `speed` times: each waits until as much time has gone by since the
+    /// first as their times are apart, divided by `speed`. 0 and infinity are as fast as possible.
+    ///
+    /// `field` says where an item has its time: `created_at`, or `user.created_at` for one further inside. The time
+    /// is RFC 3339, or a number: seconds since 1970, milliseconds from 10¹¹ on. An item without one is given at once,
+    /// and the status tells how many there were.
+    fn replay(self, field: &str, speed: f64) -> Paced<Self> {
+        // JSON has no infinity.
+        let speed = if speed.is_infinite() { 0.0 } else { speed };
+        Paced { source: self, pacing: Pacing { rate: None, replay: Some(Replay { field: field.to_owned(), speed }) } }
+    }
+}
+
+impl<M, S: IntoSource<M>> Pace<M> for S {}
