@@ -272,6 +272,20 @@ pub enum Put {
     NoMachine,
 }
 
+/// What came of asking for the next output.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// There is one.
+    Output = 0,
+    /// None came in time.
+    TimedOut,
+    /// None will come: the machine is stopped, and all that it gave was taken.
+    Ended,
+    /// The user interrupted the cell.
+    Interrupted,
+}
+
 /// How long [`Host::put`] waits for a place in the queue, nanoseconds.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,6 +328,18 @@ pub struct Host {
     pub call_oid: unsafe extern "C" fn(*const c_void, *mut Sink),
     /// Frees a call's handle.
     pub call_free: unsafe extern "C" fn(*mut c_void),
+    /// Begins to collect the outputs of a machine: how many wait at most, and whether a thread takes them
+    /// (`on_output`) or the cell itself. Returns a handle, or writes a `Reply` with the error and returns null.
+    pub outputs: unsafe extern "C" fn(u32, usize, bool, *mut Sink) -> *mut c_void,
+    /// The next output, as the handle of a call; waits at most so many nanoseconds (the largest number: as long as it
+    /// takes). Null if there is none.
+    pub outputs_next: unsafe extern "C" fn(*const c_void, u64, *mut Pulled) -> *mut c_void,
+    /// How many outputs did not fit.
+    pub outputs_lost: unsafe extern "C" fn(*const c_void) -> u64,
+    /// The number of these outputs among those of the machine.
+    pub outputs_id: unsafe extern "C" fn(*const c_void) -> u64,
+    /// Nobody takes them any more, and why, if that is an error.
+    pub outputs_free: unsafe extern "C" fn(*mut c_void, Text),
     /// Carries out a `Command` in JSON and writes its `Reply` in JSON.
     pub command: unsafe extern "C" fn(Text, *mut Sink),
     /// Called first in every cell with an address in the cell's library: from then on the library's own types are

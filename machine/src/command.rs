@@ -1,7 +1,7 @@
 //! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
 
 use crate::source::{Description, Pacing};
-use crate::status::{DeadLetter, Status};
+use crate::status::{DeadLetter, LastOutput, SinkStatus, Status};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -132,6 +132,56 @@ pub enum Command {
         /// The machine.
         machine: Target,
     },
+    /// Sends finished messages somewhere.
+    AddSink {
+        /// The machine.
+        machine: Target,
+        /// Where to.
+        sink: SinkConfig,
+    },
+    /// Changes how finished messages are sent.
+    ConfigureSink {
+        /// The machine.
+        machine: Target,
+        /// Which of its outputs.
+        id: u64,
+        /// Of the same kind; what tells the place counts for nothing.
+        sink: SinkConfig,
+    },
+    /// Sends finished messages to this place no longer, or to none.
+    RemoveSinks {
+        /// The machine.
+        machine: Target,
+        /// Which of its outputs; without it, all but the iterators of cells.
+        id: Option<u64>,
+    },
+    /// The last outputs, newest first.
+    LastOutputs {
+        /// The machine.
+        machine: Target,
+    },
+    /// Whether the machine pauses at the first error, with the message in hand.
+    Debug {
+        /// The machine.
+        machine: Target,
+        /// Whether it does from now on.
+        on: bool,
+    },
+    /// What the slots have made of the message in hand.
+    InHand {
+        /// The machine.
+        machine: Target,
+    },
+    /// Takes the message in hand through the slots as they are now.
+    Retry {
+        /// The machine.
+        machine: Target,
+    },
+    /// Makes the message in hand a dead letter.
+    GiveUp {
+        /// The machine.
+        machine: Target,
+    },
     /// The dead letters, newest first.
     Errors {
         /// The machine.
@@ -185,6 +235,9 @@ pub struct Config {
     /// How many messages may be in async slots, or in slots with settings, at once.
     #[serde(default = "in_flight")]
     pub in_flight: usize,
+    /// Whether outputs leave in the order in which the messages arrived, also with several workers.
+    #[serde(default)]
+    pub ordered: bool,
 }
 
 /// Messages in flight unless told otherwise.
@@ -220,8 +273,54 @@ impl Config {
             workers: 1,
             policy: Policy::Reject,
             in_flight: in_flight(),
+            ordered: false,
         }
     }
+}
+
+/// Where finished messages go, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SinkConfig {
+    /// The output of a slot becomes a message of another machine.
+    To {
+        /// The other machine.
+        machine: Target,
+        /// The slot.
+        slot: usize,
+        /// What happens while the other machine's queue is full.
+        when_full: WhenFull,
+    },
+    /// A file with one line of JSON a message.
+    JsonLines {
+        /// The file; it is appended to.
+        path: String,
+        /// The file is put aside before it becomes larger than so many bytes; 0: never.
+        rotate: u64,
+        /// How many files that were put aside are kept.
+        keep: u32,
+    },
+    /// A ZeroMQ PUB socket.
+    Publish {
+        /// `ipc://…` or `tcp://…`; empty for one in a private directory, under the machine's name.
+        endpoint: String,
+        /// The machine waits for its slowest subscriber, instead of losing what that one does not take.
+        no_loss: bool,
+        /// How many messages wait for a subscriber at most.
+        high_water_mark: u64,
+    },
+}
+
+/// What happens to an output that does not fit where it goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// The worker waits for room.
+    #[default]
+    Wait,
+    /// It is lost, and counted.
+    Lose,
 }
 
 /// The cell that is about to run.
@@ -269,6 +368,10 @@ pub enum Reply {
     Oid(String),
     /// What each slot made of a message.
     Outputs(Outputs),
+    /// One of a machine's outputs.
+    Sink(Box<SinkStatus>),
+    /// The last outputs, newest first.
+    LastOutputs(Vec<LastOutput>),
     /// Dead letters, newest first.
     Errors(Vec<DeadLetter>),
     /// It could not be done.

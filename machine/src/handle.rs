@@ -23,7 +23,7 @@ pub const MAX_SLOTS: usize = 60;
 /// A handle is a number; copies mean the same machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
-    id: u32,
+    pub(crate) id: u32,
     slots: [SlotRef; MAX_SLOTS],
 }
 
@@ -203,11 +203,11 @@ impl Machine {
         }
     }
 
-    fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target::Id(self.id)
     }
 
-    fn tell(&self, command: &Command) -> &Self {
+    pub(crate) fn tell(&self, command: &Command) -> &Self {
         ask(command);
         self
     }
@@ -345,6 +345,13 @@ impl Builder {
         self
     }
 
+    /// Whether outputs leave the machine in the order in which the messages arrived, also with several workers;
+    /// otherwise they leave as they are completed.
+    pub fn ordered(mut self, ordered: bool) -> Self {
+        self.config.ordered = ordered;
+        self
+    }
+
     /// Makes the machine and starts it. The same description again gives the same machine.
     ///
     /// # Panics
@@ -412,7 +419,7 @@ impl<T> std::error::Error for Refused<T> {}
 
 /// What each slot made of one value.
 #[derive(Debug)]
-pub struct Call(CallHandle);
+pub struct Call(pub(crate) CallHandle);
 
 impl Call {
     /// The message's oid, 24 hex digits.
@@ -445,7 +452,7 @@ impl Call {
         self.text(slot + 1)
     }
 
-    fn value<T: Serialize + DeserializeOwned + Clone + 'static>(&self, at: usize) -> Result<T, Failure> {
+    pub(crate) fn value<T: Serialize + DeserializeOwned + Clone + 'static>(&self, at: usize) -> Result<T, Failure> {
         if let Some(value) = self.0.value::<T>(at) {
             return Ok(value.clone());
         }
@@ -457,7 +464,7 @@ impl Call {
         })
     }
 
-    fn text(&self, at: usize) -> Result<String, Failure> {
+    pub(crate) fn text(&self, at: usize) -> Result<String, Failure> {
         let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
         self.0.json(at).map(text).map_err(|why| Failure::new("no_output", text(why)))
     }
@@ -513,13 +520,13 @@ pub fn ask(command: &Command) -> Reply {
     decode(&raw::command(&json))
 }
 
-fn decode(reply: &[u8]) -> Reply {
+pub(crate) fn decode(reply: &[u8]) -> Reply {
     serde_json::from_slice(reply).unwrap_or_else(|error| {
         Reply::Failed(Failure::new("bad_reply", format!("the engine's reply is unreadable: {error}")))
     })
 }
 
-fn failure(reply: Reply) -> Failure {
+pub(crate) fn failure(reply: Reply) -> Failure {
     match reply {
         Reply::Failed(failure) => failure,
         other => Failure::new("bad_reply", format!("the engine answers {other:?}")),

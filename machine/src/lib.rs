@@ -24,7 +24,9 @@
 pub mod abi;
 pub mod cell;
 pub mod command;
+mod debug;
 pub mod handle;
+pub mod outputs;
 mod payload;
 pub mod shim;
 pub mod slot;
@@ -32,6 +34,7 @@ pub mod source;
 pub mod status;
 
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};
+pub use outputs::{Output, Outputs, SinkHandle};
 pub use serde_json::Value;
 pub use slot::Ignored;
 pub use status::Status;
@@ -42,7 +45,9 @@ pub mod prelude {
     pub use crate::command::{Failure, Policy};
     pub use crate::handle::Refused::Full;
     pub use crate::source::{self, Pace as _};
-    pub use crate::{Builder, Call, Errors, Ignored, MACHINE, Machine, Refused, SlotRef, Value};
+    pub use crate::{
+        Builder, Call, Errors, Ignored, MACHINE, Machine, Output, Outputs, Refused, SinkHandle, SlotRef, Value,
+    };
     pub use serde::{Deserialize, Serialize};
     pub use serde_json::json;
 }

@@ -3,7 +3,7 @@
 //! They are compiled into the library of the cell, a few lines each, and run user code under `catch_unwind`.
 #![allow(unsafe_code, reason = "the boundary: the other of the two files of this crate with unsafe code")]
 
-use crate::abi::{Kind, MAX_ARITY, Outcome, ParamDesc, Run, Sink, SlotDesc, SourceDesc, Text, TypeDesc, host};
+use crate::abi::{Kind, MAX_ARITY, Outcome, ParamDesc, Pulled, Run, Sink, SlotDesc, SourceDesc, Text, TypeDesc, host};
 use crate::payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,17 +77,79 @@ unsafe extern "C" fn drop_value<T>(value: *mut u8) -> bool {
 unsafe extern "C" fn to_json<T: Serialize>(value: *const u8, sink: *mut Sink) -> bool {
     // SAFETY: the engine passes a value of the type that the descriptor is of, live for the call.
     let value = unsafe { &*value.cast::<T>() };
+    let mut scratch = Scratch::new();
     let mut result = None;
-    panics(&mut || result = Some(serde_json::to_vec(value)));
-    written(result, type_name::<T>(), sink)
+    panics(&mut || result = Some(serde_json::to_writer(&mut scratch, value)));
+    written(result, &scratch, type_name::<T>(), sink)
+}
+
+/// JSON text as it comes about: at first on the stack, so that most values cost no allocation. It goes to the sink as
+/// a whole, so that a value that fails on the way leaves nothing there.
+struct Scratch {
+    small: [MaybeUninit<u8>; 512],
+    /// How many bytes of `small` are written; none any more once `large` is in use.
+    length: usize,
+    large: Vec<u8>,
+}
+
+impl Scratch {
+    const fn new() -> Self {
+        Self { small: [MaybeUninit::uninit(); 512], length: 0, large: Vec::new() }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.length == 0 {
+            return &self.large;
+        }
+        // SAFETY: so many bytes were written.
+        unsafe { std::slice::from_raw_parts(self.small.as_ptr().cast(), self.length) }
+    }
+
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        if self.length > 0 {
+            self.large.reserve(4 * self.small.len());
+            let small = self.bytes().to_vec();
+            self.large.extend_from_slice(&small);
+            self.length = 0;
+        }
+        self.large.extend_from_slice(bytes);
+    }
+}
+
+impl Write for Scratch {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = self.small.len() - self.length;
+        if bytes.len() > room || !self.large.is_empty() {
+            self.spill(bytes);
+            return Ok(bytes.len());
+        }
+        // SAFETY: there is room, as has just been looked; the two do not overlap.
+        unsafe {
+            let to = self.small.as_mut_ptr().add(self.length).cast::<u8>();
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+        self.length += bytes.len();
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.write(bytes).map(drop)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The end of `to_json`, of any type.
-fn written(result: Option<serde_json::Result<Vec<u8>>>, name: &str, sink: *mut Sink) -> bool {
+fn written(result: Option<serde_json::Result<()>>, json: &Scratch, name: &str, sink: *mut Sink) -> bool {
     match result {
-        Some(Ok(json)) => {
+        Some(Ok(())) => {
             // SAFETY: the engine passes a live sink. Writing to it cannot fail.
-            let _ = unsafe { (*sink).write_all(&json) };
+            let _ = unsafe { (*sink).write_all(json.bytes()) };
             return true;
         }
         Some(Err(error)) => say(sink, format_args!("{} does not serialise: {error}", short(name))),
@@ -445,6 +507,52 @@ impl Drop for CallHandle {
     fn drop(&mut self) {
         // SAFETY: made by `new`, freed once.
         unsafe { (host().call_free)(self.0) };
+    }
+}
+
+/// The outputs of a machine, as the engine collects them for a cell.
+#[derive(Debug)]
+pub(crate) struct OutputsHandle(*mut std::ffi::c_void);
+// SAFETY: the engine's side is `Send` and `Sync`.
+unsafe impl Send for OutputsHandle {}
+
+impl OutputsHandle {
+    pub(crate) fn new(machine: u32, most: usize, by_thread: bool) -> Result<Self, Vec<u8>> {
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: the sink lives for the call.
+        let reply = ask(|sink| handle = unsafe { (host().outputs)(machine, most, by_thread, sink) });
+        if handle.is_null() { Err(reply) } else { Ok(Self(handle)) }
+    }
+
+    pub(crate) fn next(&self, nanos: u64) -> Result<CallHandle, Pulled> {
+        let mut pulled = Pulled::Ended;
+        // SAFETY: the handle is live until `drop`, `pulled` for the call.
+        let handle = unsafe { (host().outputs_next)(self.0, nanos, &raw mut pulled) };
+        if handle.is_null() { Err(pulled) } else { Ok(CallHandle(handle)) }
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        // SAFETY: the handle is live until `drop`.
+        unsafe { (host().outputs_lost)(self.0) }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        // SAFETY: the handle is live until `drop`.
+        unsafe { (host().outputs_id)(self.0) }
+    }
+
+    /// Nobody takes them any more, because of an error.
+    pub(crate) fn fail(self, why: &str) {
+        let handle = std::mem::ManuallyDrop::new(self);
+        // SAFETY: made by `new`, freed once: `drop` does not run.
+        unsafe { (host().outputs_free)(handle.0, Text::new(why)) };
+    }
+}
+
+impl Drop for OutputsHandle {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, freed once.
+        unsafe { (host().outputs_free)(self.0, Text::new("")) };
     }
 }
 

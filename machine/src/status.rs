@@ -67,6 +67,12 @@ pub struct Status {
     pub source: SourceStatus,
     /// One entry a slot.
     pub slots: Vec<SlotStatus>,
+    /// Where finished messages go.
+    #[serde(default)]
+    pub outputs: Vec<SinkStatus>,
+    /// In debug mode: the oid of the message that the machine has stopped at, and its errors. Empty if there is none.
+    #[serde(default)]
+    pub in_hand: String,
     /// The newest errors, newest first, at most ten.
     pub errors: Vec<ErrorLine>,
     /// Dead letters that are kept, and those that fell out because there were too many.
@@ -84,6 +90,40 @@ pub struct Drops {
     pub oldest: u64,
     /// Never accepted, because the queue was full ([`Policy::DropNewest`]); not in `accepted`.
     pub newest: u64,
+}
+
+/// One place where finished messages go. `sent + waiting + lost` is what was meant for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkStatus {
+    /// Its number, which its handle knows.
+    pub id: u64,
+    /// `outputs`, `on_output`, `to`, `json_lines` or `publish`.
+    pub kind: String,
+    /// The endpoint, the file, or the slot and the other machine; empty for a cell's own.
+    pub endpoint: String,
+    /// Messages handed on: taken by the cell, accepted by the other machine, written to the file or to subscribers
+    /// (once for each).
+    pub sent: u64,
+    /// Messages that wait in between.
+    pub waiting: u64,
+    /// Messages that were dropped because what takes them was too slow or failed.
+    pub lost: u64,
+    /// How many are subscribed.
+    pub subscribers: u64,
+    /// What went wrong last; empty if nothing did.
+    pub error: String,
+}
+
+/// One of the last messages that went through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastOutput {
+    /// The message's oid.
+    pub oid: String,
+    /// The message, JSON text.
+    pub input: String,
+    /// What each slot gave, JSON text, as it is published: an empty slot what the one before it gave, and in place
+    /// of a missing output its `_exception`.
+    pub outputs: Vec<String>,
 }
 
 /// What a source is doing.

@@ -4,8 +4,11 @@ use super::frame::{frame, frame_of_slots};
 use super::parts::{SHOWN, cell, code, cut_text, is_empty, number_cell, queue, queue_meter, signature};
 use super::text::{Align, cut, first_line, grouped, nanos, one_line, rate, table, time};
 use crate::output::Display;
-use machine::status::{SlotStatus, Status};
+use machine::status::{SinkStatus, SlotStatus, Status};
 use maud::{Markup, html};
+
+/// What is shown of each place where outputs go.
+const OUTPUTS: [&str; 7] = ["to", "place", "sent", "waiting", "lost", "subscribers", "error"];
 
 /// A machine: what it has done, what waits, each slot, the newest errors.
 #[must_use]
@@ -111,6 +114,7 @@ fn markup(status: &Status) -> Markup {
             strong { (status.machine) } " " strong { (status.state) } " · " (progress(status)) br;
             "queue " (queue_meter(status)) " " (queue(status)) " · " (flow(status)) br;
             (failures(status)) " · " (last(status)) " · " (source(status))
+            @if !status.in_hand.is_empty() { br; strong { "in hand: " } (cut_text(&status.in_hand, 2 * SHOWN)) }
         }
         table {
             thead {
@@ -124,6 +128,26 @@ fn markup(status: &Status) -> Markup {
             }
             tbody {
                 @for slot in &status.slots { (slot_row(slot)) }
+            }
+        }
+        @if !status.outputs.is_empty() {
+            details open {
+                summary { "outputs" }
+                table {
+                    thead { tr { @for name in OUTPUTS { th { (name) } } } }
+                    tbody {
+                        @for output in &status.outputs {
+                            tr {
+                                td { (output.kind) }
+                                td style="text-align:left" { code { (output.endpoint) } }
+                                @for count in [output.sent, output.waiting, output.lost, output.subscribers] {
+                                    (number_cell(&grouped(count)))
+                                }
+                                td style="text-align:left" { (cut_text(&output.error, 2 * SHOWN)) }
+                            }
+                        }
+                    }
+                }
             }
         }
         @if !status.errors.is_empty() {
@@ -195,8 +219,18 @@ fn text(status: &Status) -> String {
         one_line(&source(status)),
         table(&header, &rows)
     );
+    if !status.in_hand.is_empty() {
+        text.push_str(&format!("in hand: {}\n", one_line(&status.in_hand)));
+    }
     for slot in status.slots.iter().filter(|slot| !slot.mismatch.is_empty()) {
         text.push_str(&format!("! {}\n", one_line(&slot.mismatch)));
+    }
+    if !status.outputs.is_empty() {
+        let align = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left];
+        let header: Vec<_> = OUTPUTS.into_iter().zip(align).collect();
+        let rows: Vec<Vec<String>> = status.outputs.iter().map(output_row).collect();
+        text.push_str("\noutputs\n");
+        text.push_str(&table(&header, &rows));
     }
     if !status.errors.is_empty() {
         let header = [
@@ -223,6 +257,18 @@ fn text(status: &Status) -> String {
         text.push_str(&table(&header, &rows));
     }
     text
+}
+
+fn output_row(output: &SinkStatus) -> Vec<String> {
+    vec![
+        output.kind.clone(),
+        one_line(&output.endpoint),
+        grouped(output.sent),
+        grouped(output.waiting),
+        grouped(output.lost),
+        grouped(output.subscribers),
+        cut(&one_line(&output.error), 2 * SHOWN),
+    ]
 }
 
 fn text_row(slot: &SlotStatus) -> Vec<String> {

@@ -53,6 +53,8 @@ pub fn example_status() -> Status {
         workers: 1,
         source: SourceStatus { state: "running".into(), taken: 4_213, ..SourceStatus::default() },
         slots,
+        outputs: Vec::new(),
+        in_hand: String::new(),
         errors: vec![ErrorLine {
             slot: "f1".into(),
             oid: "65f0c0de0123456789abcde0".into(),

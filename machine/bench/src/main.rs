@@ -4,6 +4,7 @@
 //! of each round are printed as the tables of RESULTS.md. Absolute times drift with the machine; ratios less so.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
+mod outputs;
 mod peers;
 mod table;
 
@@ -50,6 +51,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         MESSAGES,
         ROUNDS,
     );
+
+    outputs::run(&m, MESSAGES, ROUNDS)?;
 
     let slow = Machine::builder("panics").try_start()?;
     #[expect(clippy::panic, reason = "what a panic costs is what is measured")]

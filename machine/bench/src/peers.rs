@@ -8,7 +8,7 @@ use std::thread;
 const QUEUE: usize = 1024;
 
 /// A producer thread, a bounded channel, and `each` for every message.
-fn behind_a_channel<T: Send>(n: u32, make: impl Fn(u32) -> T + Send, mut each: impl FnMut(T)) {
+pub fn behind_a_channel<T: Send>(n: u32, make: impl Fn(u32) -> T + Send, mut each: impl FnMut(T)) {
     let (sender, receiver) = bounded(QUEUE);
     thread::scope(|scope| {
         scope.spawn(move || {

@@ -60,6 +60,8 @@ pub(crate) enum Home {
 pub(crate) struct Flight {
     pub frame: Frame,
     pub oid: Oid,
+    /// How many messages the queue had accepted before it.
+    pub number: u64,
     pub caught: Caught,
     pub permit: Option<Permit>,
     home: Home,
@@ -76,6 +78,7 @@ impl Flight {
         Self {
             frame,
             oid,
+            number: 0,
             caught: Caught::default(),
             permit: None,
             home,
@@ -87,8 +90,9 @@ impl Flight {
     }
 
     /// Begins anew, with the message that its frame now holds.
-    pub fn reset(&mut self, oid: Oid) {
+    pub fn reset(&mut self, oid: Oid, number: u64) {
         self.oid = oid;
+        self.number = number;
         self.caught.clear();
         self.stage = Stage::Find(0);
     }

@@ -59,7 +59,7 @@ impl Worker {
                 break;
             }
             let Some((frame, oid)) = claim.next_in_place(|message| self.load(message)) else { break };
-            self.run(frame, oid);
+            self.run(frame, oid, false);
             if machine.flights.is_waiting() {
                 self.take_on();
             }
@@ -87,7 +87,7 @@ impl Worker {
             }
         };
         std::mem::swap(&mut flight.frame, loaded);
-        flight.reset(oid);
+        flight.reset(oid, self.number);
         self.go(flight);
     }
 
@@ -121,9 +121,23 @@ impl Worker {
     /// A flight is through all slots.
     fn arrive(&mut self, mut flight: Box<Flight>) {
         let machine = self.machine;
+        if machine.stops_at(&flight.caught) {
+            let Flight { frame, caught, oid, number, .. } = *flight;
+            match machine.keep_in_hand(frame, (oid, number), caught) {
+                Ok(()) => return machine.flights.leave(machine),
+                Err((frame, caught)) => {
+                    flight = Box::new(Flight::new(frame, oid, Home::Machine(machine)));
+                    flight.reset(oid, number);
+                    flight.caught = caught;
+                }
+            }
+        }
         if !flight.caught.is_empty() {
             machine.record(self.index, &flight.frame, flight.oid, &flight.caught);
         }
+        let plan = flight.frame.plan().clone();
+        let name = (flight.oid, flight.number);
+        self.handover.hand_over(machine, &plan, &mut flight.frame, name, &flight.caught, true);
         flight.frame.clear();
         self.count_flight(&flight.frame);
         self.progress.finish();

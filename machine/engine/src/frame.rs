@@ -6,6 +6,10 @@
 #![expect(clippy::cast_ptr_alignment, reason = "every place is laid out for the type that it is used as")]
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
+mod values;
+
+pub(crate) use values::{Values, View};
+
 use crate::flight::Flight;
 use crate::hook;
 use crate::number;
@@ -17,6 +21,7 @@ use std::alloc::Layout;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use values::Spot;
 
 /// Frees a slot's closure. A panic of its destructor ends in its own library.
 pub(crate) fn free(desc: &SlotDesc) {
@@ -174,6 +179,8 @@ pub(crate) struct Frame {
     pub input: &'static TypeInfo,
     input_place: Place,
     outputs: Vec<Option<Place>>,
+    /// The message and what each slot gives, as whoever looks at a finished message sees it.
+    spots: Arc<[Spot]>,
     steps: Vec<Step>,
     preparation: Preparation,
     /// Where a slot writes an error's text.
@@ -239,6 +246,12 @@ impl Frame {
             From::Input => Some(input_place),
             From::Slot(slot) => outputs.get(slot).copied().flatten(),
         };
+        let froms = std::iter::once(From::Input).chain((0..plan.slots.len()).map(|slot| plan.producer(slot)));
+        let spots = froms.map(|from| {
+            let place = place(from).unwrap_or(input_place);
+            Spot { offset: place.at.addr() - memory.addr(), info: place.info, bit: place.bit, from }
+        });
+        let spots = spots.collect();
 
         let mut args: Vec<*const u8> = Vec::new();
         let mut prepares = Vec::new();
@@ -307,6 +320,7 @@ impl Frame {
             input,
             input_place,
             outputs,
+            spots,
             steps,
             preparation: Preparation { prepares, args, made: Vec::new() },
             text: Vec::new(),
@@ -451,21 +465,47 @@ impl Frame {
         place.filter(|place| self.present & place.bit != 0)
     }
 
-    /// A pointer to a value of this message, if it is there and of this type.
-    pub fn value(&self, from: From, wanted: &TypeInfo) -> Option<*const u8> {
-        let place = self.place(from)?;
-        match place.info.becomes(wanted)? {
-            Conversion::Same => Some(place.at),
-            // SAFETY: the value is live.
-            Conversion::Inside => place.info.desc.payload.map(|payload| unsafe { payload(place.at) }),
-            Conversion::Number | Conversion::Json => None,
-        }
+    /// Whether a value of this message is there.
+    pub fn is_present(&self, from: From) -> bool {
+        self.place(from).is_some()
     }
 
     /// A value of this message as JSON text; `None` if it is missing.
     pub fn json(&self, from: From) -> Option<Result<String, String>> {
         // SAFETY: the value is live.
         self.place(from).map(|place| unsafe { raw::json(place.info.desc, place.at) })
+    }
+
+    /// The message and its outputs.
+    pub fn view(&mut self) -> View<'_> {
+        View::new(self.memory, &mut self.present, &self.spots)
+    }
+
+    /// Moves the message and its outputs out.
+    pub fn take(&mut self) -> Values {
+        self.drop_made();
+        let present = std::mem::take(&mut self.present);
+        // SAFETY: the values are moved: nothing is present any more.
+        unsafe { Values::take(self.memory, self.layout, present, self.spots.clone()) }
+    }
+
+    /// Moves the message to another frame for the same type, which is empty. The outputs stay.
+    pub fn move_input(&mut self, to: &mut Self) {
+        debug_assert!(to.present == 0 && std::ptr::eq(to.input.desc, self.input.desc));
+        if self.present & INPUT == 0 {
+            return;
+        }
+        self.present &= !INPUT;
+        // SAFETY: the message is there, both places were laid out for its type, and it is not used here again.
+        unsafe { std::ptr::copy_nonoverlapping(self.input_place.at, to.input_place.at, self.input.desc.size) };
+        to.present = INPUT;
+    }
+
+    fn drop_made(&mut self) {
+        for place in self.preparation.made.drain(..) {
+            // SAFETY: made for this message, dropped once.
+            unsafe { drop_value(place.info.desc, place.at) };
+        }
     }
 
     /// Drops what the message left behind.
@@ -475,10 +515,7 @@ impl Frame {
             self.present = 0;
             return;
         }
-        for place in self.preparation.made.drain(..) {
-            // SAFETY: made for this message, dropped once.
-            unsafe { drop_value(place.info.desc, place.at) };
-        }
+        self.drop_made();
         for place in &self.drops {
             if self.present & place.bit != 0 {
                 // SAFETY: the value is live, and all bits are cleared below.

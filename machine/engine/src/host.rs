@@ -4,17 +4,20 @@
 use crate::flight::Flight;
 use crate::hook;
 
+use crate::machine::Machine;
+use crate::output::{Held, Next, Tap};
 use crate::raw::{self, Message};
 use crate::registry::{self, observer};
 use crate::source::Feed;
 use crate::types;
-use crate::visit::Visit;
-use ::machine::abi::{ABI_VERSION, Host, Outcome, Patience, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc};
+use ::machine::abi::{ABI_VERSION, Host, Outcome, Patience, Pulled, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc};
 use ::machine::command::{Failure, Reply};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Set while the user wants the running cell to stop.
 pub(crate) static INTERRUPT: AtomicBool = AtomicBool::new(false);
@@ -107,42 +110,100 @@ unsafe extern "C" fn call(machine: u32, desc: &'static TypeDesc, value: *mut u8,
     };
     // SAFETY: the cell passes a value of this type and moves it.
     let visit = machine.call(|number, seconds| unsafe { Message::take(number, seconds, desc, value) });
-    Box::into_raw(Box::new(visit)).cast()
+    Box::into_raw(Box::new(visit.hold())).cast()
 }
 
 /// # Safety
-/// `handle` was returned by `call` and not freed.
-unsafe fn visit<'a>(handle: *const c_void) -> &'a Visit {
+/// `handle` was returned by `call` or `outputs_next` and not freed, and the cell uses it on one thread at a time.
+unsafe fn held<'a>(handle: *const c_void) -> &'a mut Held {
     // SAFETY: as above.
-    unsafe { &*handle.cast::<Visit>() }
+    unsafe { &mut *handle.cast_mut().cast::<Held>() }
 }
 
 unsafe extern "C" fn call_value(handle: *const c_void, at: usize, desc: &'static TypeDesc) -> *const u8 {
     // SAFETY: the cell's handle is live.
-    let visit = unsafe { visit(handle) };
-    visit.frame.value(visit.from(at), types::info(desc)).unwrap_or(std::ptr::null())
+    unsafe { held(handle) }.value(at, types::info(desc)).unwrap_or(std::ptr::null())
 }
 
 unsafe extern "C" fn call_json(handle: *const c_void, at: usize, sink: *mut Sink) -> bool {
     // SAFETY: the cell's handle is live.
-    let json = unsafe { visit(handle) }.json(at);
-    let (ok, text) = match json {
+    let (ok, text) = match unsafe { held(handle) }.json(at) {
         Ok(json) => (true, json),
-        Err(why) => (false, why),
+        Err(why) => (false, why.into_bytes()),
     };
     // SAFETY: the cell's sink lives for the call. Writing to it cannot fail.
-    let _ = unsafe { (*sink).write_all(text.as_bytes()) };
+    let _ = unsafe { (*sink).write_all(&text) };
     ok
 }
 
 unsafe extern "C" fn call_oid(handle: *const c_void, sink: *mut Sink) {
     // SAFETY: the cell's handle and sink are live.
-    let _ = unsafe { write!(*sink, "{}", visit(handle).oid) };
+    let _ = unsafe { write!(*sink, "{}", held(handle).oid) };
 }
 
 unsafe extern "C" fn call_free(handle: *mut c_void) {
-    // SAFETY: made by `call`, freed once.
-    drop(unsafe { Box::from_raw(handle.cast::<Visit>()) });
+    // SAFETY: made by `call` or `outputs_next`, freed once.
+    drop(unsafe { Box::from_raw(handle.cast::<Held>()) });
+}
+
+/// A cell's hold on the outputs of a machine.
+struct Taps {
+    machine: &'static Machine,
+    tap: Arc<Tap>,
+    id: u64,
+}
+
+unsafe extern "C" fn outputs(machine: u32, most: usize, by_thread: bool, sink: *mut Sink) -> *mut c_void {
+    let Some(machine) = registry::machine(machine) else {
+        // SAFETY: the cell's sink lives for the call.
+        unsafe { answer(sink, &Reply::Failed(no_machine(machine))) };
+        return std::ptr::null_mut();
+    };
+    let tap = Arc::new(Tap::new(if by_thread { "on_output" } else { "outputs" }, most));
+    let id = machine.tap(tap.clone());
+    Box::into_raw(Box::new(Taps { machine, tap, id })).cast()
+}
+
+/// # Safety
+/// `handle` was returned by `outputs` and not freed.
+unsafe fn taps<'a>(handle: *const c_void) -> &'a Taps {
+    // SAFETY: as above; a `Taps` is `Sync`.
+    unsafe { &*handle.cast::<Taps>() }
+}
+
+unsafe extern "C" fn outputs_next(handle: *const c_void, nanos: u64, pulled: *mut Pulled) -> *mut c_void {
+    // SAFETY: the cell's handle is live.
+    let Taps { machine, tap, .. } = unsafe { taps(handle) };
+    let timeout = (nanos != u64::MAX).then(|| Duration::from_nanos(nanos));
+    let (found, result) = match tap.next(timeout, || machine.is_over(), interrupted_here) {
+        Next::Output(held) => (Box::into_raw(held).cast(), Pulled::Output),
+        Next::TimedOut => (std::ptr::null_mut(), Pulled::TimedOut),
+        Next::Ended => (std::ptr::null_mut(), Pulled::Ended),
+        Next::Interrupted => (std::ptr::null_mut(), Pulled::Interrupted),
+    };
+    // SAFETY: the cell passes a live place.
+    unsafe { *pulled = result };
+    found
+}
+
+unsafe extern "C" fn outputs_lost(handle: *const c_void) -> u64 {
+    // SAFETY: the cell's handle is live.
+    unsafe { taps(handle) }.tap.lost()
+}
+
+unsafe extern "C" fn outputs_id(handle: *const c_void) -> u64 {
+    // SAFETY: the cell's handle is live.
+    unsafe { taps(handle) }.id
+}
+
+unsafe extern "C" fn outputs_free(handle: *mut c_void, why: Text) {
+    // SAFETY: made by `outputs`, freed once; the cell's text lives for the call.
+    let (taps, why) = unsafe { (Box::from_raw(handle.cast::<Taps>()), why.as_str()) };
+    // With an error it stays in the status, so that whoever looks there sees why nothing is taken any more.
+    if why.is_empty() {
+        taps.machine.remove_sinks(Some(taps.id));
+    }
+    taps.tap.end(why);
 }
 
 unsafe extern "C" fn command(json: Text, sink: *mut Sink) {
@@ -222,6 +283,11 @@ pub static HOST: Host = Host {
     call_json,
     call_oid,
     call_free,
+    outputs,
+    outputs_next,
+    outputs_lost,
+    outputs_id,
+    outputs_free,
     command,
     enter,
     panicked,

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod command_error;
+mod debug;
 #[doc(hidden)]
 pub mod decode;
 mod flight;
@@ -18,6 +19,7 @@ mod letters;
 mod machine;
 mod number;
 mod oid;
+mod output;
 mod queue;
 mod raw;
 mod registry;

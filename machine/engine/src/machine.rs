@@ -1,12 +1,14 @@
 //! One machine: slots, queue, workers, and what is known of them.
 
 use crate::command_error::{bad_number, failed, no_such_slot};
+use crate::debug::Debug;
 use crate::flight::{Arrival, Flight, Flights, Home};
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::host::interrupted_here;
 use crate::letters::{Letter, Letters};
 use crate::oid::{self, Oid};
+use crate::output::{Handover, Last, Sequence};
 use crate::queue::{Control, MAX_WORKERS, Mode, Progress, Queue, STEPS};
 use crate::raw::{self, InPlace, Message};
 use crate::slots::{From, Function, Plan};
@@ -38,6 +40,12 @@ pub(crate) struct Machine {
     pub version: AtomicU64,
     pub queue: Queue,
     pub flights: Flights,
+    /// The order of the outputs, if they are ordered.
+    pub sequence: Option<Sequence>,
+    /// The last outputs.
+    pub last: Last,
+    /// Whether it stops at errors.
+    pub debug: Debug,
     letters: Mutex<Letters>,
     source: Mutex<Option<Arc<Feed>>>,
     /// Messages processed, at moments of the last seconds.
@@ -72,6 +80,9 @@ impl Machine {
             version: AtomicU64::new(0),
             queue: Queue::new(config.queue, config.workers, config.policy),
             flights: Flights::new(config.in_flight),
+            sequence: config.ordered.then(Sequence::default),
+            last: Last::default(),
+            debug: Debug::default(),
             letters: Mutex::default(),
             source: Mutex::default(),
             recent: Mutex::default(),
@@ -253,9 +264,10 @@ impl Machine {
     fn drop_oldest(&self) {
         // The destructor is user code.
         let _in_slot = InSlot::enter();
-        if self.queue.take_oldest().is_none() {
+        match self.queue.take_oldest() {
+            Some(oldest) => self.gone(std::iter::once(oldest.number)),
             // All that waits is claimed; a worker that claims knows the policy and begins at once.
-            std::thread::yield_now();
+            None => std::thread::yield_now(),
         }
     }
 
@@ -398,6 +410,23 @@ impl Machine {
         Ok(())
     }
 
+    /// Changes who gets the outputs, between two messages.
+    pub fn edit_plan(&self, edit: impl FnOnce(&mut Plan)) {
+        let mut current = guard(&self.plan);
+        let mut next = Plan::clone(&current);
+        edit(&mut next);
+        next.changed();
+        let version = next.version;
+        let old = std::mem::replace(&mut *current, Arc::new(next));
+        // Release: pairs with the Acquire of the workers.
+        self.version.store(version, Ordering::Release);
+        drop(current);
+        self.queue.wake_all();
+        // As in `change`.
+        let _in_slot = InSlot::enter();
+        drop(old);
+    }
+
     /// Takes messages, and items from the source.
     pub fn start(&'static self) {
         let mut control = self.queue.control();
@@ -473,11 +502,19 @@ impl Machine {
         left()
     }
 
+    /// Whether no output can come any more until it is started again: it is stopped, and no worker has a message.
+    pub fn is_over(&self) -> bool {
+        let control = self.queue.control();
+        control.mode == Mode::Stopped && control.alive == 0
+    }
+
     /// Discards what waits; returns how many messages that were.
     pub fn clear_queue(&self) -> u64 {
         // The destructors are user code.
         let _in_slot = InSlot::enter();
-        self.queue.take_all().len() as u64
+        let discarded = self.queue.take_all();
+        self.gone(discarded.iter().map(|message| message.number));
+        discarded.len() as u64
     }
 
     /// Sets the source, which is made only if there is none.
@@ -590,6 +627,8 @@ impl Machine {
             source,
             slots,
             errors: lines,
+            outputs: self.sinks(),
+            in_hand: self.in_hand_line(),
             dead_letters: kept,
             dead_letters_dropped: dropped,
         }
@@ -617,11 +656,16 @@ impl Machine {
         let _in_slot = InSlot::enter();
         let oid = message.oid();
         let mut frame = Frame::new(self.plan(), types::info(message.desc()));
-        let mut caught = Caught::default();
         frame.load(InPlace::new(&ManuallyDrop::new(message)));
+        Self::through(frame, oid)
+    }
+
+    /// Takes a message that is loaded through the slots, on the caller's thread.
+    pub fn through(mut frame: Frame, oid: Oid) -> Visit {
         if frame.plan().flies {
             return Self::fly(frame, oid);
         }
+        let mut caught = Caught::default();
         frame.run::<true>(&mut caught);
         Visit::new(oid, frame, caught)
     }
@@ -649,6 +693,11 @@ impl Machine {
         }
     }
 
+    /// One `step` at a time.
+    pub fn one_step(&self) -> MutexGuard<'_, ()> {
+        guard(&self.stepping)
+    }
+
     /// Takes the first message that waits through the slots, on the caller's thread.
     pub fn step(&self) -> Result<Outputs, Failure> {
         let _one = guard(&self.stepping);
@@ -665,13 +714,19 @@ impl Machine {
         };
         drop(control);
         let done = progress.done.load(Ordering::Relaxed);
-        progress.begun.store(done + 1, Ordering::Release);
-        let visit = self.visit(message);
-        visit.frame.plan().adopt(index, done);
+        // Messages that were in hand have ended here without having begun here.
+        progress.begun.store(progress.begun.load(Ordering::Relaxed) + 1, Ordering::Release);
+        let number = message.number;
+        let mut visit = self.visit(message);
+        let plan = visit.frame.plan().clone();
+        plan.adopt(index, done);
         self.record(index, &visit.frame, visit.oid, &visit.caught);
+        let outputs = visit.outputs();
+        let _in_slot = InSlot::enter();
+        Handover::default().hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &visit.caught, true);
         progress.finish();
         progress.note_last(visit.oid, oid::coarse_millis());
-        Ok(visit.outputs())
+        Ok(outputs)
     }
 
     /// Counts what a message's slots failed on or skipped, and keeps the errors.

@@ -21,6 +21,19 @@ impl Oid {
         (text.len() == 24 && process == process_number()).then_some(Self { seconds, counter })
     }
 
+    /// The 24 hex digits. Called for each message that is written.
+    #[inline]
+    pub(crate) fn hex(self) -> [u8; 24] {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let mut hex = [0; 24];
+        let number = (u128::from(self.seconds) << 64) | (u128::from(process_number()) << 32) | u128::from(self.counter);
+        for (digit, shift) in hex.iter_mut().zip((0..24_u32).rev()) {
+            let at = usize::try_from((number >> (4 * shift)) & 0xf).unwrap_or_default();
+            *digit = DIGITS.get(at).copied().unwrap_or_default();
+        }
+        hex
+    }
+
     /// When the message was accepted, UTC, RFC 3339, in seconds.
     #[must_use]
     pub fn time(self) -> String {
@@ -83,6 +96,7 @@ mod tests {
         let text = oid.to_string();
         assert_eq!(text.len(), 24);
         assert!(text.starts_with("69200000") && text.ends_with("00000007"));
+        assert_eq!(text.as_bytes(), oid.hex());
         assert_eq!(Oid::parse(&text), Some(oid));
         assert_eq!(Oid::parse("nonsense"), None);
         assert_eq!(oid.time(), "2025-11-21T06:00:32Z");

@@ -367,6 +367,18 @@ impl Queue {
         self.hold.load(Ordering::Relaxed)
     }
 
+    /// Whether a message waits that nobody has claimed.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        self.ring.is_ready()
+    }
+
+    /// Whether a worker that waits for other messages to finish shall go on all the same: the queue is held, or
+    /// messages were given back, and what it waits for may be among those.
+    pub fn wants_workers(&self) -> bool {
+        self.held() || self.returned.load(Ordering::Acquire) > 0
+    }
+
     /// Changes the mode.
     pub fn set_mode(&self, control: &mut Control, mode: Mode) {
         control.mode = mode;

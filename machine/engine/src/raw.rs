@@ -5,7 +5,8 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use crate::oid::Oid;
-use machine::abi::{Sink, SourceDesc, Text, TypeDesc};
+use crate::types::TypeInfo;
+use machine::abi::{Kind, Sink, SourceDesc, Text, TypeDesc};
 use std::alloc::Layout;
 use std::ffi::{c_int, c_void};
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -112,6 +113,12 @@ impl<'m> InPlace<'m> {
         self.0.oid()
     }
 
+    /// How many messages the queue had accepted before it.
+    #[inline]
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+
     /// The type of the value.
     #[inline]
     pub fn desc(&self) -> &'static TypeDesc {
@@ -177,6 +184,66 @@ pub(crate) unsafe fn json(desc: &TypeDesc, at: *const u8) -> Result<String, Stri
         return inside.map(str::to_owned).ok_or(text);
     }
     Ok(text)
+}
+
+/// Appends a value as JSON text; of a `Result` what is in `Ok`. If it cannot be written, says why and appends nothing.
+///
+/// Numbers are written here, without a call into the value's own library; `NaN` and infinities are `null`, as in
+/// `serde_json`.
+///
+/// # Safety
+/// `at` points at a live value of this type.
+#[inline]
+pub(crate) unsafe fn write_json(info: &TypeInfo, at: *const u8, to: &mut Vec<u8>) -> Result<(), String> {
+    let desc = info.desc;
+    macro_rules! number {
+        ($ty:ty) => {{
+            // SAFETY: the kind says the type, of the value or of what is inside the `Result`, which holds no `Err`:
+            // that would be no output.
+            let number = unsafe { desc.payload.map_or(at, |payload| payload(at)).cast::<$ty>().read() };
+            serde_json::to_writer(to, &number).map_err(|error| error.to_string())
+        }};
+    }
+    match info.kind {
+        Kind::F64 => number!(f64),
+        Kind::F32 => number!(f32),
+        Kind::I64 => number!(i64),
+        Kind::U64 => number!(u64),
+        Kind::I32 => number!(i32),
+        Kind::U32 => number!(u32),
+        Kind::Isize => number!(isize),
+        Kind::Usize => number!(usize),
+        Kind::I16 => number!(i16),
+        Kind::U16 => number!(u16),
+        Kind::I8 => number!(i8),
+        Kind::U8 => number!(u8),
+        Kind::Bool => number!(bool),
+        // SAFETY: the caller's.
+        Kind::String | Kind::Json | Kind::Other => unsafe { write_other(desc, at, to) },
+    }
+}
+
+/// # Safety
+/// As `write_json`.
+unsafe fn write_other(desc: &TypeDesc, at: *const u8, to: &mut Vec<u8>) -> Result<(), String> {
+    let start = to.len();
+    // SAFETY: as above; the sink lives for the call.
+    let ok = unsafe { (desc.to_json)(at, &mut Sink::new(to)) };
+    let text = to.get(start..).unwrap_or_default();
+    let inside = match (ok, desc.payload) {
+        (true, None) => return Ok(()),
+        (true, Some(_)) => text.strip_prefix(b"{\"Ok\":").and_then(|rest| rest.strip_suffix(b"}")).map(<[u8]>::len),
+        (false, _) => None,
+    };
+    let Some(inside) = inside else {
+        let why = String::from_utf8_lossy(text).into_owned();
+        to.truncate(start);
+        return Err(why);
+    };
+    let after = to.len() - 1 - inside;
+    to.copy_within(after..after + inside, start);
+    to.truncate(start + inside);
+    Ok(())
 }
 
 /// Makes a value from JSON text.
@@ -277,6 +344,24 @@ pub(crate) fn try_put_json(machine: &crate::machine::Machine, json: String) -> b
     unsafe {
         let put = machine.put_batch(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1) == 1;
         if !put {
+            ManuallyDrop::drop(&mut json);
+        }
+        put
+    }
+}
+
+/// Puts a message of JSON text, if the machine takes it.
+pub(crate) fn put_text(
+    machine: &crate::machine::Machine,
+    json: String,
+    patience: machine::abi::Patience,
+    give_up: impl Fn() -> bool,
+) -> machine::abi::Put {
+    let mut json = ManuallyDrop::new(json);
+    // SAFETY: the string is moved if it is accepted, and else dropped here.
+    unsafe {
+        let put = machine.put(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), patience, give_up);
+        if put != machine::abi::Put::Accepted {
             ManuallyDrop::drop(&mut json);
         }
         put

@@ -101,7 +101,7 @@ fn make(config: Config) -> Result<u32, Failure> {
     Ok(u32::try_from(id).unwrap_or(u32::MAX))
 }
 
-fn find(target: &Target) -> Result<&'static Machine, Failure> {
+pub(crate) fn find(target: &Target) -> Result<&'static Machine, Failure> {
     let found = match target {
         Target::Id(id) => machine(*id),
         Target::Name(name) => all().into_iter().find(|machine| machine.config.name == *name),
@@ -128,7 +128,9 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         Command::Machines => Reply::Machines(all().iter().map(|machine| machine.status()).collect()),
         Command::New(config) => Reply::Made(make(config)?),
         Command::Start { machine } => {
-            find(&machine)?.start();
+            let machine = find(&machine)?;
+            machine.give_up_in_hand();
+            machine.start();
             Reply::Done
         }
         Command::Pause { machine } => {
@@ -136,7 +138,9 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             Reply::Done
         }
         Command::Stop { machine } => {
-            find(&machine)?.halt(Mode::Stopped, interrupted);
+            let machine = find(&machine)?;
+            machine.halt(Mode::Stopped, interrupted);
+            machine.flush_sinks(None);
             Reply::Done
         }
         Command::Workers { machine, workers } => {
@@ -147,7 +151,13 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             find(&machine)?.queue.set_policy(policy);
             Reply::Done
         }
-        Command::Drain { machine, timeout } => Reply::Count(find(&machine)?.drain(timeout, interrupted)),
+        Command::Drain { machine, timeout } => {
+            let machine = find(&machine)?;
+            let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+            let left = machine.drain(timeout, interrupted);
+            machine.flush_sinks(deadline);
+            Reply::Count(left)
+        }
         Command::Step { machine } => Reply::Outputs(find(&machine)?.step()?),
         Command::ClearQueue { machine } => Reply::Count(find(&machine)?.clear_queue()),
         Command::Put { machine, json } => {
@@ -176,6 +186,19 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             find(&machine)?.clear_source();
             Reply::Done
         }
+        Command::AddSink { machine, sink } => Reply::Sink(Box::new(find(&machine)?.add_sink(sink)?)),
+        Command::ConfigureSink { machine, id, sink } => {
+            Reply::Sink(Box::new(find(&machine)?.configure_sink(id, &sink)?))
+        }
+        Command::RemoveSinks { machine, id } => Reply::Count(find(&machine)?.remove_sinks(id)),
+        Command::Debug { machine, on } => {
+            find(&machine)?.set_debug(on);
+            Reply::Done
+        }
+        Command::InHand { machine } => Reply::Outputs(find(&machine)?.in_hand()?),
+        Command::Retry { machine } => Reply::Outputs(find(&machine)?.retry()?),
+        Command::GiveUp { machine } => Reply::Count(u64::from(find(&machine)?.give_up_in_hand())),
+        Command::LastOutputs { machine } => Reply::LastOutputs(find(&machine)?.last.newest()),
         Command::Errors { machine, slot, limit } => {
             let machine = find(&machine)?;
             let slot = slot.map(|slot| usize::try_from(slot).unwrap_or(usize::MAX));

@@ -2,6 +2,7 @@
 
 use crate::gate::Gate;
 use crate::histogram::Histogram;
+use crate::output::Sinks;
 use crate::queue::MAX_WORKERS;
 use crate::raw;
 use crate::types::{self, TypeInfo};
@@ -115,14 +116,16 @@ pub(crate) struct Slot {
     pub gate: Option<Arc<Gate>>,
 }
 
-/// All slots as one message sees them. Never changed: an assignment makes the next plan.
+/// All slots and sinks as one message sees them. Never changed: an assignment makes the next plan.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// Grows with each change of a slot.
+    /// Grows with each change.
     pub version: u64,
     pub slots: Vec<Slot>,
     /// Whether messages go through as flights: a function is async, or run with settings.
     pub flies: bool,
+    /// Where messages go when they are through.
+    pub sinks: Sinks,
 }
 
 /// What a parameter is given: the message itself, or what a slot gave.
@@ -134,7 +137,7 @@ pub(crate) enum From {
 
 impl Plan {
     pub fn new(slots: usize) -> Self {
-        Self { version: 0, slots: vec![Slot::default(); slots], flies: false }
+        Self { version: 0, slots: vec![Slot::default(); slots], flies: false, sinks: Sinks::default() }
     }
 
     /// The plan after a change.

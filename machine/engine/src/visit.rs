@@ -4,9 +4,69 @@ use crate::command_error::no_such_slot;
 use crate::frame::Frame;
 use crate::hook::InSlot;
 use crate::oid::Oid;
+use crate::output::Held;
 use crate::slots::From;
 use crate::worker::Caught;
 use machine::command::{Outputs, SlotOutput};
+
+/// Why a slot has no output for a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub slot: usize,
+    /// What kind of error it was; `None` if the slot was skipped.
+    pub code: Option<&'static str>,
+    /// The slot's own error, or what it lacked.
+    pub text: String,
+}
+
+impl Missing {
+    /// What a message's slots failed on or skipped.
+    pub fn of(frame: &Frame, caught: &Caught) -> Vec<Self> {
+        if caught.is_empty() {
+            return Vec::new();
+        }
+        let failed = caught.errors.iter().map(|(slot, kind, text)| Self {
+            slot: *slot,
+            code: Some(kind.code()),
+            text: text.clone(),
+        });
+        let skipped = caught.skipped.iter().map(|&slot| Self { slot, code: None, text: lacked(frame, slot) });
+        failed.chain(skipped).collect()
+    }
+
+    /// For the wire: what kind of error stands in the output's place.
+    pub fn exc_type(&self) -> &'static str {
+        match self.code {
+            None => "UpstreamError",
+            Some("panic") => "Panic",
+            Some("type") => "TypeError",
+            Some("timeout") => "TimeoutError",
+            Some(_) => "Error",
+        }
+    }
+
+    /// For people.
+    pub fn told(&self) -> String {
+        match self.code {
+            None => self.text.clone(),
+            Some(code) => format!("f{} failed ({code}): {}", self.slot, self.text),
+        }
+    }
+}
+
+/// What a skipped slot lacked.
+fn lacked(frame: &Frame, slot: usize) -> String {
+    let plan = frame.plan();
+    let lacked = plan.function(slot).and_then(|function| {
+        (0..function.params.len())
+            .map(|number| plan.argument(slot, number))
+            .find_map(|from| if let From::Slot(f) = from { (!frame.is_present(from)).then_some(f) } else { None })
+    });
+    lacked.map_or_else(
+        || format!("f{slot} was skipped"),
+        |f| format!("f{slot} was skipped: it needs f{f}, which is missing"),
+    )
+}
 
 /// One message that was taken through the slots outside of the workers, with all that they made of it.
 #[derive(Debug)]
@@ -21,42 +81,29 @@ impl Visit {
         Self { oid, frame, caught }
     }
 
-    /// What the parameter `at` of `call_value` means: 0 is the message, i + 1 slot i, empty slots pass through.
-    pub fn from(&self, at: usize) -> From {
-        at.checked_sub(1).map_or(From::Input, |slot| self.frame.plan().producer(slot))
+    /// The values alone, as a cell holds them.
+    pub fn hold(mut self) -> Held {
+        let missing = Missing::of(&self.frame, &self.caught);
+        Held::values(self.oid, self.frame.take(), missing)
     }
 
-    /// A value as JSON text, or why it is missing.
-    pub fn json(&self, at: usize) -> Result<String, String> {
-        if at > self.frame.plan().slots.len() {
-            return Err(no_such_slot(at - 1, self.frame.plan().slots.len(), "the machine").message);
-        }
-        let from = self.from(at);
-        self.frame.json(from).unwrap_or_else(|| {
-            let From::Slot(slot) = from else { return Err("no message".to_owned()) };
-            Err(self.why_missing(slot))
-        })
-    }
-
-    fn why_missing(&self, slot: usize) -> String {
-        if let Some((_, kind, text)) = self.caught.errors.iter().find(|(at, ..)| *at == slot) {
-            return format!("f{slot} failed ({}): {text}", kind.code());
-        }
+    /// A value as JSON text, or why it is missing: 0 is the message, i + 1 slot i.
+    fn json(&self, at: usize, missing: &[Missing]) -> Result<String, String> {
         let plan = self.frame.plan();
-        let missing = plan.function(slot).and_then(|function| {
-            (0..function.params.len()).map(|number| plan.argument(slot, number)).find_map(|from| {
-                if let From::Slot(f) = from { self.frame.json(from).is_none().then_some(f) } else { None }
-            })
-        });
-        missing.map_or_else(
-            || format!("f{slot} was skipped"),
-            |f| format!("f{slot} was skipped: it needs f{f}, which is missing"),
-        )
+        if at > plan.slots.len() {
+            return Err(no_such_slot(at - 1, plan.slots.len(), "the machine").message);
+        }
+        let from = at.checked_sub(1).map_or(From::Input, |slot| plan.producer(slot));
+        self.frame.json(from).unwrap_or_else(|| {
+            let missing = missing.iter().find(|missing| From::Slot(missing.slot) == from);
+            Err(missing.map_or_else(|| "it is missing".to_owned(), Missing::told))
+        })
     }
 
     /// All of it, for display.
     pub fn outputs(&self) -> Outputs {
         let plan = self.frame.plan();
+        let missing = Missing::of(&self.frame, &self.caught);
         let slots = (0..plan.slots.len()).map(|slot| {
             let args = plan.function(slot).map(|function| {
                 let text = |number| match self.frame.json(plan.argument(slot, number)) {
@@ -66,7 +113,7 @@ impl Visit {
                 };
                 (0..function.params.len()).map(text).collect()
             });
-            let output = self.json(slot + 1);
+            let output = self.json(slot + 1, &missing);
             SlotOutput {
                 slot,
                 args: args.unwrap_or_default(),

@@ -5,6 +5,7 @@ use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::{self, Oid};
+use crate::output::{Handover, KEPT, SAMPLES};
 use crate::queue::{CLAIM, Claim, Progress};
 use crate::raw::InPlace;
 use crate::slots::Plan;
@@ -64,6 +65,11 @@ pub(crate) struct Worker {
     /// What it does with messages that fly.
     pub(crate) flying: Flying,
     caught: Caught,
+    /// The number of the message that was loaded last.
+    pub(crate) number: u64,
+    pub(crate) handover: Handover,
+    /// How many outputs may be kept as the last ones until the coarse clock has moved.
+    samples: u32,
     /// Counts down to the next message that is timed.
     untimed: u32,
     /// Messages left untimed after each timed one.
@@ -85,6 +91,9 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
         frames: Vec::new(),
         flying: Flying::default(),
         caught: Caught::default(),
+        number: 0,
+        handover: Handover::default(),
+        samples: SAMPLES,
         untimed: 0,
         sampling: 0,
         most: 1,
@@ -126,6 +135,9 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
             worker.most = 1;
             worker.untimed = 0;
         }
+        if now != before {
+            worker.samples = SAMPLES;
+        }
         before = now;
         progress.note_last(last, now);
     }
@@ -137,7 +149,8 @@ impl Worker {
         let mut last = Oid::default();
         while let Some((frame, oid)) = claim.next_in_place(|message| self.load(message)) {
             last = oid;
-            self.run(frame, oid);
+            let sample = self.samples > 0 && self.is_among_last(claim.len());
+            self.run(frame, oid, sample);
             // Messages that fly need a place each, for which this claim has not looked.
             if (self.machine.queue.held() || self.plan.flies) && claim.len() > 0 {
                 self.machine.queue.give_back(claim);
@@ -145,6 +158,12 @@ impl Worker {
             }
         }
         last
+    }
+
+    /// Whether a message may be one of the last for now: few are claimed after it, and nothing waits behind them.
+    #[inline]
+    fn is_among_last(&self, left: u64) -> bool {
+        left < KEPT as u64 && !self.machine.queue.is_ready()
     }
 
     /// Moves a message into a frame; its cell in the ring is free after this.
@@ -155,6 +174,7 @@ impl Worker {
             self.adopt(self.machine.plan());
         }
         let oid = message.oid();
+        self.number = message.number();
         let begun = self.progress.begun.load(Relaxed);
         self.progress.begun.store(begun + 1, Release);
         let at = self.frame_for(message.desc());
@@ -166,7 +186,7 @@ impl Worker {
 
     /// Takes the message in a frame through the slots.
     #[inline]
-    pub(crate) fn run(&mut self, at: usize, oid: Oid) {
+    pub(crate) fn run(&mut self, at: usize, oid: Oid, sample: bool) {
         if self.plan.flies {
             self.take_off(at, oid);
             return;
@@ -189,11 +209,33 @@ impl Worker {
             frame.run::<false>(&mut self.caught);
         }
         if !self.caught.is_empty() {
+            if self.machine.stops_at(&self.caught) {
+                return self.stop_with(at, oid);
+            }
             self.machine.record(self.index, frame, oid, &self.caught);
+        }
+        if sample || !self.plan.sinks.is_empty() || self.machine.sequence.is_some() {
+            self.samples -= u32::from(sample);
+            self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &self.caught, sample);
+        }
+        if !self.caught.is_empty() {
             self.caught.clear();
         }
         frame.clear();
         self.progress.finish();
+    }
+
+    /// In debug mode: the message with its errors stays in hand. If another one is in hand already, it goes its way.
+    #[cold]
+    fn stop_with(&mut self, at: usize, oid: Oid) {
+        let (frame, caught) = (self.frames.remove(at), std::mem::take(&mut self.caught));
+        let kept = self.machine.keep_in_hand(frame, (oid, self.number), caught);
+        if let Err((mut frame, caught)) = kept {
+            self.machine.record(self.index, &frame, oid, &caught);
+            self.handover.hand_over(self.machine, &self.plan, &mut frame, (oid, self.number), &caught, false);
+            frame.clear();
+            self.progress.finish();
+        }
     }
 
     /// The frame for this type of message; laid out if there is none.

@@ -1,0 +1,158 @@
+//! The values of a message that is through its slots: looked at in its frame, or moved out of it.
+//!
+//! They are numbered as a call numbers them: 0 is the message, *i* + 1 what slot *i* gives. An empty slot gives what
+//! the slot before it gave, so several numbers can mean one value.
+#![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
+
+use crate::machine::Machine;
+use crate::raw::{self, drop_value};
+use crate::slots::From;
+use crate::types::{Conversion, TypeInfo};
+use machine::abi::{Patience, Put};
+use std::alloc::Layout;
+use std::sync::Arc;
+
+/// Where a value lies, relative to the beginning of its frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    pub offset: usize,
+    pub info: &'static TypeInfo,
+    /// Set while the value is there.
+    pub bit: u64,
+    /// Which value it is.
+    pub from: From,
+}
+
+/// The message and its outputs, where they lie.
+#[derive(Debug)]
+pub(crate) struct View<'f> {
+    memory: *mut u8,
+    present: &'f mut u64,
+    spots: &'f [Spot],
+}
+
+impl<'f> View<'f> {
+    /// `memory` holds live values at all spots whose bits are set.
+    pub(super) fn new(memory: *mut u8, present: &'f mut u64, spots: &'f [Spot]) -> Self {
+        Self { memory, present, spots }
+    }
+
+    /// How many values there can be: the message, and one for each slot.
+    pub fn len(&self) -> usize {
+        self.spots.len()
+    }
+
+    /// Which value number `at` means.
+    pub fn from(&self, at: usize) -> From {
+        self.spots.get(at).map_or(From::Input, |spot| spot.from)
+    }
+
+    fn place(&self, at: usize) -> Option<(&Spot, *mut u8)> {
+        let spot = self.spots.get(at).filter(|spot| *self.present & spot.bit != 0)?;
+        // SAFETY: offsets lie within the memory.
+        Some((spot, unsafe { self.memory.add(spot.offset) }))
+    }
+
+    /// A pointer to a value, if it is there and of this type.
+    pub fn value(&self, at: usize, wanted: &TypeInfo) -> Option<*const u8> {
+        let (spot, at) = self.place(at)?;
+        match spot.info.becomes(wanted)? {
+            Conversion::Same => Some(at),
+            // SAFETY: the value is live.
+            Conversion::Inside => spot.info.desc.payload.map(|payload| unsafe { payload(at) }),
+            Conversion::Number | Conversion::Json => None,
+        }
+    }
+
+    /// Whether a value is there.
+    pub fn is_present(&self, at: usize) -> bool {
+        self.place(at).is_some()
+    }
+
+    /// Whether writing a value can give nothing but the signs of a number.
+    pub fn is_number(&self, at: usize) -> bool {
+        self.spots.get(at).is_some_and(|spot| spot.info.kind.is_number())
+    }
+
+    /// Appends a value as JSON text; `None` if it is missing. What cannot be written is told, and nothing appended.
+    #[inline]
+    pub fn write_json(&self, at: usize, to: &mut Vec<u8>) -> Option<Result<(), String>> {
+        let (spot, at) = self.place(at)?;
+        // SAFETY: the value is live.
+        Some(unsafe { raw::write_json(spot.info, at, to) })
+    }
+
+    /// Puts a value on a machine, as a message; `None` if it is missing. It is moved if `keep` is false, and then
+    /// missing if it was accepted; if `keep` is true only numbers are put, and `None` is given for all else.
+    pub fn put(
+        &mut self,
+        at: usize,
+        keep: bool,
+        machine: &Machine,
+        patience: Patience,
+        give_up: impl Fn() -> bool,
+    ) -> Option<Put> {
+        let (spot, at) = self.place(at)?;
+        let copies = spot.info.kind.is_number() && spot.info.desc.payload.is_none();
+        if keep && !copies {
+            return None;
+        }
+        let bit = spot.bit;
+        // SAFETY: the value is live and of this type, and is missing from here on if it was moved; a number is copied.
+        let put = unsafe { machine.put(spot.info.desc, at, patience, give_up) };
+        if put == Put::Accepted && !keep {
+            *self.present &= !bit;
+        }
+        Some(put)
+    }
+}
+
+/// The values of one message, moved out of its frame. Whoever drops them has entered
+/// [`InSlot`](crate::hook::InSlot): their destructors are user code.
+#[derive(Debug)]
+pub(crate) struct Values {
+    memory: *mut u8,
+    layout: Layout,
+    present: u64,
+    spots: Arc<[Spot]>,
+}
+// SAFETY: the memory is its own, and the values are `Send`; a reference to `Values` reads nothing of them.
+unsafe impl Send for Values {}
+
+impl Values {
+    /// Moves the values out of a frame's memory.
+    ///
+    /// # Safety
+    /// `memory` has this layout, of at least one byte, and live values at all spots whose bits are set; they are not
+    /// used there again.
+    pub(super) unsafe fn take(memory: *const u8, layout: Layout, present: u64, spots: Arc<[Spot]>) -> Self {
+        // SAFETY: the layout is the frame's, which is not empty; a move is a copy of the bytes.
+        unsafe {
+            let own = std::alloc::alloc(layout);
+            if own.is_null() {
+                std::alloc::handle_alloc_error(layout);
+            }
+            std::ptr::copy_nonoverlapping(memory, own, layout.size());
+            Self { memory: own, layout, present, spots }
+        }
+    }
+
+    /// The message and its outputs.
+    pub fn view(&mut self) -> View<'_> {
+        View::new(self.memory, &mut self.present, &self.spots)
+    }
+}
+
+impl Drop for Values {
+    fn drop(&mut self) {
+        for spot in self.spots.iter() {
+            if self.present & spot.bit != 0 {
+                self.present &= !spot.bit;
+                // SAFETY: the value is live, and its bit is cleared: it is dropped once.
+                unsafe { drop_value(spot.info.desc, self.memory.add(spot.offset)) };
+            }
+        }
+        // SAFETY: allocated in `take` with this layout, freed once.
+        unsafe { std::alloc::dealloc(self.memory, self.layout) };
+    }
+}

@@ -1,0 +1,86 @@
+//! The output of a slot becomes a message of another machine.
+
+use super::{Finished, Sink, Want};
+use crate::command_error::failed;
+use crate::machine::Machine;
+use machine::abi::{Patience, Put};
+use machine::command::{Failure, Policy, SinkConfig, WhenFull};
+use machine::status::SinkStatus;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+/// A chain to another machine.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    to: &'static Machine,
+    slot: usize,
+    /// What does not fit is lost instead of waited for.
+    drops: AtomicBool,
+    sent: AtomicU64,
+    lost: AtomicU64,
+    is_closed: AtomicBool,
+}
+
+impl Chain {
+    pub fn new(to: &'static Machine, slot: usize, when_full: WhenFull) -> Self {
+        Self {
+            to,
+            slot,
+            drops: AtomicBool::new(when_full == WhenFull::Lose),
+            sent: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Sink for Chain {
+    fn wants(&self) -> Want {
+        Want::Values
+    }
+
+    fn accept(&self, message: &mut Finished<'_>) {
+        // What a machine does with what it has no room for is its policy; one that would let us wait is not asked long.
+        let patience = match (self.drops.load(Ordering::Relaxed), self.to.queue.policy()) {
+            (false, _) => Patience::FOREVER,
+            (true, Policy::Block) => Patience(1),
+            (true, _) => Patience::POLICY,
+        };
+        let give_up = || self.is_closed.load(Ordering::Relaxed) || self.drops.load(Ordering::Relaxed);
+        let count = match message.put(self.slot, self.to, patience, give_up) {
+            // The slot gave nothing for this message; its error is told where it happened.
+            None => return,
+            Some(Put::Accepted) => &self.sent,
+            Some(_) => &self.lost,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn status(&self) -> SinkStatus {
+        SinkStatus {
+            kind: "to".to_owned(),
+            endpoint: format!("f{} to {}", self.slot, self.to.config.name),
+            sent: self.sent.load(Ordering::Relaxed),
+            lost: self.lost.load(Ordering::Relaxed),
+            ..SinkStatus::default()
+        }
+    }
+
+    fn configure(&self, config: &SinkConfig) -> Result<(), Failure> {
+        let SinkConfig::To { when_full, .. } = config else {
+            return Err(failed("wrong_sink", "this output goes to another machine"));
+        };
+        self.drops.store(*when_full == WhenFull::Lose, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn flush(&self, _deadline: Instant) {}
+
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    fn reaches(&self, machine: &Machine) -> bool {
+        std::ptr::eq(self.to, machine) || self.to.plan().sinks.iter().any(|next| next.sink.reaches(machine))
+    }
+}

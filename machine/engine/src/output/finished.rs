@@ -1,0 +1,95 @@
+//! A message that is through its slots, as sinks see it.
+
+use super::held::{self, Held};
+use super::json::Rendering;
+use crate::frame::{Frame, Values, View};
+use crate::machine::Machine;
+use crate::oid::Oid;
+use crate::raw;
+use crate::visit::Missing;
+use machine::abi::{Patience, Put};
+
+/// Where the values of a finished message are.
+#[derive(Debug)]
+pub(super) enum Place<'a> {
+    /// In the worker's frame.
+    Frame(&'a mut Frame),
+    /// Moved out, while the message waited for its turn.
+    Values(&'a mut Option<Values>),
+}
+
+/// One finished message, handed to one sink after the other. Its JSON is written once, when the first one asks.
+#[derive(Debug)]
+pub(crate) struct Finished<'a> {
+    pub oid: Oid,
+    pub(super) place: Place<'a>,
+    pub(super) missing: &'a [Missing],
+    pub(super) rendering: &'a mut Rendering,
+    pub(super) is_rendered: bool,
+    /// No other sink comes after this one: it may have the values.
+    pub(super) is_last: bool,
+}
+
+impl Finished<'_> {
+    fn view(&mut self) -> Option<View<'_>> {
+        match &mut self.place {
+            Place::Frame(frame) => Some(frame.view()),
+            Place::Values(values) => values.as_mut().map(Values::view),
+        }
+    }
+
+    /// The message as JSON.
+    pub fn json(&mut self) -> &Rendering {
+        if !self.is_rendered {
+            self.is_rendered = true;
+            let view = match &mut self.place {
+                Place::Frame(frame) => Some(frame.view()),
+                Place::Values(values) => values.as_mut().map(Values::view),
+            };
+            if let Some(view) = view {
+                self.rendering.write(&view, self.missing);
+            }
+        }
+        self.rendering
+    }
+
+    /// The message for a cell: the values themselves for the last sink, their JSON text for others.
+    pub fn hold(&mut self) -> Held {
+        if self.is_last {
+            let values = match &mut self.place {
+                Place::Frame(frame) => Some(frame.take()),
+                Place::Values(values) => values.take(),
+            };
+            if let Some(values) = values {
+                return Held::values(self.oid, values, self.missing.to_vec());
+            }
+        }
+        let missing = self.missing;
+        let why = self.view().map_or_else(Vec::new, |view| {
+            let why = |at| (!view.is_present(at)).then(|| held::why(view.from(at), missing));
+            (0..view.len()).map(why).collect()
+        });
+        Held::text(self.oid, self.json().clone(), why)
+    }
+
+    /// Puts the output of a slot on another machine: the value itself if nobody else needs it or if it is a number,
+    /// else its JSON text. `None` if there is no such output.
+    pub fn put(
+        &mut self,
+        slot: usize,
+        machine: &Machine,
+        patience: Patience,
+        give_up: impl Fn() -> bool,
+    ) -> Option<Put> {
+        let keep = !self.is_last;
+        let mut view = self.view()?;
+        if !view.is_present(slot + 1) {
+            return None;
+        }
+        if let Some(put) = view.put(slot + 1, keep, machine, patience, &give_up) {
+            return Some(put);
+        }
+        let json = String::from_utf8_lossy(self.json().part(slot + 1)).into_owned();
+        Some(raw::put_text(machine, json, patience, give_up))
+    }
+}

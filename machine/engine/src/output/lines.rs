@@ -1,0 +1,294 @@
+//! Finished messages as lines of a file: JSON Lines, with rotation by size.
+//!
+//! Workers append lines to a buffer; a thread takes the whole buffer and writes it. The buffer is bounded: a worker
+//! waits while the disk is slower than the machine, so a file loses nothing but what cannot be written; that is
+//! counted, told in the status, and the next lines are tried again. `drain` and `stop` wait until the buffer is
+//! written; a process that ends without them loses what it buffered in the last few milliseconds.
+
+use super::{Finished, Sink, Want};
+use crate::command_error::failed;
+use machine::command::{Failure, SinkConfig};
+use machine::status::SinkStatus;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Workers wait while more than this is buffered.
+const MOST_BUFFERED: usize = 8 << 20;
+/// The writer is woken early when so much is buffered.
+const WORTH_WAKING: usize = 256 << 10;
+/// How long the writer lets lines gather after it has written.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long a waiting worker sleeps before it looks whether it still has to wait.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
+/// What the mutex protects.
+#[derive(Debug, Default)]
+struct State {
+    /// Whole lines.
+    buffer: Vec<u8>,
+    /// How many.
+    lines: u64,
+    /// Lines that the writer has taken and not yet written.
+    writing: u64,
+    /// The writer sleeps until it is woken.
+    asleep: bool,
+    /// Somebody waits until all is written.
+    hurry: bool,
+    closed: bool,
+    error: String,
+    rotate: u64,
+    keep: u32,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    state: Mutex<State>,
+    /// For the writer.
+    work: Condvar,
+    /// For those who wait for the writer.
+    written: Condvar,
+    sent: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file of JSON lines.
+#[derive(Debug)]
+pub(crate) struct Lines(Arc<Shared>);
+
+impl Lines {
+    /// Opens the file to append to it.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or there is no thread to write it.
+    pub fn open(machine: &str, path: &str, rotate: u64, keep: u32) -> Result<Arc<dyn Sink>, Failure> {
+        let shared = Arc::new(Shared {
+            path: PathBuf::from(path),
+            state: Mutex::new(State { rotate, keep, ..State::default() }),
+            work: Condvar::new(),
+            written: Condvar::new(),
+            sent: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        });
+        let output = Output::open(&shared.path)
+            .map_err(|error| failed("cannot_open", format!("{path} cannot be opened to append to it: {error}")))?;
+        let writer = shared.clone();
+        std::thread::Builder::new()
+            .name(format!("{machine}/lines"))
+            .spawn(move || write_all(&writer, output))
+            .map_err(|error| failed("no_thread", format!("no thread to write {path}: {error}")))?;
+        Ok(Arc::new(Self(shared)))
+    }
+}
+
+impl Sink for Lines {
+    fn wants(&self) -> Want {
+        Want::Json
+    }
+
+    fn accept(&self, message: &mut Finished<'_>) {
+        let oid = message.oid.hex();
+        let json = message.json().array();
+        let mut state = self.0.lock();
+        while state.buffer.len() > MOST_BUFFERED && !state.closed {
+            state = self.0.written.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.closed {
+            return;
+        }
+        let buffer = &mut state.buffer;
+        buffer.extend_from_slice(b"{\"oid\":\"");
+        buffer.extend_from_slice(&oid);
+        buffer.extend_from_slice(b"\",\"outputs\":");
+        buffer.extend_from_slice(json);
+        buffer.extend_from_slice(b"}\n");
+        let full = buffer.len() > WORTH_WAKING;
+        state.lines += 1;
+        if state.asleep || (full && !state.hurry) {
+            state.asleep = false;
+            state.hurry |= full;
+            self.0.work.notify_one();
+        }
+    }
+
+    fn status(&self) -> SinkStatus {
+        let state = self.0.lock();
+        SinkStatus {
+            kind: "json_lines".to_owned(),
+            endpoint: self.0.path.display().to_string(),
+            sent: self.0.sent.load(Ordering::Relaxed),
+            waiting: state.lines + state.writing,
+            lost: self.0.lost.load(Ordering::Relaxed),
+            error: state.error.clone(),
+            ..SinkStatus::default()
+        }
+    }
+
+    fn configure(&self, config: &SinkConfig) -> Result<(), Failure> {
+        let SinkConfig::JsonLines { rotate, keep, .. } = config else {
+            return Err(failed("wrong_sink", "this output is a file"));
+        };
+        let mut state = self.0.lock();
+        (state.rotate, state.keep) = (*rotate, *keep);
+        Ok(())
+    }
+
+    fn flush(&self, deadline: Instant) {
+        let mut state = self.0.lock();
+        while state.lines + state.writing > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state.hurry = true;
+            self.0.work.notify_one();
+            state = self.0.written.wait_timeout(state, left.min(LOOK_UP)).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn close(&self) {
+        self.0.lock().closed = true;
+        self.0.work.notify_one();
+        self.0.written.notify_all();
+    }
+}
+
+/// The writer's thread: until the sink is closed and all is written.
+fn write_all(shared: &Shared, mut output: Output) {
+    let mut batch = Vec::new();
+    let mut state = shared.lock();
+    loop {
+        while state.lines == 0 {
+            if state.closed {
+                return;
+            }
+            state.hurry = false;
+            state.asleep = true;
+            state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.asleep = false;
+        state.hurry = false;
+        batch.clear();
+        std::mem::swap(&mut batch, &mut state.buffer);
+        let lines = std::mem::take(&mut state.lines);
+        state.writing = lines;
+        let (rotate, keep) = (state.rotate, state.keep);
+        drop(state);
+        let (written, error) = output.write(&shared.path, &batch, rotate, keep);
+        shared.sent.fetch_add(written, Ordering::Relaxed);
+        shared.lost.fetch_add(lines.saturating_sub(written), Ordering::Relaxed);
+        state = shared.lock();
+        state.writing = 0;
+        if let Some(error) = error {
+            state.error = error.to_string();
+        }
+        shared.written.notify_all();
+        // Lines gather for a moment: a call of the system for each of them would cost more than they do.
+        if state.buffer.len() < WORTH_WAKING && !state.hurry && !state.closed {
+            state = shared
+                .work
+                .wait_timeout_while(state, GATHER, |state| !state.hurry && !state.closed)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
+
+/// The file, and how large it is.
+#[derive(Debug)]
+struct Output {
+    file: Option<File>,
+    size: u64,
+}
+
+impl Output {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let size = file.metadata()?.len();
+        Ok(Self { file: Some(file), size })
+    }
+
+    /// Writes whole lines; returns how many were written, and what kept it from writing the others.
+    fn write(&mut self, path: &Path, mut lines: &[u8], rotate: u64, keep: u32) -> (u64, Option<io::Error>) {
+        let mut written = 0;
+        while !lines.is_empty() {
+            let room = if rotate == 0 { u64::MAX } else { rotate.saturating_sub(self.size) };
+            let length = fitting(lines, room);
+            let result = if length == 0 && self.size > 0 {
+                self.rotate(path, keep)
+            } else {
+                // A line that is larger than a whole file gets a file of its own.
+                let length = if length == 0 { first_line(lines) } else { length };
+                let (now, later) = lines.split_at_checked(length).unwrap_or((lines, &[]));
+                let result = self.append(path, now);
+                if result.is_ok() {
+                    lines = later;
+                    written += now.iter().filter(|byte| **byte == b'\n').count() as u64;
+                }
+                result
+            };
+            if let Err(error) = result {
+                // Opened anew for the next lines: the cause may be gone by then.
+                self.file = None;
+                return (written, Some(error));
+            }
+        }
+        (written, None)
+    }
+
+    fn append(&mut self, path: &Path, lines: &[u8]) -> io::Result<()> {
+        if self.file.is_none() {
+            *self = Self::open(path)?;
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if let Err(error) = file.write_all(lines) {
+            // Half a line would spoil the next one. What cannot be cut off (a pipe) stays.
+            let _ = file.set_len(self.size);
+            return Err(error);
+        }
+        self.size += lines.len() as u64;
+        Ok(())
+    }
+
+    /// `path` becomes `path.1`, `path.1` becomes `path.2`, and the one beyond the last is removed.
+    fn rotate(&mut self, path: &Path, keep: u32) -> io::Result<()> {
+        let numbered = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
+        let missing_is_fine = |result: io::Result<()>| match result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
+        self.file = None;
+        if keep == 0 {
+            missing_is_fine(std::fs::remove_file(path))?;
+        }
+        for number in (1..=keep).rev() {
+            let from = if number == 1 { path.to_owned() } else { numbered(number - 1) };
+            missing_is_fine(std::fs::rename(from, numbered(number)))?;
+        }
+        *self = Self::open(path)?;
+        Ok(())
+    }
+}
+
+/// How many bytes of whole lines fit into `room`.
+fn fitting(lines: &[u8], room: u64) -> usize {
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    if lines.len() <= room {
+        return lines.len();
+    }
+    lines.get(..room).and_then(|part| part.iter().rposition(|byte| *byte == b'\n')).map_or(0, |end| end + 1)
+}
+
+fn first_line(lines: &[u8]) -> usize {
+    lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |end| end + 1)
+}

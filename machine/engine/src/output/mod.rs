@@ -1,0 +1,146 @@
+//! What leaves a machine: finished messages, handed to its sinks.
+//!
+//! The sinks are part of the plan, so a message sees one set of them, and a machine without any pays nothing. A
+//! worker hands over each message after its slots and before it counts as processed: whoever has waited for a machine
+//! to drain finds all outputs handed over. A sink that does work of its own (files, sockets) does it on a thread of
+//! its own, behind a bounded buffer; what it cannot take is counted, or the worker waits, as chosen.
+
+mod chain;
+mod endpoint;
+mod finished;
+mod held;
+mod json;
+mod last;
+mod lines;
+mod order;
+mod outlets;
+mod publish;
+mod sequence;
+mod subscriber;
+mod tap;
+mod zmtp;
+
+pub(crate) use finished::Finished;
+pub(crate) use held::Held;
+pub(crate) use last::{KEPT, Last, SAMPLES};
+pub(crate) use sequence::Sequence;
+pub(crate) use tap::{Next, Tap};
+
+use crate::frame::Frame;
+use crate::machine::Machine;
+use crate::oid::Oid;
+use crate::slots::Plan;
+use crate::visit::Missing;
+use crate::worker::Caught;
+use finished::Place;
+use json::Rendering;
+use machine::command::{Failure, SinkConfig};
+use machine::status::SinkStatus;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// What a sink needs of the next message. The order is the order in which sinks are asked: those that only look come
+/// before those that take values away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Want {
+    /// Nothing now.
+    Nothing,
+    /// Its JSON.
+    Json,
+    /// Its values.
+    Values,
+}
+
+/// Where finished messages go. Called by all workers of a machine, or by one at a time if outputs are ordered.
+pub(crate) trait Sink: Debug + Send + Sync {
+    /// What it needs of the next message.
+    fn wants(&self) -> Want;
+    /// Takes a message. Waits only if it was told to lose none, and not after `close`.
+    fn accept(&self, message: &mut Finished<'_>);
+    /// What it has done.
+    fn status(&self) -> SinkStatus;
+    /// Changes how it works.
+    ///
+    /// # Errors
+    /// If the description is of another kind of sink, or cannot be carried out.
+    fn configure(&self, config: &SinkConfig) -> Result<(), Failure>;
+    /// Hands on what it has buffered; returns when that is done, or at the deadline.
+    fn flush(&self, deadline: Instant);
+    /// It is taken off the machine: nobody waits in `accept` any more, and what is buffered is handed on.
+    fn close(&self);
+    /// Whether messages go to this machine, straight or by way of others.
+    fn reaches(&self, _machine: &Machine) -> bool {
+        false
+    }
+    /// Takes it off when the machine is told to clear its outputs. A cell's own iterator goes on until it is dropped.
+    fn is_cleared(&self) -> bool {
+        true
+    }
+    /// For the sinks of cells.
+    fn as_tap(&self) -> Option<&Tap> {
+        None
+    }
+}
+
+/// A sink on a machine, with the number that its handle knows it by.
+#[derive(Clone, Debug)]
+pub(crate) struct Attached {
+    pub id: u64,
+    pub sink: Arc<dyn Sink>,
+}
+
+/// The sinks of a plan. Those that take values away come last.
+pub(crate) type Sinks = Arc<[Attached]>;
+
+/// The number of the next sink.
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Hands a message to each sink in turn.
+fn hand_out(sinks: &[Attached], finished: &mut Finished<'_>) {
+    for (at, attached) in sinks.iter().enumerate() {
+        finished.is_last = at + 1 == sinks.len();
+        attached.sink.accept(finished);
+    }
+}
+
+/// One worker's way to the sinks.
+#[derive(Debug, Default)]
+pub(crate) struct Handover {
+    rendering: Rendering,
+}
+
+impl Handover {
+    /// Hands a finished message to the sinks of its plan, now or when its turn comes; `sample` keeps it among the
+    /// last. `record` has been called.
+    pub fn hand_over(
+        &mut self,
+        machine: &Machine,
+        plan: &Plan,
+        frame: &mut Frame,
+        (oid, number): (Oid, u64),
+        caught: &Caught,
+        sample: bool,
+    ) {
+        let missing = Missing::of(frame, caught);
+        let mut finished = Finished {
+            oid,
+            place: Place::Frame(frame),
+            missing: &missing,
+            rendering: &mut self.rendering,
+            is_rendered: false,
+            is_last: false,
+        };
+        if sample {
+            machine.last.keep(&mut finished);
+        }
+        match &machine.sequence {
+            None => hand_out(&plan.sinks, &mut finished),
+            Some(sequence) => sequence.finish(machine, &plan.sinks, finished, number),
+        }
+    }
+}

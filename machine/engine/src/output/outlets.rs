@@ -1,0 +1,121 @@
+//! Sinks on and off a machine.
+
+use super::chain::Chain;
+use super::lines::Lines;
+use super::publish::Publisher;
+use super::{Attached, Sink, Tap, next_id};
+use crate::command_error::{failed, no_such_slot};
+use crate::machine::Machine;
+use machine::command::{Failure, SinkConfig};
+use machine::status::SinkStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One chain at a time is made in all machines, so that two of them cannot close a circle.
+static CHAINING: Mutex<()> = Mutex::new(());
+/// How long `stop` and the end of a sink wait until what is buffered is handed on.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn state(attached: &Attached) -> SinkStatus {
+    SinkStatus { id: attached.id, ..attached.sink.status() }
+}
+
+fn attach(machine: &Machine, sink: Arc<dyn Sink>) -> Attached {
+    let attached = Attached { id: next_id(), sink };
+    let added = attached.clone();
+    machine.edit_plan(|plan| {
+        let mut all = plan.sinks.to_vec();
+        all.push(added);
+        // Stable: sinks of one kind stay in the order of their making.
+        all.sort_by_key(|attached| (attached.sink.wants() == super::Want::Values, attached.sink.as_tap().is_some()));
+        plan.sinks = all.into();
+    });
+    attached
+}
+
+impl Machine {
+    /// Puts a sink on the machine; returns its number and state.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn add_sink(&'static self, config: SinkConfig) -> Result<SinkStatus, Failure> {
+        let sink: Arc<dyn Sink> = match config {
+            SinkConfig::To { machine, slot, when_full } => {
+                let to = crate::registry::find(&machine)?;
+                if slot >= self.config.slots {
+                    return Err(no_such_slot(slot, self.config.slots, &self.config.name));
+                }
+                let _one = CHAINING.lock().unwrap_or_else(PoisonError::into_inner);
+                let chain = Chain::new(to, slot, when_full);
+                if chain.reaches(self) {
+                    let (from, to) = (&self.config.name, &to.config.name);
+                    let message = format!("outputs of {to} come back to {from}: a chain must not be a circle");
+                    return Err(failed("circle", message));
+                }
+                return Ok(state(&attach(self, Arc::new(chain))));
+            }
+            SinkConfig::JsonLines { path, rotate, keep } => Lines::open(&self.config.name, &path, rotate, keep)?,
+            SinkConfig::Publish { endpoint, no_loss, high_water_mark } => {
+                Publisher::bind(&self.config.name, &endpoint, no_loss, high_water_mark)?
+            }
+            other => return Err(failed("unknown_sink", format!("this engine has no {other:?}"))),
+        };
+        Ok(state(&attach(self, sink)))
+    }
+
+    /// Puts a cell's queue of outputs on the machine; returns its number.
+    pub fn tap(&self, tap: Arc<Tap>) -> u64 {
+        attach(self, tap).id
+    }
+
+    /// Changes how a sink works.
+    ///
+    /// # Errors
+    /// If there is none of this number, or it cannot do that.
+    pub fn configure_sink(&self, id: u64, config: &SinkConfig) -> Result<SinkStatus, Failure> {
+        let plan = self.plan();
+        let Some(attached) = plan.sinks.iter().find(|attached| attached.id == id) else {
+            let message = format!("{} has no output number {id}: it was taken off", self.config.name);
+            return Err(failed("no_such_output", message));
+        };
+        attached.sink.configure(config)?;
+        Ok(state(attached))
+    }
+
+    /// Takes one sink off the machine, or all; returns how many that were. What they have buffered is handed on.
+    pub fn remove_sinks(&self, id: Option<u64>) -> u64 {
+        let mut removed = Vec::new();
+        self.edit_plan(|plan| {
+            let goes = |attached: &Attached| id.map_or_else(|| attached.sink.is_cleared(), |id| attached.id == id);
+            let (off, on): (Vec<_>, Vec<_>) = plan.sinks.iter().cloned().partition(goes);
+            removed = off;
+            plan.sinks = on.into();
+        });
+        let deadline = Instant::now() + PATIENCE;
+        for attached in &removed {
+            attached.sink.close();
+            attached.sink.flush(deadline);
+        }
+        removed.len() as u64
+    }
+
+    /// The state of each sink.
+    pub fn sinks(&self) -> Vec<SinkStatus> {
+        self.plan().sinks.iter().map(state).collect()
+    }
+
+    /// Hands on what the sinks have buffered; returns when that is done, or at the deadline.
+    pub fn flush_sinks(&self, deadline: Option<Instant>) {
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
+        for attached in self.plan().sinks.iter() {
+            attached.sink.flush(deadline);
+        }
+    }
+
+    /// Messages that were accepted will never be finished: they were discarded. Outputs in order do not wait for them.
+    pub fn gone(&self, numbers: impl Iterator<Item = u64>) {
+        if let Some(sequence) = &self.sequence {
+            sequence.gone(numbers);
+        }
+    }
+}

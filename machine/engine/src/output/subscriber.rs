@@ -1,0 +1,124 @@
+//! One subscriber of a publisher: what it wants, and what waits for it.
+
+use super::json::Rendering;
+use super::zmtp;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Messages are handed to the socket in pieces of about this size.
+const PIECE: usize = 64 << 10;
+/// The most subscriptions of one subscriber.
+const MOST_SUBSCRIPTIONS: usize = 10_000;
+
+/// Whole messages, as they go over the wire.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    pub bytes: Vec<u8>,
+    pub messages: u64,
+}
+
+/// What a subscriber wants, and what waits for it.
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    pub id: u64,
+    /// Beginnings of first frames; one that was asked for twice is there twice.
+    subscriptions: Vec<Vec<u8>>,
+    pieces: VecDeque<Piece>,
+    /// A buffer that was written, to be used again.
+    spare: Vec<u8>,
+    /// Answers to its commands; they go between two pieces.
+    pub commands: Vec<u8>,
+    /// Messages in `pieces` and in the one that is being written.
+    pub waiting: u64,
+    /// Wakes its task.
+    pub wake: Arc<Notify>,
+    /// The task sleeps until it is woken.
+    pub sleeps: bool,
+}
+
+impl Subscriber {
+    pub fn new(id: u64, wake: Arc<Notify>) -> Self {
+        Self {
+            id,
+            subscriptions: Vec::new(),
+            pieces: VecDeque::new(),
+            spare: Vec::new(),
+            commands: Vec::new(),
+            waiting: 0,
+            wake,
+            sleeps: false,
+        }
+    }
+
+    /// It wants messages that begin so; false if it wants too much.
+    pub fn subscribe(&mut self, prefix: Vec<u8>) -> bool {
+        self.subscriptions.push(prefix);
+        self.subscriptions.len() <= MOST_SUBSCRIPTIONS
+    }
+
+    /// It takes one subscription back.
+    pub fn cancel(&mut self, prefix: &[u8]) {
+        if let Some(at) = self.subscriptions.iter().position(|subscription| subscription == prefix) {
+            self.subscriptions.swap_remove(at);
+        }
+    }
+
+    /// Whether it wants anything.
+    pub fn listens(&self) -> bool {
+        !self.subscriptions.is_empty()
+    }
+
+    /// Takes a message, as far as it wants it and as less than `most` wait; returns how many did not fit.
+    pub fn offer(&mut self, oid: &[u8; 24], message: &Rendering, most: u64) -> u64 {
+        let mut lost = 0;
+        if self.subscriptions.iter().any(|prefix| oid.starts_with(prefix)) {
+            lost += self.add(oid, message.array(), most);
+        }
+        // The output of one slot is only for those who ask for it: who asks for everything means messages.
+        if self.subscriptions.iter().any(|prefix| prefix.first() == Some(&b'f')) {
+            for slot in 0..message.len().saturating_sub(1) {
+                let mut topic = format!("f{slot}.").into_bytes();
+                topic.extend_from_slice(oid);
+                if self.subscriptions.iter().any(|prefix| !prefix.is_empty() && topic.starts_with(prefix)) {
+                    lost += self.add(&topic, message.part(slot + 1), most);
+                }
+            }
+        }
+        lost
+    }
+
+    fn add(&mut self, topic: &[u8], body: &[u8], most: u64) -> u64 {
+        if self.waiting >= most {
+            return 1;
+        }
+        if self.pieces.back().is_none_or(|piece| piece.bytes.len() >= PIECE) {
+            self.pieces.push_back(Piece { bytes: std::mem::take(&mut self.spare), messages: 0 });
+        }
+        let Some(piece) = self.pieces.back_mut() else { return 1 };
+        zmtp::frame(&mut piece.bytes, topic, true);
+        zmtp::frame(&mut piece.bytes, body, false);
+        piece.messages += 1;
+        self.waiting += 1;
+        let full = piece.bytes.len() >= PIECE && self.pieces.len() == 1;
+        if self.sleeps || full {
+            self.sleeps = false;
+            self.wake.notify_one();
+        }
+        0
+    }
+
+    /// The next piece, and a buffer that is not needed any more.
+    pub fn next(&mut self, mut done: Vec<u8>) -> Option<Piece> {
+        if self.spare.capacity() == 0 && done.capacity() <= 2 * PIECE {
+            done.clear();
+            self.spare = done;
+        }
+        self.pieces.pop_front()
+    }
+
+    /// Whether a whole piece waits.
+    pub fn has_much(&self) -> bool {
+        self.pieces.front().is_some_and(|piece| piece.bytes.len() >= PIECE)
+    }
+}

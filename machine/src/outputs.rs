@@ -1,0 +1,313 @@
+//! What leaves a machine: outputs in a cell, in another machine, in a file, on a socket.
+
+use crate::abi::Pulled;
+use crate::command::{Command, Failure, Reply, SinkConfig, WhenFull};
+use crate::handle::{Call, Machine, ask, decode, failure};
+use crate::shim::OutputsHandle;
+use crate::status::{LastOutput, SinkStatus};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Duration;
+
+/// How many outputs wait for a cell at most, unless told otherwise.
+const MOST_WAITING: usize = 16_384;
+/// How many messages wait for a subscriber at most, unless told otherwise.
+const HIGH_WATER_MARK: u64 = 65_536;
+
+impl Machine {
+    /// The outputs of the messages that finish from now on. At most 16,384 wait to be taken; what does not fit is
+    /// counted ([`Outputs::lost`]).
+    ///
+    /// # Panics
+    /// If the machine is gone: a handle of a machine that was never made.
+    #[expect(clippy::panic, reason = "documented, and no handle that a user can get")]
+    pub fn outputs(&self) -> Outputs {
+        self.outputs_bounded(MOST_WAITING).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// Like [`outputs`](Self::outputs), with room for `most` outputs that wait.
+    ///
+    /// # Errors
+    /// If the machine is gone.
+    pub fn outputs_bounded(&self, most: usize) -> Result<Outputs, Failure> {
+        let handle = OutputsHandle::new(self.id, most, false).map_err(|reply| failure(decode(&reply)))?;
+        Ok(Outputs { handle, timeout: None })
+    }
+
+    /// Calls `f` with each output from now on, in order, on a thread of its own (`main/on_output`). At most 16,384
+    /// outputs wait for it; what does not fit is counted in the status. A panic of `f` ends it, and is told in the
+    /// status too.
+    ///
+    /// # Errors
+    /// If there is no thread for it.
+    pub fn on_output(&self, f: impl FnMut(Output) + Send + 'static) -> Result<SinkHandle, Failure> {
+        on_output(*self, Box::new(f))
+    }
+
+    /// Makes the output of a slot a message of another machine, for each message from now on. It is moved, and not
+    /// written as JSON, if no cell takes the same outputs. While the other queue is full this machine's workers wait;
+    /// [`SinkHandle::lose_when_full`] changes that. A message on which the slot fails is not handed on.
+    ///
+    /// # Errors
+    /// If the chain would be a circle, or there is no such slot.
+    pub fn to(&self, other: &Machine, slot: usize) -> Result<SinkHandle, Failure> {
+        self.add(SinkConfig::To { machine: other.target(), slot, when_full: WhenFull::Wait })
+    }
+
+    /// Appends each message from now on to a file, as a line `{"oid":"…","outputs":[in,f0,…]}`. Outputs that are
+    /// missing are written as they are published. A thread of its own writes; [`drain`](Self::drain) and
+    /// [`stop`](Self::stop) wait for it. What cannot be written is counted, and told in the status.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn to_json_lines(&self, path: impl AsRef<Path>) -> Result<SinkHandle, Failure> {
+        // A session may change its directory; the engine opens the file now, and again when it rotates.
+        let path = std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());
+        self.add(SinkConfig::JsonLines { path: path.display().to_string(), rotate: 0, keep: 0 })
+    }
+
+    /// Publishes each message from now on, on a ZeroMQ PUB socket: two frames, the oid's 24 hex digits and
+    /// `[in,f0,…,f7]` in JSON. Who subscribes to `f1.` is sent the output of that slot alone, under the topic
+    /// `f1.<oid>`. Nothing is written while nobody is subscribed.
+    ///
+    /// `endpoint` is `ipc://…`, `tcp://127.0.0.1:5555`, `tcp://127.0.0.1:*` for any free port, or empty for a socket
+    /// under the machine's name in a directory that only this user can enter. The real one is
+    /// [`SinkHandle::endpoint`], and in the status.
+    ///
+    /// # Errors
+    /// If it cannot be bound.
+    pub fn publish(&self, endpoint: &str) -> Result<SinkHandle, Failure> {
+        let endpoint = endpoint.to_owned();
+        self.add(SinkConfig::Publish { endpoint, no_loss: false, high_water_mark: HIGH_WATER_MARK })
+    }
+
+    /// Ends all of `on_output`, `to`, `to_json_lines` and `publish`. What they have buffered is handed on. Iterators
+    /// over [`outputs`](Self::outputs) go on.
+    pub fn clear_outputs(&self) -> &Self {
+        self.tell(&Command::RemoveSinks { machine: self.target(), id: None })
+    }
+
+    /// The last ten outputs, newest first, whether or not somebody takes outputs. Of a machine that takes up to some
+    /// thousand messages a second these are exactly the last ten; of a faster one a sample of the last ones.
+    pub fn last_outputs(&self) -> Vec<LastOutput> {
+        match ask(&Command::LastOutputs { machine: self.target() }) {
+            Reply::LastOutputs(outputs) => outputs,
+            _ => Vec::new(),
+        }
+    }
+
+    fn add(&self, sink: SinkConfig) -> Result<SinkHandle, Failure> {
+        match ask(&Command::AddSink { machine: self.target(), sink: sink.clone() }) {
+            Reply::Sink(status) => {
+                Ok(SinkHandle { machine: *self, id: status.id, endpoint: status.endpoint, config: Some(sink) })
+            }
+            other => Err(failure(other)),
+        }
+    }
+}
+
+/// One finished message.
+#[derive(Debug)]
+pub struct Output {
+    /// The message's oid, 24 hex digits.
+    pub oid: String,
+    call: Call,
+}
+
+impl Output {
+    fn new(call: Call) -> Self {
+        Self { oid: call.oid(), call }
+    }
+
+    /// The input.
+    ///
+    /// # Errors
+    /// If it is no `T` and does not convert into one.
+    pub fn input<T: Serialize + DeserializeOwned + Clone + 'static>(&self) -> Result<T, Failure> {
+        self.call.input()
+    }
+
+    /// What slot `slot` gave.
+    ///
+    /// # Errors
+    /// If the output is missing (then it says why), or no `T`.
+    pub fn get<T: Serialize + DeserializeOwned + Clone + 'static>(&self, slot: usize) -> Result<T, Failure> {
+        self.call.get(slot)
+    }
+
+    /// What slot `slot` gave, as JSON text.
+    ///
+    /// # Errors
+    /// If the output is missing, or does not serialise.
+    pub fn json(&self, slot: usize) -> Result<String, Failure> {
+        self.call.json(slot)
+    }
+
+    /// Why the output of slot `slot` is missing; `None` if it is there.
+    pub fn error(&self, slot: usize) -> Option<String> {
+        self.call.json(slot).err().map(|failure| failure.message)
+    }
+}
+
+/// The outputs of a machine, as they finish. Ends when the machine is stopped and all outputs are taken, when the
+/// user interrupts the cell, or when none comes in the time that was given ([`timeout`](Self::timeout)). Dropping it
+/// ends the collecting.
+#[derive(Debug)]
+pub struct Outputs {
+    handle: OutputsHandle,
+    timeout: Option<Duration>,
+}
+
+impl Outputs {
+    /// Ends when no output comes for so long. Zero: gives what is there, without waiting.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How many outputs did not fit, because they were taken too slowly.
+    pub fn lost(&self) -> u64 {
+        self.handle.lost()
+    }
+
+    /// The next output if one comes in this time; the iterator's own timeout does not count.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Output> {
+        self.pull(Some(timeout)).ok()
+    }
+
+    fn pull(&self, timeout: Option<Duration>) -> Result<Output, Pulled> {
+        let nanos = timeout.map_or(u64::MAX, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+        self.handle.next(nanos).map(|handle| Output::new(Call(handle)))
+    }
+}
+
+impl Iterator for Outputs {
+    type Item = Output;
+
+    fn next(&mut self) -> Option<Output> {
+        self.pull(self.timeout).ok()
+    }
+}
+
+/// Not generic, so that cells do not compile it again.
+fn on_output(machine: Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<SinkHandle, Failure> {
+    let handle = OutputsHandle::new(machine.id, MOST_WAITING, true).map_err(|reply| failure(decode(&reply)))?;
+    let id = handle.id();
+    let name = format!("{}/on_output", machine.status().machine);
+    let work = move || {
+        let outputs = Outputs { handle, timeout: None };
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            while let Ok(output) = outputs.pull(None) {
+                f(output);
+            }
+        }));
+        if let Err(payload) = ended {
+            let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+            // The hook has told where it happened; the status tells why nothing is taken any more.
+            outputs.handle.fail(&format!("it panicked: {}", text.unwrap_or_else(|| "without a message".to_owned())));
+        }
+    };
+    match std::thread::Builder::new().name(name).spawn(work) {
+        Ok(_detached) => Ok(SinkHandle { machine, id, endpoint: String::new(), config: None }),
+        Err(error) => Err(Failure::new("no_thread", format!("no thread for on_output: {error}"))),
+    }
+}
+
+/// One place where a machine's outputs go. Dropping the handle changes nothing; [`stop`](Self::stop) ends it.
+#[derive(Clone, Debug)]
+pub struct SinkHandle {
+    machine: Machine,
+    id: u64,
+    endpoint: String,
+    config: Option<SinkConfig>,
+}
+
+impl SinkHandle {
+    /// Where it goes: the endpoint of a socket, the path of a file.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What it has done; `None` after it was ended.
+    pub fn status(&self) -> Option<SinkStatus> {
+        self.machine.status().outputs.into_iter().find(|sink| sink.id == self.id)
+    }
+
+    /// Ends it. What is buffered is handed on first, for at most a second.
+    pub fn stop(&self) {
+        ask(&Command::RemoveSinks { machine: self.machine.target(), id: Some(self.id) });
+    }
+
+    /// Of a file: it is put aside, as `path.1`, before it becomes larger than `bytes`; `keep` files that were put
+    /// aside are kept, the oldest with the highest number.
+    ///
+    /// # Errors
+    /// If this is no file.
+    pub fn rotate(self, bytes: u64, keep: u32) -> Result<Self, Failure> {
+        self.configure("a file", |config| match config {
+            SinkConfig::JsonLines { rotate, keep: kept, .. } => {
+                (*rotate, *kept) = (bytes, keep);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Of a socket: the machine waits for its slowest subscriber, so that none loses anything.
+    ///
+    /// # Errors
+    /// If this is no socket.
+    pub fn no_loss(self) -> Result<Self, Failure> {
+        self.configure("a socket", |config| match config {
+            SinkConfig::Publish { no_loss, .. } => {
+                *no_loss = true;
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Of a socket: how many messages wait for a subscriber at most; 65,536 unless told otherwise.
+    ///
+    /// # Errors
+    /// If this is no socket.
+    pub fn high_water_mark(self, messages: u64) -> Result<Self, Failure> {
+        self.configure("a socket", |config| match config {
+            SinkConfig::Publish { high_water_mark, .. } => {
+                *high_water_mark = messages;
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Of a chain: outputs are lost, and counted, while the other machine's queue is full.
+    ///
+    /// # Errors
+    /// If this is no chain.
+    pub fn lose_when_full(self) -> Result<Self, Failure> {
+        self.configure("a chain to another machine", |config| match config {
+            SinkConfig::To { when_full, .. } => {
+                *when_full = WhenFull::Lose;
+                true
+            }
+            _ => false,
+        })
+    }
+
+    fn configure(mut self, wanted: &str, change: impl FnOnce(&mut SinkConfig) -> bool) -> Result<Self, Failure> {
+        let Some(sink) = self.config.as_mut().and_then(|sink| change(sink).then(|| sink.clone())) else {
+            let message = format!("this output is not {wanted}: it has no such setting");
+            return Err(Failure::new("wrong_sink", message));
+        };
+        let machine = self.machine.target();
+        match ask(&Command::ConfigureSink { machine, id: self.id, sink }) {
+            Reply::Sink(_) => Ok(self),
+            other => Err(failure(other)),
+        }
+    }
+}
