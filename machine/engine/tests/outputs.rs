@@ -704,3 +704,35 @@ fn debug_mode_stops_at_the_first_error_with_the_message_in_hand() {
     let got: Vec<u64> = all(outputs).iter().map(|o| o.input().unwrap()).collect();
     assert_eq!(got, (0..10).collect::<Vec<_>>());
 }
+
+/// Messages that wait on their way (here for a second call) are overtaken, and leave in order all the same.
+#[test]
+fn ordered_outputs_wait_for_messages_that_wait() {
+    let m = named("flights").ordered(true).start();
+    let failed = std::sync::Mutex::new(std::collections::HashSet::new());
+    m[0].set(move |x: u64| if x % 10 == 0 && failed.lock().unwrap().insert(x) { Err("the first time") } else { Ok(x) })
+        .unwrap();
+    m[0].retry(1, Duration::from_millis(2));
+    let outputs = m.outputs();
+    for x in 0..2_000_u64 {
+        m.put_wait(x).unwrap();
+    }
+    m.drain();
+    let got: Vec<u64> = all(outputs).iter().map(|o| o.get(7).unwrap()).collect();
+    assert_eq!(got, (0..2_000).collect::<Vec<_>>());
+    // Debug mode keeps one of these too.
+    m.debug(true);
+    m[1].set(|x: u64| if x == 5 { Err("five") } else { Ok(x) }).unwrap();
+    m.put(5_u64).unwrap();
+    while m.status().in_hand.is_empty() {
+        thread::yield_now();
+    }
+    m[1].clear();
+    assert_eq!(m.retry().unwrap().slots[7].output.as_deref(), Some("5"));
+    let s = m.status();
+    assert_eq!((s.processed, s.in_flight, s.errored), (2_001, 0, 0));
+    m.start();
+    m.put(6_u64).unwrap();
+    m.drain();
+    assert_eq!(m.status().processed, 2_002);
+}
