@@ -1,7 +1,8 @@
 //! The kernel's end of the control socket.
 
-use super::{Event, Message, Request, SOCKET_VARIABLE, read_frame, write_frame};
+use super::{Event, Message, Request, SOCKET_VARIABLE};
 use machine::command::{Command, Failure, Reply};
+use machine_engine::remote::{self, Answer, read_frame, write_frame};
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -98,7 +99,7 @@ impl Client {
             _ => Some(ANSWER),
         };
         let patient = matches!(command, Command::Drain { .. });
-        match self.ask(|id| Request::Command { id, command }, START, limit, patient)? {
+        match self.ask(|id| Request::Command(remote::Request { id, command }), START, limit, patient)? {
             Some(Reply::Failed(failure)) => Err(failure),
             Some(reply) => Ok(reply),
             None => Ok(Reply::Done),
@@ -111,7 +112,7 @@ impl Client {
     /// As `command`.
     pub fn command_now(&self, command: Command) -> Result<Reply, Failure> {
         let limit = Some(Duration::from_secs(2));
-        let reply = self.ask(|id| Request::Command { id, command }, Duration::ZERO, limit, false)?;
+        let reply = self.ask(|id| Request::Command(remote::Request { id, command }), Duration::ZERO, limit, false)?;
         Ok(reply.unwrap_or(Reply::Done))
     }
 
@@ -211,7 +212,7 @@ impl Client {
         handler(Happening::Event(Event::Hello { pid }));
         while let Ok(Some(message)) = read_frame::<Message>(&mut reader) {
             match message {
-                Message::Reply { id, reply } => self.answer(id, Some(reply)),
+                Message::Reply(Answer { id, reply }) => self.answer(id, Some(reply)),
                 Message::Pong { id, .. } => self.answer(id, None),
                 Message::Event(event) => handler(Happening::Event(event)),
             }

@@ -1,6 +1,7 @@
 //! The runtime's end of the control socket.
 
-use super::{Event, Message, Printed, Request, read_frame, write_frame};
+use super::{Event, Message, Printed, Request};
+use machine_engine::remote::{read_frame, write_frame};
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -11,6 +11,7 @@ mod pump;
 use crate::control::server::{self, Outbox};
 use crate::control::{Event, Message, Request, SOCKET_VARIABLE};
 use machine::command::Command;
+use machine_engine::remote::{self, Answer};
 use pump::Pump;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -43,6 +44,7 @@ fn complain(text: &str) {
 
 fn start() -> io::Result<()> {
     crash::die_with_the_kernel();
+    remote::set_title(&title());
     machine_engine::init();
     machine_engine::set_cell_thread();
     let Some(socket) = std::env::var_os(SOCKET_VARIABLE) else { return Ok(()) };
@@ -67,6 +69,11 @@ fn start() -> io::Result<()> {
     Ok(())
 }
 
+/// What is seen of this process in a list of processes: the notebook, if the front end has named it.
+fn title() -> String {
+    std::env::var("JPY_SESSION_NAME").unwrap_or_else(|_| "notebook".to_owned())
+}
+
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
@@ -78,7 +85,7 @@ fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
             pump.drain();
             outbox.push(Message::Pong { id, pong: true });
         }
-        Request::Command { id, command } => {
+        Request::Command(remote::Request { id, command }) => {
             if matches!(command, Command::Enter(_)) {
                 // evcxr has installed its own handlers by now, at the latest.
                 crash::install_handlers();
@@ -88,7 +95,7 @@ fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
             let outbox = Arc::clone(outbox);
             let run = move || {
                 let reply = machine_engine::command(command);
-                outbox.push(Message::Reply { id, reply });
+                outbox.push(Message::Reply(Answer { id, reply }));
             };
             if quick {
                 run();

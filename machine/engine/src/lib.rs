@@ -23,6 +23,7 @@ mod output;
 mod queue;
 mod raw;
 mod registry;
+pub mod remote;
 mod ring;
 mod runtime;
 mod slots;

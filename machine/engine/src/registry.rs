@@ -5,8 +5,9 @@ use crate::host;
 use crate::machine::Machine;
 use crate::queue::Mode;
 use crate::source::Feed;
-use crate::{hook, raw, types};
+use crate::{hook, raw, remote, types};
 use ::machine::command::{Command, Config, DEFAULT_MACHINE, Failure, Reply, Target};
+use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Once, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -32,8 +33,8 @@ static OBSERVER: OnceLock<Box<dyn Observer>> = OnceLock::new();
 static MACHINES: [OnceLock<&'static Machine>; MOST_MACHINES] = [const { OnceLock::new() }; MOST_MACHINES];
 static NAMES: RwLock<Vec<&'static Machine>> = RwLock::new(Vec::new());
 
-/// Starts the engine: registers it with the `machine` crate of this program, makes the default machine, and sets
-/// the panic hook. The second call does nothing.
+/// Starts the engine: registers it with the `machine` crate of this program, makes the default machine, sets the panic
+/// hook, and lets other processes of this user attach to the machines (see [`remote`]). The second call does nothing.
 pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -50,6 +51,9 @@ pub fn init() {
         };
         // Without this thread there are no rates, and nothing else is missing.
         let _clock = std::thread::Builder::new().name("machine/clock".to_owned()).spawn(clock);
+        if let Err(error) = remote::listen() {
+            notice(&format!("the machines of this process cannot be attached to: {error}"));
+        }
     });
 }
 
@@ -60,6 +64,15 @@ pub fn observe(observer: Box<dyn Observer>) {
 
 pub(crate) fn observer() -> Option<&'static dyn Observer> {
     OBSERVER.get().map(|observer| &**observer)
+}
+
+/// Tells a warning to whoever listens, or on standard error.
+pub(crate) fn notice(text: &str) {
+    match observer() {
+        Some(observer) => observer.notice(text),
+        // Whoever closed standard error does not want to read it.
+        None => drop(writeln!(std::io::stderr(), "warning: {text}")),
+    }
 }
 
 fn all() -> Vec<&'static Machine> {

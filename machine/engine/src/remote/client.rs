@@ -1,0 +1,188 @@
+//! The process that commands: finds who listens, and asks.
+
+use super::server::Timed;
+use super::{Answer, Hello, PROTOCOL, Request, place, read_frame, write_frame};
+use machine::command::{Command, Failure, Reply};
+use machine::status::Status;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long a process may take to say who it is.
+const GREETING: Duration = Duration::from_secs(2);
+/// How long an answer may take where the command runs no code of the user's.
+const ANSWER: Duration = Duration::from_secs(15);
+/// How long an answer may take where it does: a slot can take its time.
+const LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// Another process with an engine, connected.
+#[derive(Debug)]
+pub struct Process {
+    hello: Hello,
+    stream: UnixStream,
+    next: u64,
+}
+
+/// What can be attached to.
+#[derive(Debug, Default)]
+pub struct Machines {
+    /// Each process with the state of its machines, in the order of their making; by process number.
+    pub found: Vec<(Process, Vec<Status>)>,
+    /// Sockets of processes that are there but do not answer, with the reason.
+    pub silent: Vec<(PathBuf, String)>,
+}
+
+/// Removes the sockets of processes that are gone.
+pub(super) fn sweep() {
+    for socket in place::sockets() {
+        let _ = place::connect(&socket);
+    }
+}
+
+/// Asks all processes of this user for their machines.
+#[must_use]
+pub fn processes() -> Machines {
+    let sockets = place::sockets();
+    let (tell, told) = mpsc::channel();
+    for socket in sockets.clone() {
+        let tell = tell.clone();
+        // Threads of their own, because connecting to a process that hangs may take forever.
+        let ask = move || {
+            let found = place::connect(&socket).and_then(|stream| {
+                let mut process = Process::greet(stream)?;
+                let machines = process.machines().map_err(io::Error::other)?;
+                Ok((process, machines))
+            });
+            let _ = tell.send((socket, found));
+        };
+        // A process that cannot be asked is told as silent.
+        let _ = std::thread::Builder::new().spawn(ask);
+    }
+    drop(tell);
+    let until = Instant::now() + GREETING;
+    let mut all = Machines::default();
+    let mut waiting = sockets;
+    while let Ok((socket, found)) = told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        waiting.retain(|other| *other != socket);
+        match found {
+            Ok(found) => all.found.push(found),
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {}
+            Err(error) => all.silent.push((socket, error.to_string())),
+        }
+    }
+    all.silent.extend(waiting.into_iter().map(|socket| (socket, "no answer".to_owned())));
+    all.found.sort_by_key(|(process, _)| process.hello.pid);
+    all
+}
+
+/// Connects to the process with the machine of this name; `NAME@PID` says which process, where several have one.
+/// Returns the machine's name without the process.
+///
+/// # Errors
+/// `no_such_machine`: there is none, and which ones there are. `ambiguous_machine`: several processes have one.
+pub fn attach(name: &str) -> Result<(Process, String), Failure> {
+    let Machines { mut found, silent } = processes();
+    let names = |found: &[(Process, Vec<Status>)]| -> Vec<String> {
+        let of = |(process, machines): &(Process, Vec<Status>)| -> Vec<String> {
+            machines.iter().map(|status| format!("{}@{}", status.machine, process.pid())).collect()
+        };
+        found.iter().flat_map(of).collect()
+    };
+    let all = names(&found);
+    let (machine, pid) = match name.rsplit_once('@').map(|(machine, pid)| (machine, pid.parse::<u32>())) {
+        Some((machine, Ok(pid))) => (machine, Some(pid)),
+        _ => (name, None),
+    };
+    found.retain(|(process, machines)| {
+        pid.is_none_or(|pid| pid == process.pid()) && machines.iter().any(|status| status.machine == machine)
+    });
+    if found.len() > 1 {
+        let which: Vec<String> =
+            found.iter().map(|(process, _)| format!("{machine}@{} ({})", process.pid(), process.hello.title)).collect();
+        let message = format!("{} processes have a machine {machine}; say which: {}", found.len(), which.join(", "));
+        return Err(Failure::new("ambiguous_machine", message));
+    }
+    if let Some((process, _)) = found.pop() {
+        return Ok((process, machine.to_owned()));
+    }
+    let mut message = match all.as_slice() {
+        [] => format!("there is no machine {name}: no process of this user runs one"),
+        all => format!(
+            "there is no machine {name}; there {} {}",
+            if all.len() == 1 { "is" } else { "are" },
+            all.join(", ")
+        ),
+    };
+    if !silent.is_empty() {
+        message.push_str(&format!("; {} more did not answer", silent.len()));
+    }
+    Err(Failure::new("no_such_machine", message))
+}
+
+impl Process {
+    fn greet(stream: UnixStream) -> io::Result<Self> {
+        let hello: Hello = read_frame(&mut Timed::new(&stream, GREETING))?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if hello.protocol != PROTOCOL {
+            let message = format!("process {} speaks version {}, this is {PROTOCOL}", hello.pid, hello.protocol);
+            return Err(io::Error::other(message));
+        }
+        Ok(Self { hello, stream, next: 1 })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.hello.pid
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// The state of its machines, in the order of their making.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
+    pub fn machines(&mut self) -> Result<Vec<Status>, Failure> {
+        match self.command(Command::Machines)? {
+            Reply::Machines(machines) => Ok(machines),
+            other => Err(Failure::new("bad_reply", format!("process {} answers {other:?}", self.pid()))),
+        }
+    }
+
+    /// Carries out a command there, and waits for its answer. A `Drain` waits a few seconds at most, then says how
+    /// many are left: ask again.
+    ///
+    /// # Errors
+    /// What the engine there refused, or that the process is gone (`process_gone`) or does not answer
+    /// (`process_silent`).
+    pub fn command(&mut self, command: Command) -> Result<Reply, Failure> {
+        let limit = if matches!(command, Command::Step { .. } | Command::Call { .. }) { LONG } else { ANSWER };
+        let id = self.next;
+        self.next += 1;
+        let answer = write_frame(&mut Timed::new(&self.stream, ANSWER), &Request { id, command })
+            .and_then(|()| read_frame::<Answer>(&mut Timed::new(&self.stream, limit)));
+        match answer {
+            Ok(Some(Answer { reply: Reply::Failed(failure), .. })) => Err(failure),
+            Ok(Some(Answer { reply, .. })) => Ok(reply),
+            Ok(None) => Err(self.failure("process_gone", "has ended")),
+            Err(error) => Err(match error.kind() {
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+                    self.failure("process_silent", "does not answer")
+                }
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+                    self.failure("process_gone", "has ended")
+                }
+                _ => self.failure("process_silent", &format!("cannot be talked to: {error}")),
+            }),
+        }
+    }
+
+    fn failure(&self, code: &str, what: &str) -> Failure {
+        Failure::new(code, format!("process {} ({}) {what}", self.hello.pid, self.hello.title))
+    }
+}

@@ -1,0 +1,59 @@
+//! The machines of a process, commanded from other processes of the same user.
+//!
+//! Every process with an engine listens on a Unix socket that only its user can reach ([`place`](self::place)), unless
+//! `MACHINE_REMOTE=off` is in its environment. A client that connects is told who listens ([`Hello`]), then sends
+//! commands ([`Request`]) and gets their answers ([`Answer`]), one after the other, all of them [frames](write_frame).
+//! [`processes`] and [`attach`] are that client.
+//!
+//! What a client does cannot harm the machines: requests are bounded in length and in time, connections in number, and
+//! each has a thread of its own that nothing in the engine waits for.
+
+mod client;
+mod framing;
+mod peer;
+mod place;
+mod server;
+
+pub use client::{Machines, Process, attach, processes};
+pub use framing::{MAX_FRAME, read_frame, read_frame_at_most, write_frame};
+pub use place::DIRECTORY_VARIABLE;
+pub use server::set_title;
+
+pub(crate) use server::listen;
+
+use machine::command::{Command, Reply};
+use serde::{Deserialize, Serialize};
+
+/// The version of what is said on the socket.
+pub const PROTOCOL: u32 = 1;
+
+/// Who listens: the first frame of every connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The process.
+    pub pid: u32,
+    /// What runs in it, for people: a notebook, a pipeline's file, a program.
+    pub title: String,
+    /// Its working directory.
+    pub directory: String,
+}
+
+/// A command with a number of the sender's choice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Comes back with the answer.
+    pub id: u64,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The request's.
+    pub id: u64,
+    /// The reply.
+    pub reply: Reply,
+}

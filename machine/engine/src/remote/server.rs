@@ -1,0 +1,175 @@
+//! The process that is commanded: listens, and carries out what clients ask.
+
+use super::{Answer, Hello, PROTOCOL, Request, client, place, read_frame_at_most, write_frame};
+use crate::registry;
+use machine::command::{Command, Failure, Reply};
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How many clients can be connected at one time.
+const CONNECTIONS: usize = 32;
+/// The longest request, bytes.
+const LONGEST: usize = 16 << 20;
+/// How long a client may be silent between two requests.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long a request may take to come in once it has begun, and an answer to be taken.
+const TRANSFER: Duration = Duration::from_secs(10);
+/// How long one request waits in the engine: a client that wants to wait longer asks again, and one that is gone
+/// keeps nobody.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Says `off` if a process shall not listen.
+const SWITCH: &str = "MACHINE_REMOTE";
+/// Says what runs in this process, where it does not say so itself.
+const TITLE_VARIABLE: &str = "MACHINE_TITLE";
+
+static TITLE: OnceLock<String> = OnceLock::new();
+
+/// Says what runs in this process, for people who look at the list of processes. Before [`init`](crate::init); the
+/// first call counts. Without it, it is `$MACHINE_TITLE`, or the name of the executable.
+pub fn set_title(title: &str) {
+    let _first = TITLE.set(title.to_owned());
+}
+
+fn title() -> String {
+    let executable = || std::env::current_exe().ok()?.file_name().map(|name| name.to_string_lossy().into_owned());
+    TITLE.get().cloned().or_else(|| std::env::var(TITLE_VARIABLE).ok()).or_else(executable).unwrap_or_default()
+}
+
+/// Listens from now on, on threads of its own.
+///
+/// # Errors
+/// If there can be no socket.
+pub(crate) fn listen() -> io::Result<()> {
+    if std::env::var_os(SWITCH).is_some_and(|switch| switch == "off") {
+        return Ok(());
+    }
+    let (listener, _) = place::listen()?;
+    let directory = std::env::current_dir().map(|path| path.display().to_string()).unwrap_or_default();
+    let hello = Hello { protocol: PROTOCOL, pid: std::process::id(), title: title(), directory };
+    let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    // By itself, because connecting to a process that hangs may take forever; who lists processes sweeps, too.
+    let _ = spawn("machine/sweep").spawn(client::sweep);
+    spawn("machine/remote").spawn(move || accept(&listener, &Arc::new(hello))).map(drop)
+}
+
+fn accept(listener: &UnixListener, hello: &Arc<Hello>) {
+    let connected = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else {
+            // No descriptors left, most likely: that passes, and must not be asked for in a tight loop.
+            std::thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        // Relaxed: only the number counts.
+        let seat = Seat(Arc::clone(&connected));
+        let others = connected.fetch_add(1, Ordering::Relaxed);
+        if super::peer::check(&stream).is_err() {
+            continue;
+        }
+        if others >= CONNECTIONS {
+            refuse(&stream, hello);
+            continue;
+        }
+        let hello = Arc::clone(hello);
+        let serve = move || {
+            let _seat = seat;
+            // A client that breaks off or says what is none of the protocol is left alone.
+            let _ = serve(&stream, &hello);
+        };
+        // Without a thread there is no seat either, and the client sees the end of the stream.
+        let _ = std::thread::Builder::new().name("machine/client".to_owned()).spawn(serve);
+    }
+}
+
+/// One of the connections that there can be.
+struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells a client that there are too many. Never waits for it: a new stream has room for so little.
+fn refuse(stream: &UnixStream, hello: &Hello) {
+    let message = format!("{CONNECTIONS} clients are connected already: try again later");
+    let answer = Answer { id: 0, reply: Reply::Failed(Failure::new("busy", message)) };
+    let _ = stream.set_nonblocking(true);
+    let mut to = stream;
+    let _ = write_frame(&mut to, hello).and_then(|()| write_frame(&mut to, &answer));
+}
+
+fn serve(stream: &UnixStream, hello: &Hello) -> io::Result<()> {
+    write_frame(&mut Timed::for_answer(stream), hello)?;
+    while let Some(request) = read_frame_at_most::<Request>(&mut Timed::for_request(stream), LONGEST)? {
+        let reply = carry_out(request.command);
+        write_frame(&mut Timed::for_answer(stream), &Answer { id: request.id, reply })?;
+    }
+    Ok(())
+}
+
+fn carry_out(command: Command) -> Reply {
+    match command {
+        // They are the kernel's to say: what they change belongs to the cells.
+        Command::Enter(_) | Command::Interrupt { .. } => {
+            Reply::Failed(Failure::new("not_remote", "only the kernel of a session can send this"))
+        }
+        Command::Drain { machine, timeout } => {
+            registry::command(Command::Drain { machine, timeout: Some(timeout.unwrap_or(WAIT).min(WAIT)) })
+        }
+        command => registry::command(command),
+    }
+}
+
+/// A stream that gives up at a point in time, however slowly the other end goes on.
+pub(super) struct Timed<'a> {
+    stream: &'a UnixStream,
+    until: Instant,
+    /// What is granted once the first byte is there.
+    then: Option<Duration>,
+}
+
+impl<'a> Timed<'a> {
+    pub fn new(stream: &'a UnixStream, limit: Duration) -> Self {
+        Self { stream, until: Instant::now() + limit, then: None }
+    }
+
+    fn for_request(stream: &'a UnixStream) -> Self {
+        Self { then: Some(TRANSFER), ..Self::new(stream, SILENCE) }
+    }
+
+    fn for_answer(stream: &'a UnixStream) -> Self {
+        Self::new(stream, TRANSFER)
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        let length = self.stream.read(buffer)?;
+        if let Some(then) = self.then.take() {
+            self.until = Instant::now() + then;
+        }
+        Ok(length)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
