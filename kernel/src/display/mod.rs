@@ -22,7 +22,7 @@ pub use machines::machines;
 pub use outputs::outputs;
 pub use slots::slots;
 pub use status::{changed, status, status_frame};
-pub use text::{cut, duration, grouped, one_line};
+pub use text::{Align, cut, duration, grouped, one_line, rate, table};
 
 use crate::output::Display;
 use machine::command::Outputs;

@@ -112,7 +112,7 @@ pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
         }
         let wait = format!("{} messages still wait", display::grouped(left));
         if !status.running {
-            let message = format!("{} is {}: {wait}, and will until %start", status.machine, status.state);
+            let message = format!("{} is {}: {wait}, and will until it is started", status.machine, status.state);
             return Err(Trouble::usage(message, None));
         }
         if until.is_some_and(|until| Instant::now() >= until) {

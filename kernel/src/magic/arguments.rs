@@ -242,7 +242,7 @@ fn limit(word: &Word) -> Result<usize, Trouble> {
 const LONGEST: Duration = Duration::from_hours(168);
 
 /// `5s`, `500ms`, `2m`, `1.5s`; a bare number is seconds.
-fn timeout(word: &Word) -> Result<Duration, Trouble> {
+pub fn timeout(word: &Word) -> Result<Duration, Trouble> {
     let digits = word.text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(word.text.len());
     let (number, unit) = word.text.split_at(digits);
     let seconds = match unit {

@@ -36,15 +36,17 @@ mod tests;
 
 mod trouble;
 
+pub use arguments::Arguments;
 pub use complete::{Completions, complete};
 pub use help::{help, inspect};
+pub use trouble::{Trouble, did_you_mean, nearest};
+pub use words::Word;
 
 use crate::output::{CellError, Display, Output, Stream};
 use cell::Line;
 use machine::command::{Command, Failure, Reply};
 use registry::Action;
-use std::time::Instant;
-use trouble::Trouble;
+use std::time::{Duration, Instant};
 
 /// Whoever carries out commands: the control client, or a table in a test.
 pub trait Engine {
@@ -126,6 +128,28 @@ fn run_line(line: &Line<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
             Some(call.name),
         )),
     }
+}
+
+/// Does what a line magic does, for arguments that were given elsewhere than in a cell.
+///
+/// # Errors
+/// As [`run`]; a magic that there is not, or that is none of a line, is a mistake, too.
+pub fn ask(name: &str, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    match registry::find(name).map(|magic| magic.action) {
+        Some(Action::Line(action)) => actions::carry_out(action, arguments, engine),
+        _ => Err(Trouble::usage(format!("there is no line magic {name}"), None)),
+    }
+}
+
+/// `5s`, `500ms`, `2m`, `1.5s`; a bare number is seconds.
+///
+/// # Errors
+/// If it is no such time: what was given, what is expected.
+pub fn time(text: &str) -> Result<Duration, String> {
+    arguments::timeout(&Word::from(text)).map_err(|trouble| match trouble {
+        Trouble::Usage { message, .. } | Trouble::Interrupted(message) => message,
+        Trouble::Failure(failure) => failure.message,
+    })
 }
 
 enum Timed {

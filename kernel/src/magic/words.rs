@@ -14,6 +14,13 @@ pub struct Word {
     pub quoted: bool,
 }
 
+impl From<&str> for Word {
+    /// A word that stands in no line.
+    fn from(text: &str) -> Self {
+        Self { text: text.to_owned(), span: 0..0, quoted: true }
+    }
+}
+
 /// Cuts `line` from byte `from` on at white space. `"…"` and `'…'` keep white space in a word; there are no escapes.
 ///
 /// # Errors

@@ -74,11 +74,16 @@ impl Directory {
     }
 }
 
-/// The pool of this user: `$MACHINE_CACHE_DIR/sessions`, or in the usual place for caches.
-pub fn pool() -> PathBuf {
+/// Where everything is kept that can be made again: `$MACHINE_CACHE_DIR`, or `machine` in the usual place for caches.
+pub fn cache() -> PathBuf {
     let cache = std::env::var_os("MACHINE_CACHE_DIR").map(PathBuf::from);
     let cache = cache.or_else(|| dirs::cache_dir().map(|cache| cache.join("machine")));
-    cache.unwrap_or_else(|| std::env::temp_dir().join("machine")).join("sessions")
+    cache.unwrap_or_else(|| std::env::temp_dir().join("machine"))
+}
+
+/// The pool of this user: `sessions` in the cache.
+pub fn pool() -> PathBuf {
+    cache().join("sessions")
 }
 
 /// Copies a tree and keeps the times, by which cargo sees what is up to date. What the compiler never writes in

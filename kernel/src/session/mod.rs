@@ -65,20 +65,34 @@ impl SessionConfig {
     }
 
     fn in_directory(directory: Directory, render: fn(&str, &str) -> Display) -> io::Result<Self> {
-        let machine_crate = std::env::var_os("MACHINE_CRATE").map(PathBuf::from);
-        let compiled_in = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../machine");
-        let machine_crate = machine_crate.unwrap_or_else(compiled_in);
-        let machine_crate = machine_crate.canonicalize().map_err(|error| {
-            let path = machine_crate.display();
-            io::Error::new(
-                error.kind(),
-                format!("the sources of the crate `machine` are not at {path} (set MACHINE_CRATE): {error}"),
-            )
-        })?;
+        let machine_crate = machine_crate()?;
         manifest::Base::new(&machine_crate).write(directory.path())?;
         point_evcxr_at(directory.path(), Sources::new(directory.path()).place());
         Ok(Self { directory, machine_crate, executable: std::env::current_exe()?, render })
     }
+}
+
+/// Where the sources of the crate `machine` are, those of the engine in it: `$MACHINE_CRATE`, or where this executable
+/// was built.
+///
+/// # Errors
+/// If they are not there.
+pub fn machine_crate() -> io::Result<PathBuf> {
+    let machine_crate = std::env::var_os("MACHINE_CRATE").map(PathBuf::from);
+    let compiled_in = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../machine");
+    let machine_crate = machine_crate.unwrap_or_else(compiled_in);
+    machine_crate.canonicalize().map_err(|error| {
+        let path = machine_crate.display();
+        io::Error::new(
+            error.kind(),
+            format!("the sources of the crate `machine` are not at {path} (set MACHINE_CRATE): {error}"),
+        )
+    })
+}
+
+/// The statements of a script as those of a cell are compiled, `prelude` before them. It has the same lines.
+pub fn rewritten(script: &str, prelude: &str) -> String {
+    rewrite::rewrite(script, 0, prelude, rewrite::ErrorText::Best).edited.text
 }
 
 /// evcxr and rust-analyzer take their directories and configuration from the environment only.

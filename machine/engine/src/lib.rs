@@ -1,10 +1,11 @@
 //! What runs a machine: queue, workers, frames, counters.
 //!
-//! A program calls [`init`] once and then uses the `machine` crate. The kernel also sends [`command`]s and listens
-//! ([`observe`]) to what cells and engine have to say.
+//! A program calls [`init`] once and then uses the `machine` crate; [`run`] also waits for the end and counts. The
+//! kernel also sends [`command`]s and listens ([`observe`]) to what cells and engine have to say.
 
 mod backoff;
 mod command_error;
+mod counts;
 mod debug;
 #[doc(hidden)]
 pub mod decode;
@@ -25,7 +26,9 @@ mod raw;
 mod registry;
 pub mod remote;
 mod ring;
+mod run;
 mod runtime;
+pub mod script;
 mod slots;
 mod source;
 mod sync;
@@ -36,3 +39,4 @@ mod worker;
 pub use host::{HOST, set_cell_thread};
 pub use oid::Oid;
 pub use registry::{Observer, command, init, observe};
+pub use run::run;

@@ -1,0 +1,183 @@
+//! The table of commands.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A runtime for pipelines of slots: in notebooks (the kernel `Rust (Machine)` for Jupyter) and as programs.
+#[derive(Debug, Parser)]
+#[command(name = "machine", version, disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct CommandLine {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Commands,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Commands {
+    /// Run a pipeline outside of Jupyter: a file or a cargo project
+    ///
+    /// A file without `fn main` is a script: statements as they stand in a notebook's cells. One with `fn main` is a
+    /// program; both may use `machine::prelude::*`, serde and serde_json, and name more in front matter as cargo scripts
+    /// have it, or in `:dep` lines. It is built optimised, and runs until its sources have ended and all is processed.
+    /// Ctrl-C ends the sources and processes what waits; a second Ctrl-C ends it at once. The counts of its machines are
+    /// told on standard error at the end. A project is built by cargo and run as it is; its `main` calls
+    /// `machine_engine::run` to have the same.
+    #[command(after_help = "Examples:\n  \
+        machine run pipeline.rs\n  \
+        machine run pipeline.rs --fail-on-error -- data/tweets.tsv\n  \
+        machine run project/")]
+    Run(Run),
+    /// List the machines that run, of all processes of this user
+    #[command(after_help = "Example:\n  machine machines --json")]
+    Machines {
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a machine has done, what waits, and what each slot does
+    #[command(after_help = "Examples:\n  machine status main\n  machine status main@1234 --json")]
+    Status(Named),
+    /// Show the code in each slot, what it takes and gives
+    #[command(after_help = "Example:\n  machine slots main")]
+    Slots(Named),
+    /// Show the messages that a slot failed on, newest first
+    #[command(after_help = "Examples:\n  machine errors main -n 5\n  machine errors main f3 --json")]
+    Errors(Errors),
+    /// Go on taking messages
+    #[command(after_help = "Example:\n  machine start main")]
+    Start(Named),
+    /// Hold between two messages
+    #[command(after_help = "Example:\n  machine pause main")]
+    Pause(Named),
+    /// End the workers; the queue is kept
+    #[command(after_help = "Example:\n  machine stop main")]
+    Stop(Named),
+    /// Wait until the queue is empty and no message is in the slots
+    #[command(after_help = "Examples:\n  machine drain main\n  machine drain main --timeout 30s")]
+    Drain(Drain),
+    /// Take one message through and show every output
+    #[command(after_help = "Example:\n  machine pause main && machine step main")]
+    Step(Named),
+    /// Put a message
+    #[command(after_help = "Example:\n  machine put main '{\"text\": \"hello\", \"score\": 1.5}'")]
+    Put(Message),
+    /// Try a message on all slots: it is not counted and not published
+    #[command(after_help = "Example:\n  machine call main 14.0")]
+    Call(Message),
+    /// Discard what waits in the queue
+    #[command(after_help = "Example:\n  machine clear main")]
+    Clear(Named),
+    /// Print what a machine publishes, one line a message
+    #[command(after_help = "Examples:\n  \
+        machine log main -n 10\n  \
+        machine log tcp://127.0.0.1:5555 --slot f1 --json | head")]
+    Log(Log),
+    /// Write a script of completions for a shell
+    #[command(after_help = "Examples:\n  \
+        source <(machine completions bash)\n  \
+        machine completions zsh > ~/.zfunc/_machine\n  \
+        machine completions fish > ~/.config/fish/completions/machine.fish")]
+    Completions {
+        /// Which shell
+        #[arg(value_parser = clap::value_parser!(clap_complete::Shell))]
+        shell: clap_complete::Shell,
+    },
+    /// Run a kernel; front ends do this
+    Kernel(Kernel),
+    /// Prepare what the first cell of a session needs
+    Warm,
+    /// Run cells from standard input, without Jupyter: for tests of the session.
+    #[command(hide = true)]
+    Cells,
+}
+
+/// A machine.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// The machine; NAME@PID if several processes have one of this name
+    pub name: String,
+    /// One JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Dead letters.
+#[derive(Debug, Args)]
+pub struct Errors {
+    /// The machine.
+    #[command(flatten)]
+    pub machine: Named,
+    /// Only those of this slot: f3 or 3
+    pub slot: Option<String>,
+    /// How many at most
+    #[arg(short = 'n', long = "limit", value_name = "COUNT", default_value_t = 20)]
+    pub limit: usize,
+}
+
+/// Waiting for the end.
+#[derive(Debug, Args)]
+pub struct Drain {
+    /// The machine.
+    #[command(flatten)]
+    pub machine: Named,
+    /// How long to wait at most: 5s, 500ms, 2m; without it, as long as it takes
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<String>,
+}
+
+/// A message for a machine.
+#[derive(Debug, Args)]
+pub struct Message {
+    /// The machine.
+    #[command(flatten)]
+    pub machine: Named,
+    /// The message
+    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    pub message: String,
+}
+
+/// What a machine publishes.
+#[derive(Debug, Args)]
+pub struct Log {
+    /// A ZeroMQ endpoint (tcp://… or ipc://…), or the machine that publishes
+    #[arg(value_name = "ENDPOINT|NAME")]
+    pub endpoint: String,
+    /// End after so many messages
+    #[arg(short = 'n', value_name = "COUNT")]
+    pub count: Option<u64>,
+    /// Only what this slot gave, or `in` for the message itself: f1 or 1
+    #[arg(long)]
+    pub slot: Option<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A pipeline to run.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A file, or the directory of a cargo project
+    #[arg(value_name = "FILE|PROJECT")]
+    pub path: PathBuf,
+    /// End with 1 if a message errored or a source failed
+    #[arg(long)]
+    pub fail_on_error: bool,
+    /// The last state of all machines in JSON, as the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Which program of a project that has several
+    #[arg(long, value_name = "NAME")]
+    pub bin: Option<String>,
+    /// For the pipeline itself: std::env::args
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<std::ffi::OsString>,
+}
+
+/// Where a kernel listens.
+#[derive(Debug, Args)]
+pub struct Kernel {
+    /// The file that says where to listen
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub connection_file: PathBuf,
+}

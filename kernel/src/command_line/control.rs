@@ -1,0 +1,94 @@
+//! What is asked of one running machine.
+
+use super::arguments::{Commands, Drain, Errors, Message, Named};
+use super::attached::Attached;
+use super::outcome::{self, Failed, Outcome};
+use crate::display;
+use crate::magic::{self, Arguments, Engine, Trouble, Word};
+use crate::output::Display;
+use machine::command::{Command, Reply, Target};
+use machine_engine::remote::{self, Process};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Carries out a command that names a machine.
+pub fn carry_out(command: Commands) -> ExitCode {
+    let (magic, named, arguments) = match &command {
+        Commands::Status(named) => ("status", named, Ok(Arguments::default())),
+        Commands::Slots(named) => ("slots", named, Ok(Arguments::default())),
+        Commands::Start(named) => ("start", named, Ok(Arguments::default())),
+        Commands::Pause(named) => ("pause", named, Ok(Arguments::default())),
+        Commands::Stop(named) => ("stop", named, Ok(Arguments::default())),
+        Commands::Step(named) => ("step", named, Ok(Arguments::default())),
+        Commands::Clear(named) => return outcome::end(clear(named), named.json),
+        Commands::Errors(Errors { machine, slot, limit }) => {
+            let slot = slot.as_deref().map(Word::from);
+            ("errors", machine, Ok(Arguments { slot, limit: Some(*limit), ..Arguments::default() }))
+        }
+        Commands::Drain(Drain { machine, timeout }) => {
+            let timeout = timeout.as_deref().map(|text| magic::time(text).map_err(Failed::Usage)).transpose();
+            ("drain", machine, timeout.map(|timeout| Arguments { timeout, ..Arguments::default() }))
+        }
+        Commands::Put(Message { machine, message }) => ("put", machine, checked(message)),
+        Commands::Call(Message { machine, message }) => ("call", machine, checked(message)),
+        // All others are carried out elsewhere.
+        other => return outcome::end(Err(Failed::Usage(format!("not for a machine: {other:?}"))), false),
+    };
+    outcome::end(arguments.and_then(|arguments| run(magic, named, arguments)), named.json)
+}
+
+fn checked(message: &str) -> Result<Arguments<'_>, Failed> {
+    serde_json::from_str::<Value>(message)
+        .map_err(|error| Failed::Usage(format!("{} is no JSON: {error}", display::cut(message, 60))))?;
+    Ok(Arguments { message: Some(message), ..Arguments::default() })
+}
+
+fn attach(named: &Named) -> Result<(Attached, String), Failed> {
+    let (process, machine) = find(&named.name)?;
+    Ok((Attached::new(process), machine))
+}
+
+/// The process with the machine of this name. If there is none, the failure names the nearest there is.
+pub fn find(name: &str) -> Result<(Process, String), Failed> {
+    remote::attach(name).map_err(|mut failure| {
+        if failure.code == "no_such_machine" {
+            let all = remote::processes().found;
+            let names = all.iter().flat_map(|(_, machines)| machines.iter().map(|status| status.machine.as_str()));
+            failure.message.push_str(&magic::did_you_mean(magic::nearest(name, names).map(str::to_owned)));
+        }
+        failure.into()
+    })
+}
+
+fn run(magic: &str, named: &Named, arguments: Arguments<'_>) -> Outcome {
+    let (engine, machine) = attach(named)?;
+    let arguments = Arguments { json: named.json, machine: Some(Word::from(machine.as_str())), ..arguments };
+    let shown = magic::ask(magic, &arguments, &engine);
+    engine.clear_line();
+    match shown {
+        Ok(display) => Ok(text(&display, named.json)),
+        // A machine that holds, or a slot that there is not: the machine's state is at fault, not the line.
+        Err(Trouble::Usage { message, .. }) => Err(Failed::new("refused", message)),
+        Err(Trouble::Failure(failure)) => Err(failure.into()),
+        Err(Trouble::Interrupted(left)) => Err(Failed::Interrupted(format!("{machine} goes on: {left}"))),
+    }
+}
+
+fn clear(named: &Named) -> Outcome {
+    let (engine, machine) = attach(named)?;
+    match engine.command(Command::ClearQueue { machine: Target::Name(machine.clone()) })? {
+        Reply::Count(count) if named.json => Ok(format!("{}\n", json!({ "machine": machine, "discarded": count }))),
+        Reply::Count(count) => Ok(format!("{machine}: {} discarded\n", display::grouped(count))),
+        other => Err(Failed::new("protocol", format!("the engine answers {other:?}"))),
+    }
+}
+
+/// The text form, or the JSON on one line.
+fn text(shown: &Display, json: bool) -> String {
+    let part = |mime: &str| shown.data.get(mime);
+    if json && let Some(value) = part("application/json") {
+        return format!("{value}\n");
+    }
+    let text = part("text/plain").and_then(Value::as_str).unwrap_or_default();
+    format!("{}\n", text.trim_end())
+}

@@ -1,0 +1,84 @@
+//! How a command ends: what is printed, and the exit code.
+
+use machine::command::Failure;
+use serde_json::json;
+use std::error::Error;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// The exit code of a command that could not be carried out.
+const FAILED: u8 = 1;
+/// The exit code for bad arguments and files, and ports in use.
+pub const UNUSABLE: u8 = 2;
+/// The exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// What a command came to: what is still to be printed on standard output.
+pub type Outcome = Result<String, Failed>;
+
+/// Why a command came to nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// The arguments are at fault.
+    Usage(String),
+    /// It was not carried out.
+    Failure(Failure),
+    /// The user has ended it; what there is to say of it.
+    Interrupted(String),
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl Failed {
+    /// A failure with its code and its text.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self::Failure(Failure::new(code, message))
+    }
+}
+
+/// Prints the outcome and gives the exit code. A failure is one line on standard error; with `json` also a document on
+/// standard output.
+pub fn end(outcome: Outcome, json: bool) -> ExitCode {
+    let (code, message, exit) = match outcome {
+        Ok(text) => {
+            print(&text);
+            return ExitCode::SUCCESS;
+        }
+        Err(Failed::Usage(message)) => ("usage".to_owned(), message, UNUSABLE),
+        Err(Failed::Failure(failure)) => (failure.code, failure.message, FAILED),
+        Err(Failed::Interrupted(message)) => ("interrupted".to_owned(), message, INTERRUPTED),
+    };
+    if json {
+        print(&format!("{}\n", json!({ "error": { "code": code, "message": message } })));
+    }
+    if !message.is_empty() {
+        crate::server::log(&crate::display::one_line(&message));
+    }
+    ExitCode::from(exit)
+}
+
+/// Tells why something could not be prepared, causes included.
+pub fn prepared<E: Error>(result: Result<(), E>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    crate::server::log(&line.replace('\n', " "));
+    ExitCode::from(UNUSABLE)
+}
+
+/// Prints to standard output. Returns whether somebody still reads it.
+pub fn print(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    // Whoever closed it does not want to read it; any other failure is no better told elsewhere.
+    !printed.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,89 @@
+//! `machine run`: a pipeline built as a program of its own, and run in the place of this process.
+//!
+//! A file becomes a cargo project in the user's cache, `run/projects/STEM-HASH` with the hash of the file's path, so
+//! that each file has one and only what changed is compiled again; all share `run/target`, so that the engine is
+//! compiled once. The program is the file itself, edited without adding or removing a line ([`program`]).
+//! A cargo project is built where it is.
+//!
+//! The process becomes the pipeline: signals, standard streams and the exit code are its own.
+
+mod build;
+mod front_matter;
+mod manifest;
+mod program;
+
+use super::arguments::Run;
+use super::outcome::{Failed, Outcome};
+use crate::session;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the engine is told of the options, in words with commas between.
+const OPTIONS_VARIABLE: &str = "MACHINE_RUN";
+/// What the engine is told of what it runs, for the list of machines.
+const TITLE_VARIABLE: &str = "MACHINE_TITLE";
+
+/// Builds and runs. Returns only if that fails.
+pub fn run(arguments: &Run) -> Outcome {
+    let path = arguments.path.canonicalize().map_err(|error| {
+        Failed::Usage(format!("{}: {error}; expected a file of Rust or a cargo project", arguments.path.display()))
+    })?;
+    let executable = if path.is_dir() {
+        build::project(&path.join("Cargo.toml"), arguments.bin.as_deref())?
+    } else if path.file_name().is_some_and(|name| name == "Cargo.toml") {
+        build::project(&path, arguments.bin.as_deref())?
+    } else {
+        file(&path)?
+    };
+    let mut options = Vec::new();
+    options.extend(arguments.fail_on_error.then_some("fail-on-error"));
+    options.extend(arguments.json.then_some("json"));
+    let error = Command::new(&executable)
+        .args(&arguments.arguments)
+        .env(OPTIONS_VARIABLE, options.join(","))
+        .env(TITLE_VARIABLE, &path)
+        .exec();
+    Err(Failed::new("not_started", format!("{} does not start: {error}", executable.display())))
+}
+
+/// Builds the project of one file.
+fn file(path: &Path) -> Result<PathBuf, Failed> {
+    let source = fs::read_to_string(path).map_err(|error| Failed::Usage(format!("{}: {error}", path.display())))?;
+    let program = program::make(&source, path)?;
+    for note in &program.notes {
+        crate::server::log(&format!("{}:{note}", path.display()));
+    }
+    let crates = session::machine_crate().map_err(|error| Failed::new("no_sources", error.to_string()))?;
+    let cache = session::directory::cache().join("run");
+    let name = manifest::package_name(path);
+    let manifest = manifest::make(&name, path, &crates, program.front.as_ref(), &program.dependencies)?;
+    let place = cache.join("projects").join(&name);
+    let unwritable = |error: io::Error| Failed::new("no_cache", format!("{}: {error}", place.display()));
+    let written = || -> io::Result<File> {
+        fs::create_dir_all(&place)?;
+        // Whoever runs the same file at this moment builds it first.
+        let lock = File::create(place.join("lock"))?;
+        lock.lock()?;
+        write_if_new(&place.join("Cargo.toml"), &manifest)?;
+        write_if_new(&place.join(manifest::source_name(path)), &program.text)?;
+        // The versions that the engine was built with, so that nothing is fetched that is there already.
+        let versions = place.join("Cargo.lock");
+        if let Some(own) = crates.parent().map(|root| root.join("Cargo.lock"))
+            && !versions.exists()
+            && own.exists()
+        {
+            fs::copy(own, versions)?;
+        }
+        Ok(lock)
+    };
+    let _lock = written().map_err(unwritable)?;
+    build::file(&place, &cache.join("target"), path)
+}
+
+/// Cargo looks at the time of a file: one that is the same is left alone.
+fn write_if_new(path: &Path, text: &str) -> io::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|old| old == text) { Ok(()) } else { fs::write(path, text) }
+}

@@ -1,0 +1,194 @@
+//! A pipeline as a process of its own: set up, run until its sources have ended and all is processed, and counted.
+
+use crate::counts::{self, Line};
+use crate::{host, registry};
+use machine::command::{Command, Reply, Target};
+use machine::status::Status;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{ExitCode, Termination};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What `machine run` asks for, in words with commas between: `fail-on-error`, `json`.
+const OPTIONS_VARIABLE: &str = "MACHINE_RUN";
+/// How long the pipeline's own code may go on after it was asked to stop, before what is queued is finished without it.
+const GRACE: Duration = Duration::from_secs(3);
+/// How often is looked whether all is done, where nothing tells it.
+const LOOK: Duration = Duration::from_millis(100);
+/// The exit code of a process that a second Ctrl-C has ended.
+const KILLED: i32 = 130;
+/// The exit code of a process whose main thread has panicked, as Rust's own.
+const PANICKED: u8 = 101;
+
+/// Runs a pipeline: starts the engine, calls `main`, which assigns slots and sets sources, then waits until the sources
+/// have ended and nothing is left to process, and tells the counts on standard error.
+///
+/// The first Ctrl-C (or SIGTERM) ends the sources, and what was put is still processed; the second ends the process at
+/// once. The exit code is that of `main`; 101 if `main` panics; 1 if `MACHINE_RUN` has the word `fail-on-error` and a
+/// message errored or a source failed. With the word `json` the last state of all machines is the last line of standard
+/// output.
+///
+/// ```no_run
+/// use machine::prelude::*;
+///
+/// fn main() -> std::process::ExitCode {
+///     machine_engine::run(|| {
+///         MACHINE[0].set(|x: f64| x * x)?;
+///         MACHINE.source((0..1000).map(f64::from))
+///     })
+/// }
+/// ```
+pub fn run<T: Termination>(main: impl FnOnce() -> T) -> ExitCode {
+    let begin = Instant::now();
+    registry::init();
+    // What waits on this thread, in `put_wait` or `drain`, gives up when the process is asked to stop.
+    host::set_cell_thread();
+    let run = Arc::new(Run::default());
+    if let Err(error) = run.handle_signals(begin) {
+        registry::notice(&format!("Ctrl-C will end the process at once: {error}"));
+    }
+    let outcome = catch_unwind(AssertUnwindSafe(main));
+    // `report` prints the error of a `main` that failed.
+    let code = outcome.map_or(ExitCode::from(PANICKED), Termination::report);
+    if code != ExitCode::SUCCESS {
+        // Nobody finished setting up: sources without an end would run forever.
+        run.stopping.store(true, Ordering::Release);
+    }
+    run.finish(code == ExitCode::SUCCESS, begin)
+        .map_or(code, |worse| if code == ExitCode::SUCCESS { worse } else { code })
+}
+
+#[derive(Default)]
+struct Run {
+    stopping: AtomicBool,
+    /// Whether somebody is finishing, or has: only one of the two threads that may.
+    finishing: Mutex<bool>,
+    finished: Condvar,
+}
+
+impl Run {
+    fn handle_signals(self: &Arc<Self>, begin: Instant) -> std::io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let run = Arc::clone(self);
+        let listen = move || {
+            let mut signals = signals.forever();
+            if signals.next().is_none() {
+                return;
+            }
+            say("stopping: sources end, what waits is processed; Ctrl-C again ends at once");
+            run.stop(begin);
+            if signals.next().is_some() {
+                signal_hook::low_level::exit(KILLED);
+            }
+        };
+        std::thread::Builder::new().name("machine/signals".to_owned()).spawn(listen).map(drop)
+    }
+
+    /// Ends the sources, and makes sure that the process ends even if its main thread does not.
+    fn stop(self: &Arc<Self>, begin: Instant) {
+        self.stopping.store(true, Ordering::Release);
+        // Relaxed: the flag carries nothing but itself.
+        host::INTERRUPT.store(true, Ordering::Relaxed);
+        end_sources();
+        let run = Arc::clone(self);
+        let finish = move || {
+            let begun = run.finishing.lock().unwrap_or_else(PoisonError::into_inner);
+            let (begun, _) =
+                run.finished.wait_timeout_while(begun, GRACE, |begun| !*begun).unwrap_or_else(PoisonError::into_inner);
+            if !*begun {
+                drop(begun);
+                let code = run.finish(true, begin).map_or(0, |_| 1);
+                signal_hook::low_level::exit(code);
+            }
+        };
+        let _ = std::thread::Builder::new().name("machine/finish".to_owned()).spawn(finish);
+    }
+
+    /// Waits until all is done, and tells the counts. Returns the exit code that they ask for, if it is not that of success.
+    fn finish(&self, wait: bool, begin: Instant) -> Option<ExitCode> {
+        *self.finishing.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.finished.notify_all();
+        let options = std::env::var(OPTIONS_VARIABLE).unwrap_or_default();
+        let asked = |word: &str| options.split(',').any(|option| option == word);
+        let mut fed = Vec::new();
+        if wait {
+            self.wait(&mut fed);
+        }
+        let last = machines();
+        for status in &last {
+            // A source that was ended on demand is gone from the status; what it was is remembered.
+            let source = fed.iter().find(|(name, _)| *name == status.machine).map(|(_, source)| source);
+            let line = Line { status, source, time: begin.elapsed() };
+            if last.len() == 1 || status.accepted > 0 {
+                say(&line.to_string());
+            }
+        }
+        if asked("json") {
+            let mut out = std::io::stdout().lock();
+            // Whoever closed standard output does not want to read it.
+            let _ = serde_json::to_writer(&mut out, &last).map(|()| writeln!(out));
+        }
+        let failed = last.iter().any(counts::has_failed);
+        (failed && asked("fail-on-error")).then_some(ExitCode::FAILURE)
+    }
+
+    /// Returns when no source is running and no machine has something to do; machines that do not run are not waited for,
+    /// but their sources are: somebody may start them from outside.
+    fn wait(&self, fed: &mut Vec<(String, machine::status::SourceStatus)>) {
+        // What is put after the process was asked to stop, by a thread that does not notice, is not waited for.
+        let mut most: Option<Vec<u64>> = None;
+        loop {
+            let stopping = self.stopping.load(Ordering::Acquire);
+            let all = machines();
+            for status in all.iter().filter(|status| counts::is_fed(status)) {
+                fed.retain(|(name, _)| *name != status.machine);
+                fed.push((status.machine.clone(), status.source.clone()));
+            }
+            if stopping {
+                end_sources();
+                most.get_or_insert_with(|| all.iter().map(|status| status.accepted).collect());
+            }
+            let is_over = |(index, status): (usize, &Status)| {
+                let left = status.queue_size + status.in_flight;
+                let gone = status.processed + status.discarded;
+                let enough = most.as_ref().is_some_and(|most| most.get(index).is_none_or(|most| gone >= *most));
+                let idle = !status.running || left == 0 || enough;
+                idle && (stopping || !counts::is_fed(status))
+            };
+            if all.iter().enumerate().all(is_over) {
+                return;
+            }
+            let busy = all.iter().position(|status| status.running && status.queue_size + status.in_flight > 0);
+            match busy.and_then(|id| registry::machine(u32::try_from(id).ok()?)) {
+                // Returns as soon as it is idle. Not the command: that gives up on this thread once Ctrl-C came.
+                Some(machine) => {
+                    machine.drain(Some(LOOK), || false);
+                }
+                None => std::thread::sleep(LOOK / 4),
+            }
+        }
+    }
+}
+
+fn end_sources() {
+    for status in machines() {
+        registry::command(Command::ClearSource { machine: Target::Name(status.machine) });
+    }
+}
+
+fn machines() -> Vec<Status> {
+    match registry::command(Command::Machines) {
+        Reply::Machines(all) => all,
+        _ => Vec::new(),
+    }
+}
+
+/// One line on standard error.
+fn say(line: &str) {
+    // Whoever closed it does not want to read it.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

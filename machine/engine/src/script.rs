@@ -1,0 +1,60 @@
+//! Runs a script: the statements of a notebook's cells as a program of its own.
+//!
+//! `machine run` makes the program, with the edits that a cell gets ([`machine::cell`]). So a `?` that fails tells its
+//! line, loops look for Ctrl-C, and what a final expression shows is printed.
+
+use crate::host;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the script has told why it ends early.
+static FAILED: AtomicBool = AtomicBool::new(false);
+/// Whether it ends early because it was asked to.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// The exit code of a script that panics, as Rust's own.
+const PANICKED: u8 = 101;
+
+/// Runs a script as [`run`](crate::run) runs a `main`. `file` is how it is called when it fails.
+pub fn run(file: &'static str, script: impl FnOnce()) -> ExitCode {
+    crate::observe(Box::new(Printer { file }));
+    crate::run(|| match catch_unwind(AssertUnwindSafe(script)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Relaxed, here and below: told by this same thread.
+        Err(_) if INTERRUPTED.load(Ordering::Relaxed) => ExitCode::SUCCESS,
+        Err(_) if FAILED.load(Ordering::Relaxed) => ExitCode::FAILURE,
+        Err(_) => ExitCode::from(PANICKED),
+    })
+}
+
+/// Prints what a notebook would show. Whoever closed a stream does not want to read it.
+struct Printer {
+    file: &'static str,
+}
+
+impl crate::Observer for Printer {
+    fn fail(&self, ename: &str, evalue: &str, line: u32) {
+        if host::interrupted_here() {
+            INTERRUPTED.store(true, Ordering::Relaxed);
+            return;
+        }
+        FAILED.store(true, Ordering::Relaxed);
+        let _ = writeln!(std::io::stderr(), "Error: {}:{line}: {ename}: {evalue}", self.file);
+    }
+
+    fn show(&self, _: &str, content: &str) {
+        // What marks a cell's course has no content.
+        if !content.is_empty() {
+            let _ = writeln!(std::io::stdout(), "{content}");
+        }
+    }
+
+    fn cell_panicked(&self, message: &str, file: &str, line: u32, column: u32) {
+        let _ = writeln!(std::io::stderr(), "panicked at {file}:{line}:{column}: {message}");
+    }
+
+    fn notice(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "warning: {text}");
+    }
+}
