@@ -1,6 +1,7 @@
 //! Mistakes on the command line, each told in one line: what was given, what there is instead.
 
 use super::outcome;
+use crate::magic;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ fn one_line(error: &clap::Error) -> String {
     let what = match error.kind() {
         ErrorKind::InvalidSubcommand => format!("unknown command `{}`", context(ContextKind::InvalidSubcommand)),
         ErrorKind::UnknownArgument => format!("unexpected argument `{}`", context(ContextKind::InvalidArg)),
-        ErrorKind::MissingRequiredArgument => format!("missing: {}", context(ContextKind::InvalidArg)),
+        ErrorKind::MissingRequiredArgument => format!("{} is missing", context(ContextKind::InvalidArg)),
         ErrorKind::InvalidValue => {
             let (given, of) = (context(ContextKind::InvalidValue), context(ContextKind::InvalidArg));
             let expected = context(ContextKind::ValidValue);
@@ -44,12 +45,7 @@ fn one_line(error: &clap::Error) -> String {
             text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
         }
     };
-    let meant = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
-        .into_iter()
-        .filter_map(|kind| error.get(kind))
-        .map(first)
-        .find(|name| !name.is_empty());
-    match meant {
+    match meant(error) {
         Some(name) => format!("{what}; did you mean `{name}`?"),
         None => format!("{what}; `{} --help` shows what there is", command(error)),
     }
@@ -70,11 +66,24 @@ fn words(value: &ContextValue) -> String {
     }
 }
 
-fn first(value: &ContextValue) -> String {
-    match value {
-        ContextValue::Strings(names) => names.first().cloned().unwrap_or_default(),
-        other => other.to_string(),
-    }
+/// Of the names that are proposed, the nearest to what was given.
+fn meant(error: &clap::Error) -> Option<String> {
+    [
+        (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+        (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+        (ContextKind::InvalidValue, ContextKind::SuggestedValue),
+    ]
+    .into_iter()
+    .find_map(|(given, proposed)| {
+        let (given, proposed) = (words(error.get(given)?), error.get(proposed)?);
+        match proposed {
+            ContextValue::Strings(names) => {
+                let nearest = magic::nearest(&given, names.iter().map(String::as_str));
+                nearest.map(str::to_owned).or_else(|| names.first().cloned())
+            }
+            other => Some(other.to_string()),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -96,10 +105,10 @@ mod tests {
             ("statsu main", "unknown command `statsu`; did you mean `status`?"),
             ("kernle", "unknown command `kernle`; did you mean `kernel`?"),
             ("frobnicate", "unknown command `frobnicate`; `machine --help` shows what there is"),
-            ("status", "missing: <NAME>; `machine status --help` shows what there is"),
+            ("status", "<NAME> is missing; `machine status --help` shows what there is"),
             ("status main --jsno", "unexpected argument `--jsno`; did you mean `--json`?"),
             ("status main other", "unexpected argument `other`; `machine status --help` shows what there is"),
-            ("kernel", "missing: --connection-file <FILE>; `machine kernel --help` shows what there is"),
+            ("kernel", "--connection-file <FILE> is missing; `machine kernel --help` shows what there is"),
             (
                 "completions bsh",
                 "`bsh` was given for <SHELL>; expected one of bash, elvish, fish, powershell, zsh; did you mean `bash`?",
