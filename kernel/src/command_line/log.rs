@@ -47,9 +47,13 @@ fn endpoint(given: &str) -> Result<String, Failed> {
     })
 }
 
-/// The endpoint in a status: the first address in it that is one of ZeroMQ's.
+/// The endpoint of the first output that publishes.
 fn published(status: &Value) -> Option<String> {
-    status.pointer("/published/endpoint").and_then(Value::as_str).filter(|it| it.contains("://")).map(str::to_owned)
+    let outputs = status.get("outputs").and_then(Value::as_array).into_iter().flatten();
+    let text = |output: &Value, name: &str| output.get(name).and_then(Value::as_str).map(str::to_owned);
+    outputs
+        .filter(|output| text(output, "kind").is_some_and(|kind| kind == "publish"))
+        .find_map(|output| text(output, "endpoint"))
 }
 
 async fn follow(endpoint: &str, count: Option<u64>, printer: &Printer) -> Outcome {
@@ -173,6 +177,15 @@ mod tests {
         ] {
             assert_eq!(line(slot, json, outputs).as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn the_endpoint_is_that_of_the_output_that_publishes() {
+        let status = serde_json::json!({"outputs": [
+            {"kind": "json_lines", "endpoint": "out.jsonl"}, {"kind": "publish", "endpoint": "tcp://127.0.0.1:5"}
+        ]});
+        assert_eq!(published(&status).as_deref(), Some("tcp://127.0.0.1:5"));
+        assert_eq!(published(&serde_json::json!({"outputs": []})), None);
     }
 
     #[test]

@@ -57,6 +57,38 @@ fn main() -> Result<(), Failure> {
 }
 """
 
+PROJECT = r"""
+use machine::prelude::*;
+
+fn main() -> std::process::ExitCode {
+    machine_engine::run(|| {
+        MACHINE[0].set(|x: f64| x * x)?;
+        MACHINE.source((0..10).map(f64::from))
+    })
+}
+"""
+
+MANIFEST = f"""
+[package]
+name = "squares-project"
+edition = "2024"
+
+[dependencies]
+machine = {{ path = "{ROOT}/machine" }}
+machine-engine = {{ path = "{ROOT}/machine/engine" }}
+
+# That of pipelines in files, so that the engine is compiled once for all of them.
+[profile.release]
+debug = false
+strip = "debuginfo"
+overflow-checks = true
+
+[profile.release.package."*"]
+overflow-checks = false
+
+[workspace]
+"""
+
 
 class Machine:
     """The command line, with a directory of sockets of its own."""
@@ -242,6 +274,23 @@ def test_a_program_with_a_main_runs(machine: Machine, files: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == ""
     assert "main: 1000 processed" in ran.stderr and "1 errored (f0 1); source exhausted, 1000 taken" in ran.stderr
+
+
+def test_a_cargo_project_runs(machine: Machine, files: Path) -> None:
+    project = files / "project"
+    (project / "src").mkdir(parents=True, exist_ok=True)
+    for file, text in [("Cargo.toml", MANIFEST), ("src/main.rs", PROJECT)]:
+        if not (project / file).is_file() or (project / file).read_text() != text:
+            (project / file).write_text(text)
+    shutil.copy(ROOT / "Cargo.lock", project)
+    # Where pipelines in files are built.
+    cache = os.environ.get("MACHINE_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "machine"
+    machine.environment["CARGO_TARGET_DIR"] = str(Path(cache) / "run" / "target")
+    ran = machine("run", project)
+    assert ran.returncode == 0, ran.stderr
+    assert "main: 10 processed" in ran.stderr
+    ran = machine("run", files)
+    assert ran.returncode == 2 and "is no cargo project" in ran.stderr
 
 
 def test_ctrl_c_ends_the_sources_and_finishes_what_waits(machine: Machine, endless: Callable) -> None:
