@@ -1,6 +1,7 @@
 //! Machines are commanded from outside through the socket of their process: here, of this same process.
 #![expect(clippy::panic, reason = "a test says what it got")]
 
+use machine::Status;
 use machine::command::{Cell, Command, Failure, Reply, Target};
 use machine::prelude::*;
 use machine_engine::remote::{Process, attach, processes};
