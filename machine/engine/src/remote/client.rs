@@ -164,8 +164,12 @@ impl Process {
         let limit = if matches!(command, Command::Step { .. } | Command::Call { .. }) { LONG } else { ANSWER };
         let id = self.next;
         self.next += 1;
-        let answer = write_frame(&mut Timed::new(&self.stream, ANSWER), &Request { id, command })
-            .and_then(|()| read_frame::<Answer>(&mut Timed::new(&self.stream, limit)));
+        let request = Request { id, command };
+        let answer = match write_frame(&mut Timed::new(&self.stream, ANSWER), &request) {
+            // Whoever has hung up may have said why.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => read_frame::<Answer>(&mut Timed::new(&self.stream, limit)),
+        };
         match answer {
             Ok(Some(Answer { reply: Reply::Failed(failure), .. })) => Err(failure),
             Ok(Some(Answer { reply, .. })) => Ok(reply),
