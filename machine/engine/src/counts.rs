@@ -18,6 +18,11 @@ pub(crate) fn is_fed(status: &Status) -> bool {
     !matches!(status.source.state.as_str(), "" | "none" | "exhausted" | "failed")
 }
 
+/// Whether outputs are on their way to where they go by themselves; those of a cell or of `outputs()` wait to be taken.
+pub(crate) fn is_sending(status: &Status) -> bool {
+    status.outputs.iter().any(|sink| sink.kind != "outputs" && sink.waiting > 0)
+}
+
 /// Whether a message errored or the source failed.
 pub(crate) fn has_failed(status: &Status) -> bool {
     status.errored > 0 || status.source.state == "failed"
@@ -41,6 +46,14 @@ impl fmt::Display for Line<'_> {
         for (count, what) in [(status.refused, "refused"), (status.discarded, "discarded"), (left, "left")] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
+            }
+        }
+        for sink in &status.outputs {
+            write!(f, "; {} {}: {} sent", sink.kind, sink.endpoint, sink.sent)?;
+            for (count, what) in [(sink.waiting, "waiting"), (sink.lost, "lost")] {
+                if count > 0 {
+                    write!(f, ", {count} {what}")?;
+                }
             }
         }
         let source = if status.source.state == "none" { self.source } else { Some(&status.source) };

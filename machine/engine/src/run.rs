@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 /// What `machine run` asks for, in words with commas between: `fail-on-error`, `json`.
 const OPTIONS_VARIABLE: &str = "MACHINE_RUN";
-/// How long the pipeline's own code may go on after it was asked to stop, before what is queued is finished without it.
+/// How long the pipeline's own code may go on after it was asked to stop, before what is queued is finished without it;
+/// and how long outputs may take to leave at the end.
 const GRACE: Duration = Duration::from_secs(3);
 /// How often is looked whether all is done, where nothing tells it.
 const LOOK: Duration = Duration::from_millis(100);
@@ -141,6 +142,7 @@ impl Run {
     fn wait(&self, fed: &mut Vec<(String, machine::status::SourceStatus)>) {
         // What is put after the process was asked to stop, by a thread that does not notice, is not waited for.
         let mut most: Option<Vec<u64>> = None;
+        let mut quiet = None;
         loop {
             let stopping = self.stopping.load(Ordering::Acquire);
             let all = machines();
@@ -160,7 +162,13 @@ impl Run {
                 idle && (stopping || !counts::is_fed(status))
             };
             if all.iter().enumerate().all(is_over) {
-                return;
+                // What is on its way to files and subscribers leaves, too, unless whoever takes it is stuck.
+                let quiet = *quiet.get_or_insert_with(Instant::now);
+                if quiet.elapsed() > GRACE || !all.iter().any(counts::is_sending) {
+                    return;
+                }
+            } else {
+                quiet = None;
             }
             let busy = all.iter().position(|status| status.running && status.queue_size + status.in_flight > 0);
             match busy.and_then(|id| registry::machine(u32::try_from(id).ok()?)) {
