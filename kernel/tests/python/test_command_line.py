@@ -25,7 +25,7 @@ struct Tweet { id: u32, rating: f64, text: String }
 
 MACHINE[0] = |tweet: &Tweet| tweet.text.len();
 MACHINE[1] = |_, tweet: &Tweet| if tweet.id % 31 == 0 { Err("a multiple of 31") } else { Ok(tweet.rating) };
-MACHINE[2] = |x| x;
+MACHINE[2] = |x| x.clone();
 %status
 let file = std::fs::read_to_string(std::env::args().nth(1).unwrap_or_default())?;
 let tweets: Vec<Value> = file.lines().filter_map(|line| {
@@ -259,7 +259,7 @@ def test_a_script_runs_as_its_cells_did(machine: Machine, files: Path) -> None:
     status, = json.loads(ran.stdout)
     assert status["processed"] == 4200 and status["errored"] == 135
     assert [slot["ok"] for slot in status["slots"][:3]] == [4200, 4065, 4065]
-    assert status["slots"][2]["code"] == "|x| x"
+    assert status["slots"][2]["code"] == "|x| x.clone()"
     assert "main: 4200 processed" in ran.stderr and "135 errored (f1 135)" in ran.stderr
     assert "tweets.rs:8: %status is for notebooks" in ran.stderr
     # Without the option, errors of messages are counted and no failure of the process.

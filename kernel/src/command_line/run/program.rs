@@ -50,7 +50,7 @@ pub fn make(source: &str, path: &Path) -> Result<Program, Failed> {
         return Ok(program);
     }
     let rust = program.without_commands(&rust, &name)?;
-    let prelude = "#[allow(unused_imports)] use ::machine::prelude::*; #[allow(unused_parens, unused_braces, unused_variables, unused_assignments, unreachable_code, \
+    let prelude = "#[allow(unused_imports)] use ::machine::prelude::*; #[allow(unused_imports, unused_parens, unused_braces, unused_variables, unused_assignments, unreachable_code, \
                    unreachable_patterns)] fn script() { ";
     let edited = session::rewritten(&rust, prelude);
     // A script without a statement has its prelude at the end.
