@@ -12,7 +12,7 @@ use crate::output::{Handover, Last, Sequence};
 use crate::queue::{Control, MAX_WORKERS, Mode, Progress, Queue, STEPS};
 use crate::raw::{self, InPlace, Message};
 use crate::slots::{From, Function, Plan};
-use crate::source::Feed;
+use crate::source::{Feed, Shutdown};
 use crate::types;
 use crate::visit::Visit;
 use crate::worker::{self, Caught};
@@ -228,27 +228,21 @@ impl Machine {
         put
     }
 
-    /// Like [`put_batch`](Self::put_batch), and waits until all are put, or `give_up` says so; then those that were not
-    /// put are dropped. Returns how many were put.
+    /// Like [`put_batch`](Self::put_batch), and waits until all are put, or the source ends; then those that were not
+    /// put are dropped. Returns how many were put. None is put after the end.
     ///
     /// # Safety
     /// As `put_batch`.
     #[expect(unsafe_code, reason = "passes the caller's promise on")]
-    pub unsafe fn put_all(
-        &self,
-        desc: &'static TypeDesc,
-        values: *mut u8,
-        count: usize,
-        give_up: impl Fn() -> bool,
-    ) -> usize {
+    pub unsafe fn put_all(&self, desc: &'static TypeDesc, values: *mut u8, count: usize, shutdown: &Shutdown) -> usize {
         let mut put = 0;
         while put < count {
             // SAFETY: the caller's: the values from `put` on have not been moved.
             unsafe {
                 let rest = values.add(put * desc.size);
-                let some = self.put_some(desc, rest, count - put);
+                let some = shutdown.unless_ended(|| self.put_some(desc, rest, count - put));
                 put += some;
-                if some == 0 && !self.queue.wait_for_room(None, &give_up) {
+                if some == 0 && !self.queue.wait_for_room(None, || shutdown.is_ended()) {
                     let _in_slot = InSlot::enter();
                     for value in put..count {
                         raw::drop_value(desc, values.add(value * desc.size));

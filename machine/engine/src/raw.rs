@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use crate::oid::Oid;
+use crate::source::Shutdown;
 use crate::types::TypeInfo;
 use machine::abi::{Kind, Sink, SourceDesc, Text, TypeDesc};
 use std::alloc::Layout;
@@ -330,11 +331,11 @@ pub(crate) fn json_message(number: u64, seconds: u32, json: String) -> Message {
     unsafe { Message::take(number, seconds, &JSON_TEXT, std::ptr::from_ref::<String>(&json).cast()) }
 }
 
-/// Puts a message of JSON text, and waits for a place; false if `give_up` says so first.
-pub(crate) fn put_json(machine: &crate::machine::Machine, json: String, give_up: impl Fn() -> bool) -> bool {
+/// Puts a source's message of JSON text, and waits for a place; false if the source ends first.
+pub(crate) fn put_json(machine: &crate::machine::Machine, json: String, shutdown: &Shutdown) -> bool {
     let mut json = ManuallyDrop::new(json);
     // SAFETY: a string of the engine's, moved or dropped.
-    unsafe { machine.put_all(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1, give_up) == 1 }
+    unsafe { machine.put_all(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1, shutdown) == 1 }
 }
 
 /// Puts a message of JSON text without waiting; false if it is refused.
@@ -482,12 +483,12 @@ impl Buffer {
         0
     }
 
-    /// Puts all items, and waits until they are put; drops what is left once `give_up` says so. Returns how many were
+    /// Puts all items, and waits until they are put; drops what is left once the source ends. Returns how many were
     /// put.
-    pub fn empty_into(&mut self, machine: &crate::machine::Machine, give_up: impl Fn() -> bool) -> usize {
+    pub fn empty_into(&mut self, machine: &crate::machine::Machine, shutdown: &Shutdown) -> usize {
         let count = std::mem::take(&mut self.filled);
         // SAFETY: `fill` wrote this many items; all are moved.
-        unsafe { machine.put_all(self.desc.item, self.memory, count, give_up) }
+        unsafe { machine.put_all(self.desc.item, self.memory, count, shutdown) }
     }
 }
 

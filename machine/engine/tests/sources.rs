@@ -155,7 +155,7 @@ fn a_function_is_called_again_after_stop_and_start() {
     kept.machine.source(endless).unwrap();
     until(|| kept.source().taken > 10);
     kept.machine.stop().start();
-    until(|| calls.load(Relaxed) == 2);
+    until(|| calls.load(Relaxed) == 2 && kept.items()[6..].iter().filter(|item| **item == 0).count() == 2);
     kept.machine.clear_source();
     kept.machine.drain();
     let items: Vec<u64> = kept.items()[6..].iter().map(|item| item.as_u64().unwrap()).collect();
@@ -194,9 +194,11 @@ fn clearing_wakes_a_source_that_waits_for_room_and_counts_what_it_held() {
     let given = Arc::new(AtomicUsize::new(0));
     let count = given.clone();
     kept.machine.clear_source();
-    let before = kept.source().dropped;
-    // Held up by a full queue: one item is in hand.
+    // From here on nothing comes from it.
     kept.machine.clear();
+    assert_eq!(kept.machine.status().queue_size, 0);
+    until(|| threads_named(&format!("{}/source", kept.name)) == 0);
+    let before = kept.source().dropped;
     let (block, blocked) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
     let (key, reached) = (block.clone(), blocked.clone());
     kept.machine[0]
@@ -212,7 +214,8 @@ fn clearing_wakes_a_source_that_waits_for_room_and_counts_what_it_held() {
             count.fetch_add(1, Relaxed);
         }))
         .unwrap();
-    until(|| given.load(Relaxed) == 10); // one in the slot, eight wait, one in hand
+    // Held up by a full queue: one in the slot, eight wait, one in hand.
+    until(|| given.load(Relaxed) == 10);
     kept.machine.clear_source();
     until(|| kept.source().dropped == before + 1);
     drop(held);

@@ -23,7 +23,7 @@ pub(super) enum Stop {
 
 /// Whether a source shall end, for threads and for tasks that wait.
 #[derive(Debug, Default)]
-pub(super) struct Shutdown {
+pub(crate) struct Shutdown {
     ended: AtomicBool,
     lock: Mutex<()>,
     changed: Condvar,
@@ -41,6 +41,12 @@ impl Shutdown {
 
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Puts unless the source has ended; once `end` has returned, nothing is put any more.
+    pub fn unless_ended(&self, put: impl FnOnce() -> usize) -> usize {
+        let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_ended() { 0 } else { put() }
     }
 
     /// Sleeps, unless the source ends first.
@@ -138,7 +144,7 @@ impl<'f> Intake<'f> {
     pub fn json(&mut self, json: String) -> Result<(), Stop> {
         let waited = self.wait_due(|field| decode::time::of(&json, field)).and_then(|()| self.wait_running());
         let put = waited.and_then(|()| {
-            if raw::put_json(self.machine, json, || self.is_ended()) { Ok(()) } else { Err(Stop::Ended) }
+            if raw::put_json(self.machine, json, &self.feed.shutdown) { Ok(()) } else { Err(Stop::Ended) }
         });
         match put {
             Ok(()) => self.count(1),

@@ -49,7 +49,7 @@ impl Iteration {
             due = due.and_then(|()| intake.wait_running());
         }
         let put = match due {
-            Ok(()) => self.buffer.empty_into(intake.machine, || intake.is_ended()),
+            Ok(()) => self.buffer.empty_into(intake.machine, &intake.feed.shutdown),
             Err(_) => self.buffer.discard(),
         };
         intake.count(put);
