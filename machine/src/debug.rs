@@ -13,7 +13,7 @@ impl Machine {
 
     /// The message that the machine stopped at: its input, what the slots have made of it, and the error.
     pub fn in_hand(&self) -> Option<Outputs> {
-        self.outputs_of(&Command::InHand { machine: self.target() }).ok()
+        outputs_of(&Command::InHand { machine: self.target() }).ok()
     }
 
     /// Takes the message in hand through the slots as they are now. The machine stays paused. If a slot fails on it
@@ -22,18 +22,18 @@ impl Machine {
     /// # Errors
     /// If no message is in hand.
     pub fn retry(&self) -> Result<Outputs, Failure> {
-        self.outputs_of(&Command::Retry { machine: self.target() })
+        outputs_of(&Command::Retry { machine: self.target() })
     }
 
     /// Gives up the message in hand: it becomes a dead letter. Returns whether there was one.
     pub fn give_up(&self) -> bool {
         matches!(ask(&Command::GiveUp { machine: self.target() }), Reply::Count(1))
     }
+}
 
-    fn outputs_of(&self, command: &Command) -> Result<Outputs, Failure> {
-        match ask(command) {
-            Reply::Outputs(outputs) => Ok(outputs),
-            other => Err(failure(other)),
-        }
+fn outputs_of(command: &Command) -> Result<Outputs, Failure> {
+    match ask(command) {
+        Reply::Outputs(outputs) => Ok(outputs),
+        other => Err(failure(other)),
     }
 }

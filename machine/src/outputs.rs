@@ -43,7 +43,7 @@ impl Machine {
     /// # Errors
     /// If there is no thread for it.
     pub fn on_output(&self, f: impl FnMut(Output) + Send + 'static) -> Result<SinkHandle, Failure> {
-        on_output(*self, Box::new(f))
+        on_output(self, Box::new(f))
     }
 
     /// Makes the output of a slot a message of another machine, for each message from now on. It is moved, and not
@@ -193,7 +193,7 @@ impl Iterator for Outputs {
 }
 
 /// Not generic, so that cells do not compile it again.
-fn on_output(machine: Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<SinkHandle, Failure> {
+fn on_output(machine: &Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<SinkHandle, Failure> {
     let handle = OutputsHandle::new(machine.id, MOST_WAITING, true).map_err(|reply| failure(decode(&reply)))?;
     let id = handle.id();
     let name = format!("{}/on_output", machine.status().machine);
@@ -212,7 +212,7 @@ fn on_output(machine: Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<S
         }
     };
     match std::thread::Builder::new().name(name).spawn(work) {
-        Ok(_detached) => Ok(SinkHandle { machine, id, endpoint: String::new(), config: None }),
+        Ok(_detached) => Ok(SinkHandle { machine: *machine, id, endpoint: String::new(), config: None }),
         Err(error) => Err(Failure::new("no_thread", format!("no thread for on_output: {error}"))),
     }
 }

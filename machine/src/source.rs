@@ -2,7 +2,7 @@
 //!
 //! [`Machine::source`](crate::Machine::source) takes any iterator, a function that makes one, and what is built in
 //! here: the lines of a file ([`lines`], [`json_lines`]), standard input ([`stdin`]), a clock ([`interval`]), a
-//! ZeroMQ publisher ([`zmq_sub`]), an HTTP endpoint ([`http`]) and a WebSocket ([`websocket`]).
+//! `ZeroMQ` publisher ([`zmq_sub`]), an HTTP endpoint ([`http`]) and a WebSocket ([`websocket`]).
 //!
 //! ```no_run
 //! use machine::prelude::*;
@@ -45,7 +45,7 @@ pub enum Description {
     Stdin(Stdin),
     /// A clock.
     Interval(Interval),
-    /// A ZeroMQ publisher.
+    /// A `ZeroMQ` publisher.
     ZmqSub(ZmqSub),
     /// An HTTP endpoint.
     Http(Http),
@@ -153,7 +153,7 @@ pub struct Tick {
     pub time: String,
 }
 
-/// A ZeroMQ publisher.
+/// A `ZeroMQ` publisher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "a description does nothing until it is a machine's source"]
 pub struct ZmqSub {
@@ -262,7 +262,7 @@ pub fn interval(period: Duration) -> Interval {
     Interval { period }
 }
 
-/// What a ZeroMQ PUB socket sends: the last frame of each message, as JSON. Of another machine that is the array of
+/// What a `ZeroMQ` PUB socket sends: the last frame of each message, as JSON. Of another machine that is the array of
 /// its outputs, `[in, f0, …]`.
 ///
 /// It connects again by itself. While the machine takes nothing, messages wait with the publisher, up to its

@@ -70,6 +70,12 @@ pub struct Status {
     /// Where finished messages go.
     #[serde(default)]
     pub outputs: Vec<SinkStatus>,
+    /// With ordered outputs: messages that came before their turn and had to wait for it.
+    #[serde(default)]
+    pub reordered: u64,
+    /// Of these, the ones that wait for it now.
+    #[serde(default)]
+    pub out_of_order: u64,
     /// In debug mode: the oid of the message that the machine has stopped at, and its errors. Empty if there is none.
     #[serde(default)]
     pub in_hand: String,

@@ -169,7 +169,7 @@ pub struct Run {
     /// Which program of a project that has several
     #[arg(long, value_name = "NAME")]
     pub bin: Option<String>,
-    /// For the pipeline itself: std::env::args
+    /// For the pipeline itself: `std::env::args`
     #[arg(last = true, value_name = "ARGS")]
     pub arguments: Vec<std::ffi::OsString>,
 }

@@ -41,12 +41,13 @@ impl Attached {
             let left = timeout.map_or(SLICE, |timeout| timeout.saturating_sub(begin.elapsed()).min(SLICE));
             let reply = self.ask(Command::Drain { machine: machine.clone(), timeout: Some(left) })?;
             let over = matches!(reply, Reply::Count(0) | Reply::Done);
-            if !over && self.terminal {
-                if let Reply::Status(status) = self.ask(Command::Status { machine: machine.clone() })? {
-                    self.show(&status);
-                    if !status.running {
-                        return Ok(reply);
-                    }
+            if !over
+                && self.terminal
+                && let Reply::Status(status) = self.ask(Command::Status { machine: machine.clone() })?
+            {
+                self.show(&status);
+                if !status.running {
+                    return Ok(reply);
                 }
             }
             if over || self.interrupt.came() || timeout.is_some_and(|timeout| begin.elapsed() >= timeout) {

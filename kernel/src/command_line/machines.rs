@@ -9,6 +9,7 @@ use serde_json::json;
 /// One row, or one object, a machine.
 ///
 /// The document is `{"machines": [{"pid", "title", "directory", "status": Status}, …], "silent": [{"socket", "error"}, …]}`.
+#[expect(clippy::unnecessary_wraps, reason = "what every command gives")]
 pub fn list(as_json: bool) -> Outcome {
     let Machines { found, silent } = remote::processes();
     let all: Vec<(&Hello, &Status)> = found

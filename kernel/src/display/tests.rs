@@ -64,6 +64,8 @@ pub fn example_status() -> Status {
         }],
         dead_letters: 100,
         dead_letters_dropped: 35,
+        reordered: 0,
+        out_of_order: 0,
     }
 }
 

@@ -50,10 +50,10 @@ impl Machine {
     }
 
     /// Keeps a message in hand and pauses the machine, without waiting; gives it back if one is kept already.
-    pub fn keep_in_hand(&self, frame: Frame, (oid, number): (Oid, u64), caught: Caught) -> Result<(), (Frame, Caught)> {
+    pub fn keep_in_hand(&self, frame: Frame, (oid, number): (Oid, u64), caught: Caught) -> Option<(Frame, Caught)> {
         let mut in_hand = self.debug.lock();
         if in_hand.is_some() {
-            return Err((frame, caught));
+            return Some((frame, caught));
         }
         *in_hand = Some(InHand { visit: Visit::new(oid, frame, caught), number });
         drop(in_hand);
@@ -63,7 +63,7 @@ impl Machine {
         }
         drop(control);
         self.queue.wake_all();
-        Ok(())
+        None
     }
 
     /// What the slots have made of the message in hand.

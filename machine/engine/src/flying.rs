@@ -2,7 +2,6 @@
 
 use crate::flight::{Flight, Home};
 use crate::frame::Frame;
-use crate::machine::Machine;
 use crate::oid::{self, Oid};
 use crate::queue::{CLAIM, Claim};
 use crate::slots::Tally;
@@ -15,6 +14,7 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub(crate) struct Flying {
     /// Flights that have ended, of the worker's plan, to be used again.
+    #[expect(clippy::vec_box, reason = "a flight goes around in its box")]
     spare: Vec<Box<Flight>>,
     /// Whether a place is taken for the next one.
     has_place: bool,
@@ -79,13 +79,11 @@ impl Worker {
         }
         let desc = loaded.input.desc;
         let spare = &mut self.flying.spare;
-        let mut flight = match spare.iter().rposition(|flight| std::ptr::eq(flight.frame.input.desc, desc)) {
-            Some(at) => spare.swap_remove(at),
-            None => {
-                let frame = Frame::new(self.plan.clone(), types::info(desc));
-                Box::new(Flight::new(frame, oid, Home::Machine(machine)))
-            }
-        };
+        let at = spare.iter().rposition(|flight| std::ptr::eq(flight.frame.input.desc, desc));
+        let mut flight = at.map(|at| spare.swap_remove(at)).unwrap_or_else(|| {
+            let frame = Frame::new(self.plan.clone(), types::info(desc));
+            Box::new(Flight::new(frame, oid, Home::Machine(machine)))
+        });
         std::mem::swap(&mut flight.frame, loaded);
         flight.reset(oid, self.number);
         self.go(flight);
@@ -123,14 +121,12 @@ impl Worker {
         let machine = self.machine;
         if machine.stops_at(&flight.caught) {
             let Flight { frame, caught, oid, number, .. } = *flight;
-            match machine.keep_in_hand(frame, (oid, number), caught) {
-                Ok(()) => return machine.flights.leave(machine),
-                Err((frame, caught)) => {
-                    flight = Box::new(Flight::new(frame, oid, Home::Machine(machine)));
-                    flight.reset(oid, number);
-                    flight.caught = caught;
-                }
-            }
+            let Some((frame, caught)) = machine.keep_in_hand(frame, (oid, number), caught) else {
+                return machine.flights.leave(machine);
+            };
+            flight = Box::new(Flight::new(frame, oid, Home::Machine(machine)));
+            flight.reset(oid, number);
+            flight.caught = caught;
         }
         if !flight.caught.is_empty() {
             machine.record(self.index, &flight.frame, flight.oid, &flight.caught);
@@ -161,11 +157,9 @@ impl Worker {
     }
 }
 
-impl Machine {
-    /// Counts calls again.
-    pub fn count_retries(&self, index: usize, frame: &Frame, retried: &[usize]) {
-        let plan = frame.plan();
-        let tallies = retried.iter().filter_map(|slot| plan.function(*slot)?.tallies.get(index));
-        tallies.for_each(|tally| add_one(&tally.retried));
-    }
+/// Counts calls again.
+pub(crate) fn count_retries(index: usize, frame: &Frame, retried: &[usize]) {
+    let plan = frame.plan();
+    let tallies = retried.iter().filter_map(|slot| plan.function(*slot)?.tallies.get(index));
+    tallies.for_each(|tally| add_one(&tally.retried));
 }

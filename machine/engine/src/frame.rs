@@ -218,6 +218,7 @@ impl Room {
 
 impl Frame {
     /// Lays out a frame.
+    #[expect(clippy::too_many_lines, reason = "one layout, from the places to the steps that point at them")]
     pub fn new(plan: Arc<Plan>, input: &'static TypeInfo) -> Self {
         let functions: Vec<(usize, Arc<Function>)> =
             (0..plan.slots.len()).filter_map(|slot| Some((slot, plan.function(slot)?.clone()))).collect();

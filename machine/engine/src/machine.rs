@@ -3,6 +3,7 @@
 use crate::command_error::{bad_number, failed, no_such_slot};
 use crate::debug::Debug;
 use crate::flight::{Arrival, Flight, Flights, Home};
+use crate::flying;
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::host::interrupted_here;
@@ -513,17 +514,17 @@ impl Machine {
 
     /// Sets the source, which is made only if there is none.
     pub fn set_source(&'static self, make: impl FnOnce() -> Result<Feed, Failure>) -> Result<(), Failure> {
-        self.without_source(&guard(&self.source))?;
+        self.without_source(guard(&self.source).as_ref())?;
         // Files and sockets are opened here, so not under the lock.
         let feed = Arc::new(make()?);
         let mut source = guard(&self.source);
-        self.without_source(&source)?;
+        self.without_source(source.as_ref())?;
         feed.spawn(self)?;
         *source = Some(feed);
         Ok(())
     }
 
-    fn without_source(&self, source: &Option<Arc<Feed>>) -> Result<(), Failure> {
+    fn without_source(&self, source: Option<&Arc<Feed>>) -> Result<(), Failure> {
         let Some(feed) = source else { return Ok(()) };
         let (name, state) = (&self.config.name, feed.status().state);
         let message = format!("{name} has a source already ({state}): clear it first, with clear_source()");
@@ -555,6 +556,7 @@ impl Machine {
     /// The state now.
     pub fn status(&self) -> Status {
         let plan = self.plan();
+        let (reordered, out_of_order) = self.sequence.as_ref().map_or((0, 0), Sequence::counts);
         // Downstream first: what failed is done, what is done was begun, what was begun was accepted; each Acquire
         // pairs with a Release of the worker, so a later reading is never smaller than it was then.
         let progress = self.queue.progress();
@@ -625,6 +627,8 @@ impl Machine {
             in_hand: self.in_hand_line(),
             dead_letters: kept,
             dead_letters_dropped: dropped,
+            reordered,
+            out_of_order,
         }
     }
 
@@ -674,16 +678,14 @@ impl Machine {
                 let Flight { frame, caught, .. } = *through;
                 return Visit::new(oid, frame, caught);
             }
-            match arrival.wait(interrupted_here) {
-                Some(landed) => flight = landed,
-                None => {
-                    // The flight ends by itself, unseen.
-                    let mut caught = Caught::default();
-                    let slots = (0..plan.slots.len()).filter(|slot| plan.function(*slot).is_some());
-                    slots.for_each(|slot| caught.error(slot, ErrorKind::Error, "interrupted".to_owned()));
-                    return Visit::new(oid, Frame::new(plan, input), caught);
-                }
-            }
+            let Some(landed) = arrival.wait(interrupted_here) else {
+                // The flight ends by itself, unseen.
+                let mut caught = Caught::default();
+                let slots = (0..plan.slots.len()).filter(|slot| plan.function(*slot).is_some());
+                slots.for_each(|slot| caught.error(slot, ErrorKind::Error, "interrupted".to_owned()));
+                return Visit::new(oid, Frame::new(plan, input), caught);
+            };
+            flight = landed;
         }
     }
 
@@ -727,7 +729,7 @@ impl Machine {
     pub fn record(&self, index: usize, frame: &Frame, oid: Oid, caught: &Caught) {
         let plan = frame.plan();
         let tally = |slot: usize| plan.function(slot).and_then(|function| function.tallies.get(index));
-        self.count_retries(index, frame, &caught.retried);
+        flying::count_retries(index, frame, &caught.retried);
         for slot in &caught.skipped {
             if let Some(tally) = tally(*slot) {
                 tally.skipped.store(tally.skipped.load(Ordering::Relaxed) + 1, Ordering::Relaxed);

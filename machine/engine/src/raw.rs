@@ -338,6 +338,17 @@ pub(crate) fn put_json(machine: &crate::machine::Machine, json: String, shutdown
     unsafe { machine.put_all(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1, shutdown) == 1 }
 }
 
+/// Puts a source's messages of JSON text, and waits for their places, until the source ends. Returns how many were
+/// put; none is left.
+pub(crate) fn put_all_json(machine: &crate::machine::Machine, json: &mut Vec<String>, shutdown: &Shutdown) -> usize {
+    let count = json.len();
+    // SAFETY: all strings are moved or dropped; the vector has none from here on.
+    unsafe {
+        json.set_len(0);
+        machine.put_all(&JSON_TEXT, json.as_mut_ptr().cast(), count, shutdown)
+    }
+}
+
 /// Puts a message of JSON text without waiting; false if it is refused.
 pub(crate) fn try_put_json(machine: &crate::machine::Machine, json: String) -> bool {
     let mut json = ManuallyDrop::new(json);

@@ -275,7 +275,7 @@ impl Feed {
     }
 
     fn fail(&self, machine: &Machine, error: String) {
-        self.keep(machine, error.clone(), &[]);
+        keep(machine, error.clone(), &[]);
         let mut texts = guard(&self.texts);
         texts.state = "failed";
         texts.error = error;
@@ -284,14 +284,15 @@ impl Feed {
     /// What was given is no message: counted, and kept for whoever wants to know.
     fn bad(&self, machine: &Machine, place: &str, why: &str, bytes: &[u8]) {
         self.errors.fetch_add(1, Ordering::Relaxed);
-        self.keep(machine, format!("{place}: {why}"), bytes);
+        keep(machine, format!("{place}: {why}"), bytes);
     }
+}
 
-    fn keep(&self, machine: &Machine, error: String, bytes: &[u8]) {
-        let oid = Oid { seconds: oid::coarse_seconds(), counter: 0 };
-        let input = decode::excerpt(bytes);
-        machine.letters().add(Letter { oid, slot: SOURCE, revision: 0, kind: ErrorKind::Source, error, input });
-    }
+/// Keeps what a source has to tell as a dead letter.
+fn keep(machine: &Machine, error: String, bytes: &[u8]) {
+    let oid = Oid { seconds: oid::coarse_seconds(), counter: 0 };
+    let input = decode::excerpt(bytes);
+    machine.letters().add(Letter { oid, slot: SOURCE, revision: 0, kind: ErrorKind::Source, error, input });
 }
 
 fn pace_in_words(pacing: &Pacing) -> String {

@@ -229,8 +229,8 @@ impl Worker {
     #[cold]
     fn stop_with(&mut self, at: usize, oid: Oid) {
         let (frame, caught) = (self.frames.remove(at), std::mem::take(&mut self.caught));
-        let kept = self.machine.keep_in_hand(frame, (oid, self.number), caught);
-        if let Err((mut frame, caught)) = kept {
+        let back = self.machine.keep_in_hand(frame, (oid, self.number), caught);
+        if let Some((mut frame, caught)) = back {
             self.machine.record(self.index, &frame, oid, &caught);
             self.handover.hand_over(self.machine, &self.plan, &mut frame, (oid, self.number), &caught, false);
             frame.clear();

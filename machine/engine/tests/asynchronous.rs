@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-const FOREVER: Duration = Duration::from_secs(3600);
+const FOREVER: Duration = Duration::from_hours(1);
 
 fn fresh() -> Builder {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -48,7 +48,8 @@ fn put_all(m: &Machine, numbers: std::ops::Range<u64>) {
 fn counts(m: &Machine, slot: usize, ok: u64, errored: u64, skipped: u64) {
     let s = m.status();
     reconciles(&s);
-    assert_eq!((s.slots[slot].ok, s.slots[slot].errored, s.slots[slot].skipped), (ok, errored, skipped), "{s:?}");
+    let found = s.slots.get(slot).map(|slot| (slot.ok, slot.errored, slot.skipped));
+    assert_eq!(found, Some((ok, errored, skipped)), "{s:?}");
 }
 
 /// Counts how many of it there are.
@@ -267,17 +268,17 @@ fn a_failed_call_is_made_again_with_the_same_arguments() {
         let calls: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = calls.clone();
         // Message n succeeds at attempt n + 1.
-        let attempt = move |text: &str, n: f64| {
+        let attempt = move |text: &str, n: u64| {
             let mut calls = seen.lock().unwrap();
             calls.push(text.to_owned());
-            let failed = calls.iter().filter(|call| *call == text).count();
-            if failed as f64 > n { Ok(failed) } else { Err(format!("attempt {failed}")) }
+            let failed = calls.iter().filter(|call| *call == text).count() as u64;
+            if failed > n { Ok(failed) } else { Err(format!("attempt {failed}")) }
         };
         // A parameter that is converted is not converted twice.
         if is_async {
-            m[1].set_async(async move |text: &str, n: f64| attempt(text, n)).unwrap();
+            m[1].set_async(async move |text: &str, n: u64| attempt(text, n)).unwrap();
         } else {
-            m[1].set(move |text: &str, n: f64| attempt(text, n)).unwrap();
+            m[1].set(move |text: &str, n: u64| attempt(text, n)).unwrap();
         }
         put_all(&m, 0..6);
         m.drain();
@@ -575,14 +576,14 @@ fn assign(m: &Machine, slot: usize, kind: u8) {
         1 => m[slot].set_async(async |n: u64| n),
         2 => m[slot].set_async(async |n: u64| {
             tokio::task::yield_now().await;
-            if n % 3 == 0 { Err("third".to_owned()) } else { Ok(n) }
+            if n.is_multiple_of(3) { Err("third".to_owned()) } else { Ok(n) }
         }),
         3 => m[slot].set_async(async |n: u64| {
             tokio::time::sleep(Duration::from_millis(n % 3)).await;
             assert!(n % 50 != 1, "fiftieth");
             n
         }),
-        4 => m[slot].set(|n: u64| if n % 7 == 0 { Err("seventh".to_owned()) } else { Ok(n) }),
+        4 => m[slot].set(|n: u64| if n.is_multiple_of(7) { Err("seventh".to_owned()) } else { Ok(n) }),
         _ => {
             m[slot].clear();
             Ok(())

@@ -78,7 +78,7 @@ impl Kept {
 /// Waits until something holds that another thread brings about.
 #[track_caller]
 fn until(mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < deadline, "it does not come about");
         thread::sleep(Duration::from_millis(1));
@@ -237,7 +237,7 @@ fn a_clock_ticks_and_is_not_waited_for() {
     assert_eq!(ticks[0].tick, 0);
     kept.machine.clear_source();
     is_gone(&kept);
-    kept.machine.start().source(source::interval(Duration::from_secs(86_400))).unwrap();
+    kept.machine.start().source(source::interval(Duration::from_hours(24))).unwrap();
     until(|| kept.source().taken == 1);
     kept.machine.drain();
     assert_eq!(kept.source().state, "running");

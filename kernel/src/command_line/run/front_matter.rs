@@ -98,7 +98,7 @@ mod tests {
         ] {
             match split(source, "p.rs") {
                 Err(Failed::Usage(message)) => assert!(message.contains(part), "{message}"),
-                other => assert!(false, "{other:?}"),
+                other => panic!("{other:?}"),
             }
         }
     }

@@ -63,7 +63,7 @@ pub fn make(
             ("package", Value::Table(own)) => package.extend(own.clone()),
             ("dependencies", Value::Table(own)) => all.extend(own.clone()),
             ("profile", Value::Table(own)) => {
-                merge(manifest.entry("profile").or_insert(Value::Table(Table::new())), own)
+                merge(manifest.entry("profile").or_insert(Value::Table(Table::new())), own);
             }
             (_, value @ Value::Table(_)) => drop(manifest.insert(key.clone(), value.clone())),
             _ => return Err(Failed::Usage(format!("{}: front matter: `{key}` is no table", path.display()))),

@@ -25,9 +25,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // SAFETY: the name is a C string.
     let library = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW) };
     let find = |name: &'static std::ffi::CStr| {
-        // SAFETY: the handle is checked below by what is found, and the name is a C string.
-        let found =
-            if library.is_null() { std::ptr::null_mut() } else { unsafe { libc::dlsym(library, name.as_ptr()) } };
+        if library.is_null() {
+            return Err("there is no such library".to_owned());
+        }
+        // SAFETY: an open library, and the name is a C string.
+        let found = unsafe { libc::dlsym(library, name.as_ptr()) };
         if found.is_null() { Err(format!("there is no {name:?}")) } else { Ok(found) }
     };
     // SAFETY: the functions have these types in zmq.h of every version 4.

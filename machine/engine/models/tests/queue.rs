@@ -149,7 +149,7 @@ fn everything_at_once() {
     drop(queue.take_all());
     set_mode(&queue, Mode::Stopped);
     queue.set_workers(&mut queue.control(), 2);
-    drop(queue.take_oldest());
+    let _oldest = queue.take_oldest();
     set_mode(&queue, Mode::Running);
     hire(&queue, &ran, &handles);
     queue.wake_all();

@@ -56,8 +56,8 @@ fn each_line(body: &[u8]) -> Result<Vec<(u64, String)>, BadBody> {
 }
 
 fn one(body: &[u8]) -> Result<String, BadBody> {
-    let line_of =
-        |at: usize| body.get(..at).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+    // Numbered as everywhere: from 1 on.
+    let line_of = |at: usize| memchr::memchr_iter(b'\n', body.get(..at).unwrap_or_default()).count() as u64 + 1;
     let text = std::str::from_utf8(body).map_err(|error| {
         let at = error.valid_up_to();
         BadBody { line: line_of(at), why: format!("not UTF-8, byte {}", at + 1), bytes: body.to_vec() }

@@ -1,4 +1,4 @@
-//! The frames of a ZeroMQ message.
+//! The frames of a `ZeroMQ` message.
 
 use super::{check, one_line, quote};
 use serde_json::value::RawValue;

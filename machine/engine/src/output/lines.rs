@@ -233,7 +233,7 @@ impl Output {
                 let result = self.append(path, now);
                 if result.is_ok() {
                     lines = later;
-                    written += now.iter().filter(|byte| **byte == b'\n').count() as u64;
+                    written += memchr::memchr_iter(b'\n', now).count() as u64;
                 }
                 result
             };

@@ -15,7 +15,7 @@ const GREETING: Duration = Duration::from_secs(2);
 /// How long an answer may take where the command runs no code of the user's.
 const ANSWER: Duration = Duration::from_secs(15);
 /// How long an answer may take where it does: a slot can take its time.
-const LONG: Duration = Duration::from_secs(24 * 3600);
+const LONG: Duration = Duration::from_hours(24);
 
 /// Another process with an engine, connected.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ const CONNECTIONS: usize = 32;
 /// The longest request, bytes.
 const LONGEST: usize = 16 << 20;
 /// How long a client may be silent between two requests.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// How long a request may take to come in once it has begun, and an answer to be taken.
 const TRANSFER: Duration = Duration::from_secs(10);
 /// How long one request waits in the engine: a client that wants to wait longer asks again, and one that is gone

@@ -5,7 +5,7 @@ use super::pace::Pacer;
 use crate::decode;
 use crate::decode::lines::Line;
 use crate::machine::Machine;
-use crate::queue::Mode;
+use crate::queue::{CLAIM, Mode};
 use crate::raw;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -50,7 +50,7 @@ impl Shutdown {
     }
 
     /// Sleeps, unless the source ends first.
-    pub fn sleep_until(&self, due: Instant) -> Result<(), Stop> {
+    pub(super) fn sleep_until(&self, due: Instant) -> Result<(), Stop> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if self.is_ended() {
@@ -81,11 +81,13 @@ pub(super) struct Intake<'f> {
     pub machine: &'static Machine,
     pub feed: &'f Arc<Feed>,
     pacer: Pacer,
+    /// Lines that are put together, since that costs less than one by one.
+    heap: Vec<String>,
 }
 
 impl<'f> Intake<'f> {
     pub fn new(machine: &'static Machine, feed: &'f Arc<Feed>, pacer: Pacer) -> Self {
-        Self { machine, feed, pacer }
+        Self { machine, feed, pacer, heap: Vec::new() }
     }
 
     pub fn into_pacer(self) -> Pacer {
@@ -153,7 +155,28 @@ impl<'f> Intake<'f> {
         put
     }
 
-    /// Puts a line: as JSON, or as text.
+    /// Puts the lines that are held back. To be called before anything is waited for.
+    pub fn flush(&mut self) -> Result<(), Stop> {
+        let held = self.heap.len();
+        if held == 0 {
+            return Ok(());
+        }
+        let mut put = self.wait_running();
+        if put.is_ok() {
+            let count = raw::put_all_json(self.machine, &mut self.heap, &self.feed.shutdown);
+            self.count(count);
+            self.drop_items(held - count);
+            if count < held {
+                put = Err(Stop::Ended);
+            }
+        } else {
+            self.drop_items(held);
+            self.heap.clear();
+        }
+        put
+    }
+
+    /// Puts a line, as JSON or as text, with others: [`flush`](Self::flush) puts what is held back.
     pub fn line(&mut self, line: &Line<'_>, json: bool) -> Result<(), Stop> {
         let text = if json {
             match line.json() {
@@ -164,8 +187,13 @@ impl<'f> Intake<'f> {
             line.text.as_ref().map(|text| decode::quote(text)).map_err(ToString::to_string)
         };
         match text {
+            Ok(text) if self.pacer.is_idle() => {
+                self.heap.push(text);
+                if self.heap.len() < CLAIM { Ok(()) } else { self.flush() }
+            }
             Ok(text) => self.json(text),
             Err(why) => {
+                self.flush()?;
                 self.bad(&format!("line {}", line.number), &why, line.bytes);
                 self.wait_running()
             }

@@ -99,6 +99,7 @@ impl File {
         while let Some(line) = self.lines.next() {
             intake.line(&line, self.description.json)?;
         }
+        intake.flush()?;
         Ok(read > 0)
     }
 
@@ -106,7 +107,7 @@ impl File {
     fn finish(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
         let put = self.lines.finish().map_or(Ok(()), |line| intake.line(&line, self.description.json));
         self.lines.restart();
-        put
+        put.and_then(|()| intake.flush())
     }
 
     fn change(&self) -> io::Result<Change> {

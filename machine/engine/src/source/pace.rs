@@ -104,7 +104,7 @@ impl Pacer {
     }
 }
 
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl Rate {
     fn earliest(&self, now: Instant) -> Instant {
@@ -170,7 +170,7 @@ mod tests {
         let mut pacer = Pacer::new(&by_rate(10.0)).unwrap_or_default().with_credit(Duration::from_secs(1));
         assert!(pacer.admits(start));
         assert!(!pacer.admits(start + Duration::from_millis(50)));
-        let later = start + Duration::from_secs(60);
+        let later = start + Duration::from_mins(1);
         assert_eq!((0..100).filter(|_| pacer.admits(later)).count(), 11);
     }
 
@@ -187,8 +187,8 @@ mod tests {
         let start = Instant::now();
         let mut pacer = Pacer::new(&by_time(1.0)).unwrap_or_default();
         assert_eq!(pacer.due(start, |_| Some(0.0)), start);
-        pacer.shift(Duration::from_secs(60));
-        let due = pacer.due(start + Duration::from_secs(60), |_| Some(1.0));
+        pacer.shift(Duration::from_mins(1));
+        let due = pacer.due(start + Duration::from_mins(1), |_| Some(1.0));
         assert_eq!(due, start + Duration::from_secs(61));
     }
 

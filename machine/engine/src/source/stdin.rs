@@ -84,12 +84,14 @@ impl Origin for Input {
                 Ok(Err(error)) => return Err(Stop::Failed(format!("standard input: {error}"))),
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => {
-                    return self.lines.finish().map_or(Ok(()), |line| intake.line(&line, self.json));
+                    let last = self.lines.finish().map_or(Ok(()), |line| intake.line(&line, self.json));
+                    return last.and_then(|()| intake.flush());
                 }
             }
             while let Some(line) = self.lines.next() {
                 intake.line(&line, self.json)?;
             }
+            intake.flush()?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A ZeroMQ SUB socket.
+//! A `ZeroMQ` SUB socket.
 //!
 //! It is read only while the machine takes messages: what waits meanwhile waits in the system's buffers and then
 //! with the publisher, up to its high-water mark.

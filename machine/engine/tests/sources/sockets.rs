@@ -1,4 +1,4 @@
-//! ZeroMQ and WebSockets, with real peers.
+//! `ZeroMQ` and WebSockets, with real peers.
 
 use crate::{Kept, is_gone, until};
 use futures_util::{SinkExt, StreamExt};
