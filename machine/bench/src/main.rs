@@ -5,11 +5,15 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 mod outputs;
+mod crowd;
+mod memory;
 mod peers;
 mod table;
+mod text;
 
 use machine::prelude::*;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Messages of one measurement.
@@ -53,6 +57,51 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     outputs::run(&m, MESSAGES, ROUNDS)?;
+    let batched = |n: u32| {
+        let mut batch: Vec<f64> = Vec::new();
+        for i in 0..n {
+            batch.push(f64::from(i));
+            while batch.len() >= 64 {
+                if matches!(m.try_put_batch(&mut batch), Ok(0)) {
+                    std::thread::yield_now();
+                }
+            }
+        }
+        while !batch.is_empty() {
+            let _ = m.try_put_batch(&mut batch);
+        }
+        m.drain();
+    };
+    table::print(
+        "W8-A in batches; ns a message",
+        &mut [
+            ("machine, `try_put_batch` of 64", &mut |n| batched(n)),
+            ("machine, source", &mut |n| by_source(n)),
+            ("Vec<Box<dyn Fn(&[f64]) -> f64>> + crossbeam(1024)", &mut peers::boxed_f64),
+        ],
+        MESSAGES,
+        ROUNDS,
+    );
+    watched(&by_put, &m);
+
+    let (texts, tweets) = (text::machine()?, text::tweets());
+    table::print(
+        "WTEXT-A: parse a tweet, count its words, score, every 31st an error; ns a message",
+        &mut [
+            ("machine, put", &mut |n| text::by_put(&texts, &tweets, n)),
+            ("the same functions in a loop + crossbeam(1024)", &mut |n| text::inlined(&tweets, n)),
+        ],
+        100_000,
+        ROUNDS,
+    );
+    let crowd = Machine::builder("crowd").workers(2).try_start()?;
+    table::print(
+        "4 producers, 2 workers, no slots; ns a message",
+        &mut [("machine", &mut |n| crowd::machine(&crowd, n)), ("crossbeam(1024) alone", &mut crowd::channel)],
+        MESSAGES,
+        ROUNDS,
+    );
+    waiting()?;
 
     let slow = Machine::builder("panics").try_start()?;
     #[expect(clippy::panic, reason = "what a panic costs is what is measured")]
@@ -73,6 +122,47 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     latency(&m);
+    Ok(())
+}
+
+/// What it costs to be looked at 100 times a second.
+fn watched(work: &dyn Fn(u32), m: &Machine) {
+    let watching = AtomicBool::new(false);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                if watching.load(Ordering::Relaxed) {
+                    black_box(m.status());
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let with = |on: bool, n: u32| {
+            watching.store(on, Ordering::Relaxed);
+            work(n);
+        };
+        table::print(
+            "W8-A while its status is read 100 times a second; ns a message",
+            &mut [("watched", &mut |n| with(true, n)), ("not watched", &mut |n| with(false, n))],
+            MESSAGES,
+            ROUNDS,
+        );
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// The memory of a million messages that wait.
+fn waiting() -> Result<(), Failure> {
+    let m = Machine::builder("waiting").queue(1_000_000).try_start()?;
+    m.pause();
+    let before = memory::resident();
+    for i in 0..1_000_000 {
+        let _ = m.put(f64::from(i));
+    }
+    let (waiting, more) = (m.status().queue_size, memory::resident().saturating_sub(before));
+    println!("{waiting} small messages wait in {:.1} MiB\n", memory::mebibytes(more));
+    m.clear();
     Ok(())
 }
 
