@@ -4,9 +4,10 @@
 //! of each round are printed as the tables of RESULTS.md. Absolute times drift with the machine; ratios less so.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
-mod outputs;
+mod concurrency;
 mod crowd;
 mod memory;
+mod outputs;
 mod peers;
 mod table;
 mod text;
@@ -101,6 +102,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         MESSAGES,
         ROUNDS,
     );
+    concurrency::run(ROUNDS)?;
     waiting()?;
 
     let slow = Machine::builder("panics").try_start()?;
@@ -166,25 +168,29 @@ fn waiting() -> Result<(), Failure> {
     Ok(())
 }
 
-/// From `put` to the end of the last slot of an idle machine.
+/// From `put` to whoever waits for the outputs of an idle machine, and to the end of its last slot.
 fn latency(m: &Machine) {
     m.drain();
+    let mut outputs = m.outputs();
+    percentiles("put to `outputs()`", || {
+        let before = Instant::now();
+        let _ = m.put_wait(black_box(1.0));
+        outputs.next().map(|_output| before.elapsed())
+    });
+    drop(outputs);
     let (sender, receiver) = crossbeam_channel::bounded(1);
-    let set = m[7].set(move |_: f64| sender.send(Instant::now()).is_ok());
-    let mut times: Vec<Duration> = Vec::new();
-    if set.is_ok() {
-        for i in 0..20_000 {
+    if m[7].set(move |_: f64| sender.send(Instant::now()).is_ok()).is_ok() {
+        percentiles("put to last slot", || {
             let before = Instant::now();
-            let _ = m.put_wait(f64::from(black_box(i)));
-            times.extend(receiver.recv().map(|end| end.saturating_duration_since(before)));
-        }
+            let _ = m.put_wait(black_box(1.0));
+            receiver.recv().ok().map(|end| end.saturating_duration_since(before))
+        });
     }
+}
+
+fn percentiles(of: &str, mut one: impl FnMut() -> Option<Duration>) {
+    let mut times: Vec<Duration> = (0..20_000).filter_map(|_| one()).collect();
     times.sort_unstable();
     let at = |share: usize| times.get(times.len() * share / 1000).copied().unwrap_or_default();
-    println!(
-        "Latency through an idle machine, put to last slot: p50 {:?}, p99 {:?}, p99.9 {:?}",
-        at(500),
-        at(990),
-        at(999)
-    );
+    println!("Latency through an idle machine, {of}: p50 {:?}, p99 {:?}, p99.9 {:?}", at(500), at(990), at(999));
 }

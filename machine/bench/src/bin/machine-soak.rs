@@ -39,8 +39,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (offered, given_back, actions) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let over = AtomicBool::new(false);
     let mut samples = Vec::new();
+    let goes_on = || !over.load(Relaxed);
     let snapshots = std::thread::scope(|scope| {
-        let goes_on = || !over.load(Relaxed);
         scope.spawn(|| {
             let mut i = 0.0;
             while goes_on() {
