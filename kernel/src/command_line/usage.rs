@@ -55,7 +55,7 @@ fn one_line(error: &clap::Error) -> String {
 fn command(error: &clap::Error) -> String {
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
     let words = usage.trim_start_matches("Usage:").split_whitespace();
-    let name: Vec<&str> = words.take_while(|word| word.chars().all(|c| c.is_alphanumeric() || c == '-')).collect();
+    let name: Vec<&str> = words.take_while(|word| word.chars().all(char::is_alphanumeric)).collect();
     if name.is_empty() { "machine".to_owned() } else { name.join(" ") }
 }
 

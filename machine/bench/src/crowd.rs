@@ -38,7 +38,11 @@ pub fn channel(n: u32) {
         drop(sender);
         for _ in 0..WORKERS {
             let receiver = receiver.clone();
-            scope.spawn(move || receiver.iter().for_each(|message| drop(black_box(message))));
+            scope.spawn(move || {
+                receiver.iter().for_each(|message| {
+                    black_box(message);
+                })
+            });
         }
     });
 }

@@ -6,6 +6,7 @@
 //! A fifth reads the status and checks that it reconciles. In the end every message must have been processed, given back
 //! or counted as dropped, and the memory of the second half must be that of the first.
 #![expect(clippy::print_stdout, reason = "it prints what it saw")]
+#![expect(clippy::too_many_lines, reason = "threads that share what `main` has")]
 
 #[path = "../memory.rs"]
 mod memory;
