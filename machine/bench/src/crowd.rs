@@ -41,7 +41,7 @@ pub fn channel(n: u32) {
             scope.spawn(move || {
                 receiver.iter().for_each(|message| {
                     black_box(message);
-                })
+                });
             });
         }
     });
