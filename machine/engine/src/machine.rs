@@ -31,6 +31,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How far back the rate looks.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
+/// More readings of the counters than there are in that time.
+const READINGS: usize = 32;
 
 /// One machine. Lives as long as the process.
 #[derive(Debug)]
@@ -86,7 +88,8 @@ impl Machine {
             debug: Debug::default(),
             letters: Mutex::default(),
             source: Mutex::default(),
-            recent: Mutex::default(),
+            // Room for what one window has, so that it never grows.
+            recent: Mutex::new(VecDeque::with_capacity(READINGS)),
             stepping: Mutex::default(),
             calls: AtomicU64::new(0),
             stops: AtomicU64::new(0),
