@@ -194,6 +194,12 @@ impl Machine {
         }
     }
 
+    /// How many slots it has.
+    #[expect(clippy::len_without_is_empty, reason = "a machine without slots cannot be made")]
+    pub fn len(&self) -> usize {
+        self.status().slots.len()
+    }
+
     /// The messages that slots failed on, newest first, as many as are kept.
     #[must_use]
     pub fn errors(&self) -> Errors {
@@ -441,7 +447,7 @@ impl Call {
     /// # Errors
     /// If the output is missing (then it says why), or no `T`.
     pub fn get<T: Serialize + DeserializeOwned + Clone + 'static>(&self, slot: usize) -> Result<T, Failure> {
-        self.value(slot + 1)
+        self.value(slot.saturating_add(1))
     }
 
     /// What slot `slot` gave, as JSON text.
@@ -449,7 +455,7 @@ impl Call {
     /// # Errors
     /// If the output is missing, or does not serialise.
     pub fn json(&self, slot: usize) -> Result<String, Failure> {
-        self.text(slot + 1)
+        self.text(slot.saturating_add(1))
     }
 
     pub(crate) fn value<T: Serialize + DeserializeOwned + Clone + 'static>(&self, at: usize) -> Result<T, Failure> {

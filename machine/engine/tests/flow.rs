@@ -1,0 +1,280 @@
+//! Flow control: who waits, who is refused, what is dropped for which reason, and that nobody waits for a slow slot.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
+
+use machine::Status;
+use machine::prelude::*;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+fn named(name: &str) -> Builder {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    machine_engine::init();
+    Machine::builder(&format!("{name}{}", NEXT.fetch_add(1, Relaxed)))
+}
+
+#[track_caller]
+fn reconciles(s: &Status) {
+    assert_eq!(s.accepted, s.processed + s.queue_size + s.in_flight + s.discarded, "{s:?}");
+}
+
+/// A slot that tells when a message is in it, and keeps it until it is let go.
+struct Slow {
+    begun: Receiver<u64>,
+    go: Option<Sender<()>>,
+}
+
+impl Slow {
+    fn new(m: &Machine) -> Self {
+        let (began, begun) = channel();
+        let (go, gone) = channel::<()>();
+        let (began, gone) = (Mutex::new(began), Mutex::new(gone));
+        m[0].set(move |x: u64| {
+            // Nobody listens any more once the test is over.
+            let _ = began.lock().unwrap().send(x);
+            let _ = gone.lock().unwrap().recv();
+            x
+        })
+        .unwrap();
+        Self { begun, go: Some(go) }
+    }
+
+    /// Lets all messages go, these and those to come.
+    fn open(&mut self) {
+        self.go = None;
+    }
+}
+
+/// Each call comes back although a message is in a slot that does not end, and a second time it changes nothing. To
+/// pause a machine that is stopped is no change either.
+#[test]
+fn pause_stop_and_start_answer_while_a_slot_is_slow_and_can_be_said_twice() {
+    let m = named("slow").queue(8).start();
+    let mut slow = Slow::new(&m);
+    for x in 0..5_u64 {
+        m.put(x).unwrap();
+    }
+    assert_eq!(slow.begun.recv().unwrap(), 0);
+    for (turn, state) in [
+        (Machine::pause as fn(&Machine) -> &Machine, "paused"),
+        (Machine::stop, "stopped"),
+        (Machine::pause, "stopped"),
+        (Machine::start, "running"),
+        (Machine::stop, "stopped"),
+    ] {
+        turn(&m);
+        let once = m.status();
+        turn(&m);
+        let twice = m.status();
+        for s in [once, twice] {
+            assert_eq!((s.state.to_string().as_str(), s.running), (state, state == "running"));
+            assert_eq!((s.in_flight, s.queue_size, s.processed), (1, 4, 0));
+            reconciles(&s);
+        }
+    }
+    assert_eq!((m.clear(), m.clear(), m.stop().clear()), (4, 0, 0));
+    let s = m.status();
+    assert_eq!((s.discarded, s.drops.cleared, s.in_flight), (4, 4, 1), "what is in the slot is no longer in the queue");
+    m.put(9).unwrap();
+    slow.open();
+    m.start().start().drain();
+    let s = m.status();
+    assert_eq!((s.accepted, s.processed, s.discarded, s.workers), (6, 2, 4, 1));
+    assert_eq!(slow.begun.try_iter().collect::<Vec<_>>(), [9]);
+}
+
+#[test]
+fn stop_keeps_the_queue_and_its_order() {
+    let m = named("stop").start();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let see = seen.clone();
+    m[0].set(move |x: u64| see.lock().unwrap().push(x)).unwrap();
+    m.stop();
+    for x in 0..100_u64 {
+        m.put(x).unwrap();
+    }
+    let s = m.stop().status();
+    assert_eq!((s.queue_size, s.processed, s.running), (100, 0, false));
+    m.start().drain();
+    assert!(seen.lock().unwrap().iter().copied().eq(0..100));
+}
+
+#[test]
+fn drain_waits_so_long_and_says_what_is_left() {
+    let m = named("drain").start();
+    let mut slow = Slow::new(&m);
+    assert_eq!(m.drain_timeout(Duration::ZERO), 0, "nothing to wait for");
+    for x in 0..3_u64 {
+        m.put(x).unwrap();
+    }
+    slow.begun.recv().unwrap();
+    assert_eq!(m.drain_timeout(Duration::ZERO), 3);
+    assert_eq!(m.drain_timeout(Duration::from_millis(1)), 3);
+    slow.open();
+    assert_eq!(m.drain_timeout(Duration::MAX), 0);
+    // What a machine keeps that does not run is not waited for.
+    m.pause().put(3).unwrap();
+    m.drain();
+    assert_eq!(m.drain_timeout(Duration::MAX), 1);
+    m.stop().drain();
+    assert_eq!(m.status().queue_size, 1);
+}
+
+#[test]
+fn put_timeout_waits_so_long_whatever_the_policy_and_gives_the_message_back() {
+    for policy in [Policy::Reject, Policy::Block, Policy::DropOldest, Policy::DropNewest] {
+        let m = named("timeout").queue(2).policy(policy).start();
+        m.pause();
+        m.put(0_u64).unwrap();
+        m.put(1_u64).unwrap();
+        assert_eq!(m.put_timeout(2_u64, Duration::ZERO), Err(Full(2)));
+        assert_eq!(m.put_timeout(2_u64, Duration::from_millis(1)), Err(Full(2)));
+        let s = m.status();
+        assert_eq!((s.accepted, s.discarded, s.drops.newest, s.drops.oldest), (2, 0, 0, 0));
+        // With room in time it is taken.
+        thread::scope(|scope| {
+            let put = scope.spawn(|| m.put_timeout(2_u64, Duration::MAX));
+            m.start();
+            assert_eq!(put.join().unwrap(), Ok(()));
+        });
+        m.drain();
+        assert_eq!(m.status().processed, 3);
+    }
+}
+
+/// A batch does what its messages would do one by one.
+#[test]
+fn a_batch_does_what_the_policy_says_and_keeps_the_order() {
+    for (policy, kept, left, oldest, newest) in [
+        (Policy::Reject, vec![0, 1, 2, 3], vec![4, 5, 6, 7, 8, 9], 0, 0),
+        (Policy::Block, vec![0, 1, 2, 3], vec![4, 5, 6, 7, 8, 9], 0, 0),
+        (Policy::DropOldest, vec![6, 7, 8, 9], vec![], 6, 0),
+        (Policy::DropNewest, vec![0, 1, 2, 3], vec![], 0, 6),
+    ] {
+        let m = named("batch").queue(4).policy(policy).start();
+        m.pause();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let see = seen.clone();
+        m[0].set(move |x: u64| see.lock().unwrap().push(x)).unwrap();
+        let mut batch: Vec<u64> = (0..10).collect();
+        assert_eq!(m.try_put_batch(&mut batch).unwrap(), 10 - left.len(), "{policy:?}");
+        assert_eq!(batch, left, "{policy:?}");
+        let s = m.status();
+        assert_eq!((s.drops.oldest, s.drops.newest, s.drops.cleared), (oldest, newest, 0), "{policy:?}");
+        reconciles(&s);
+        m.start().drain();
+        assert_eq!(*seen.lock().unwrap(), kept, "{policy:?}");
+        assert_eq!(m.try_put_batch(&mut Vec::<u64>::new()).unwrap(), 0);
+    }
+}
+
+/// Eight threads put in their own ways; each message arrives once, and those of one thread in their order.
+#[test]
+fn many_producers_at_once() {
+    const EACH: u64 = 2_000;
+    let m = named("many").queue(64).start();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let see = seen.clone();
+    m[0].set(move |x: u64| see.lock().unwrap().push(x)).unwrap();
+    let refused = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for producer in 0..8 {
+            let (m, refused) = (&m, &refused);
+            scope.spawn(move || {
+                let mut all = (producer * EACH)..(producer + 1) * EACH;
+                match producer % 4 {
+                    0 => all.for_each(|x| m.put_wait(x).unwrap()),
+                    1 => all.for_each(|x| m.put_timeout(x, Duration::MAX).unwrap()),
+                    2 => all.for_each(|x| {
+                        while m.put(x).is_err() {
+                            refused.fetch_add(1, Relaxed);
+                            thread::yield_now();
+                        }
+                    }),
+                    _ => {
+                        let mut batch = Vec::new();
+                        while !(batch.is_empty() && all.is_empty()) {
+                            batch.extend(all.by_ref().take(10));
+                            m.try_put_batch(&mut batch).unwrap();
+                        }
+                    }
+                }
+            });
+        }
+    });
+    m.drain();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    for producer in 0..8 {
+        let own = producer * EACH..(producer + 1) * EACH;
+        assert!(seen.iter().copied().filter(|x| own.contains(x)).eq(own.clone()), "producer {producer}");
+    }
+    let s = m.status();
+    assert_eq!((s.accepted, s.processed, s.discarded), (8 * EACH, 8 * EACH, 0));
+    assert!(s.refused >= refused.load(Relaxed));
+}
+
+/// A message is dropped for one reason, and each reason has its own count.
+#[test]
+fn drops_are_counted_by_reason() {
+    let m = named("drops").queue(4).start();
+    m.pause();
+    let put = |policy: Policy, messages: u64| {
+        m.policy(policy);
+        (0..messages).filter(|x| m.put(*x).is_err()).count()
+    };
+    assert_eq!(put(Policy::Reject, 7), 3);
+    assert_eq!(put(Policy::DropOldest, 5), 0);
+    assert_eq!(put(Policy::DropNewest, 2), 0);
+    assert_eq!(m.clear(), 4);
+    assert_eq!(put(Policy::DropNewest, 5), 0);
+    let s = m.status();
+    assert_eq!((s.refused, s.drops.oldest, s.drops.newest, s.drops.cleared), (3, 5, 3, 4));
+    assert_eq!((s.accepted, s.discarded, s.queue_size), (13, 9, 4));
+    reconciles(&s);
+    m.start().drain();
+    assert_eq!(m.status().processed, 4);
+}
+
+/// Outputs leave in the order of arrival also while workers come and go, slots change, and the machine stands still.
+#[test]
+fn ordered_outputs_with_workers_that_come_and_go() {
+    const ALL: u64 = 20_000;
+    let m = named("dynamic").ordered(true).workers(1).start();
+    m[0].set(|x: u64| {
+        if x.is_multiple_of(64) {
+            thread::yield_now(); // so that others overtake it
+        }
+        x
+    })
+    .unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let see = seen.clone();
+    let sink = m.on_output(move |output| see.lock().unwrap().push(output.input::<u64>().unwrap())).unwrap();
+    thread::scope(|scope| {
+        let producer = scope.spawn(|| (0..ALL).for_each(|x| m.put_wait(x).unwrap()));
+        for workers in [4, 1, 16, 3, 2, 8].into_iter().cycle() {
+            if producer.is_finished() {
+                break;
+            }
+            m.workers(workers).unwrap();
+            match workers {
+                16 => drop(m[1].set(|x: u64| x + 1)),
+                3 => m[1].clear(),
+                2 => drop(m.pause().start()),
+                8 => drop(m.stop().start()),
+                _ => {}
+            }
+        }
+    });
+    m.start().drain();
+    while seen.lock().unwrap().len() as u64 + sink.status().unwrap().lost < ALL {
+        thread::yield_now();
+    }
+    let (seen, lost) = (seen.lock().unwrap(), sink.status().unwrap().lost);
+    assert!(seen.is_sorted(), "an output left before its turn");
+    assert_eq!(seen.len() as u64 + lost, ALL);
+    let s = m.status();
+    assert_eq!((s.processed, s.out_of_order, s.errored), (ALL, 0, 0));
+}
