@@ -1,4 +1,5 @@
-//! The machine beside its peers, measured in turn in one run: `cargo run --release -p machine-bench`.
+//! The machine beside its peers, measured in turn in one run: `cargo run --release -p machine-bench`,
+//! or `… -- W8-B` for those with this in their titles.
 //!
 //! Each work is done by each contestant in turn, and that several times; the medians of the rounds and the ratios
 //! of each round are printed as the tables of RESULTS.md. Absolute times drift with the machine; ratios less so.
@@ -103,7 +104,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ROUNDS,
     );
     concurrency::run(ROUNDS)?;
-    waiting()?;
+    if table::is_wanted("memory") {
+        waiting()?;
+    }
 
     let slow = Machine::builder("panics").try_start()?;
     #[expect(clippy::panic, reason = "what a panic costs is what is measured")]
@@ -123,7 +126,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ROUNDS,
     );
 
-    latency(&m);
+    if table::is_wanted("Latency") {
+        latency(&m);
+    }
     Ok(())
 }
 

@@ -2,6 +2,12 @@
 
 use std::time::Instant;
 
+/// Whether a table is to be measured: all are, unless arguments name parts of titles.
+pub fn is_wanted(title: &str) -> bool {
+    let mut wanted = std::env::args().skip(1).peekable();
+    wanted.peek().is_none() || wanted.any(|part| title.contains(&part))
+}
+
 /// A contestant: its name, and how it does the work for a number of messages.
 pub type Contestant<'a> = (&'a str, &'a mut dyn FnMut(u32));
 
@@ -14,6 +20,9 @@ fn median(mut of: Vec<f64>) -> f64 {
 /// median ns a message, and the median of the rounds' ratios to the first contestant.
 #[expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 pub fn print(title: &str, contestants: &mut [Contestant], messages: u32, rounds: usize) {
+    if !is_wanted(title) {
+        return;
+    }
     let mut times = vec![Vec::new(); contestants.len()];
     for round in 0..=rounds {
         for ((_, work), times) in contestants.iter_mut().zip(&mut times) {
