@@ -71,3 +71,8 @@ def warm() -> None:
 def compiler() -> str:
     """The compiler's version: what it compiled is of no use to another."""
     return subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
+
+
+def host() -> str:
+    """What the compiler compiles for, such as `x86_64-unknown-linux-gnu`."""
+    return next(line.removeprefix("host: ") for line in compiler().splitlines() if line.startswith("host: "))

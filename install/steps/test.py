@@ -6,23 +6,39 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from . import environment, kernel, places, tweets
+from . import environment, fuzzing, kernel, places, tweets
 from .progress import Failed, command, elapsed, say
 
 CARGO_DENY = "cargo-deny"
+VALGRIND = "valgrind"
 
 
-def main(_arguments: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Carries out `install/test`; returns the exit code. A failed step does not keep the others from running,
     unless they need it.
     """
     begin = time.monotonic()
     summary = Summary()
+    match arguments:
+        case ["--fuzz", seconds]:
+            fuzz(summary, int(seconds))
+        case _:
+            everything(summary)
+    return summary.show(time.monotonic() - begin)
+
+
+def everything(summary: "Summary") -> None:
+    """All steps, the quick ones first."""
     summary.run("formatting", lambda: cargo("fmt", "--all", "--check"))
     ready = summary.run("kernel and Python environment", set_up)
     summary.run("clippy", lambda: cargo("clippy", *WORKSPACE, "--all-targets", "--", "--deny", "warnings"))
     summary.run("Rust tests", lambda: cargo("test", *WORKSPACE, "--exclude", MODELS))
     summary.run("model checking", lambda: cargo("test", "--release", "--locked", "--package", MODELS))
+    fuzz(summary, fuzzing.SECONDS)
+    if shutil.which(VALGRIND):
+        summary.run("instructions of the hot path", hot_path)
+    else:
+        summary.skip("instructions of the hot path", f"{VALGRIND} is not installed")
     if shutil.which(CARGO_DENY):
         summary.run("licences, advisories, sources", lambda: cargo("deny", "check"))
     else:
@@ -31,7 +47,6 @@ def main(_arguments: list[str]) -> int:
         summary.run("kernel through a Jupyter client, notebooks", python_tests)
     else:
         summary.skip("kernel through a Jupyter client, notebooks", "the kernel or its environment could not be made")
-    return summary.show(time.monotonic() - begin)
 
 
 WORKSPACE = ("--release", "--locked", "--workspace")
@@ -50,6 +65,21 @@ def set_up() -> None:
 def cargo(*arguments: str) -> None:
     """Runs cargo in the root."""
     command(["cargo", *arguments], cwd=places.ROOT)
+
+
+def fuzz(summary: "Summary", seconds: int) -> None:
+    """Any bytes for everything that decodes."""
+    if fuzzing.cpp_compiler():
+        summary.run("fuzzing", lambda: fuzzing.run(seconds))
+    else:
+        summary.skip("fuzzing", "there is no C++ compiler, in which libFuzzer is written")
+
+
+def hot_path() -> None:
+    """Compares what a message costs with what it cost."""
+    # Together with the kernel: alone it would want other features of what they share, which would be built twice.
+    cargo("build", "--release", "--locked", "--package", "machine-kernel", "--package", "machine-bench")
+    command([places.target() / "release" / "hot-path"], cwd=places.ROOT)
 
 
 def python_tests() -> None:
