@@ -2,14 +2,17 @@
 //!
 //! It is this same executable, started by evcxr, which loads one library a cell and tells over standard output when
 //! it is done. So this module takes the process' standard streams before the engine and the cells see them: what is
-//! printed goes over the control socket at any time, what evcxr waits for goes to the real standard output.
+//! printed goes over the control socket at any time, what evcxr waits for goes to the real standard output, and what
+//! evcxr says comes from the real standard input, where cells find nothing.
 
+mod cells;
 mod crash;
 mod protocol;
 mod pump;
 
 use crate::control::server::{self, Outbox};
 use crate::control::{Event, Message, Request, SOCKET_VARIABLE};
+use cells::Instructions;
 use machine::command::Command;
 use machine_engine::remote::{self, Answer};
 use pump::Pump;
@@ -26,11 +29,13 @@ const COMPILER_VARIABLE: &str = "EVCXR_RUSTC_WRAPPER";
 /// `main`, before there are threads.
 pub fn run_if_asked() {
     if std::env::var_os(RUNTIME_VARIABLE).is_some() {
-        if let Err(error) = start() {
-            complain(&format!("the runtime process cannot start: {error}"));
-            std::process::exit(70);
+        match start() {
+            Ok(instructions) => instructions.run(),
+            Err(error) => {
+                complain(&format!("the runtime process cannot start: {error}"));
+                std::process::exit(70);
+            }
         }
-        evcxr::runtime_hook();
     }
     if std::env::var_os(COMPILER_VARIABLE).is_some() {
         evcxr::runtime_hook();
@@ -42,18 +47,20 @@ fn complain(text: &str) {
     eprintln!("{text}");
 }
 
-fn start() -> io::Result<()> {
+fn start() -> io::Result<Instructions> {
+    let instructions = Instructions::take()?;
     crash::die_with_the_kernel();
     remote::set_title(&title());
     machine_engine::init();
     machine_engine::set_cell_thread();
-    let Some(socket) = std::env::var_os(SOCKET_VARIABLE) else { return Ok(()) };
+    let Some(socket) = std::env::var_os(SOCKET_VARIABLE) else { return Ok(instructions) };
     let stream = UnixStream::connect(socket)?;
     let outbox = Arc::new(Outbox::default());
     outbox.push(Message::Event(Event::Hello { pid: std::process::id() }));
     let pump = Arc::new(Pump::take(Arc::clone(&outbox))?);
     machine_engine::observe(Box::new(Observer { outbox: Arc::clone(&outbox), pump: Arc::clone(&pump) }));
     crash::prepare(&pump, &outbox);
+    crash::install_handlers();
 
     let writer = stream.try_clone()?;
     let out = Arc::clone(&outbox);
@@ -66,7 +73,7 @@ fn start() -> io::Result<()> {
         // The kernel is gone: nobody will ever see what the slots do.
         crash::exit_at_once();
     })?;
-    Ok(())
+    Ok(instructions)
 }
 
 /// What is seen of this process in a list of processes: the notebook, if the front end has named it.
@@ -87,7 +94,7 @@ fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
         }
         Request::Command(remote::Request { id, command }) => {
             if matches!(command, Command::Enter(_)) {
-                // evcxr has installed its own handlers by now, at the latest.
+                // A library that a cell has loaded may have brought handlers of its own.
                 crash::install_handlers();
                 pump.set_running(true);
             }

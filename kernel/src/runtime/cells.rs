@@ -1,0 +1,94 @@
+//! The loop that runs the cells.
+//!
+//! evcxr has one of its own, which reads its instructions from standard input. So would a cell that reads standard
+//! input: it would wait for what never comes, or take an instruction away. Here the instructions are read from a copy
+//! of that descriptor, and in its place is an empty input.
+#![allow(unsafe_code, reason = "descriptors are moved, and the cells' libraries loaded and called, with libc")]
+
+use std::ffi::{CStr, CString, c_void};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// What evcxr asks for: path of a library, name of the function in it.
+const RUN: &str = "LOAD_AND_RUN ";
+/// What it is told when the function is through.
+const COMPLETE: &[u8] = b"EVCXR_EXECUTION_COMPLETE\n";
+
+/// The instructions of evcxr.
+pub struct Instructions(BufReader<File>);
+
+impl Instructions {
+    /// Takes standard input, and leaves an empty one to cells, slots, and the processes that they start.
+    ///
+    /// # Errors
+    /// If the system has no descriptors left.
+    pub fn take() -> io::Result<Self> {
+        let empty = File::open("/dev/null")?;
+        // SAFETY: plain system calls on descriptors that are open; the result is checked before it is owned.
+        let real = unsafe {
+            let real = libc::fcntl(libc::STDIN_FILENO, libc::F_DUPFD_CLOEXEC, 3);
+            if real < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let real = OwnedFd::from_raw_fd(real);
+            if libc::dup2(empty.as_raw_fd(), libc::STDIN_FILENO) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            real
+        };
+        Ok(Self(BufReader::new(real.into())))
+    }
+
+    /// Runs cells on this thread until the session is over, which ends the process.
+    pub fn run(self) -> ! {
+        let mut variables = std::ptr::null_mut();
+        for line in self.0.lines().map_while(Result::ok) {
+            // A path may have spaces in it, a function's name has none.
+            let Some((path, name)) = line.strip_prefix(RUN).and_then(|rest| rest.rsplit_once(' ')) else { continue };
+            match load(path, name) {
+                // SAFETY: evcxr has compiled the function with this signature, and `variables` is what the function
+                // before it gave, null at first. It catches its own panics. Its library is never unloaded.
+                Ok(function) => variables = unsafe { function(variables) },
+                Err(error) => {
+                    super::complain(&format!("the cell's library cannot be loaded: {path}: {error}"));
+                    std::process::exit(71);
+                }
+            }
+            let mut out = io::stdout().lock();
+            // If nobody reads that, the instructions have ended too.
+            let _ = out.write_all(COMPLETE).and_then(|()| out.flush());
+        }
+        std::process::exit(0)
+    }
+}
+
+/// A cell's function: takes what holds the session's variables, and gives it back.
+type Function = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
+
+fn load(path: &str, name: &str) -> Result<Function, String> {
+    let (path, name) = (CString::new(path), CString::new(name));
+    let (Ok(path), Ok(name)) = (path, name) else { return Err("its name has a zero in it".to_owned()) };
+    // SAFETY: both are strings that end in a zero. Loading runs the library's initialisers, which are the user's own
+    // business. A function's address has the size of a function pointer.
+    unsafe {
+        let library = libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL);
+        if library.is_null() {
+            return Err(why());
+        }
+        let symbol = libc::dlsym(library, name.as_ptr());
+        if symbol.is_null() {
+            return Err(why());
+        }
+        Ok(std::mem::transmute::<*mut c_void, Function>(symbol))
+    }
+}
+
+/// What went wrong on this thread.
+fn why() -> String {
+    // SAFETY: the text, if there is one, is valid until the next call of its kind on this thread.
+    unsafe {
+        let text = libc::dlerror();
+        if text.is_null() { "no reason given".to_owned() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+    }
+}
