@@ -55,6 +55,22 @@ need_rust() {
     version="$(rustc --version 2>/dev/null | cut -d' ' -f2)"
     at_least "${version:-0.0}" "$wanted" ||
         complain "Rust >= $wanted, found: ${version:-rustc does not start} ($(command -v rustc))" "rustup update stable, or: $rustup"
+    need_rust_src
+}
+
+# The sources of the standard library: from them the kernel infers the types of variables, and completes code.
+need_rust_src() {
+    local sysroot library
+    sysroot="$(rustc --print sysroot 2>/dev/null)" || return 0 # it has been told that rustc does not start
+    library="$sysroot/lib/rustlib/src/rust/library"
+    [ -f "$library/core/src/lib.rs" ] && return
+    [ -n "${RUST_SRC_PATH:-}" ] && [ -f "$RUST_SRC_PATH/core/src/lib.rs" ] && return
+    if command -v rustup >/dev/null 2>&1; then
+        complain "the sources of Rust's standard library, found: none in $library" "rustup component add rust-src"
+    else
+        complain "the sources of Rust's standard library, found: none in $library" \
+            "Debian, Ubuntu: sudo apt install rust-src; with rustup: rustup component add rust-src"
+    fi
 }
 
 need_c_compiler() {
