@@ -25,6 +25,7 @@ pub mod abi;
 pub mod cell;
 pub mod command;
 mod debug;
+mod frame;
 pub mod handle;
 pub mod outputs;
 mod payload;
@@ -33,6 +34,7 @@ pub mod slot;
 pub mod source;
 pub mod status;
 
+pub use frame::{Frame, frame};
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};
 pub use outputs::{Output, Outputs, SinkHandle};
 pub use serde_json::Value;
@@ -46,7 +48,7 @@ pub mod prelude {
     pub use crate::handle::Refused::Full;
     pub use crate::source::{self, Pace as _};
     pub use crate::{
-        Builder, Call, Errors, Ignored, MACHINE, Machine, Output, Outputs, Refused, SinkHandle, SlotRef, Value,
+        Builder, Call, Errors, Ignored, MACHINE, Machine, Output, Outputs, Refused, SinkHandle, SlotRef, Value, frame,
     };
     pub use serde::{Deserialize, Serialize};
     pub use serde_json::json;

@@ -9,6 +9,7 @@ mod help;
 mod machines;
 mod outputs;
 mod parts;
+mod rows;
 mod slots;
 mod status;
 mod text;
@@ -37,6 +38,8 @@ pub const STATUS: &str = "application/vnd.machine.status+json";
 pub const ERRORS: &str = "application/vnd.machine.errors+json";
 /// The MIME type of [`Outputs`].
 pub const OUTPUTS: &str = "application/vnd.machine.outputs+json";
+/// The MIME type of rows that are shown as a data frame.
+pub const FRAME: &str = "application/vnd.machine.frame+json";
 
 const PLAIN: &str = "text/plain";
 const HTML: &str = "text/html";
@@ -49,6 +52,7 @@ pub fn from_show(mime: &str, content: &str) -> Display {
         STATUS => rendered(content, |value: Status| status(&value)),
         ERRORS => rendered(content, |value: Vec<DeadLetter>| errors(&value)),
         OUTPUTS => rendered(content, |value: Outputs| outputs(&value)),
+        FRAME => rendered(content, |value: Vec<rows::Row>| rows::rows(&value)),
         _ => passed_on(mime, content),
     }
 }

@@ -375,3 +375,21 @@ fn numbers_and_times_in_words() {
     assert_eq!(one_line("a\nb\u{1b}[31m"), "a↵b\\u{1b}[31m");
     assert_eq!(text::time("yesterday"), "yesterday");
 }
+
+#[test]
+fn rows_become_a_frame_with_the_columns_in_their_order() {
+    let json = r#"[{"minute":"2014-06-01T12:00:00Z","tweets":3,"mean":0.5,"word":"<b>"},
+                   {"minute":"2014-06-01T12:01:00Z","tweets":2,"mean":1,"word":null,"more":[1]}]"#;
+    let shown = from_show(FRAME, json);
+    let text = shown.data.get(PLAIN).and_then(Value::as_str).unwrap_or_default();
+    let html = shown.data.get(HTML).and_then(Value::as_str).unwrap_or_default();
+    for part in ["shape: (2, 5)", "2014-06-01 12:01:00", "datetime", "i64", "f64", "null", "[1]"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let at = |name: &str| html.find(&format!("<th>{name}</th>"));
+    assert!(at("minute") < at("tweets") && at("mean") < at("word") && at("word") < at("more"), "{html}");
+    assert!(html.contains("&lt;b&gt;") && !html.contains("<b>"), "{html}");
+    // Nothing to show is an empty frame, and what is no list of rows is shown as it is.
+    assert!(from_show(FRAME, "[]").data[PLAIN].as_str().is_some_and(|text| text.contains("(0, 0)")));
+    assert_eq!(from_show(FRAME, "[1]").data[PLAIN], "[1]");
+}
