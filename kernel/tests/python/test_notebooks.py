@@ -81,3 +81,20 @@ def test_a_notebook_that_fails_says_which_cell(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 1
     assert "no number" in done.stderr
+
+
+def test_the_enrichment_notebook_shows_what_it_promises(tmp_path: Path) -> None:
+    notebook = executed(ROOT / "notebooks" / "enrich.ipynb", tmp_path)
+    check_errors(notebook)
+
+    message = json.loads(tagged(notebook, "message"))
+    assert set(message["enrichments"]) == {"sentiment", "words"} and message["id"] == "1"
+    assert all("wall time" in tagged(notebook, way) for way in ("sequential", "pool", "async"))
+    assert len(tagged(notebook, "complete").splitlines()) == 5
+    series = re.search(r"(\d+) tweets in (\d+) minutes, (\d+) lines", tagged(notebook, "series"))
+    assert series is not None, tagged(notebook, "series")
+    tweets, minutes, broken = map(int, series.groups())
+    assert (tweets, broken) == (4192, 8)
+    assert f"shape: ({minutes}, 5)" in tagged(notebook, "frame")
+    assert "datetime" in tagged(notebook, "frame")
+    assert "f0" in tagged(notebook, "errors") and "EOF while parsing" in tagged(notebook, "errors")
