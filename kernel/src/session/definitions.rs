@@ -4,9 +4,11 @@
 //! apart by their name and this hash. It covers the item's text and that of every item whose name occurs in it,
 //! directly or through others. Associated types can change a layout too, so an `impl` with one counts as part of
 //! the type and of the trait that it names.
+//!
+//! From the same items is known what a name means in the session: see [`Definitions::meaning`].
 
 use super::rewrite::{Statements, rust_start};
-use ra_ap_syntax::ast::{self, HasName};
+use ra_ap_syntax::ast::{self, HasGenericParams, HasName};
 use ra_ap_syntax::{AstNode, SyntaxKind, SyntaxNode};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,10 +21,25 @@ struct Item {
     names: BTreeSet<String>,
 }
 
+/// What a name means, as far as that can be told without a compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// What it means in every Rust program: the session does not define it, or imports it from std.
+    Usual,
+    /// A struct or an enum of the session's own, without parameters.
+    PlainType,
+    /// Something else.
+    Other,
+}
+
 /// All items of a session, as of the last cell that compiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Definitions {
     items: BTreeMap<String, Vec<Item>>,
+    /// Those names that do not mean what they usually do.
+    meanings: BTreeMap<String, Meaning>,
+    /// The names of all functions, those of types and traits included.
+    functions: BTreeSet<String>,
     /// Glob imports, macro calls that may define something, implementations.
     unnamed: Vec<u64>,
     /// The `:dep` lines by crate.
@@ -45,6 +62,7 @@ impl Definitions {
         for node in Statements::parse(source, base).map(|statements| statements.nodes).unwrap_or_default() {
             let item = Item { hash: hash(&node.text().to_string()), names: identifiers(&node) };
             let names = defined_names(&node);
+            next.understand(&node, &names);
             if names.is_empty() && (ast::Item::can_cast(node.kind())) {
                 next.unnamed.push(item.hash);
             }
@@ -54,6 +72,32 @@ impl Definitions {
         }
         next.items.extend(parts);
         next
+    }
+
+    /// What a name of a type or a macro means.
+    #[must_use]
+    pub fn meaning(&self, name: &str) -> Meaning {
+        self.meanings.get(name).copied().unwrap_or(Meaning::Usual)
+    }
+
+    /// Whether the session has a function of that name, in whatever type or trait.
+    #[must_use]
+    pub fn has_function(&self, name: &str) -> bool {
+        self.functions.contains(name)
+    }
+
+    fn understand(&mut self, node: &SyntaxNode, names: &[String]) {
+        let functions = node.descendants().filter_map(ast::Fn::cast).filter_map(|it| it.name());
+        self.functions.extend(functions.map(|name| name.text().to_string()));
+        let meaning = match ast::Item::cast(node.clone()) {
+            Some(ast::Item::Struct(item)) if item.generic_param_list().is_none() => Meaning::PlainType,
+            Some(ast::Item::Enum(item)) if item.generic_param_list().is_none() => Meaning::PlainType,
+            Some(ast::Item::Use(item)) if is_from_std(&item) => Meaning::Usual,
+            // It does not change what the names of its header mean.
+            Some(ast::Item::Impl(_)) => return,
+            _ => Meaning::Other,
+        };
+        self.meanings.extend(names.iter().map(|name| (name.clone(), meaning)));
     }
 
     /// Each item's name with its hash.
@@ -140,6 +184,14 @@ fn defined_names(node: &SyntaxNode) -> Vec<String> {
     name.map(|name| name.text().to_string()).into_iter().collect()
 }
 
+/// Whether an import brings names of the standard library, under their own names.
+fn is_from_std(item: &ast::Use) -> bool {
+    let Some(tree) = item.use_tree() else { return false };
+    let first = tree.path().and_then(|path| path.first_segment()).and_then(|it| it.name_ref());
+    first.is_some_and(|name| matches!(name.text(), "std" | "core" | "alloc"))
+        && !tree.syntax().descendants().any(|node| ast::Rename::can_cast(node.kind()))
+}
+
 fn has_associated_type(item: &ast::Impl) -> bool {
     item.assoc_item_list()
         .is_some_and(|list| list.assoc_items().any(|item| matches!(item, ast::AssocItem::TypeAlias(_))))
@@ -184,6 +236,32 @@ mod tests {
             after(&cells.each_ref().map(String::as_str)).hashes().get("A").copied()
         };
         assert_ne!(with("impl T for U { type O = u8; }"), with("impl T for U { type O = u64; }"));
+    }
+
+    #[test]
+    fn a_name_means_what_the_last_item_makes_of_it() {
+        let all = after(&[
+            "use std::{time::Instant, path::PathBuf};\nuse std::sync::Arc as Vec;",
+            "struct Point { x: f64 }\nimpl Point { fn new() -> Self { todo!() } }",
+            "struct Held<T = f32>(T);",
+            "struct Duration<T>(T);",
+            "macro_rules! vec { () => {} }",
+            "type Text = &'static str;",
+        ]);
+        for (name, meaning) in [
+            ("Instant", Meaning::Usual),
+            ("String", Meaning::Usual),
+            ("Point", Meaning::PlainType),
+            ("Vec", Meaning::Other),
+            ("Held", Meaning::Other),
+            ("Duration", Meaning::Other),
+            ("vec", Meaning::Other),
+            ("Text", Meaning::Other),
+        ] {
+            assert_eq!(all.meaning(name), meaning, "{name}");
+        }
+        assert!(all.has_function("new") && !all.has_function("len"));
+        assert_eq!(all.with_cell("use std::time::Duration;").meaning("Duration"), Meaning::Usual);
     }
 
     #[test]

@@ -93,7 +93,8 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if target.is_file() {
+        // A link belongs to the session that made it.
+        if target.is_file() || entry.file_type()?.is_symlink() {
             continue;
         }
         if entry.file_type()?.is_dir() {
@@ -128,12 +129,14 @@ mod tests {
         fs::write(template.path().join("target/debug/a.rlib"), "a")?;
         fs::write(template.path().join("target/debug/a.d"), "d")?;
         fs::write(template.path().join("evcxr.toml"), "the template's")?;
+        std::os::unix::fs::symlink(template.path(), template.path().join("library"))?;
         let first = Directory::claim(pool.path())?;
         let second = Directory::claim(pool.path())?;
         assert_ne!(first.path(), second.path());
         fs::write(first.path().join("evcxr.toml"), "its own")?;
         first.fill();
         assert_eq!(fs::read_to_string(first.path().join("evcxr.toml"))?, "its own");
+        assert!(!first.path().join("library").exists());
         for file in ["target/debug/a.rlib", "target/debug/a.d"] {
             let time = |directory: &Directory| fs::metadata(directory.path().join(file))?.modified();
             assert_eq!(time(&first)?, time(&template)?);

@@ -92,8 +92,10 @@ impl Output for Lines {
 /// If the template cannot be built.
 pub fn warm(config: SessionConfig) -> io::Result<()> {
     let session = Session::spawn(Arc::new(Warming), config)?;
-    // Each kind of cell once: a value, a variable, a slot.
-    for code in ["1 + 1", "let warm = vec![1.0];", "MACHINE[0] = |x: f64| x + 1.0;"] {
+    // Each kind of cell once: a value, a variable, a slot, an async one.
+    for code in
+        ["1 + 1", "let warm = vec![1.0];", "MACHINE[0] = |x: f64| x + 1.0;", "MACHINE[0] = async |x: f64| x + 1.0;"]
+    {
         let cell = Cell { number: 1, code: code.to_owned(), silent: true };
         if let Err(error) = session.execute(cell) {
             return Err(io::Error::other(error.traceback.join("\n")));

@@ -60,6 +60,11 @@ impl Events {
         std::mem::take(&mut *self.lock()).happened
     }
 
+    /// Whether the running cell's own code has begun to run.
+    pub fn has_entered(&self) -> bool {
+        self.lock().happened.entered
+    }
+
     /// Whether a cell is being compiled or run.
     pub fn is_running(&self) -> bool {
         self.lock().running

@@ -16,12 +16,13 @@ pub struct Base {
     level: String,
     serde: bool,
     serde_json: bool,
+    asynchronous: bool,
 }
 
 impl Base {
     /// The crate `machine` at a path, serde and `serde_json`; optimised as far as `opt-level = 2`.
     pub fn new(machine: &Path) -> Self {
-        Self { machine: machine.to_owned(), level: "2".to_owned(), serde: true, serde_json: true }
+        Self { machine: machine.to_owned(), level: "2".to_owned(), serde: true, serde_json: true, asynchronous: false }
     }
 
     /// Takes away what the user names himself in a `:dep`. Returns whether that changed something.
@@ -31,6 +32,12 @@ impl Base {
             "serde_json" => std::mem::take(&mut self.serde_json),
             _ => false,
         }
+    }
+
+    /// Adds the crate for async slots, which brings tokio: too much for sessions that have none. Returns whether that
+    /// changed something.
+    pub fn with_async(&mut self) -> bool {
+        !std::mem::replace(&mut self.asynchronous, true)
     }
 
     /// Sets how far cells are optimised.
@@ -52,6 +59,10 @@ impl Base {
         }
         if self.serde_json {
             text.push_str("\n[dependencies.serde_json]\nversion = \"1\"\n");
+        }
+        if self.asynchronous {
+            let path = toml_string(&self.machine.join("async").to_string_lossy());
+            text.push_str(&format!("\n[dependencies.machine-async]\npath = {path}\n"));
         }
         // What evcxr writes behind `opt-level` belongs to this profile, which nobody builds with.
         text.push_str("\n[profile.unused]\ninherits = \"dev\"");

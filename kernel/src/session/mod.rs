@@ -92,7 +92,13 @@ pub fn machine_crate() -> io::Result<PathBuf> {
 
 /// The statements of a script as those of a cell are compiled, `prelude` before them. It has the same lines.
 pub fn rewritten(script: &str, prelude: &str) -> String {
-    rewrite::rewrite(script, 0, prelude, rewrite::ErrorText::Best).edited.text
+    let form = rewrite::Form { errors: rewrite::ErrorText::Best, guess_with: None };
+    rewrite::rewrite(script, 0, prelude, form).edited.text
+}
+
+/// Whether what [`rewritten`] gives needs the crate `machine-async`.
+pub fn is_async(rewritten: &str) -> bool {
+    rewrite::is_async(rewritten)
 }
 
 /// evcxr and rust-analyzer take their directories and configuration from the environment only.

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | the first statement | `machine::cell::enter();` before it, `leave();` after the last |
 //! | `MACHINE[0] = \|x\| x;` | `::machine::cell::assign(&MACHINE[0], \|x: &::machine::Value\| x, "code", cell, line);` |
+//! | `MACHINE[0] = async \|x: u64\| x;` | the same with `::machine_async::slot(async \|x: u64\| x)` |
+//! | `let x = 1.0;` | `let x: f64 = 1.0;`, where the type is plain to see ([`types`]) |
 //! | `for … { … }` | `check();` first in the body |
 //! | `e?` | `::machine::cell::tried(e, \|value\| …, line)` |
 //! | a final expression `e` | `match (e) { ref value => { last(); value.evcxr_display(); } }` |
@@ -14,8 +16,11 @@
 
 mod macros;
 mod statements;
+mod types;
+mod variables;
 mod writer;
 
+use super::definitions::Definitions;
 use super::edits::{Edited, Edits};
 use ra_ap_syntax::ast;
 use ra_ap_syntax::{AstNode, SyntaxNode};
@@ -32,6 +37,28 @@ pub enum ErrorText {
     Debug,
 }
 
+/// How a cell is rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form<'a> {
+    /// How the text of an error is found.
+    pub errors: ErrorText,
+    /// If variables are to get the types that are plain to see, so that nobody need be asked for them: what the
+    /// session's names mean, this cell's included. The compiler checks the types: a cell whose form has a wrong one
+    /// does not compile.
+    pub guess_with: Option<&'a Definitions>,
+}
+
+/// What is known of the types of the variables that a cell leaves to later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Types {
+    /// There are none, or the user has given all their types.
+    Given,
+    /// Those that the user has not given have been added.
+    Guessed,
+    /// There is one whose type has to be inferred.
+    Unknown,
+}
+
 /// A cell and its edits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
@@ -41,21 +68,28 @@ pub struct Rewritten {
     pub runs: bool,
     /// The line of the first `?` of the cell itself that could not be edited: evcxr ends the cell there, in silence.
     pub unseen: Option<u32>,
+    /// What is known of its variables.
+    pub types: Types,
 }
 
 /// Rewrites a cell. `cell` is its execution count; `prelude` is put before everything else in the Rust code.
-pub fn rewrite(source: &str, cell: u32, prelude: &str, errors: ErrorText) -> Rewritten {
+pub fn rewrite(source: &str, cell: u32, prelude: &str, form: Form<'_>) -> Rewritten {
     let base = rust_start(source);
     let Some(statements) = Statements::parse(source, base) else {
-        return Rewritten { edited: with_prelude(source, base, prelude), runs: true, unseen: None };
+        return Rewritten {
+            edited: with_prelude(source, base, prelude),
+            runs: true,
+            unseen: None,
+            types: Types::Unknown,
+        };
     };
-    let mut writer = Writer::new(source, base, cell, errors);
+    let mut writer = Writer::new(source, base, cell, form.errors);
     if !prelude.is_empty() {
         writer.edits.insert(base, opening(source, base, prelude), base..base);
     }
     let own: Vec<&SyntaxNode> = statements.nodes.iter().filter(|node| !is_item(node)).collect();
     let (Some(first), Some(last)) = (own.first(), own.last()) else {
-        return Rewritten { edited: writer.edits.apply(source), runs: false, unseen: None };
+        return Rewritten { edited: writer.edits.apply(source), runs: false, unseen: None, types: Types::Given };
     };
     let start = writer.range(first).start;
     // Without the leading `::`: evcxr takes a line that starts with a colon for a command.
@@ -69,6 +103,7 @@ pub fn rewrite(source: &str, cell: u32, prelude: &str, errors: ErrorText) -> Rew
     for node in &own {
         writer.statement(node);
     }
+    let types = writer.variables(&own, form.guess_with);
     let end = writer.range(last);
     let close = match (shown, tail) {
         (Some(_), _) => ") { ref value => { ::machine::cell::last(); value.evcxr_display(); } }",
@@ -76,7 +111,12 @@ pub fn rewrite(source: &str, cell: u32, prelude: &str, errors: ErrorText) -> Rew
         (None, None) => "",
     };
     writer.edits.insert(end.end, format!("{close} ::machine::cell::leave();"), end);
-    Rewritten { edited: writer.edits.apply(source), runs: true, unseen: writer.unseen }
+    Rewritten { edited: writer.edits.apply(source), runs: true, unseen: writer.unseen, types }
+}
+
+/// Whether Rust code, rewritten, has async closures in slots: they need the crate `machine-async`.
+pub fn is_async(rewritten: &str) -> bool {
+    rewritten.contains("machine_async")
 }
 
 /// A cell for completion: only what the parser of a half-written cell can still understand.

@@ -2,11 +2,12 @@
 //!
 //! evcxr asks rust-analyzer for the types of new variables, and rust-analyzer first reads and resolves the whole
 //! standard library, seconds of work. A cell without a `let` has no use for it. So a session starts with an empty
-//! library in its place, which `RUST_SRC_PATH` names, and the real one is read when the first variable, completion or
-//! inspection needs it, or nobody needs anything else.
+//! library in its place, which `RUST_SRC_PATH` names, and the real one is read when the first variable whose type is not
+//! plain to see, completion or inspection needs it, or nobody needs anything else.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// The variable by which rust-analyzer can be told where the sources are.
@@ -16,26 +17,30 @@ pub const VARIABLE: &str = "RUST_SRC_PATH";
 /// manifest has changed.
 const MARK: &str = "\n# Types of the standard library are known.";
 
-/// The empty library of one session.
+/// The crates whose types a variable can have. With these alone, without the workspace's manifest, rust-analyzer asks
+/// cargo nothing and reads a third of the files: no tests, and no vendor's intrinsics, which are more than the rest.
+const CRATES: [&str; 4] = ["core", "alloc", "std", "proc_macro"];
+
+/// The standard library that one session's analyser sees: a link, which leads to an empty one or to the toolchain's.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// `None` if the user has said himself where the sources are.
-    empty: Option<PathBuf>,
-    manifest: PathBuf,
+    link: Option<PathBuf>,
+    directory: PathBuf,
     known: bool,
 }
 
 impl Sources {
     /// For the session in a directory.
     pub fn new(directory: &Path) -> Self {
-        let empty = directory.join("no-sources");
-        let own = std::env::var_os(VARIABLE).is_some_and(|path| Path::new(&path) != empty);
-        Self { empty: (!own).then_some(empty), manifest: directory.join("Cargo.toml"), known: own }
+        let link = directory.join("library");
+        let own = std::env::var_os(VARIABLE).is_some_and(|path| Path::new(&path) != link);
+        Self { link: (!own).then_some(link), directory: directory.to_owned(), known: own }
     }
 
     /// What the variable is to say.
     pub fn place(&self) -> Option<&Path> {
-        self.empty.as_deref()
+        self.link.as_deref()
     }
 
     /// Hides the standard library from an analyser that is about to start.
@@ -43,38 +48,54 @@ impl Sources {
     /// # Errors
     /// If the session's directory cannot be written. The library is seen then.
     pub fn hide(&mut self) -> io::Result<()> {
-        if let Some(empty) = &self.empty {
+        if let Some(link) = &self.link {
             self.known = true;
-            let library = empty.join("core/src");
-            fs::create_dir_all(&library)?;
-            fs::write(library.join("lib.rs"), "")?;
+            // Nothing is ever written in a directory that has links in it.
+            let empty = self.directory.join("library-empty");
+            let core = empty.join("core/src");
+            fs::create_dir_all(&core)?;
+            fs::write(core.join("lib.rs"), "")?;
+            lead(link, &empty)?;
             self.known = false;
         }
         Ok(())
     }
 
     /// Lets the analyser see the standard library from the next cell on; `level` is what evcxr writes into the manifest
-    /// as the level of optimisation. Returns what it is to write from now on, if that changes.
+    /// as the level of optimisation, `library` the toolchain's sources if it has them. Returns what evcxr is to write
+    /// from now on, if that changes.
     ///
     /// # Errors
     /// If the session's directory cannot be written.
-    pub fn show(&mut self, level: &str) -> io::Result<Option<String>> {
+    pub fn show(&mut self, level: &str, library: Option<&Path>) -> io::Result<Option<String>> {
         if std::mem::replace(&mut self.known, true) {
             return Ok(None);
         }
-        if let Some(empty) = &self.empty {
-            fs::remove_dir_all(empty)?;
+        if let Some(link) = &self.link {
+            match library {
+                Some(library) => {
+                    let linked = self.directory.join("library-linked");
+                    fs::create_dir_all(&linked)?;
+                    for name in CRATES {
+                        lead(&linked.join(name), &library.join(name))?;
+                    }
+                    lead(link, &linked)?;
+                }
+                // rust-analyzer looks for itself.
+                None => remove(link)?,
+            }
         }
         let marked = self.mark(level.to_owned());
         // Completion does not write the manifest, but looks whether it has changed.
-        let manifest = fs::read_to_string(&self.manifest)?;
-        fs::write(&self.manifest, manifest.replacen(level, &marked, 1))?;
+        let manifest = self.directory.join("Cargo.toml");
+        let text = fs::read_to_string(&manifest)?;
+        fs::write(&manifest, text.replacen(level, &marked, 1))?;
         Ok(Some(marked))
     }
 
     /// The level of optimisation, marked if the standard library is seen.
     pub fn mark(&self, level: String) -> String {
-        if self.known && self.empty.is_some() { level + MARK } else { level }
+        if self.known && self.link.is_some() { level + MARK } else { level }
     }
 
     /// Whether the standard library is seen.
@@ -83,9 +104,17 @@ impl Sources {
     }
 }
 
-/// Whether the code may define a variable, whose type evcxr asks for.
-pub fn defines_variables(code: &str) -> bool {
-    code.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == "let")
+/// Makes a link, or lets it lead elsewhere.
+fn lead(link: &Path, to: &Path) -> io::Result<()> {
+    remove(link)?;
+    symlink(to, link)
+}
+
+fn remove(link: &Path) -> io::Result<()> {
+    match fs::remove_file(link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -95,29 +124,40 @@ mod tests {
     #[test]
     fn the_library_is_hidden_until_it_is_asked_for_once() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
+        let library = directory.path().join("toolchain");
+        fs::create_dir_all(library.join("core/src"))?;
+        fs::write(library.join("core/src/lib.rs"), "//! The real one.")?;
         let manifest = directory.path().join("Cargo.toml");
-        fs::write(&manifest, "opt-level = 2\ndebug = false\n")?;
-        let mut sources = Sources::new(directory.path());
-        if sources.place().is_none() {
-            // Whoever runs the test has set the variable.
-            return Ok(());
+        let seen = || fs::read_to_string(directory.path().join("library/core/src/lib.rs"));
+        // The second time in a directory that has been used.
+        for _ in 0..2 {
+            fs::write(&manifest, "opt-level = 2\ndebug = false\n")?;
+            let mut sources = Sources::new(directory.path());
+            if sources.place().is_none() {
+                // Whoever runs the test has set the variable.
+                return Ok(());
+            }
+            sources.hide()?;
+            assert_eq!(seen()?, "");
+            assert!(!sources.is_known());
+            assert_eq!(sources.mark("2".into()), "2");
+            let marked = sources.show("2", Some(&library))?;
+            assert_eq!(marked.as_deref(), Some(sources.mark("2".into()).as_str()));
+            assert_eq!(seen()?, "//! The real one.");
+            assert!(fs::read_to_string(&manifest)?.starts_with("opt-level = 2\n# Types"));
+            assert_eq!(sources.show("2", Some(&library))?, None);
         }
-        sources.hide()?;
-        assert!(directory.path().join("no-sources/core/src/lib.rs").is_file());
-        assert!(!sources.is_known());
-        assert_eq!(sources.mark("2".into()), "2");
-        let marked = sources.show("2")?;
-        assert_eq!(marked.as_deref(), Some(sources.mark("2".into()).as_str()));
-        assert!(!directory.path().join("no-sources").exists());
-        assert!(fs::read_to_string(&manifest)?.starts_with("opt-level = 2\n# Types"));
-        assert_eq!(sources.show("2")?, None);
         Ok(())
     }
 
     #[test]
-    fn a_let_is_a_word() {
-        assert!(defines_variables("let x = 1;"));
-        assert!(defines_variables("MACHINE.drain();\nlet(a, b) = c;"));
-        assert!(!defines_variables("MACHINE[0] = |letter: &str| letter.len();"));
+    fn without_the_sources_the_analyser_looks_for_itself() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        fs::write(directory.path().join("Cargo.toml"), "opt-level = 2\n")?;
+        let mut sources = Sources::new(directory.path());
+        sources.hide()?;
+        sources.show("2", None)?;
+        assert!(sources.is_known() && !directory.path().join("library").exists());
+        Ok(())
     }
 }

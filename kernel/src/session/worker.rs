@@ -16,8 +16,8 @@ use super::errors;
 use super::events::Events;
 use super::interrupt::{Interrupt, Reach};
 use super::manifest::Base;
-use super::rewrite::{ErrorText, Rewritten, rewrite, rust_start};
-use super::sources::{Sources, defines_variables};
+use super::rewrite::{ErrorText, Form, Rewritten, Types, is_async, rewrite, rust_start};
+use super::sources::Sources;
 use super::{Cell, SessionConfig};
 use crate::control::client::Client;
 use crate::output::{CellError, Display};
@@ -33,10 +33,11 @@ use machine::command::{Command, Failure, Reply};
 use machine::status::Status;
 use past::PastCells;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
-use toolchain::{find_libstd, unprepared};
+use toolchain::{find_libstd, sources_of, unprepared};
 use trace::trace;
 
 /// What every session uses; put before the first cell that compiles.
@@ -54,6 +55,8 @@ pub struct Worker {
     prelude: bool,
     idle: Idle,
     sources: Sources,
+    /// The toolchain's standard library.
+    library: Option<PathBuf>,
     definitions: Definitions,
     past: PastCells,
     /// The machines before the last cell, to say what is lost with the runtime.
@@ -77,6 +80,7 @@ impl Worker {
             prelude: false,
             idle: Idle::Fresh,
             sources,
+            library: None,
             definitions: Definitions::default(),
             past: PastCells::default(),
             machines: Vec::new(),
@@ -127,7 +131,7 @@ impl Worker {
         let start = Instant::now();
         let mut command = std::process::Command::new(&self.config.executable);
         self.client.configure(&mut command);
-        find_libstd(&mut command);
+        self.library = find_libstd(&mut command).and_then(|libstd| sources_of(&libstd));
         let _ = self.sources.hide();
         let (context, outputs) = EvalContext::with_subprocess_command(command).map_err(|error| unprepared(&error))?;
         self.listen(outputs);
@@ -180,7 +184,6 @@ impl Worker {
     fn attempt(&mut self, cell: &Cell) -> Result<Option<Display>, Failed> {
         let code = self.commands(&cell.code).map_err(Failed::Cell)?;
         let prelude = if self.prelude { "" } else { PRELUDE };
-        let rewritten = rewrite(&code, cell.number, prelude, ErrorText::Best);
         let definitions = self.definitions.with_cell(&code);
         let name = format!("cell [{}]", cell.number);
         let entry = machine::command::Cell {
@@ -196,15 +199,11 @@ impl Worker {
         }
         let _ = self.client.command_now(Command::Enter(entry));
         let variables = self.variables();
-        if defines_variables(&code) {
-            self.show_sources();
-        }
         let start = Instant::now();
-        let (rewritten, mut result) =
-            self.evaluate_as_best(rewritten, || rewrite(&code, cell.number, prelude, ErrorText::Debug));
+        let (rewritten, mut result) = self.evaluate_cell(&code, cell.number, prelude, &definitions);
         if let Err(error) = &result
             && !self.interrupt.is_requested()
-            && needs_network(error, &code)
+            && needs_network(error, &rewritten.edited.text)
         {
             self.events.warn("not available offline: asking the registry …");
             result = self.evaluate(&format!(":offline 0\n{}", rewritten.edited.text));
@@ -242,19 +241,60 @@ impl Worker {
         }
     }
 
-    /// Evaluates a cell, and once more in another form if its first one takes a trait for granted that is not there.
-    fn evaluate_as_best(
+    /// Evaluates a cell in the form that is fastest to compile, and in another one if that does not compile: of a cell
+    /// that is evaluated again nothing has run. `names` are those of the session and of the cell.
+    fn evaluate_cell(
         &mut self,
-        first: Rewritten,
-        second: impl FnOnce() -> Rewritten,
+        code: &str,
+        number: u32,
+        prelude: &str,
+        names: &Definitions,
     ) -> (Rewritten, Result<evcxr::EvalOutputs, Error>) {
-        match self.evaluate(&first.edited.text) {
-            Err(Error::CompilationErrors(list)) if list.iter().any(errors::takes_display_for_granted) => {
-                let second = second();
-                let result = self.evaluate(&second.edited.text);
-                (second, result)
+        // The analyser is not needed, or cannot help.
+        let guess = !self.sources.is_known() || self.library.is_none();
+        let mut form = Form { errors: ErrorText::Best, guess_with: guess.then_some(names) };
+        loop {
+            let rewritten = rewrite(code, number, prelude, form);
+            if rewritten.types == Types::Unknown {
+                self.show_sources();
             }
-            result => (first, result),
+            if is_async(&rewritten.edited.text)
+                && self.base.with_async()
+                && let Err(error) = self.apply_base()
+            {
+                // The compiler will say that the crate is not there.
+                self.events.warn(&error.evalue);
+            }
+            let result = self.evaluate(&rewritten.edited.text);
+            match &result {
+                _ if self.interrupt.is_requested() => {}
+                // What is wrong is told in the words of the cell as the user wrote it.
+                Err(error) if rewritten.types == Types::Guessed && self.has_not_run(error) => {
+                    form.guess_with = None;
+                    continue;
+                }
+                Err(Error::CompilationErrors(list))
+                    if form.errors == ErrorText::Best && list.iter().any(errors::takes_display_for_granted) =>
+                {
+                    form.errors = ErrorText::Debug;
+                    continue;
+                }
+                _ => {}
+            }
+            return (rewritten, result);
+        }
+    }
+
+    /// Whether an error came before any of the cell's code ran.
+    fn has_not_run(&self, error: &Error) -> bool {
+        match error {
+            Error::CompilationErrors(_) => true,
+            // evcxr's own words on a type: not of a crate that is not there.
+            Error::Message(text) => {
+                self.client.ping();
+                text.contains("type") && !self.events.has_entered()
+            }
+            Error::TypeRedefinedVariablesLost(_) | Error::SubprocessTerminated(_) => false,
         }
     }
 

@@ -33,7 +33,7 @@ pub fn source_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The manifest. `crates` is where the crate `machine` is, the engine in it.
+/// The manifest. `crates` is where the crate `machine` is, the engine in it; `asynchronous` adds that for async slots.
 ///
 /// # Errors
 /// If the front matter says something that cannot be merged.
@@ -43,6 +43,7 @@ pub fn make(
     crates: &Path,
     front: Option<&Table>,
     dependencies: &Table,
+    asynchronous: bool,
 ) -> Result<String, Failed> {
     let text = |value: &Path| Value::String(value.to_string_lossy().into_owned());
     let of = |entries: Vec<(&str, Value)>| -> Table {
@@ -79,6 +80,9 @@ pub fn make(
     }
     all.insert("machine".to_owned(), Value::Table(of(vec![("path", text(crates))])));
     all.insert("machine-engine".to_owned(), Value::Table(of(vec![("path", text(&crates.join("engine")))])));
+    if asynchronous {
+        all.insert("machine-async".to_owned(), Value::Table(of(vec![("path", text(&crates.join("async")))])));
+    }
     package.extend(of(vec![
         ("name", name.into()),
         ("version", "0.0.0".into()),
@@ -115,7 +119,7 @@ mod tests {
                      [package]\nedition = \"2021\"\nname = \"mine\"";
         let path = Path::new("/home/me/A b.rs");
         let name = package_name(path);
-        let text = make(&name, path, Path::new("/src/machine"), Some(&front.parse()?), &Table::new());
+        let text = make(&name, path, Path::new("/src/machine"), Some(&front.parse()?), &Table::new(), true);
         let manifest: Value = toml::from_str(&text.map_err(|error| format!("{error:?}"))?)?;
         let at = |path: &[&str]| path.iter().try_fold(&manifest, |value, key| value.get(key)).cloned();
         assert!(name.starts_with("run-a-b-"), "{name}");
@@ -124,6 +128,7 @@ mod tests {
         assert_eq!(at(&["dependencies", "serde_json"]), Some("1.0.1".into()));
         assert_eq!(at(&["dependencies", "own", "path"]), Some("/home/me/../own".into()));
         assert_eq!(at(&["dependencies", "machine-engine", "path"]), Some("/src/machine/engine".into()));
+        assert_eq!(at(&["dependencies", "machine-async", "path"]), Some("/src/machine/async".into()));
         assert_eq!(at(&["profile", "release", "lto"]), Some(true.into()));
         assert_eq!(at(&["profile", "release", "overflow-checks"]), Some(true.into()));
         Ok(())

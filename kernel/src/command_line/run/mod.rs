@@ -59,7 +59,8 @@ fn file(path: &Path) -> Result<PathBuf, Failed> {
     let crates = session::machine_crate().map_err(|error| Failed::new("no_sources", error.to_string()))?;
     let cache = session::directory::cache().join("run");
     let name = manifest::package_name(path);
-    let manifest = manifest::make(&name, path, &crates, program.front.as_ref(), &program.dependencies)?;
+    let asynchronous = session::is_async(&program.text);
+    let manifest = manifest::make(&name, path, &crates, program.front.as_ref(), &program.dependencies, asynchronous)?;
     let place = cache.join("projects").join(&name);
     let unwritable = |error: io::Error| Failed::new("no_cache", format!("{}: {error}", place.display()));
     let written = || -> io::Result<File> {

@@ -6,9 +6,11 @@ use expect_test::{Expect, expect};
 /// How a `?` finds the text of an error.
 const TEXT: &str = "|value| { use ::machine::cell::{ByDisplay as _, ByDebug as _, ByName as _}; (&&value).text() }";
 
+const INFER: Form<'static> = Form { errors: ErrorText::Best, guess_with: None };
+
 #[track_caller]
 fn check(source: &str, expected: Expect) {
-    let rewritten = rewrite(source, 7, "", ErrorText::Best);
+    let rewritten = rewrite(source, 7, "", INFER);
     expected.assert_eq(&rewritten.edited.text.replace(TEXT, "…"));
     assert_eq!(rewritten.edited.text.lines().count(), source.lines().count(), "lines moved");
     assert_kept(&rewritten.edited);
@@ -59,6 +61,12 @@ fn an_assignment_is_sugar() {
                 x["a"].clone()
             }, "|x, _| {\n    x[\"a\"].clone()\n}", 7, 1); ::machine::cell::leave();"#]],
     );
+    check(
+        "MACHINE[1] = async move |id| id.clone();",
+        expect![[
+            r#"machine::cell::enter(); ::machine::cell::assign(&MACHINE[1] , ::machine_async::slot(async move |id: &::machine::Value| id.clone()), "async move |id| id.clone()", 7, 1); ::machine::cell::leave();"#
+        ]],
+    );
     check("m[i] = f;", expect!["machine::cell::enter(); m[i] = f; ::machine::cell::leave();"]);
     check(
         "MACHINE[2] = f64::sqrt;",
@@ -102,7 +110,7 @@ fn items_closures_and_other_blocks_are_left_alone() {
     for source in
         ["fn f() -> Option<()> { loop { None?; } }", "struct A;\nimpl A { fn f(&self) {} }", "use std::rc::Rc;", ""]
     {
-        let rewritten = rewrite(source, 1, "", ErrorText::Best);
+        let rewritten = rewrite(source, 1, "", INFER);
         assert_eq!((rewritten.edited.text.as_str(), rewritten.runs), (source, false));
     }
     check(
@@ -118,7 +126,7 @@ fn items_closures_and_other_blocks_are_left_alone() {
 #[test]
 fn what_does_not_parse_is_passed_on() {
     for source in ["let x = ;", "fn f( {", "} fn g() {", "\"open", "🦀🦀"] {
-        assert_eq!(rewrite(source, 1, "", ErrorText::Best).edited.text, source);
+        assert_eq!(rewrite(source, 1, "", INFER).edited.text, source);
     }
 }
 
@@ -132,7 +140,7 @@ fn commands_stay_in_front_of_the_prelude() {
         // c
         machine::cell::enter(); let x = 1; ::machine::cell::leave();"#]],
     );
-    assert_eq!(rewrite(":dep a\nstruct A;", 1, "use b; ", ErrorText::Best).edited.text, ":dep a\nuse b; struct A;");
+    assert_eq!(rewrite(":dep a\nstruct A;", 1, "use b; ", INFER).edited.text, ":dep a\nuse b; struct A;");
 }
 
 #[test]
@@ -145,7 +153,7 @@ fn completion_sees_the_types_of_parameters() {
 #[test]
 fn macros_that_take_expressions_are_looked_into() {
     let tried = |code: &str| {
-        let edited = rewrite(code, 1, "", ErrorText::Debug);
+        let edited = rewrite(code, 1, "", Form { errors: ErrorText::Debug, guess_with: None });
         assert_kept(&edited.edited);
         let how = "|value| { use ::machine::cell::{ByDebug as _, ByName as _}; (&&value).text() }";
         let text = edited.edited.text.replace(how, "…").replace("::machine::cell::", "");
@@ -180,6 +188,76 @@ fn macros_that_take_expressions_are_looked_into() {
     }
 }
 
+#[test]
+fn a_variable_gets_the_type_that_is_plain_to_see() {
+    let session = "use std::time::Instant;\nstruct Point { x: f64 }\nstruct Held<T = f32> { x: T }\n\
+                   struct Duration<T>(T);\ntrait Sized2 { fn count<T>(&self) -> T; }\ntype Text = &'static str;";
+    let names = Definitions::default().with_cell(session);
+    let guessed = |code: &str| {
+        let rewritten = rewrite(code, 1, "", Form { errors: ErrorText::Best, guess_with: Some(&names) });
+        assert_kept(&rewritten.edited);
+        let text = rewritten.edited.text.replace(" ::machine::cell::leave();", "");
+        (text.replace("machine::cell::enter(); ", "").replace(TEXT, "…"), rewritten.types)
+    };
+    for (code, expected) in [
+        ("let mut total = 0i64;", "let mut total: i64 = 0i64;"),
+        ("let x = -1.5;", "let x: f64 = -1.5;"),
+        ("let s = \"a\";", "let s: &'static str = \"a\";"),
+        ("let v = Vec::<f64>::new();", "let v: Vec<f64> = Vec::<f64>::new();"),
+        ("let v = vec![1.0, 2.0];", "let v: Vec<f64> = vec![1.0, 2.0];"),
+        (
+            "let a = std::sync::Arc::new(Mutex::new(Vec::<u8>::new()));",
+            "let a: std::sync::Arc<Mutex<Vec<u8>>> = std::sync::Arc::new(Mutex::new(Vec::<u8>::new()));",
+        ),
+        ("let t = Instant::now();", "let t: Instant = Instant::now();"),
+        ("let n = a.len();", "let n: usize = a.len();"),
+        ("let p = Point { x: 1.0 };", "let p: Point = Point { x: 1.0 };"),
+        ("let b = a < b || c;", "let b: bool = a < b || c;"),
+        ("let y = x as f32;", "let y: f32 = x as f32;"),
+        ("let s = format!(\"{x}\");", "let s: String = format!(\"{x}\");"),
+        ("let n = \"1\".parse::<u8>()?;", "let n: u8 = ::machine::cell::tried(\"1\".parse::<u8>(), …, 1);"),
+    ] {
+        assert_eq!(guessed(code), (expected.to_owned(), Types::Guessed), "{code}");
+    }
+    // Nothing to add, or something that only the compiler knows: then nothing is added at all.
+    for (code, types) in [
+        ("let x: u8 = f();", Types::Given),
+        ("{ let x = f(); }", Types::Given),
+        ("MACHINE.drain();", Types::Given),
+        ("let x = f();", Types::Unknown),
+        ("let x = 1i64; let y = f();", Types::Unknown),
+        ("let mut i = 0; while i < n { i += 1; }", Types::Unknown),
+        ("let (a, b) = (1i64, 2i64);", Types::Unknown),
+        ("let v = Vec::new();", Types::Unknown),
+        ("let v: Vec<_> = x.collect();", Types::Unknown),
+        ("let m = HashMap::new();", Types::Unknown),
+        ("let v = Vec::<_>::new();", Types::Unknown),
+        ("let f = || 1;", Types::Unknown),
+        ("let x = Some(1) else { return };", Types::Unknown),
+        ("let e = Shape::Circle { r: 1.0 };", Types::Unknown),
+        // What may have parameters, whose types the compiler alone infers.
+        ("let h = Held { x: 1.0 };", Types::Unknown),
+        ("let h = Held::new(1.0);", Types::Unknown),
+        ("let d = Duration::from_secs(1);", Types::Unknown),
+        ("let d = std::time::Duration::from_secs(1) + b;", Types::Unknown),
+        ("let l = Library::new();", Types::Unknown),
+        ("let i = time::Instant::now();", Types::Unknown),
+        ("let m = HashMap::<u8, u8>::default();", Types::Unknown),
+        // A function of the session's own may give whatever is wanted.
+        ("let n = a.count();", Types::Unknown),
+        // What other types are converted to.
+        ("let r = a.parse::<&dyn Debug>()?;", Types::Unknown),
+        ("let mut x = 1; let y: u64 = x;", Types::Unknown),
+        ("let v = vec![1]; v.push(2u64);", Types::Unknown),
+        ("let ref x = 1i64;", Types::Unknown),
+        ("let x @ 0..9 = 1i64;", Types::Unknown),
+    ] {
+        let (text, found) = guessed(code);
+        assert_eq!(found, types, "{code}");
+        assert!(!text.contains(": i64") && !text.contains(": i32"), "{text}");
+    }
+}
+
 /// Pieces of code put together at random: nothing is lost, and each kept character maps back.
 #[test]
 fn random_cells_map_back() {
@@ -211,7 +289,7 @@ fn random_cells_map_back() {
             source.push_str(pieces.get(pick).copied().unwrap_or_default());
             source.push(' ');
         }
-        let rewritten = rewrite(&source, 1, "use p; ", ErrorText::Best);
+        let rewritten = rewrite(&source, 1, "use p; ", INFER);
         assert_kept(&rewritten.edited);
         assert_eq!(rewritten.edited.text.lines().count(), source.lines().count());
     }

@@ -7,6 +7,9 @@ use ra_ap_syntax::ast::{self, HasLoopBody};
 use ra_ap_syntax::{AstNode, SyntaxKind, SyntaxNode, WalkEvent};
 use std::ops::Range;
 
+/// Makes a slot's function of an async closure.
+const ASYNC_SLOT: &str = "::machine_async::slot(";
+
 /// `MACHINE[0] = …` and its kin.
 pub struct Assignment {
     target: ast::IndexExpr,
@@ -126,10 +129,15 @@ impl<'a> Writer<'a> {
         let cell = self.cell;
         self.edits.insert(target.start, "::machine::cell::assign(&", function.clone());
         self.edits.replace(equals, ",", function.clone());
+        let mut close = "";
         if let ast::Expr::ClosureExpr(closure) = &assignment.function {
+            if closure.async_token().is_some() {
+                self.edits.insert(function.start, ASYNC_SLOT, function.clone());
+                close = ")";
+            }
             self.parameters(closure);
         }
-        self.edits.insert(function.end, format!(", {code:?}, {cell}, {line})"), function);
+        self.edits.insert(function.end, format!("{close}, {code:?}, {cell}, {line})"), function);
     }
 
     /// Gives the closure's parameters a type where the user gave none.

@@ -2,8 +2,9 @@
 
 use super::super::definitions::Definitions;
 use super::super::errors;
-use super::super::rewrite::rust_start;
+use super::super::rewrite::{is_async, rust_start};
 use super::Worker;
+use crate::control::{Event, Printed};
 use crate::output::CellError;
 use evcxr::Error;
 
@@ -47,6 +48,15 @@ impl Worker {
                     }
                     false
                 }
+                // Once, whatever becomes of the rest: that may be compiled in more than one form.
+                (Some(_), _) if line.starts_with('!') => {
+                    let outputs =
+                        self.evaluate(line).map_err(|error| errors::plain("CommandFailed", &error.to_string()))?;
+                    if let Some(text) = outputs.get("text/plain") {
+                        self.events.happen(Event::Stream { stream: Printed::Stdout, text: text.to_owned() });
+                    }
+                    true
+                }
                 _ => false,
             };
             // An empty line in its place keeps the lines of the rest where they are.
@@ -56,7 +66,7 @@ impl Worker {
         Ok(kept)
     }
 
-    fn apply_base(&mut self) -> Result<(), CellError> {
+    pub(super) fn apply_base(&mut self) -> Result<(), CellError> {
         let level = self.level();
         match &mut self.context {
             Some(context) => {
@@ -69,7 +79,7 @@ impl Worker {
 
 /// Whether a cell failed because a dependency has not been downloaded.
 pub(super) fn needs_network(error: &Error, code: &str) -> bool {
-    if !code.contains(":dep") {
+    if !code.contains(":dep") && !is_async(code) {
         return false;
     }
     let text = error.to_string();

@@ -64,7 +64,7 @@ impl Worker {
     pub(super) fn show_sources(&mut self) {
         let (level, known) = (self.level(), self.sources.is_known());
         // If the library cannot be seen, the error that evcxr gives for a type says what to do.
-        if let Ok(Some(level)) = self.sources.show(&level)
+        if let Ok(Some(level)) = self.sources.show(&level, self.library.as_deref())
             && let Some(context) = &mut self.context
         {
             let _ = context.set_opt_level(&level);

@@ -1,0 +1,49 @@
+"""Variables whose types are plain to see, in the first cells of a session: the same types, the same errors."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Notebook
+
+TYPE = "fn type_of<T>(_: &T) -> &'static str { std::any::type_name::<T>() }"
+
+
+@pytest.mark.parametrize(
+    ("cell", "variable", "type_name"),
+    [
+        ("let x = 1;", "x", "i32"),
+        ("let x = 1;\nlet y: u64 = x;", "x", "u64"),
+        ("let mut v = vec![1, 2];\nv.push(3u8);", "v", "alloc::vec::Vec<u8>"),
+        ("#[derive(Clone)] struct Instant<T = f32>(T);\nimpl<T> Instant<T> { fn now(t: T) -> Self { Instant(t) } }\n"
+         "let x = Instant::now(1.0).0;\nlet t = Instant::now(1.0);", "x", "f64"),
+        ("struct Held<T = f32> { x: T }\nlet held = Held { x: 1.0 };\nlet x = held.x;", "x", "f64"),
+        ("struct Own { x: f64 }\nimpl Own { fn new() -> Box<Own> { Box::new(Own { x: 1.0 }) } }\n"
+         "let own = Own::new();\nlet x = own.x;", "x", "f64"),
+        ("use std::sync::{Arc, Mutex};\nlet a = Arc::new(Mutex::new(Vec::<f64>::new()));\nlet b = a.clone();", "b",
+         "alloc::sync::Arc<std::sync::poison::mutex::Mutex<alloc::vec::Vec<f64>>>"),
+    ],
+)
+def test_a_variable_of_the_first_cell_has_the_type_that_rust_gives_it(
+    notebook: Notebook, cell: str, variable: str, type_name: str
+) -> None:
+    notebook.must(cell)
+    assert notebook.must(f"{TYPE}\nprintln!(\"{{}}\", type_of(&{variable}));").stream() == f"{type_name}\n"
+
+
+def test_an_error_beside_a_guessed_type_is_told_on_what_the_user_wrote(notebook: Notebook) -> None:
+    ran = notebook.run('let text = String::from("a");\nlet n = 1;\nmissing(n);')
+    [error] = ran.errors
+    trace = "\n".join(error["traceback"])
+    assert error["ename"] == "CompileError" and f"[{ran.count}]:3" in trace, trace
+    assert "cannot find function `missing`" in trace and "i32" not in trace and ": String" not in trace, trace
+
+
+def test_a_cell_that_is_compiled_twice_runs_once(notebook: Notebook, tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    # `len` gives no usize here, so the first form does not compile.
+    cell = (f"!echo shell >> {note}\nstruct Long;\nimpl Long {{ fn size(&self) -> u8 {{ 7 }} }}\n"
+            "let v = vec![Long.size(), 2];\nlet first = Box::new(vec![1.5, 2.5]).len() as u8 + v[0];\n"
+            f'use std::io::Write;\nwriteln!(std::fs::File::options().append(true).open("{note}")?, "rust")?;\nfirst')
+    ran = notebook.must(cell)
+    assert ran.shown() == ["9"]
+    assert note.read_text() == "shell\nrust\n"
