@@ -1,5 +1,6 @@
 //! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
 
+use crate::kept::{Explained, Kept, KeptQuery, LetterQuery, Retried};
 use crate::source::{Description, Pacing};
 use crate::status::{DeadLetter, LastOutput, SinkStatus, Status};
 use serde::{Deserialize, Serialize};
@@ -191,6 +192,57 @@ pub enum Command {
         /// How many at most.
         limit: usize,
     },
+    /// The dead letters that fulfil a query, newest first.
+    FindErrors {
+        /// The machine.
+        machine: Target,
+        /// Which.
+        query: LetterQuery,
+    },
+    /// Takes dead letters through the slots as they are now, for at most a quarter of a second.
+    RetryErrors {
+        /// The machine.
+        machine: Target,
+        /// Which.
+        query: LetterQuery,
+        /// Where to go on: 0, then [`Retried::next`].
+        from: u64,
+    },
+    /// The last messages that went through.
+    Kept {
+        /// The machine.
+        machine: Target,
+        /// Which.
+        query: KeptQuery,
+    },
+    /// What waits in the queue, JSON texts, oldest first. A machine that runs is held for that moment.
+    Peek {
+        /// The machine.
+        machine: Target,
+        /// How many at most.
+        limit: usize,
+    },
+    /// Where a message has been.
+    Explain {
+        /// The machine.
+        machine: Target,
+        /// Its oid.
+        oid: String,
+    },
+    /// Holds the machine before a slot, with the message in hand; `Continue` goes on.
+    Break {
+        /// The machine.
+        machine: Target,
+        /// The slot's number; without it, never any more.
+        slot: Option<u32>,
+        /// Which messages: a condition on what the slots before it gave; empty for each.
+        filter: String,
+    },
+    /// Takes the message that is held before a slot on from there, and starts the machine.
+    Continue {
+        /// The machine.
+        machine: Target,
+    },
     /// From the kernel, before a cell runs: what the session defines now.
     Enter(Cell),
     /// From the kernel: whether the running cell shall stop.
@@ -374,6 +426,14 @@ pub enum Reply {
     LastOutputs(Vec<LastOutput>),
     /// Dead letters, newest first.
     Errors(Vec<DeadLetter>),
+    /// What became of dead letters.
+    Retried(Retried),
+    /// Messages that went through.
+    Kept(Box<Kept>),
+    /// Messages that wait: how many in all, and the first of them as oid and JSON text.
+    Waiting(u64, Vec<(String, String)>),
+    /// Where a message has been.
+    Explained(Box<Explained>),
     /// It could not be done.
     Failed(Failure),
 }

@@ -85,6 +85,12 @@ pub struct Status {
     pub dead_letters: u64,
     /// Dead letters that fell out because there were too many.
     pub dead_letters_dropped: u64,
+    /// Messages of dead letters that were taken through the slots again; not in `processed`.
+    #[serde(default)]
+    pub retried: u64,
+    /// Of these, the ones that passed: their letters are gone.
+    #[serde(default)]
+    pub retried_passed: u64,
 }
 
 /// Messages that were dropped, by reason.
@@ -240,7 +246,7 @@ pub struct ErrorLine {
 }
 
 /// A message that a slot failed on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// The message; empty for an error of the source.
     pub oid: String,
@@ -256,4 +262,13 @@ pub struct DeadLetter {
     pub kind: String,
     /// The message itself, JSON text.
     pub input: String,
+    /// What the slots had given for it, a JSON object: `{"f0":1.5}`.
+    #[serde(default)]
+    pub outputs: String,
+    /// When it failed, UTC, RFC 3339, in milliseconds.
+    #[serde(default)]
+    pub failed: String,
+    /// How many times it was taken through the slots again, in vain.
+    #[serde(default)]
+    pub retries: u32,
 }

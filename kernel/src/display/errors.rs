@@ -5,8 +5,8 @@ use super::text::{Align, cut, one_line, table, time};
 use crate::output::Display;
 use machine::status::DeadLetter;
 
-/// Dead letters as a `DataFrame`: oid, time (UTC), slot, revision, error, input, kind. The text has every row and whole
-/// oids, which polars' own would cut.
+/// Dead letters as a `DataFrame`: oid, time (UTC), slot, revision, error, input, kind, outputs so far, when it
+/// failed, retries. The text has every row and whole oids, which polars' own would cut, and the first columns.
 #[must_use]
 pub fn errors(errors: &[DeadLetter]) -> Display {
     if errors.is_empty() {

@@ -107,5 +107,8 @@ pub fn frame_of_errors(errors: &[DeadLetter]) -> PolarsResult<DataFrame> {
         "error" => strings(|letter| &letter.error),
         "input" => strings(|letter| &letter.input),
         "kind" => strings(|letter| &letter.kind),
+        "outputs" => strings(|letter| &letter.outputs),
+        "failed" => strings(|letter| &letter.failed),
+        "retries" => errors.iter().map(|letter| letter.retries).collect::<Vec<u32>>(),
     )
 }

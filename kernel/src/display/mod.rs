@@ -3,12 +3,15 @@
 //!
 //! Every [`Display`] has `text/plain`. Nothing that comes from a cell, a message or an error reaches HTML unescaped.
 
+mod columns;
 mod errors;
+mod explained;
 mod frame;
 mod help;
 mod machines;
 mod outputs;
 mod parts;
+mod plot;
 mod rows;
 mod slots;
 mod status;
@@ -17,10 +20,13 @@ mod text;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use columns::{frame_of_values, whole_frame};
 pub use errors::errors;
+pub use explained::explained;
 pub use help::{Help, help, two_columns};
 pub use machines::machines;
 pub use outputs::outputs;
+pub use plot::{Plot, PlotKind, plot};
 pub use slots::slots;
 pub use status::{changed, status, status_frame};
 pub use text::{Align, cut, duration, grouped, one_line, rate, table};

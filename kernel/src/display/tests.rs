@@ -64,6 +64,8 @@ pub fn example_status() -> Status {
         }],
         dead_letters: 100,
         dead_letters_dropped: 35,
+        retried: 0,
+        retried_passed: 0,
         reordered: 0,
         out_of_order: 0,
     }
@@ -78,6 +80,9 @@ pub fn dead_letters() -> Vec<DeadLetter> {
         error: "every <i>31st</i>\nmessage".into(),
         kind: "error".into(),
         input: input.into(),
+        outputs: "{}".into(),
+        failed: "2024-03-12T20:54:55.000Z".into(),
+        retries: 0,
     };
     vec![letter(1, "{\"text\":\"<script>alert(3)</script>\"}"), letter(0, &format!("\"{}\"", "long ".repeat(50)))]
 }
@@ -284,13 +289,13 @@ fn dead_letters_as_a_frame() {
         65f0c0de0123456789abcde0  2024-03-12 20:54:54.000 UTC  f1           7  every <i>31st</i>↵message  "long long long long long long long long long long long lon…  error
     "#]],
         &expect![[r#"
-            <small>shape: (2, 7)</small><table border="1" class="dataframe"><thead><tr><th>oid</th><th>time</th><th>slot</th><th>revision</th><th>error</th><th>input</th><th>kind</th></tr>
-            <tr><td>str</td><td>datetime[ms]</td><td>str</td><td>u64</td><td>str</td><td>str</td><td>str</td></tr>
+            <small>shape: (2, 10)</small><table border="1" class="dataframe"><thead><tr><th>oid</th><th>time</th><th>slot</th><th>revision</th><th>error</th><th>input</th><th>kind</th><th>outputs</th><th>failed</th><th>retries</th></tr>
+            <tr><td>str</td><td>datetime[ms]</td><td>str</td><td>u64</td><td>str</td><td>str</td><td>str</td><td>str</td><td>str</td><td>u32</td></tr>
             </thead>
             <tbody><tr><td style="text-align:left">65f0c0de0123456789abcde1</td><td style="text-align:left">2024-03-12 20:54:54</td><td style="text-align:left">f1</td><td style="text-align:right">7</td><td style="text-align:left">every &lt;i&gt;31st&lt;/i&gt;
-            message</td><td style="text-align:left">{&quot;text&quot;:&quot;&lt;script&gt;alert(3)&lt;/script&gt;&quot;}</td><td style="text-align:left">error</td></tr>
+            message</td><td style="text-align:left">{&quot;text&quot;:&quot;&lt;script&gt;alert(3)&lt;/script&gt;&quot;}</td><td style="text-align:left">error</td><td style="text-align:left">{}</td><td style="text-align:left">2024-03-12T20:54:55.000Z</td><td style="text-align:right">0</td></tr>
             <tr><td style="text-align:left">65f0c0de0123456789abcde0</td><td style="text-align:left">2024-03-12 20:54:54</td><td style="text-align:left">f1</td><td style="text-align:right">7</td><td style="text-align:left">every &lt;i&gt;31st&lt;/i&gt;
-            message</td><td style="text-align:left"><span title="&quot;long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long &quot;">&quot;long long long long long long long long long long long long long long long long long long long lon…</span></td><td style="text-align:left">error</td></tr>
+            message</td><td style="text-align:left"><span title="&quot;long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long long &quot;">&quot;long long long long long long long long long long long long long long long long long long long lon…</span></td><td style="text-align:left">error</td><td style="text-align:left">{}</td><td style="text-align:left">2024-03-12T20:54:55.000Z</td><td style="text-align:right">0</td></tr>
             </tbody></table>"#]],
     );
     expect!["no dead letters"].assert_eq(text(&errors(&[])));

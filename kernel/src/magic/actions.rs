@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::arguments::Arguments;
-use super::registry::LineAction;
 use super::trouble::{Trouble, did_you_mean, given, nearest};
 use crate::display;
 use crate::output::Display;
@@ -15,7 +14,11 @@ use std::time::{Duration, Instant};
 const ERRORS: usize = 20;
 
 /// Runs an action; a failure that comes of a machine that doesn't exist is told with the names that do.
-pub fn carry_out(action: LineAction, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn carry_out(
+    action: impl FnOnce(&Arguments<'_>, &dyn Engine) -> Result<Display, Trouble>,
+    arguments: &Arguments<'_>,
+    engine: &dyn Engine,
+) -> Result<Display, Trouble> {
     let result = action(arguments, engine);
     let (Err(Trouble::Failure(_)), Some(word)) = (&result, &arguments.machine) else { return result };
     // Asked only now: nearly always the machine is there, and one command less is one trip less.
@@ -59,9 +62,14 @@ pub fn status(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
 }
 
 pub fn errors(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
-    let slot = slot_number(arguments, engine)?;
-    let command = Command::Errors { machine: target(arguments), slot, limit: arguments.limit.unwrap_or(ERRORS) };
-    match engine.command(command)? {
+    let limit = arguments.limit.unwrap_or(ERRORS);
+    let reply = if arguments.filter.is_some() || arguments.since.is_some() {
+        super::messages::find_errors(arguments, engine, limit)?
+    } else {
+        let slot = slot_number(arguments, engine)?;
+        engine.command(Command::Errors { machine: target(arguments), slot, limit })?
+    };
+    match reply {
         Reply::Errors(errors) if arguments.json => {
             Ok(display::json(json!({ "machine": machine_name(arguments), "errors": errors })))
         }
@@ -152,7 +160,7 @@ pub fn machines(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Displa
     Ok(if arguments.json { display::json(json!({ "machines": machines })) } else { display::machines(&machines) })
 }
 
-fn control(command: Command, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn control(command: Command, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
     let warning = match engine.command(command)? {
         Reply::Warned(warning) => Some(warning),
         Reply::Done | Reply::Count(_) => None,
@@ -176,7 +184,7 @@ fn done(status: &Status, left: Option<u64>, warning: Option<&str>, as_json: bool
     display::changed(status, warning)
 }
 
-fn outputs(reply: Reply, arguments: &Arguments<'_>) -> Result<Display, Trouble> {
+pub fn outputs(reply: Reply, arguments: &Arguments<'_>) -> Result<Display, Trouble> {
     match reply {
         Reply::Outputs(outputs) if arguments.json => {
             let mut value = to_json(&outputs);
@@ -196,7 +204,7 @@ fn outputs(reply: Reply, arguments: &Arguments<'_>) -> Result<Display, Trouble> 
 }
 
 /// The slot's number, if the machine has that slot.
-fn slot_number(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<u32>, Trouble> {
+pub fn slot_number(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<u32>, Trouble> {
     let Some(word) = &arguments.slot else { return Ok(None) };
     let status = status_of(target(arguments), engine)?;
     let number = word.text.strip_prefix(['f', 'F']).unwrap_or(&word.text).parse::<u32>().ok();
@@ -219,7 +227,7 @@ fn slot_number(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<
     ))
 }
 
-fn status_of(machine: Target, engine: &dyn Engine) -> Result<Status, Failure> {
+pub fn status_of(machine: Target, engine: &dyn Engine) -> Result<Status, Failure> {
     match engine.command(Command::Status { machine })? {
         Reply::Status(status) => Ok(*status),
         Reply::Failed(failure) => Err(failure),
@@ -236,7 +244,7 @@ fn all_machines(engine: &dyn Engine) -> Result<Vec<Status>, Failure> {
 }
 
 /// A reply that is a failure, or that doesn't belong to the command.
-fn unexpected(reply: Reply) -> Trouble {
+pub fn unexpected(reply: Reply) -> Trouble {
     Trouble::Failure(match reply {
         Reply::Failed(failure) => failure,
         reply => protocol_failure(&reply),
@@ -248,15 +256,15 @@ fn protocol_failure(reply: &Reply) -> Failure {
     Failure::new("protocol", format!("the engine answered with {kind}, which is no answer to this command"))
 }
 
-fn target(arguments: &Arguments<'_>) -> Target {
+pub fn target(arguments: &Arguments<'_>) -> Target {
     arguments.machine.as_ref().map_or_else(Target::default, |word| Target::Name(word.text.clone()))
 }
 
-fn machine_name<'a>(arguments: &'a Arguments<'_>) -> &'a str {
+pub fn machine_name<'a>(arguments: &'a Arguments<'_>) -> &'a str {
     arguments.machine.as_ref().map_or(machine::command::DEFAULT_MACHINE, |word| &word.text)
 }
 
 /// These types have string keys and no fallible fields, so this always succeeds.
-fn to_json<T: serde::Serialize>(value: &T) -> Value {
+pub fn to_json<T: serde::Serialize>(value: &T) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }

@@ -1,9 +1,11 @@
 //! A magic line → its magic and its arguments.
 
 use super::message;
+use super::plot::KINDS;
 use super::registry::{self, Action, Kind, MAGICS, Magic, Parameter};
 use super::trouble::{Trouble, did_you_mean, given, nearest};
 use super::words::{Word, words};
+use crate::display::PlotKind;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ pub struct Call<'a> {
 
 /// The arguments of a magic. What a magic does not take is never set.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "flags as they are written")]
 pub struct Arguments<'a> {
     /// `--json`
     pub json: bool,
@@ -38,6 +41,22 @@ pub struct Arguments<'a> {
     pub message: Option<&'a str>,
     /// What help is wanted on.
     pub topic: Option<Word>,
+    /// A condition as written; only the engine reads it.
+    pub filter: Option<String>,
+    /// How far back.
+    pub since: Option<Duration>,
+    /// One of so many.
+    pub every: Option<u64>,
+    /// `--follow`
+    pub follow: bool,
+    /// Which messages.
+    pub which: Option<Word>,
+    /// What goes across in a plot.
+    pub against: Option<Word>,
+    /// What gives a plot its colours.
+    pub by: Option<Word>,
+    /// What a plot looks like.
+    pub plot_kind: Option<PlotKind>,
 }
 
 /// Parses a line that begins with `%`.
@@ -73,7 +92,7 @@ fn named(written: &str) -> Result<&'static Magic, Trouble> {
     }
     if let Some(magic) = registry::find(name) {
         let instead = match magic.action {
-            Action::Line(_) => "it concerns one line",
+            Action::Line(_) | Action::Live(_) => "it concerns one line",
             Action::Time => "it concerns the whole cell",
         };
         return Err(Trouble::usage(format!("{} is written {}: {instead}", given(written), magic.written()), span));
@@ -221,12 +240,30 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
         Kind::Machine => arguments.machine = Some(word),
         Kind::Slot => arguments.slot = Some(word),
         Kind::Topic => arguments.topic = Some(word),
+        Kind::Where => arguments.filter = Some(word.text),
+        Kind::Since => arguments.since = Some(timeout(&word)?),
+        Kind::Every => arguments.every = Some(limit(&word)? as u64),
+        Kind::Follow => arguments.follow = true,
+        Kind::Which => arguments.which = Some(word),
+        Kind::Against => arguments.against = Some(word),
+        Kind::By => arguments.by = Some(word),
+        Kind::Shape => arguments.plot_kind = Some(plot_kind(&word)?),
         Kind::Limit => arguments.limit = Some(limit(&word)?),
         Kind::Timeout => arguments.timeout = Some(timeout(&word)?),
         // Never among the words: `with_message` takes it out before.
         Kind::Message => {}
     }
     Ok(())
+}
+
+fn plot_kind(word: &Word) -> Result<PlotKind, Trouble> {
+    let found = KINDS.into_iter().find(|(name, _)| *name == word.text);
+    found.map(|(_, kind)| kind).ok_or_else(|| {
+        let meant = nearest(&word.text, KINDS.map(|(name, _)| name)).map(str::to_owned);
+        let message =
+            format!("there is no plot {}: there is line, hist and scatter{}", given(&word.text), did_you_mean(meant));
+        Trouble::usage(message, Some(word.span.clone()))
+    })
 }
 
 fn limit(word: &Word) -> Result<usize, Trouble> {

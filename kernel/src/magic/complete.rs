@@ -64,7 +64,7 @@ fn completions(end: usize, word: &str, items: Vec<Completion>) -> Completions {
 fn names(is_first: bool) -> Vec<Completion> {
     MAGICS
         .iter()
-        .filter(|magic| is_first || matches!(magic.action, Action::Line(_)))
+        .filter(|magic| is_first || !matches!(magic.action, Action::Time))
         .map(|magic| Completion { text: magic.written(), kind: "magic" })
         .collect()
 }
@@ -100,12 +100,22 @@ fn arguments(magic: &Magic, word: &str, words: &[&str], engine: &dyn Engine) -> 
 fn values(parameter: &Parameter, words: &[&str], engine: &dyn Engine) -> Vec<Completion> {
     let (names, kind) = match parameter.kind {
         Kind::Machine => (actions::machine_names(engine).unwrap_or_default(), "machine"),
-        Kind::Slot => {
+        Kind::Which if parameter.value == "OID" => (Vec::new(), "option"),
+        Kind::Shape => (super::plot::KINDS.iter().map(|(name, _)| (*name).to_owned()).collect(), "option"),
+        Kind::Slot | Kind::Which | Kind::Against | Kind::By => {
             let machine = words.iter().position(|word| *word == "--machine").and_then(|at| words.get(at + 1));
             (actions::slot_names(machine.copied(), engine).unwrap_or_default(), "slot")
         }
         Kind::Topic => (MAGICS.iter().map(|magic| magic.name.to_owned()).collect(), "magic"),
-        Kind::Json | Kind::Frame | Kind::Limit | Kind::Timeout | Kind::Message => (Vec::new(), "option"),
+        Kind::Json
+        | Kind::Frame
+        | Kind::Limit
+        | Kind::Timeout
+        | Kind::Message
+        | Kind::Where
+        | Kind::Since
+        | Kind::Every
+        | Kind::Follow => (Vec::new(), "option"),
     };
     names.into_iter().map(|text| Completion { text, kind }).collect()
 }

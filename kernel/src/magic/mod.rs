@@ -17,6 +17,13 @@
 //! | `%drain` | the same with `"left"`: the messages that still waited when the time was up |
 //! | `%step` `%call` | `{"machine", "oid", "input", "slots": [SlotOutput, …]}`; values are JSON text |
 //! | `%put` | `{"machine", "oid"}` |
+//! | `%retry` | `{"machine", "tried", "passed", "failed"}` |
+//! | `%tap` | `{"machine", "messages": [{"oid", "value"}, …], "processed", "not_shown", "matching", "not_kept", "fallen_out"}`, newest first |
+//! | `%peek` | `{"machine", "waiting", "first": [{"oid", "value"}, …]}`, oldest first |
+//! | `%explain` | [`machine::kept::Explained`] |
+//! | `%plot` | `{"machine", "points": [{"x", "y", "by"}, …], "note"}` |
+//! | `%break` | `{"machine", "slot": null or text, "where"}` |
+//! | `%continue` | as `%start`; `%held` as `%step` |
 //! | `%machines` | `{"machines": [Status, …]}` |
 //! | `%lsmagic` | `{"magics": [{"name", "usage", "summary", "example"}, …]}` |
 //! | `%help NAME` | `{"name", "usage", "summary", "details", "example", "arguments": [{"argument", "help"}, …]}` |
@@ -28,6 +35,8 @@ mod cell;
 mod complete;
 mod help;
 mod message;
+mod messages;
+mod plot;
 mod registry;
 mod words;
 
@@ -83,7 +92,7 @@ pub fn run(
     let mut timed = None;
     if let Some(first) = cell.lines.first().filter(|line| line.text.starts_with("%%")) {
         lines.next();
-        timed = Some(time_arguments(first, engine).map_err(|trouble| trouble.into_cell_error(first))?);
+        timed = Some(time_arguments(first).map_err(|trouble| trouble.into_cell_error(first))?);
         if let Some(Timed::Help(display)) = timed {
             return Ok(Some(display));
         }
@@ -107,7 +116,7 @@ fn run_parts(
         if let Some(display) = last.take() {
             output.display(display);
         }
-        last = Some(run_line(line, engine).map_err(|trouble| trouble.into_cell_error(line))?);
+        last = Some(run_line(line, engine, output).map_err(|trouble| trouble.into_cell_error(line))?);
     }
     let Some(rust_code) = rust_code else { return Ok(last) };
     if let Some(display) = last {
@@ -116,13 +125,16 @@ fn run_parts(
     rust(rust_code)
 }
 
-fn run_line(line: &Line<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+fn run_line(line: &Line<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
     let call = arguments::parse(line.text)?;
     if call.arguments.help {
         return Ok(help::display(call.magic, call.arguments.json));
     }
     match call.magic.action {
         Action::Line(action) => actions::carry_out(action, &call.arguments, engine),
+        Action::Live(action) => {
+            actions::carry_out(|arguments, engine| action(arguments, engine, output), &call.arguments, engine)
+        }
         Action::Time => Err(Trouble::usage(
             format!("%%{} goes on the first line of a cell and concerns all that follows", call.magic.name),
             Some(call.name),
@@ -157,13 +169,13 @@ enum Timed {
     Help(Display),
 }
 
-fn time_arguments(line: &Line<'_>, engine: &dyn Engine) -> Result<Timed, Trouble> {
+fn time_arguments(line: &Line<'_>) -> Result<Timed, Trouble> {
     let call = arguments::parse(line.text)?;
     match call.magic.action {
         Action::Time if call.arguments.help => Ok(Timed::Help(help::display(call.magic, call.arguments.json))),
         Action::Time => Ok(Timed::Cell { json: call.arguments.json }),
-        // `arguments::parse` knows no line magic by a name with `%%`; this is here for the day it does.
-        Action::Line(_) => run_line(line, engine).map(Timed::Help),
+        // `arguments::parse` knows no line magic by a name with `%%`.
+        Action::Line(_) | Action::Live(_) => Err(Trouble::usage("it concerns one line", Some(call.name))),
     }
 }
 

@@ -4,7 +4,8 @@ use super::Engine;
 use super::actions;
 use super::arguments::Arguments;
 use super::trouble::Trouble;
-use crate::output::Display;
+use super::{messages, plot};
+use crate::output::{Display, Output};
 
 /// One magic.
 pub struct Magic {
@@ -27,12 +28,17 @@ pub struct Magic {
 pub enum Action {
     /// Shows something.
     Line(LineAction),
+    /// Shows something, and how it comes about meanwhile.
+    Live(LiveAction),
     /// Runs the rest of the cell and tells how long that took. Written with `%%`.
     Time,
 }
 
 /// A magic's action.
 pub type LineAction = fn(&Arguments, &dyn Engine) -> Result<Display, Trouble>;
+
+/// The action of a magic that also shows what happens meanwhile.
+pub type LiveAction = fn(&Arguments, &dyn Engine, &dyn Output) -> Result<Display, Trouble>;
 
 /// An argument of a magic.
 pub struct Parameter {
@@ -65,6 +71,22 @@ pub enum Kind {
     Message,
     /// A magic's name.
     Topic,
+    /// A condition.
+    Where,
+    /// How far back.
+    Since,
+    /// One of so many.
+    Every,
+    /// Go on until interrupted.
+    Follow,
+    /// Which messages: an oid, a slot, or all; or which of their values.
+    Which,
+    /// What goes across in a plot.
+    Against,
+    /// What gives a plot its colours.
+    By,
+    /// What a plot looks like.
+    Shape,
 }
 
 impl Parameter {
@@ -88,7 +110,7 @@ impl Magic {
     /// With its percent signs.
     pub fn written(&self) -> String {
         match self.action {
-            Action::Line(_) => format!("%{}", self.name),
+            Action::Line(_) | Action::Live(_) => format!("%{}", self.name),
             Action::Time => format!("%%{}", self.name),
         }
     }
@@ -113,7 +135,7 @@ impl Magic {
 
 const JSON: Parameter =
     Parameter { names: &["--json"], value: "", kind: Kind::Json, help: "for programs: application/json" };
-const MACHINE: Parameter =
+pub const MACHINE: Parameter =
     Parameter { names: &["--machine"], value: "NAME", kind: Kind::Machine, help: "another machine than main" };
 const MACHINE_HERE: Parameter = Parameter { names: &[], value: "NAME", kind: Kind::Machine, help: "which machine" };
 const MESSAGE: Parameter =
@@ -143,6 +165,9 @@ pub static MAGICS: &[Magic] = &[
                 kind: Kind::Limit,
                 help: "how many at most; 20 unless told",
             },
+            messages::SLOT,
+            messages::SINCE,
+            messages::WHERE,
             MACHINE,
         ],
         summary: "the messages that a slot failed on, newest first, as a DataFrame",
@@ -223,6 +248,14 @@ pub static MAGICS: &[Magic] = &[
         example: "%call 14.0",
         action: Action::Line(actions::call),
     },
+    messages::RETRY,
+    messages::TAP,
+    messages::PEEK,
+    plot::PLOT,
+    messages::EXPLAIN,
+    messages::BREAK,
+    messages::HELD,
+    messages::CONTINUE,
     Magic {
         name: "machines",
         parameters: &[],

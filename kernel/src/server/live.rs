@@ -9,6 +9,7 @@ use crate::session::{self, Session, SessionConfig};
 use machine::command::{Command, Failure, Reply};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Starts a session. Returns at once; it is prepared behind.
 ///
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// If there can be no socket or thread for it.
 pub fn spawn(output: Arc<SessionOutput>, config: SessionConfig) -> io::Result<Arc<dyn Cells>> {
     let session = Session::spawn(output, config)?;
-    let engine = Remote(session.control());
+    let engine = Remote { client: session.control(), interrupted: AtomicBool::new(false) };
     Ok(Arc::new(Live { session, engine }))
 }
 
@@ -26,16 +27,26 @@ struct Live {
 }
 
 /// The engine, in the runtime process.
-struct Remote(Client);
+struct Remote {
+    client: Client,
+    /// Set by an interrupt, cleared when the next magic begins.
+    interrupted: AtomicBool,
+}
 
 impl Engine for Remote {
     fn command(&self, command: Command) -> Result<Reply, Failure> {
-        self.0.command(command)
+        self.client.command(command)
+    }
+
+    fn interrupted(&self) -> bool {
+        // Relaxed: it carries nothing but itself.
+        self.interrupted.load(Ordering::Relaxed)
     }
 }
 
 impl Cells for Live {
     fn execute(&self, cell: &Cell<'_>, output: &dyn Output) -> Result<Option<Display>, CellError> {
+        self.engine.interrupted.store(false, Ordering::Relaxed);
         let run = |code: &str| {
             self.session.execute(session::Cell { number: cell.number, code: code.to_owned(), silent: cell.silent })
         };
@@ -43,6 +54,7 @@ impl Cells for Live {
     }
 
     fn magic(&self, code: &str, output: &dyn Output) -> Result<Option<Display>, CellError> {
+        self.engine.interrupted.store(false, Ordering::Relaxed);
         // A cell of magic lines only has no Rust.
         magic::run(code, &self.engine, output, &|_| Ok(None))
     }
@@ -69,6 +81,7 @@ impl Cells for Live {
     }
 
     fn interrupt(&self) {
+        self.engine.interrupted.store(true, Ordering::Relaxed);
         self.session.interrupt();
     }
 

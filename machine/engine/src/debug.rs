@@ -9,7 +9,7 @@ use crate::frame::Frame;
 use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::{self, Oid};
-use crate::output::Handover;
+use crate::output::{Handover, Times};
 use crate::queue::{Mode, STEPS};
 use crate::visit::{Missing, Visit};
 use crate::worker::Caught;
@@ -22,6 +22,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 struct InHand {
     visit: Visit,
     number: u64,
+    times: Times,
+    /// The step that it is held before; without it, it is through.
+    before: Option<usize>,
 }
 
 /// Whether a machine stops at errors, and where it has stopped.
@@ -34,6 +37,30 @@ pub(crate) struct Debug {
 impl Debug {
     fn lock(&self) -> MutexGuard<'_, Option<InHand>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The slot of a step: `f3`.
+fn held_before(visit: &Visit, step: usize) -> String {
+    match visit.frame.slot_of(step) {
+        Some(slot) => format!("f{slot}"),
+        None => "it leaves".to_owned(),
+    }
+}
+
+impl InHand {
+    fn outputs(&self) -> Outputs {
+        let mut outputs = self.visit.outputs();
+        if let Some(step) = self.before {
+            let first = self.visit.frame.slot_of(step).unwrap_or(outputs.slots.len());
+            let place = held_before(&self.visit, step);
+            for slot in outputs.slots.iter_mut().filter(|slot| slot.slot >= first) {
+                slot.output = None;
+                slot.nanos = 0;
+                slot.error = (!slot.args.is_empty()).then(|| format!("not yet: held before {place}"));
+            }
+        }
+        outputs
     }
 }
 
@@ -50,12 +77,19 @@ impl Machine {
     }
 
     /// Keeps a message in hand and pauses the machine, without waiting; gives it back if one is kept already.
-    pub fn keep_in_hand(&self, frame: Frame, (oid, number): (Oid, u64), caught: Caught) -> Option<(Frame, Caught)> {
+    pub fn keep_in_hand(
+        &self,
+        frame: Frame,
+        (oid, number): (Oid, u64),
+        caught: Caught,
+        times: Times,
+        before: Option<usize>,
+    ) -> Option<(Frame, Caught)> {
         let mut in_hand = self.debug.lock();
         if in_hand.is_some() {
             return Some((frame, caught));
         }
-        *in_hand = Some(InHand { visit: Visit::new(oid, frame, caught), number });
+        *in_hand = Some(InHand { visit: Visit::new(oid, frame, caught), number, times, before });
         drop(in_hand);
         let mut control = self.queue.control();
         if control.mode == Mode::Running {
@@ -71,13 +105,16 @@ impl Machine {
     /// # Errors
     /// If there is none.
     pub fn in_hand(&self) -> Result<Outputs, Failure> {
-        self.debug.lock().as_ref().map(|held| held.visit.outputs()).ok_or_else(|| self.nothing_in_hand())
+        self.debug.lock().as_ref().map(InHand::outputs).ok_or_else(|| self.nothing_in_hand())
     }
 
     /// The message in hand in short, for the status: its oid and its errors. Empty if there is none.
     pub fn in_hand_line(&self) -> String {
         let in_hand = self.debug.lock();
-        let Some(InHand { visit, .. }) = &*in_hand else { return String::new() };
+        let Some(InHand { visit, before, .. }) = &*in_hand else { return String::new() };
+        if let Some(step) = before {
+            return format!("{}: held before {}", visit.oid, held_before(visit, *step));
+        }
         let errors = Missing::of(&visit.frame, &visit.caught);
         let told: Vec<String> = errors.iter().filter(|missing| missing.code.is_some()).map(Missing::told).collect();
         format!("{}: {}", visit.oid, told.join("; "))
@@ -90,40 +127,55 @@ impl Machine {
     pub fn retry(&self) -> Result<Outputs, Failure> {
         let _in_slot = InSlot::enter();
         let _one = self.one_step();
-        let Some(InHand { mut visit, number }) = self.debug.lock().take() else { return Err(self.nothing_in_hand()) };
+        let Some(InHand { mut visit, number, times, .. }) = self.debug.lock().take() else {
+            return Err(self.nothing_in_hand());
+        };
         let mut frame = Frame::new(self.plan(), visit.frame.input);
         visit.frame.move_input(&mut frame);
         let again = Self::through(frame, visit.oid);
         drop(visit);
         let outputs = again.outputs();
         if self.stops_at(&again.caught) {
-            *self.debug.lock() = Some(InHand { visit: again, number });
+            *self.debug.lock() = Some(InHand { visit: again, number, times, before: None });
         } else {
-            self.settle(again, number);
+            self.settle(again, number, times);
         }
         Ok(outputs)
     }
 
-    /// Gives up the message in hand: it is recorded as errored, and its outputs leave the machine. Returns whether
-    /// there was one.
+    /// Gives up the message in hand: it is recorded as errored, and its outputs leave the machine. One that is held
+    /// before a slot goes on from there. Returns whether there was one.
     pub fn give_up_in_hand(&self) -> bool {
         let _in_slot = InSlot::enter();
         let _one = self.one_step();
-        let Some(InHand { visit, number }) = self.debug.lock().take() else { return false };
-        self.settle(visit, number);
+        let Some(InHand { mut visit, number, times, before }) = self.debug.lock().take() else { return false };
+        if let Some(step) = before {
+            visit.frame.advance(step, None, &mut visit.caught);
+        }
+        self.settle(visit, number, times);
         true
     }
 
     /// A message that was kept is through. Its end counts among the steps.
-    fn settle(&self, mut visit: Visit, number: u64) {
+    fn settle(&self, mut visit: Visit, number: u64, times: Times) {
         let Some(progress) = self.queue.progress_of(STEPS) else { return };
         let plan = visit.frame.plan().clone();
         plan.adopt(STEPS, progress.done.load(Ordering::Relaxed));
         self.record(STEPS, &visit.frame, visit.oid, &visit.caught);
         let mut handover = Handover::default();
-        handover.hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &visit.caught, true);
+        handover.hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &visit.caught, Some(times));
         progress.finish();
         progress.note_last(visit.oid, oid::coarse_millis());
+    }
+
+    /// The oid of the message in hand.
+    pub fn oid_in_hand(&self) -> Option<Oid> {
+        self.debug.lock().as_ref().map(|held| held.visit.oid)
+    }
+
+    /// Whether the message in hand is held before a slot.
+    pub fn is_held_before(&self) -> bool {
+        self.debug.lock().as_ref().is_some_and(|held| held.before.is_some())
     }
 
     fn nothing_in_hand(&self) -> Failure {

@@ -13,6 +13,7 @@ use crate::frame::{ErrorKind, Events, Frame};
 use crate::gate::Permit;
 use crate::machine::Machine;
 use crate::oid::Oid;
+use crate::output::Times;
 use crate::slots::Slot;
 use crate::worker::Caught;
 use machine::abi::Outcome;
@@ -62,6 +63,7 @@ pub(crate) struct Flight {
     pub oid: Oid,
     /// How many messages the queue had accepted before it.
     pub number: u64,
+    pub times: Times,
     pub caught: Caught,
     pub permit: Option<Permit>,
     home: Home,
@@ -79,6 +81,7 @@ impl Flight {
             frame,
             oid,
             number: 0,
+            times: Times::default(),
             caught: Caught::default(),
             permit: None,
             home,
@@ -90,9 +93,10 @@ impl Flight {
     }
 
     /// Begins anew, with the message that its frame now holds.
-    pub fn reset(&mut self, oid: Oid, number: u64) {
+    pub fn reset(&mut self, oid: Oid, number: u64, times: Times) {
         self.oid = oid;
         self.number = number;
+        self.times = times;
         self.caught.clear();
         self.stage = Stage::Find(0);
     }

@@ -3,6 +3,7 @@
 use crate::flight::{Flight, Home};
 use crate::frame::Frame;
 use crate::oid::{self, Oid};
+use crate::output::Times;
 use crate::queue::{CLAIM, Claim};
 use crate::slots::Tally;
 use crate::types;
@@ -85,7 +86,8 @@ impl Worker {
             Box::new(Flight::new(frame, oid, Home::Machine(machine)))
         });
         std::mem::swap(&mut flight.frame, loaded);
-        flight.reset(oid, self.number);
+        let times = Times { put: self.put, begun_ms: oid::coarse_millis(), is_timed: true };
+        flight.reset(oid, self.number, times);
         self.go(flight);
     }
 
@@ -120,12 +122,12 @@ impl Worker {
     fn arrive(&mut self, mut flight: Box<Flight>) {
         let machine = self.machine;
         if machine.stops_at(&flight.caught) {
-            let Flight { frame, caught, oid, number, .. } = *flight;
-            let Some((frame, caught)) = machine.keep_in_hand(frame, (oid, number), caught) else {
+            let Flight { frame, caught, oid, number, times, .. } = *flight;
+            let Some((frame, caught)) = machine.keep_in_hand(frame, (oid, number), caught, times, None) else {
                 return machine.flights.leave(machine);
             };
             flight = Box::new(Flight::new(frame, oid, Home::Machine(machine)));
-            flight.reset(oid, number);
+            flight.reset(oid, number, times);
             flight.caught = caught;
         }
         if !flight.caught.is_empty() {
@@ -133,11 +135,17 @@ impl Worker {
         }
         let plan = flight.frame.plan().clone();
         let name = (flight.oid, flight.number);
-        self.handover.hand_over(machine, &plan, &mut flight.frame, name, &flight.caught, true);
+        let now = oid::coarse_millis();
+        self.tokens.refill(now);
+        let times = self.tokens.allow(|| true).then_some(flight.times);
+        let bytes = self.handover.hand_over(machine, &plan, &mut flight.frame, name, &flight.caught, times);
+        if times.is_some() {
+            self.tokens.pay(bytes);
+        }
         flight.frame.clear();
         self.count_flight(&flight.frame);
         self.progress.finish();
-        self.progress.note_last(flight.oid, oid::coarse_millis());
+        self.progress.note_last(flight.oid, now);
         if flight.frame.plan().version == self.plan.version
             && self.flying.spare.len() <= machine.flights.most() / machine.queue.workers()
         {

@@ -384,7 +384,12 @@ impl Frame {
     /// The first step from `step` on whose slot can be called, with its arguments made; all before it are skipped or
     /// have failed for want of them.
     pub fn prepare(&mut self, step: usize, events: &mut impl Events) -> Option<usize> {
-        let steps = self.steps.get(step..)?;
+        self.prepare_before(step, self.steps.len(), events)
+    }
+
+    /// As `prepare`, of the steps before `end`.
+    fn prepare_before(&mut self, step: usize, end: usize, events: &mut impl Events) -> Option<usize> {
+        let steps = self.steps.get(step..end)?;
         let ready =
             |step: &Step| self.present & step.needs == step.needs || self.preparation.run(step, self.present, events);
         steps.iter().position(ready).map(|found| step + found)
@@ -393,6 +398,11 @@ impl Frame {
     /// The slot of a step.
     pub fn slot(&self, step: usize) -> usize {
         self.steps.get(step).map_or(0, |step| step.slot)
+    }
+
+    /// The slot of a step; `None` after the last one.
+    pub fn slot_of(&self, step: usize) -> Option<usize> {
+        self.steps.get(step).map(|step| step.slot)
     }
 
     /// Whether a step's slot holds an async function.
@@ -414,6 +424,27 @@ impl Frame {
             Outcome::Panicked => (outcome, hook::take_panic()),
             Outcome::Failed | Outcome::TimedOut => (outcome, String::from_utf8_lossy(&text).into_owned()),
         }
+    }
+
+    /// Calls the slots from step `from` on that come before `slot`, or all, and measures each. Returns the step that is
+    /// next. Not for a plan that flies.
+    pub fn advance(&mut self, from: usize, slot: Option<usize>, events: &mut impl Events) -> usize {
+        let end =
+            slot.and_then(|slot| self.steps.iter().position(|step| step.slot >= slot)).unwrap_or(self.steps.len());
+        let mut step = from;
+        while let Some(ready) = self.prepare_before(step, end, events) {
+            let before = Instant::now();
+            let (outcome, text) = self.call(ready);
+            let slot = self.slot(ready);
+            self.note(slot, before.elapsed());
+            match outcome {
+                Outcome::Done => {}
+                Outcome::Panicked => events.error(slot, ErrorKind::Panic, text),
+                Outcome::Failed | Outcome::TimedOut => events.error(slot, ErrorKind::Error, text),
+            }
+            step = ready + 1;
+        }
+        end
     }
 
     /// Begins the call of the async function of one step, which `prepare` has given. The flight comes back through
@@ -456,6 +487,11 @@ impl Frame {
     /// How long a slot took, nanoseconds, of the last message that was timed.
     pub fn nanos(&self, slot: usize) -> u64 {
         self.nanos.get(slot).copied().unwrap_or(0)
+    }
+
+    /// How long each slot took, nanoseconds, of the last message that was timed.
+    pub fn all_nanos(&self) -> &[u64] {
+        &self.nanos
     }
 
     fn place(&self, from: From) -> Option<Place> {

@@ -109,7 +109,7 @@ unsafe extern "C" fn call(machine: u32, desc: &'static TypeDesc, value: *mut u8,
         return std::ptr::null_mut();
     };
     // SAFETY: the cell passes a value of this type and moves it.
-    let visit = machine.call(|number, seconds| unsafe { Message::take(number, seconds, desc, value) });
+    let visit = machine.call(|number, put| unsafe { Message::take(number, put, desc, value) });
     Box::into_raw(Box::new(visit.hold())).cast()
 }
 

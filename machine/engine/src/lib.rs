@@ -4,11 +4,13 @@
 //! kernel also sends [`command`]s and listens ([`observe`]) to what cells and engine have to say.
 
 mod backoff;
+mod breakpoint;
 mod command_error;
 mod counts;
 mod debug;
 #[doc(hidden)]
 pub mod decode;
+pub mod filter;
 mod flight;
 mod flying;
 mod frame;
@@ -23,8 +25,10 @@ mod oid;
 mod output;
 mod queue;
 mod raw;
+mod recall;
 mod registry;
 pub mod remote;
+mod retry;
 mod ring;
 mod run;
 mod runtime;

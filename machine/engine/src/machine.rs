@@ -7,12 +7,13 @@ use crate::flying;
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::host::interrupted_here;
-use crate::letters::{Letter, Letters};
-use crate::oid::{self, Oid};
-use crate::output::{Handover, Last, Sequence};
+use crate::letters::Letters;
+use crate::oid::{self, Moment, Oid};
+use crate::output::{Handover, Recorder, Sequence, Times};
 use crate::queue::{Control, MAX_WORKERS, Mode, Progress, Queue, STEPS};
 use crate::raw::{self, InPlace, Message};
-use crate::slots::{From, Function, Plan};
+use crate::retry::letters_of;
+use crate::slots::{Function, Plan};
 use crate::source::{Feed, Shutdown};
 use crate::types;
 use crate::visit::Visit;
@@ -21,7 +22,7 @@ use machine::abi::{Patience, Put, SlotDesc, TypeDesc};
 use machine::command::{Config, Failure, Origin, Outputs, Policy, Reply, Setting};
 use machine::handle::MAX_SLOTS;
 use machine::status::{Drops, SlotStatus, SourceStatus, State, Status};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,8 +46,10 @@ pub(crate) struct Machine {
     pub flights: Flights,
     /// The order of the outputs, if they are ordered.
     pub sequence: Option<Sequence>,
-    /// The last outputs.
-    pub last: Last,
+    /// What went through last.
+    pub kept: Recorder,
+    /// The code that was ever in a slot, by slot and revision.
+    pub codes: Mutex<BTreeMap<(usize, u64), Origin>>,
     /// Whether it stops at errors.
     pub debug: Debug,
     letters: Mutex<Letters>,
@@ -84,7 +87,8 @@ impl Machine {
             queue: Queue::new(config.queue, config.workers, config.policy),
             flights: Flights::new(config.in_flight),
             sequence: config.ordered.then(Sequence::default),
-            last: Last::default(),
+            kept: Recorder::default(),
+            codes: Mutex::default(),
             debug: Debug::default(),
             letters: Mutex::default(),
             source: Mutex::default(),
@@ -189,12 +193,12 @@ impl Machine {
     #[inline]
     #[expect(unsafe_code, reason = "passes the caller's promise on")]
     unsafe fn put_some(&self, desc: &'static TypeDesc, values: *mut u8, count: usize) -> usize {
-        let seconds = oid::coarse_seconds();
+        let now = oid::coarse_now();
         let mut next = values;
         let put = self.queue.try_put(count as u64, |number| {
             // SAFETY: the caller's; each message is made once there is a place for it, from the next value.
             unsafe {
-                let message = Message::take(number, seconds, desc, next);
+                let message = Message::take(number, now, desc, next);
                 next = next.add(desc.size);
                 message
             }
@@ -285,12 +289,12 @@ impl Machine {
 
     /// Puts a message of JSON text; never waits.
     pub fn put_json(&self, json: String) -> Result<Oid, Failure> {
-        let seconds = oid::coarse_seconds();
+        let now = oid::coarse_now();
         let (mut oid, mut json) = (None, Some(json));
         while json.is_some() {
             self.queue.try_put(1, |number| {
                 // Asked for one message at most, once it has a place.
-                let message = raw::json_message(number, seconds, json.take().unwrap_or_default());
+                let message = raw::json_message(number, now, json.take().unwrap_or_default());
                 oid = Some(message.oid());
                 message
             });
@@ -349,6 +353,9 @@ impl Machine {
             let clears = function.is_none() && place.function.is_none();
             if clears {
                 return Ok(None);
+            }
+            if let Some(function) = &function {
+                self.note_code(slot, place.revision + 1, &function.origin);
             }
             place.function = function;
             place.revision += 1;
@@ -586,6 +593,7 @@ impl Machine {
         let (last_millis, last_oid) = last.max().unwrap_or_default();
         let letters = self.letters();
         let (lines, kept, dropped) = (letters.lines(10), letters.len() as u64, letters.dropped);
+        let (retried, retried_passed) = (letters.retried, letters.passed);
         drop(letters);
         let slots = missed.into_iter().zip(flown).enumerate();
         let slots = slots
@@ -630,6 +638,8 @@ impl Machine {
             in_hand: self.in_hand_line(),
             dead_letters: kept,
             dead_letters_dropped: dropped,
+            retried,
+            retried_passed,
             reordered,
             out_of_order,
         }
@@ -647,13 +657,13 @@ impl Machine {
     }
 
     /// Takes a message through the slots on the caller's thread, and keeps what each made of it.
-    pub fn call(&self, make: impl FnOnce(u64, u32) -> Message) -> Visit {
+    pub fn call(&self, make: impl FnOnce(u64, Moment) -> Message) -> Visit {
         // Counted down from the top, so that their oids differ from those of messages.
         let number = u64::from(u32::MAX) - (self.calls.fetch_add(1, Ordering::Relaxed) & 0x7fff_ffff);
-        self.visit(make(number, oid::coarse_seconds()))
+        self.visit(make(number, oid::coarse_now()))
     }
 
-    fn visit(&self, message: Message) -> Visit {
+    pub fn visit(&self, message: Message) -> Visit {
         let _in_slot = InSlot::enter();
         let oid = message.oid();
         let mut frame = Frame::new(self.plan(), types::info(message.desc()));
@@ -716,13 +726,14 @@ impl Machine {
         // Messages that were in hand have ended here without having begun here.
         progress.begun.store(progress.begun.load(Ordering::Relaxed) + 1, Ordering::Release);
         let number = message.number;
+        let times = Times { put: message.put, begun_ms: oid::coarse_millis(), is_timed: true };
         let mut visit = self.visit(message);
         let plan = visit.frame.plan().clone();
         plan.adopt(index, done);
         self.record(index, &visit.frame, visit.oid, &visit.caught);
         let outputs = visit.outputs();
         let _in_slot = InSlot::enter();
-        Handover::default().hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &visit.caught, true);
+        Handover::default().hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &visit.caught, Some(times));
         progress.finish();
         progress.note_last(visit.oid, oid::coarse_millis());
         Ok(outputs)
@@ -744,15 +755,15 @@ impl Machine {
         if let Some(progress) = self.queue.progress_of(index) {
             progress.errored.store(progress.errored.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
-        let input = frame.json(From::Input).unwrap_or_else(|| Ok(String::new()));
-        let input = input.unwrap_or_else(|why| format!("({why})"));
-        for (slot, kind, error) in &caught.errors {
+        let new = letters_of(frame, oid, caught, 0);
+        for (slot, _, _) in &caught.errors {
             if let Some(tally) = tally(*slot) {
                 tally.errored.store(tally.errored.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
             }
-            let revision = plan.slots.get(*slot).map_or(0, |slot| slot.revision);
-            let letter = Letter { oid, slot: *slot, revision, kind: *kind, error: error.clone(), input: input.clone() };
-            self.letters().add(letter);
+        }
+        let mut letters = self.letters();
+        for letter in new {
+            letters.add(letter);
         }
     }
 }

@@ -65,25 +65,36 @@ pub(crate) fn rfc3339(millis: u64, digits: chrono::SecondsFormat) -> String {
         .unwrap_or_default()
 }
 
-/// Seconds since 1970, as the system last noted them: some milliseconds late, and five times cheaper than the
-/// exact time. Called for each message.
+/// A moment, as the system last noted it: some milliseconds late, and five times cheaper than the exact time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Since 1970, UTC.
+    pub seconds: u32,
+    /// Below 10⁹. Not milliseconds: a message's moment is taken for each, and divided for few.
+    pub nanos: u32,
+}
+
+impl Moment {
+    /// Milliseconds since 1970.
+    pub fn millis(self) -> u64 {
+        u64::from(self.seconds) * 1000 + u64::from(self.nanos / 1_000_000)
+    }
+}
+
+/// Now, some milliseconds late. Called for each message.
 #[inline]
-pub(crate) fn coarse_seconds() -> u32 {
-    let seconds = crate::raw::coarse_clock()
-        .map(|(seconds, _)| seconds)
-        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
-    u32::try_from(seconds).unwrap_or(u32::MAX)
+pub(crate) fn coarse_now() -> Moment {
+    let (seconds, nanos) = crate::raw::coarse_clock().unwrap_or_else(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        (since.as_secs(), u64::from(since.subsec_nanos()))
+    });
+    #[expect(clippy::cast_possible_truncation, reason = "nanoseconds are below a thousand million")]
+    Moment { seconds: u32::try_from(seconds).unwrap_or(u32::MAX), nanos: nanos as u32 }
 }
 
 /// Milliseconds since 1970, as the system last noted them: some milliseconds late. Called for each claim.
 pub(crate) fn coarse_millis() -> u64 {
-    crate::raw::coarse_clock().map_or_else(
-        || {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        },
-        |(seconds, nanos)| seconds * 1000 + nanos / 1_000_000,
-    )
+    coarse_now().millis()
 }
 
 #[cfg(test)]

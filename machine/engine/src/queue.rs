@@ -57,6 +57,8 @@ pub(crate) struct Control {
     woken: usize,
     /// Messages that workers gave back, in order.
     returned: VecDeque<Message>,
+    /// Somebody looks at what waits.
+    looked_at: bool,
 }
 
 /// Counts of one worker. Only that worker writes; anyone reads.
@@ -209,6 +211,7 @@ impl Queue {
                 resting: 0,
                 woken: 0,
                 returned: VecDeque::new(),
+                looked_at: false,
             }),
             returned: AtomicUsize::new(0),
             hold: AtomicBool::new(false),
@@ -394,8 +397,24 @@ impl Queue {
 
     /// While the queue is held, each worker comes to `rest` after its message.
     fn hold_if_due(&self, control: &Control) {
-        let due = control.mode != Mode::Running || control.alive > control.wanted;
+        let due = control.mode != Mode::Running || control.alive > control.wanted || control.looked_at;
         self.hold.store(due, Ordering::Relaxed);
+    }
+
+    /// No worker takes a message until `end_look`; one at a time.
+    pub fn begin_look(&self) {
+        let mut control = self.control();
+        control.looked_at = true;
+        self.hold_if_due(&control);
+    }
+
+    /// Workers go on.
+    pub fn end_look(&self) {
+        let mut control = self.control();
+        control.looked_at = false;
+        self.hold_if_due(&control);
+        drop(control);
+        self.wake_all();
     }
 
     /// A number for one more worker, if one is wanted.

@@ -4,7 +4,7 @@
 #![expect(clippy::cast_ptr_alignment, reason = "every place is laid out for the type that it is used as")]
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
-use crate::oid::Oid;
+use crate::oid::{Moment, Oid};
 use crate::source::Shutdown;
 use crate::types::TypeInfo;
 use machine::abi::{Kind, Sink, SourceDesc, Text, TypeDesc};
@@ -15,12 +15,12 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 /// Values of up to this size and an alignment of at most 8 travel in the message itself.
 const INLINE: usize = 32;
 
-/// A message as it waits: its oid, and its value, inline if it is small: 48 bytes in all.
+/// A message as it waits: its number, when it was put, and its value, inline if it is small: 56 bytes in all.
 #[derive(Debug)]
 pub(crate) struct Message {
     /// How many messages the queue had accepted before it.
     pub number: u64,
-    pub seconds: u32,
+    pub put: Moment,
     desc: &'static TypeDesc,
     data: MaybeUninit<[u64; INLINE / 8]>,
 }
@@ -60,7 +60,7 @@ impl Message {
     /// # Safety
     /// `from` points at a value of the type that `desc` describes, and is not used as one again.
     #[inline]
-    pub unsafe fn take(number: u64, seconds: u32, desc: &'static TypeDesc, from: *const u8) -> Self {
+    pub unsafe fn take(number: u64, put: Moment, desc: &'static TypeDesc, from: *const u8) -> Self {
         let mut data = MaybeUninit::<[u64; INLINE / 8]>::uninit();
         // SAFETY: inline values fit; boxed ones get memory of their own layout.
         unsafe {
@@ -75,19 +75,28 @@ impl Message {
                 data.as_mut_ptr().cast::<*mut u8>().write(memory);
             }
         }
-        Self { number, seconds, desc, data }
+        Self { number, put, desc, data }
     }
 
     /// Its name.
     #[inline]
     pub const fn oid(&self) -> Oid {
         #[expect(clippy::cast_possible_truncation, reason = "a counter that wraps")]
-        Oid { seconds: self.seconds, counter: self.number as u32 }
+        Oid { seconds: self.put.seconds, counter: self.number as u32 }
     }
 
     /// The type of the value.
     pub const fn desc(&self) -> &'static TypeDesc {
         self.desc
+    }
+
+    /// The value as JSON text.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    pub fn json(&self) -> Result<String, String> {
+        // SAFETY: the message owns its value, which is of this type.
+        unsafe { json(self.desc, self.address()) }
     }
 
     fn address(&self) -> *const u8 {
@@ -118,6 +127,12 @@ impl<'m> InPlace<'m> {
     #[inline]
     pub fn number(&self) -> u64 {
         self.0.number
+    }
+
+    /// When it was put.
+    #[inline]
+    pub fn put(&self) -> Moment {
+        self.0.put
     }
 
     /// The type of the value.
@@ -325,10 +340,10 @@ static JSON_TEXT: TypeDesc = TypeDesc {
 };
 
 /// A message of JSON text.
-pub(crate) fn json_message(number: u64, seconds: u32, json: String) -> Message {
+pub(crate) fn json_message(number: u64, put: Moment, json: String) -> Message {
     let json = ManuallyDrop::new(json);
     // SAFETY: the string is moved.
-    unsafe { Message::take(number, seconds, &JSON_TEXT, std::ptr::from_ref::<String>(&json).cast()) }
+    unsafe { Message::take(number, put, &JSON_TEXT, std::ptr::from_ref::<String>(&json).cast()) }
 }
 
 /// Puts a source's message of JSON text, and waits for a place; false if the source ends first.

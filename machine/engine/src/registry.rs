@@ -182,7 +182,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         Command::Call { machine, json } => {
             let machine = find(&machine)?;
             check_json(&json)?;
-            Reply::Outputs(machine.call(|number, seconds| raw::json_message(number, seconds, json)).outputs())
+            Reply::Outputs(machine.call(|number, put| raw::json_message(number, put, json)).outputs())
         }
         Command::ClearSlot { machine, slot } => {
             let slot = usize::try_from(slot).unwrap_or(usize::MAX);
@@ -212,7 +212,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         Command::InHand { machine } => Reply::Outputs(find(&machine)?.in_hand()?),
         Command::Retry { machine } => Reply::Outputs(find(&machine)?.retry()?),
         Command::GiveUp { machine } => Reply::Count(u64::from(find(&machine)?.give_up_in_hand())),
-        Command::LastOutputs { machine } => Reply::LastOutputs(find(&machine)?.last.newest()),
+        Command::LastOutputs { machine } => Reply::LastOutputs(find(&machine)?.kept.last()),
         Command::Errors { machine, slot, limit } => {
             let machine = find(&machine)?;
             let slot = slot.map(|slot| usize::try_from(slot).unwrap_or(usize::MAX));
@@ -232,7 +232,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             host::INTERRUPT.store(on, Ordering::Relaxed);
             Reply::Done
         }
-        other => return Err(failed("unknown_command", format!("this engine does not know {other:?}"))),
+        other => return crate::recall::answer(other),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What is in the slots: one function a slot, and the plan that all of them make together.
 
+use crate::breakpoint::Breakpoint;
 use crate::gate::Gate;
 use crate::histogram::Histogram;
 use crate::output::Sinks;
@@ -126,6 +127,12 @@ pub(crate) struct Plan {
     pub flies: bool,
     /// Where messages go when they are through.
     pub sinks: Sinks,
+    /// Where messages are held.
+    pub breakpoint: Option<Arc<Breakpoint>>,
+    /// Whether messages take a longer way than straight through: they fly, or may be held.
+    pub detours: bool,
+    /// The revision of each slot.
+    pub revisions: Arc<[u64]>,
 }
 
 /// What a parameter is given: the message itself, or what a slot gave.
@@ -137,7 +144,15 @@ pub(crate) enum From {
 
 impl Plan {
     pub fn new(slots: usize) -> Self {
-        Self { version: 0, slots: vec![Slot::default(); slots], flies: false, sinks: Sinks::default() }
+        Self {
+            version: 0,
+            slots: vec![Slot::default(); slots],
+            flies: false,
+            sinks: Sinks::default(),
+            breakpoint: None,
+            detours: false,
+            revisions: vec![0; slots].into(),
+        }
     }
 
     /// The plan after a change.
@@ -147,6 +162,14 @@ impl Plan {
             .slots
             .iter()
             .any(|slot| slot.function.as_ref().is_some_and(|f| f.is_async() || slot.settings != Settings::default()));
+        self.detours = self.flies || self.breakpoint.is_some();
+        self.revisions = self.slots.iter().map(|slot| slot.revision).collect();
+    }
+
+    /// The slots that give what `slot` gives, as bits: itself, and the empty ones after it.
+    pub fn passed_on(&self, slot: usize) -> u64 {
+        let empty = (slot + 1..self.slots.len()).take_while(|&after| self.function(after).is_none());
+        empty.fold(1 << slot, |bits, after| bits | 1 << after)
     }
 
     /// What the output of `slot` really is: an empty slot passes the previous output through.

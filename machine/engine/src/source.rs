@@ -290,9 +290,20 @@ impl Feed {
 
 /// Keeps what a source has to tell as a dead letter.
 fn keep(machine: &Machine, error: String, bytes: &[u8]) {
-    let oid = Oid { seconds: oid::coarse_seconds(), counter: 0 };
+    let now = oid::coarse_now();
+    let oid = Oid { seconds: now.seconds, counter: 0 };
     let input = decode::excerpt(bytes);
-    machine.letters().add(Letter { oid, slot: SOURCE, revision: 0, kind: ErrorKind::Source, error, input });
+    machine.letters().add(Letter {
+        oid,
+        slot: SOURCE,
+        revision: 0,
+        kind: ErrorKind::Source,
+        error,
+        input: input.into(),
+        outputs: "{}".into(),
+        failed_ms: now.millis(),
+        retries: 0,
+    });
 }
 
 fn pace_in_words(pacing: &Pacing) -> String {

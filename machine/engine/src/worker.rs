@@ -4,8 +4,8 @@ use crate::flying::Flying;
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::machine::Machine;
-use crate::oid::{self, Oid};
-use crate::output::{Handover, KEPT, SAMPLES};
+use crate::oid::{self, Moment, Oid};
+use crate::output::{Handover, LAST, Times, Tokens};
 use crate::queue::{CLAIM, Claim, Progress};
 use crate::raw::InPlace;
 use crate::slots::Plan;
@@ -64,12 +64,14 @@ pub(crate) struct Worker {
     pub(crate) frames: Vec<Frame>,
     /// What it does with messages that fly.
     pub(crate) flying: Flying,
-    caught: Caught,
+    pub(crate) caught: Caught,
     /// The number of the message that was loaded last.
     pub(crate) number: u64,
+    /// When it was put.
+    pub(crate) put: Moment,
     pub(crate) handover: Handover,
-    /// How many outputs may be kept as the last ones until the coarse clock has moved.
-    samples: u32,
+    /// What it may keep of what goes through.
+    pub(crate) tokens: Tokens,
     /// Counts down to the next message that is timed.
     untimed: u32,
     /// Messages left untimed after each timed one.
@@ -92,8 +94,9 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
         flying: Flying::default(),
         caught: Caught::default(),
         number: 0,
+        put: Moment::default(),
         handover: Handover::default(),
-        samples: SAMPLES,
+        tokens: Tokens::new(oid::coarse_millis()),
         untimed: 0,
         sampling: 0,
         most: 1,
@@ -136,7 +139,7 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
             worker.untimed = 0;
         }
         if now != before {
-            worker.samples = SAMPLES;
+            worker.tokens.refill(now);
         }
         before = now;
         progress.note_last(last, now);
@@ -149,7 +152,7 @@ impl Worker {
         let mut last = Oid::default();
         while let Some((frame, oid)) = claim.next_in_place(|message| self.load(message)) {
             last = oid;
-            let sample = self.samples > 0 && self.is_among_last(claim.len());
+            let sample = self.tokens.allow(|| self.is_among_last(claim.len()));
             self.run(frame, oid, sample);
             // Messages that fly need a place each, for which this claim has not looked.
             if (self.machine.queue.held() || self.plan.flies) && claim.len() > 0 {
@@ -163,7 +166,7 @@ impl Worker {
     /// Whether a message may be one of the last for now: few are claimed after it, and nothing waits behind them.
     #[inline]
     fn is_among_last(&self, left: u64) -> bool {
-        left < KEPT as u64 && !self.machine.queue.is_ready()
+        left < LAST as u64 && !self.machine.queue.is_ready()
     }
 
     /// Moves a message into a frame; its cell in the ring is free after this.
@@ -175,6 +178,7 @@ impl Worker {
         }
         let oid = message.oid();
         self.number = message.number();
+        self.put = message.put();
         let begun = self.progress.begun.load(Relaxed);
         self.progress.begun.store(begun + 1, Release);
         let at = self.frame_for(message.desc());
@@ -187,12 +191,14 @@ impl Worker {
     /// Takes the message in a frame through the slots.
     #[inline]
     pub(crate) fn run(&mut self, at: usize, oid: Oid, sample: bool) {
-        if self.plan.flies {
-            self.take_off(at, oid);
+        if self.plan.detours {
+            self.detour(at, oid);
             return;
         }
         let Some(frame) = self.frames.get_mut(at) else { return };
-        if self.untimed == 0 {
+        let begun_ms = if sample { oid::coarse_millis() } else { 0 };
+        let is_timed = sample || self.untimed == 0;
+        if is_timed {
             let before = Instant::now();
             frame.run::<true>(&mut self.caught);
             let took = before.elapsed();
@@ -210,13 +216,17 @@ impl Worker {
         }
         if !self.caught.is_empty() {
             if self.machine.stops_at(&self.caught) {
-                return self.stop_with(at, oid);
+                return self.stop_with(at, oid, begun_ms, None);
             }
             self.machine.record(self.index, frame, oid, &self.caught);
         }
         if sample || !self.plan.sinks.is_empty() || self.machine.sequence.is_some() {
-            self.samples -= u32::from(sample);
-            self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &self.caught, sample);
+            let times = sample.then_some(Times { put: self.put, begun_ms, is_timed });
+            let bytes =
+                self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &self.caught, times);
+            if sample {
+                self.tokens.pay(bytes);
+            }
         }
         if !self.caught.is_empty() {
             self.caught.clear();
@@ -225,17 +235,43 @@ impl Worker {
         self.progress.finish();
     }
 
-    /// In debug mode: the message with its errors stays in hand. If another one is in hand already, it goes its way.
+    /// The message goes another way than straight through the slots.
     #[cold]
-    fn stop_with(&mut self, at: usize, oid: Oid) {
-        let (frame, caught) = (self.frames.remove(at), std::mem::take(&mut self.caught));
-        let back = self.machine.keep_in_hand(frame, (oid, self.number), caught);
-        if let Some((mut frame, caught)) = back {
-            self.machine.record(self.index, &frame, oid, &caught);
-            self.handover.hand_over(self.machine, &self.plan, &mut frame, (oid, self.number), &caught, false);
-            frame.clear();
-            self.progress.finish();
+    fn detour(&mut self, at: usize, oid: Oid) {
+        if self.plan.flies {
+            self.take_off(at, oid);
+        } else {
+            self.run_to_breakpoint(at, oid);
         }
+    }
+
+    /// The message stays in hand, with its errors, or before a step. If another one is in hand already, it goes its way.
+    #[cold]
+    pub(crate) fn stop_with(&mut self, at: usize, oid: Oid, begun_ms: u64, before: Option<usize>) {
+        let (frame, caught) = (self.frames.remove(at), std::mem::take(&mut self.caught));
+        let times = Times { put: self.put, begun_ms, is_timed: true };
+        let back = self.machine.keep_in_hand(frame, (oid, self.number), caught, times, before);
+        if let Some((mut frame, mut caught)) = back {
+            if let Some(step) = before {
+                frame.advance(step, None, &mut caught);
+            }
+            self.end(&mut frame, oid, &caught, times);
+        }
+    }
+
+    /// A message that went another way is through.
+    pub(crate) fn end(&mut self, frame: &mut Frame, oid: Oid, caught: &Caught, times: Times) {
+        if !caught.is_empty() {
+            self.machine.record(self.index, frame, oid, caught);
+        }
+        self.tokens.refill(oid::coarse_millis());
+        let times = self.tokens.allow(|| true).then_some(times);
+        let bytes = self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), caught, times);
+        if times.is_some() {
+            self.tokens.pay(bytes);
+        }
+        frame.clear();
+        self.progress.finish();
     }
 
     /// The frame for this type of message; laid out if there is none.

@@ -10,7 +10,7 @@ mod endpoint;
 mod finished;
 mod held;
 mod json;
-mod last;
+mod kept;
 mod lines;
 mod order;
 mod outlets;
@@ -22,7 +22,7 @@ mod zmtp;
 
 pub(crate) use finished::Finished;
 pub(crate) use held::Held;
-pub(crate) use last::{KEPT, Last, SAMPLES};
+pub(crate) use kept::{Entry, LAST, Recorder, Times, Tokens};
 pub(crate) use sequence::Sequence;
 pub(crate) use tap::{Next, Tap};
 
@@ -115,8 +115,8 @@ pub(crate) struct Handover {
 }
 
 impl Handover {
-    /// Hands a finished message to the sinks of its plan, now or when its turn comes; `sample` keeps it among the
-    /// last. `record` has been called.
+    /// Hands a finished message to the sinks of its plan, now or when its turn comes, and keeps it if its times are
+    /// given; returns its size if it was kept. `record` has been called.
     pub fn hand_over(
         &mut self,
         machine: &Machine,
@@ -124,8 +124,8 @@ impl Handover {
         frame: &mut Frame,
         (oid, number): (Oid, u64),
         caught: &Caught,
-        sample: bool,
-    ) {
+        times: Option<Times>,
+    ) -> usize {
         let missing = Missing::of(frame, caught);
         let mut finished = Finished {
             oid,
@@ -135,12 +135,25 @@ impl Handover {
             is_rendered: false,
             is_last: false,
         };
-        if sample {
-            machine.last.keep(&mut finished);
-        }
+        let bytes = times.map_or(0, |times| machine.kept.keep(&mut finished, plan, times));
         match &machine.sequence {
             None => hand_out(&plan.sinks, &mut finished),
             Some(sequence) => sequence.finish(machine, &plan.sinks, finished, number),
         }
+        bytes
+    }
+
+    /// Hands a message to the sinks of its plan that has had its turn before, and keeps it.
+    pub fn hand_over_late(&mut self, machine: &Machine, plan: &Plan, frame: &mut Frame, oid: Oid, times: Times) {
+        let mut finished = Finished {
+            oid,
+            place: Place::Frame(frame),
+            missing: &[],
+            rendering: &mut self.rendering,
+            is_rendered: false,
+            is_last: false,
+        };
+        machine.kept.keep(&mut finished, plan, times);
+        hand_out(&plan.sinks, &mut finished);
     }
 }

@@ -1,0 +1,394 @@
+//! Magics about single messages: those that failed, that went through, that wait.
+
+use super::actions::{machine_name, outputs, slot_number, target, to_json, unexpected};
+use super::arguments::Arguments;
+use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::trouble::{Trouble, given};
+use super::{Engine, Word};
+use crate::display::{self, grouped};
+use crate::output::{Display, Output};
+use machine::command::{Command, Reply};
+use machine::kept::{Kept, KeptQuery, LetterQuery, Retried};
+use polars::prelude::{Column, DataFrame};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How many messages `%tap` and `%peek` show unless they are told otherwise.
+const SHOWN: usize = 20;
+/// How often `%tap --follow` looks for new messages.
+const LOOK: Duration = Duration::from_millis(200);
+
+pub const SLOT: Parameter =
+    Parameter { names: &["--slot"], value: "SLOT", kind: Kind::Slot, help: "only those of this slot: f3 or 3" };
+pub const SINCE: Parameter = Parameter {
+    names: &["--since"],
+    value: "TIME",
+    kind: Kind::Since,
+    help: "only what failed in the last 10m, 30s, 2h",
+};
+pub const WHERE: Parameter = Parameter {
+    names: &["--where"],
+    value: "CONDITION",
+    kind: Kind::Where,
+    help: "in quotes: \"error like '%utf%' and in.lang = 'en'\"; and, or, not, like, in, between, is null",
+};
+
+/// `%retry`
+pub const RETRY: Magic = Magic {
+    name: "retry",
+    parameters: &[
+        Parameter {
+            names: &[],
+            value: "WHICH",
+            kind: Kind::Which,
+            help: "a slot, an oid, or all, which is meant without it",
+        },
+        SINCE,
+        WHERE,
+        MACHINE,
+    ],
+    summary: "takes dead letters through the slots as they are now; what passes leaves the list",
+    details: "Each message keeps its oid and goes where outputs go. It is counted apart, not as processed once more.",
+    example: "%retry f3",
+    action: Action::Live(retry),
+};
+
+/// `%tap`
+pub const TAP: Magic = Magic {
+    name: "tap",
+    parameters: &[
+        Parameter {
+            names: &[],
+            value: "SLOT",
+            kind: Kind::Slot,
+            help: "whose output: f1 or 1; without it, the messages themselves",
+        },
+        Parameter {
+            names: &["-n", "--limit"],
+            value: "COUNT",
+            kind: Kind::Limit,
+            help: "how many at most; 20 unless told",
+        },
+        WHERE,
+        Parameter {
+            names: &["--every"],
+            value: "COUNT",
+            kind: Kind::Every,
+            help: "one of so many of those that match",
+        },
+        Parameter {
+            names: &["--follow"],
+            value: "",
+            kind: Kind::Follow,
+            help: "goes on showing the newest, until it is interrupted",
+        },
+        MACHINE,
+    ],
+    summary: "the last outputs of a slot as a DataFrame; fields become columns",
+    details: "The last 10,000 messages or 64 MiB are kept; of a fast machine a sample. What is not shown is counted.",
+    example: "%tap f1 -n 5 --where \"f1 is not null\"",
+    action: Action::Live(tap),
+};
+
+/// `%peek`
+pub const PEEK: Magic = Magic {
+    name: "peek",
+    parameters: &[
+        Parameter {
+            names: &["-n", "--limit"],
+            value: "COUNT",
+            kind: Kind::Limit,
+            help: "how many at most; 20 unless told",
+        },
+        MACHINE,
+    ],
+    summary: "what waits in the queue, oldest first; it stays there",
+    details: "A machine that runs holds between two messages for that moment.",
+    example: "%peek -n 5",
+    action: Action::Line(peek),
+};
+
+/// `%explain`
+pub const EXPLAIN: Magic = Magic {
+    name: "explain",
+    parameters: &[
+        Parameter { names: &[], value: "OID", kind: Kind::Which, help: "24 hex digits, as %tap and %errors show them" },
+        MACHINE,
+    ],
+    summary: "where a message has been: when it was put, how long it waited, what each slot made of it, by which code",
+    details: "Times between slots are measured; waiting is known to some milliseconds.",
+    example: "%explain 65f0c0de0123456789abcdef",
+    action: Action::Line(explain),
+};
+
+/// `%break`
+pub const BREAK: Magic = Magic {
+    name: "break",
+    parameters: &[
+        Parameter {
+            names: &[],
+            value: "SLOT",
+            kind: Kind::Slot,
+            help: "before which slot; without it, the breakpoint is taken away",
+        },
+        WHERE,
+        MACHINE,
+    ],
+    summary: "holds the machine before a slot, with the message in hand",
+    details: "The condition sees in, f0, f1, …; other names are looked for in what the slot before gave. %continue goes on.",
+    example: "%break f3 --where \"polarity < -0.5\"",
+    action: Action::Line(set_break),
+};
+
+/// `%continue`
+pub const CONTINUE: Magic = Magic {
+    name: "continue",
+    parameters: &[MACHINE],
+    summary: "takes the message that %break holds on, and starts the machine",
+    details: "The breakpoint stays: the machine holds again on the next message that matches.",
+    example: "%continue",
+    action: Action::Line(go_on),
+};
+
+/// `%held`
+pub const HELD: Magic = Magic {
+    name: "held",
+    parameters: &[MACHINE],
+    summary: "the message that a breakpoint or debug mode holds, with what each slot made of it",
+    details: "%continue goes on after a breakpoint, %start gives up a message that failed.",
+    example: "%held",
+    action: Action::Line(held),
+};
+
+/// `%errors` with conditions.
+pub fn find_errors(arguments: &Arguments<'_>, engine: &dyn Engine, limit: usize) -> Result<Reply, Trouble> {
+    let query = LetterQuery { limit, ..letter_query(arguments, engine)? };
+    Ok(engine.command(Command::FindErrors { machine: target(arguments), query })?)
+}
+
+fn letter_query(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<LetterQuery, Trouble> {
+    Ok(LetterQuery {
+        slot: slot_number(arguments, engine)?,
+        since: arguments.since,
+        filter: arguments.filter.clone().unwrap_or_default(),
+        ..LetterQuery::default()
+    })
+}
+
+fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+    let mut query = letter_query(arguments, engine)?;
+    match &arguments.which {
+        Some(word) if word.text == "all" => {}
+        Some(word) if word.text.len() == 24 => query.oid = Some(word.text.clone()),
+        Some(word) => {
+            let of_slot =
+                Arguments { slot: Some(word.clone()), machine: arguments.machine.clone(), ..Arguments::default() };
+            query.slot = slot_number(&of_slot, engine)?;
+        }
+        None => {}
+    }
+    let mut all = Retried::default();
+    let began = Instant::now();
+    loop {
+        let command = Command::RetryErrors { machine: target(arguments), query: query.clone(), from: all.next };
+        let some = match engine.command(command)? {
+            Reply::Retried(some) => some,
+            reply => return Err(unexpected(reply)),
+        };
+        all = Retried { tried: all.tried + some.tried, passed: all.passed + some.passed, ..some };
+        if all.left == 0 || some.tried == 0 {
+            break;
+        }
+        if engine.interrupted() {
+            return Err(Trouble::Interrupted(told(&all)));
+        }
+        if began.elapsed() > LOOK && !arguments.json {
+            output.clear(true);
+            output.display(display::line(&format!("{} …", told(&all))));
+        }
+    }
+    if arguments.json {
+        return Ok(display::json(json!({
+            "machine": machine_name(arguments), "tried": all.tried, "passed": all.passed, "failed": all.tried - all.passed,
+        })));
+    }
+    if began.elapsed() > LOOK {
+        output.clear(true);
+    }
+    Ok(display::line(&if all.tried == 0 { "no dead letters to retry".to_owned() } else { told(&all) }))
+}
+
+/// `40 of 50 passed, 10 failed again`
+fn told(retried: &Retried) -> String {
+    let failed = retried.tried - retried.passed;
+    let left = if retried.left == 0 { String::new() } else { format!(", {} not yet tried", grouped(retried.left)) };
+    let (passed, tried, failed) = (grouped(retried.passed), grouped(retried.tried), grouped(failed));
+    format!("{passed} of {tried} passed, {failed} failed again{left}")
+}
+
+fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+    let slot = slot_number(arguments, engine)?;
+    let query = KeptQuery {
+        slot,
+        filter: arguments.filter.clone().unwrap_or_default(),
+        every: arguments.every.unwrap_or(1),
+        limit: arguments.limit.unwrap_or(SHOWN),
+        since: 0,
+    };
+    let mut kept = kept(engine, arguments, &query)?;
+    if !arguments.follow {
+        return shown(&kept, arguments, slot);
+    }
+    output.display(shown(&kept, arguments, slot)?);
+    loop {
+        std::thread::sleep(LOOK);
+        if engine.interrupted() {
+            output.clear(true);
+            return shown(&kept, arguments, slot);
+        }
+        let newer = self::kept(engine, arguments, &query)?;
+        if newer.next != kept.next {
+            output.clear(true);
+            output.display(shown(&newer, arguments, slot)?);
+            kept = newer;
+        }
+    }
+}
+
+/// Asks for kept messages.
+pub fn kept(engine: &dyn Engine, arguments: &Arguments<'_>, query: &KeptQuery) -> Result<Kept, Trouble> {
+    match engine.command(Command::Kept { machine: target(arguments), query: query.clone() })? {
+        Reply::Kept(kept) => Ok(*kept),
+        reply => Err(unexpected(reply)),
+    }
+}
+
+fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>) -> Result<Display, Trouble> {
+    let texts: Vec<&str> = kept.messages.iter().rev().map(|message| text_of(message, slot)).collect();
+    let shown = texts.len() as u64;
+    let unseen = kept.processed.saturating_sub(shown);
+    if arguments.json {
+        let messages: Vec<Value> = kept
+            .messages
+            .iter()
+            .rev()
+            .zip(&texts)
+            .map(|(message, text)| json!({ "oid": message.oid, "value": value(text) }))
+            .collect();
+        return Ok(display::json(json!({
+            "machine": machine_name(arguments), "messages": messages, "processed": kept.processed, "not_shown": unseen,
+            "matching": kept.matching, "not_kept": kept.not_kept, "fallen_out": kept.fallen_out,
+        })));
+    }
+    let note = note(kept, shown);
+    if texts.is_empty() {
+        return Ok(display::line(&note));
+    }
+    Ok(display::whole_frame(&frame_of(kept, slot).map_err(polars)?, &note))
+}
+
+/// What is shown, and what is not: of so many processed, so many matched, so many are not kept.
+fn note(kept: &Kept, shown: u64) -> String {
+    let mut note = format!(
+        "{} of {} messages shown; {} kept ones match",
+        grouped(shown),
+        grouped(kept.processed),
+        grouped(kept.matching)
+    );
+    for (count, why) in
+        [(kept.fallen_out, "older ones fell out"), (kept.not_kept, "were not kept: the machine was too fast")]
+    {
+        if count > 0 {
+            note.push_str(&format!(", {} {why}", grouped(count)));
+        }
+    }
+    note
+}
+
+fn text_of(message: &machine::kept::KeptMessage, slot: Option<u32>) -> &str {
+    if slot.is_some() { message.outputs.first().map_or("", String::as_str) } else { &message.input }
+}
+
+fn value(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+/// Kept messages, newest first: the oid, and what the slot gave or the message itself, in columns.
+pub fn frame_of(kept: &Kept, slot: Option<u32>) -> polars::prelude::PolarsResult<DataFrame> {
+    let newest = || kept.messages.iter().rev();
+    let oids: Vec<&str> = newest().map(|message| message.oid.as_str()).collect();
+    let name = slot.map_or_else(|| "in".to_owned(), |slot| format!("f{slot}"));
+    let values = newest().map(|message| value(text_of(message, slot))).collect();
+    display::frame_of_values(vec![Column::new("oid".into(), oids)], &name, values)
+}
+
+/// What polars refuses.
+pub fn polars(error: polars::prelude::PolarsError) -> Trouble {
+    Trouble::usage(display::one_line(&error.to_string()), None)
+}
+
+fn peek(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let limit = arguments.limit.unwrap_or(SHOWN);
+    let (waiting, first) = match engine.command(Command::Peek { machine: target(arguments), limit })? {
+        Reply::Waiting(waiting, first) => (waiting, first),
+        reply => return Err(unexpected(reply)),
+    };
+    if arguments.json {
+        let first: Vec<Value> = first.iter().map(|(oid, json)| json!({ "oid": oid, "value": value(json) })).collect();
+        return Ok(display::json(json!({ "machine": machine_name(arguments), "waiting": waiting, "first": first })));
+    }
+    if first.is_empty() {
+        return Ok(display::line(&format!("{} messages wait in {}", grouped(waiting), machine_name(arguments))));
+    }
+    let oids: Vec<&str> = first.iter().map(|(oid, _)| oid.as_str()).collect();
+    let values = first.iter().map(|(_, json)| value(json)).collect();
+    let frame = display::frame_of_values(vec![Column::new("oid".into(), oids)], "in", values).map_err(polars)?;
+    let more = waiting.saturating_sub(first.len() as u64);
+    Ok(display::whole_frame(
+        &frame,
+        &format!("{} messages wait; {} more than are shown", grouped(waiting), grouped(more)),
+    ))
+}
+
+fn explain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let Some(Word { text: oid, .. }) = arguments.which.clone() else {
+        return Err(Trouble::usage("%explain needs an oid: 24 hex digits, as %tap and %errors show them", None));
+    };
+    match engine.command(Command::Explain { machine: target(arguments), oid })? {
+        Reply::Explained(explained) if arguments.json => Ok(display::json(to_json(&explained))),
+        Reply::Explained(explained) => Ok(display::explained(&explained)),
+        reply => Err(unexpected(reply)),
+    }
+}
+
+fn set_break(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let slot = slot_number(arguments, engine)?;
+    let filter = arguments.filter.clone().unwrap_or_default();
+    if slot.is_none() && !filter.is_empty() {
+        return Err(Trouble::usage("%break needs a slot for its condition: %break f3 --where …", None));
+    }
+    match engine.command(Command::Break { machine: target(arguments), slot, filter: filter.clone() })? {
+        Reply::Done => {}
+        reply => return Err(unexpected(reply)),
+    }
+    let name = machine_name(arguments);
+    if arguments.json {
+        return Ok(display::json(
+            json!({ "machine": name, "slot": slot.map(|slot| format!("f{slot}")), "where": filter }),
+        ));
+    }
+    let which =
+        if filter.is_empty() { "the next message".to_owned() } else { format!("a message with {}", given(&filter)) };
+    Ok(display::line(&match slot {
+        Some(slot) => format!("{name} will hold {which} before f{slot}; %held shows it, %continue goes on"),
+        None => format!("{name} holds no message any more"),
+    }))
+}
+
+fn go_on(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    super::actions::control(Command::Continue { machine: target(arguments) }, arguments, engine)
+}
+
+fn held(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    outputs(engine.command(Command::InHand { machine: target(arguments) })?, arguments)
+}

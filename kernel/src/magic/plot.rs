@@ -1,0 +1,180 @@
+//! `%plot`: numbers of kept messages, drawn.
+
+use super::Engine;
+use super::actions::{machine_name, slot_names, target};
+use super::arguments::Arguments;
+use super::messages::{WHERE, kept};
+use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::trouble::{Trouble, did_you_mean, given, nearest};
+use crate::display::{self, Plot, PlotKind, grouped};
+use crate::output::Display;
+use machine::command::Target;
+use machine::kept::{KeptMessage, KeptQuery};
+use serde_json::{Value, json};
+
+/// `%plot`
+pub const PLOT: Magic = Magic {
+    name: "plot",
+    parameters: &[
+        Parameter {
+            names: &[],
+            value: "WHAT",
+            kind: Kind::Which,
+            help: "what goes up: f1.polarity, f0, in.user.followers",
+        },
+        Parameter {
+            names: &["--against"],
+            value: "WHAT",
+            kind: Kind::Against,
+            help: "what goes across; the order of the messages unless told",
+        },
+        Parameter { names: &["--by"], value: "WHAT", kind: Kind::By, help: "a colour for each value of this: in.lang" },
+        Parameter {
+            names: &["--kind"],
+            value: "KIND",
+            kind: Kind::Shape,
+            help: "line, hist or scatter; line unless told",
+        },
+        WHERE,
+        MACHINE,
+    ],
+    summary: "draws numbers of the messages that went through",
+    details: "Of the messages that %tap shows. JupyterLab draws it with Vega-Lite; elsewhere it is a picture.",
+    example: "%plot f1.polarity --kind hist",
+    action: Action::Line(plot),
+};
+
+/// The kinds as they are written.
+pub const KINDS: [(&str, PlotKind); 3] =
+    [("line", PlotKind::Line), ("hist", PlotKind::Histogram), ("scatter", PlotKind::Scatter)];
+
+/// A value of a message: which part of it, and the names within.
+struct Place {
+    written: String,
+    /// `None` for the message itself.
+    slot: Option<usize>,
+    path: Vec<String>,
+}
+
+impl Place {
+    fn parse(written: &str, slots: &[String]) -> Result<Self, Trouble> {
+        let mut parts = written.split('.').map(str::to_owned);
+        let first = parts.next().unwrap_or_default();
+        let slot = match slots.iter().position(|slot| *slot == first) {
+            Some(slot) => Some(slot),
+            None if first == "in" || first == "input" => None,
+            None => {
+                let names = slots.iter().map(String::as_str).chain(["in"]);
+                let meant = nearest(&first, names).map(str::to_owned);
+                let last = slots.last().map_or("f0", String::as_str);
+                let message =
+                    format!("there is no {}: there is in, and f0 to {last}{}", given(&first), did_you_mean(meant));
+                return Err(Trouble::usage(message, None));
+            }
+        };
+        Ok(Self { written: written.to_owned(), slot, path: parts.collect() })
+    }
+
+    /// The value in a message; `None` if there is none.
+    fn of(&self, message: &KeptMessage) -> Option<Value> {
+        let text = match self.slot {
+            None => &message.input,
+            Some(slot) if message.missing & (1 << slot) != 0 => return None,
+            Some(slot) => message.outputs.get(slot)?,
+        };
+        let value: Value = serde_json::from_str(text).ok()?;
+        machine_engine::filter::inside(&value, &self.path).cloned().filter(|value| !value.is_null())
+    }
+
+    /// What there is instead, if no message has it.
+    fn missing(&self, messages: &[KeptMessage]) -> Trouble {
+        let whole = Self { path: Vec::new(), written: String::new(), slot: self.slot };
+        let part = self.written.split('.').next().unwrap_or_default();
+        let Some(value) = messages.iter().rev().find_map(|message| whole.of(message)) else {
+            return Trouble::usage(format!("no kept message has anything in {}", given(part)), None);
+        };
+        let Value::Object(fields) = &value else {
+            let value = display::cut(&value.to_string(), 40);
+            return Trouble::usage(format!("{} has no fields: it is {value}", given(part)), None);
+        };
+        let names: Vec<String> = fields.keys().map(|field| format!("{part}.{field}")).collect();
+        let meant = nearest(&self.written, names.iter().map(String::as_str)).map(str::to_owned);
+        let message =
+            format!("no message has {}; there is {}{}", given(&self.written), names.join(", "), did_you_mean(meant));
+        Trouble::usage(message, None)
+    }
+}
+
+fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let machine = match target(arguments) {
+        Target::Name(name) => name,
+        Target::Id(_) => String::new(),
+    };
+    let slots = slot_names(Some(&machine), engine)?;
+    let Some(word) = &arguments.which else {
+        return Err(Trouble::usage("%plot needs what to draw: %plot f1.polarity", None));
+    };
+    let kind = arguments.plot_kind.unwrap_or(PlotKind::Line);
+    let y = Place::parse(&word.text, &slots)?;
+    let x = arguments.against.as_ref().map(|word| Place::parse(&word.text, &slots)).transpose()?;
+    let by = arguments.by.as_ref().map(|word| Place::parse(&word.text, &slots)).transpose()?;
+    if kind == PlotKind::Scatter && x.is_none() {
+        let message =
+            format!("a scatter plot needs what goes across: %plot {} --against in.x --kind scatter", y.written);
+        return Err(Trouble::usage(message, None));
+    }
+    let filter = arguments.filter.clone().unwrap_or_default();
+    let kept = kept(engine, arguments, &KeptQuery { filter, ..KeptQuery::default() })?;
+    let messages = &kept.messages;
+    for place in std::iter::once(&y).chain(&x).chain(&by) {
+        if !messages.is_empty() && !messages.iter().any(|message| place.of(message).is_some()) {
+            return Err(place.missing(messages));
+        }
+    }
+    let mut texts = None;
+    let mut number = |place: &Place, message: &KeptMessage| {
+        let value = place.of(message)?;
+        let number = value.as_f64().or_else(|| value.as_bool().map(f64::from));
+        if number.is_none() {
+            texts.get_or_insert_with(|| (place.written.clone(), display::cut(&value.to_string(), 40)));
+        }
+        number
+    };
+    let mut points = Vec::new();
+    for (message, at) in messages.iter().zip(0_u32..) {
+        let Some(up) = number(&y, message) else { continue };
+        let across = match &x {
+            Some(x) => number(x, message),
+            None if kind == PlotKind::Histogram => Some(up),
+            None => Some(f64::from(at)),
+        };
+        let group = by.as_ref().map_or_else(String::new, |by| match by.of(message) {
+            Some(Value::String(text)) => text,
+            Some(other) => other.to_string(),
+            None => "(none)".to_owned(),
+        });
+        points.extend(across.map(|across| (across, up, group)));
+    }
+    if let (true, Some((name, text))) = (points.is_empty(), texts) {
+        return Err(Trouble::usage(format!("{name} is no number: {text}; --by takes text"), None));
+    }
+    let without = messages.len() - points.len();
+    let note = format!(
+        "{} of {} messages; {} kept ones without a number, {} not kept",
+        grouped(points.len() as u64),
+        grouped(kept.processed),
+        grouped(without as u64),
+        grouped(kept.not_kept + kept.fallen_out)
+    );
+    let across = match (&x, kind) {
+        (Some(x), _) => x.written.clone(),
+        (None, PlotKind::Histogram) => y.written.clone(),
+        (None, _) => "message".to_owned(),
+    };
+    if arguments.json {
+        let points: Vec<Value> = points.iter().map(|(x, y, by)| json!({ "x": x, "y": y, "by": by })).collect();
+        return Ok(display::json(json!({ "machine": machine_name(arguments), "points": points, "note": note })));
+    }
+    let by = by.map_or_else(String::new, |by| by.written);
+    Ok(display::plot(&Plot { kind, x: across, y: y.written, by, points }, &note))
+}

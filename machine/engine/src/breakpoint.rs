@@ -1,0 +1,118 @@
+//! Breakpoints: the machine holds before a slot, with the message in hand.
+//!
+//! A breakpoint is part of the plan, so a machine without one looks for none. It is for messages that go straight
+//! through; those that fly (async slots, slots with settings) are not held.
+
+use crate::command_error::{failed, no_such_slot};
+use crate::filter::{Filter, Lookup, inside};
+use crate::frame::Frame;
+use crate::machine::Machine;
+use crate::oid::{self, Oid};
+use crate::output::Times;
+use crate::slots::From;
+use crate::worker::Worker;
+use machine::command::Failure;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Before which slot, and for which messages.
+#[derive(Debug)]
+pub(crate) struct Breakpoint {
+    slot: usize,
+    filter: Option<Filter>,
+}
+
+/// A message on its way, as a condition sees it: `in`, `f0` and so on; any other name is looked for in what the slot
+/// before gave.
+struct OnItsWay<'f> {
+    frame: &'f Frame,
+    slot: usize,
+}
+
+impl Lookup for OnItsWay<'_> {
+    fn get(&self, path: &[String]) -> Option<Cow<'_, Value>> {
+        let (first, rest) = path.split_first()?;
+        let plan = self.frame.plan();
+        let before = |slot: usize| slot.checked_sub(1).map_or(From::Input, |before| plan.producer(before));
+        let (from, rest) = match (first.as_str(), first.strip_prefix('f').and_then(|n| n.parse::<usize>().ok())) {
+            ("in" | "input", _) => (From::Input, rest),
+            (_, Some(slot)) if slot < plan.slots.len() => (plan.producer(slot), rest),
+            _ => (before(self.slot), path),
+        };
+        let json = self.frame.json(from)?.ok()?;
+        let value: Value = serde_json::from_str(&json).ok()?;
+        inside(&value, rest).cloned().map(Cow::Owned)
+    }
+}
+
+impl Machine {
+    /// Sets the breakpoint, in place of the one before; or takes it away.
+    ///
+    /// # Errors
+    /// If there is no such slot, if the condition cannot be read, or if messages of this machine fly.
+    pub fn set_breakpoint(&self, slot: Option<usize>, filter: &str) -> Result<(), Failure> {
+        let breakpoint = match slot {
+            None => None,
+            Some(slot) if slot >= self.config.slots => {
+                return Err(no_such_slot(slot, self.config.slots, &self.config.name));
+            }
+            Some(slot) => Some(Arc::new(Breakpoint { slot, filter: read_filter(filter)? })),
+        };
+        if breakpoint.is_some() && self.plan().flies {
+            let name = &self.config.name;
+            let message = format!("{name} has async slots or slots with settings: their messages cannot be held");
+            return Err(failed("no_breakpoint", message));
+        }
+        self.edit_plan(|plan| plan.breakpoint = breakpoint);
+        Ok(())
+    }
+
+    /// Takes the message that is held before a slot on from there, and starts the machine.
+    ///
+    /// # Errors
+    /// If no message is held.
+    pub fn go_on(&'static self) -> Result<(), Failure> {
+        if !self.is_held_before() {
+            let name = &self.config.name;
+            let message = format!("{name} holds no message: %break SLOT holds the next that comes there");
+            return Err(failed("nothing_held", message));
+        }
+        self.give_up_in_hand();
+        self.start();
+        Ok(())
+    }
+}
+
+/// A condition; `None` if there is none.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn read_filter(text: &str) -> Result<Option<Filter>, Failure> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    Filter::parse(text).map(Some).map_err(|why| failed("bad_condition", why))
+}
+
+impl Worker {
+    /// Takes a message through the slots, unless the breakpoint holds it.
+    #[cold]
+    pub(crate) fn run_to_breakpoint(&mut self, at: usize, oid: Oid) {
+        let (Some(breakpoint), Some(frame)) = (self.plan.breakpoint.clone(), self.frames.get_mut(at)) else { return };
+        let begun_ms = oid::coarse_millis();
+        let step = frame.advance(0, Some(breakpoint.slot), &mut self.caught);
+        let row = OnItsWay { frame, slot: breakpoint.slot };
+        if breakpoint.filter.as_ref().is_none_or(|filter| filter.holds(&row)) {
+            return self.stop_with(at, oid, begun_ms, Some(step));
+        }
+        frame.advance(step, None, &mut self.caught);
+        if self.machine.stops_at(&self.caught) {
+            return self.stop_with(at, oid, begun_ms, None);
+        }
+        let mut frame = self.frames.remove(at);
+        let caught = std::mem::take(&mut self.caught);
+        self.end(&mut frame, oid, &caught, Times { put: self.put, begun_ms, is_timed: true });
+        self.frames.insert(at, frame);
+    }
+}

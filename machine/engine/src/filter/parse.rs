@@ -1,0 +1,291 @@
+//! Text to condition.
+
+use super::{Comparison, Expression, Operand};
+use serde_json::Value;
+
+/// Brackets and `not` within each other, at most: a condition of a person has a few.
+const DEEPEST: usize = 64;
+
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    /// A name, or a word of the language.
+    Word(String),
+    /// A name in double quotes.
+    Quoted(String),
+    Literal(Value),
+    Sign(&'static str),
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    /// Each with where it begins and ends, bytes.
+    tokens: Vec<(Token, usize, usize)>,
+    next: usize,
+    depth: usize,
+}
+
+/// Reads a condition.
+pub fn parse(text: &str) -> Result<Expression, String> {
+    let mut parser = Parser { text, tokens: tokens(text)?, next: 0, depth: 0 };
+    if parser.tokens.is_empty() {
+        return Err("the condition is empty: write for example polarity < -0.5".to_owned());
+    }
+    let expression = parser.or()?;
+    if parser.next < parser.tokens.len() {
+        return Err(parser.unexpected("and, or, or the end"));
+    }
+    Ok(expression)
+}
+
+const SIGNS: [&str; 12] = ["<=", ">=", "<>", "!=", "==", "<", ">", "=", "(", ")", ",", "."];
+
+fn tokens(text: &str) -> Result<Vec<(Token, usize, usize)>, String> {
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let c = rest.chars().next().unwrap_or_default();
+        let number = text.get(..at).map_or(0, |before| before.chars().count()) + 1;
+        if c.is_whitespace() {
+            at += c.len_utf8();
+            continue;
+        }
+        let after_dot = matches!(tokens.last(), Some((Token::Sign("."), _, _)));
+        let (token, length) = if c == '\'' || c == '"' {
+            let (inside, length) =
+                quoted(rest, c).ok_or_else(|| format!("the quote {c} at character {number} is not closed"))?;
+            (if c == '"' { Token::Quoted(inside) } else { Token::Literal(Value::String(inside)) }, length)
+        } else if c.is_alphabetic() || c == '_' || (after_dot && c.is_ascii_digit()) {
+            let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            (Token::Word(rest.get(..length).unwrap_or_default().to_owned()), length)
+        } else if c.is_ascii_digit()
+            || (c == '-' && rest.get(1..2).is_some_and(|d| d.starts_with(|d: char| d.is_ascii_digit())))
+        {
+            let (value, length) =
+                read_number(rest).ok_or_else(|| format!("the number at character {number} cannot be read"))?;
+            (Token::Literal(value), length)
+        } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
+            (Token::Sign(sign), sign.len())
+        } else {
+            return Err(format!("`{c}` at character {number} means nothing here"));
+        };
+        tokens.push((token, at, at + length));
+        at += length;
+    }
+    Ok(tokens)
+}
+
+/// What is between quotes, and the length with them; a quote is doubled inside.
+fn quoted(rest: &str, quote: char) -> Option<(String, usize)> {
+    let mut inside = String::new();
+    let mut chars = rest.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if c != quote {
+            inside.push(c);
+        } else if chars.next_if(|(_, next)| *next == quote).is_some() {
+            inside.push(quote);
+        } else {
+            return Some((inside, at + quote.len_utf8()));
+        }
+    }
+    None
+}
+
+fn read_number(rest: &str) -> Option<(Value, usize)> {
+    let mut before = ' ';
+    let goes_on = |c: &char| {
+        let c = *c;
+        let is_part = c.is_ascii_digit()
+            || matches!(c, '.' | 'e' | 'E')
+            || (matches!(c, '-' | '+') && matches!(before, ' ' | 'e' | 'E'));
+        before = c;
+        is_part
+    };
+    let length = rest.chars().take_while(goes_on).count();
+    let number = serde_json::from_str(rest.get(..length)?).ok()?;
+    Some((Value::Number(number), length))
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.next).map(|(token, _, _)| token)
+    }
+
+    /// Takes a word of the language, capitals or not.
+    fn word(&mut self, word: &str) -> bool {
+        let is = matches!(self.peek(), Some(Token::Word(here)) if here.eq_ignore_ascii_case(word));
+        self.next += usize::from(is);
+        is
+    }
+
+    fn sign(&mut self, sign: &str) -> bool {
+        let is = matches!(self.peek(), Some(Token::Sign(here)) if *here == sign);
+        self.next += usize::from(is);
+        is
+    }
+
+    fn unexpected(&self, expected: &str) -> String {
+        let before = self.next.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(0, |(_, _, end)| *end);
+        let before = self.text.get(..before).unwrap_or_default().trim();
+        match self.tokens.get(self.next) {
+            Some((_, start, end)) => {
+                let here = self.text.get(*start..*end).unwrap_or_default();
+                if before.is_empty() {
+                    format!("it begins with `{here}`, where {expected} was expected")
+                } else {
+                    format!("after `{before}` comes `{here}`, where {expected} was expected")
+                }
+            }
+            None => format!("after `{before}` {expected} is missing"),
+        }
+    }
+
+    fn or(&mut self) -> Result<Expression, String> {
+        let mut all = self.and()?;
+        while self.word("or") {
+            all = Expression::Or(Box::new([all, self.and()?]));
+        }
+        Ok(all)
+    }
+
+    fn and(&mut self) -> Result<Expression, String> {
+        let mut all = self.not()?;
+        while self.word("and") {
+            all = Expression::And(Box::new([all, self.not()?]));
+        }
+        Ok(all)
+    }
+
+    fn not(&mut self) -> Result<Expression, String> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(format!("more than {DEEPEST} brackets and nots within each other"));
+        }
+        let expression = if self.word("not") {
+            Expression::Not(Box::new(self.not()?))
+        } else if self.sign("(") {
+            let inside = self.or()?;
+            if !self.sign(")") {
+                return Err(self.unexpected("a )"));
+            }
+            inside
+        } else {
+            self.comparison()?
+        };
+        self.depth -= 1;
+        Ok(expression)
+    }
+
+    fn comparison(&mut self) -> Result<Expression, String> {
+        let operand = self.operand()?;
+        let comparison = [
+            ("=", Comparison::Equal),
+            ("==", Comparison::Equal),
+            ("!=", Comparison::NotEqual),
+            ("<>", Comparison::NotEqual),
+            ("<=", Comparison::LessOrEqual),
+            ("<", Comparison::Less),
+            (">=", Comparison::GreaterOrEqual),
+            (">", Comparison::Greater),
+        ];
+        if let Some((_, comparison)) = comparison.into_iter().find(|(sign, _)| self.sign(sign)) {
+            return Ok(Expression::Compare(operand, comparison, self.operand()?));
+        }
+        if self.word("is") {
+            let not = self.word("not");
+            if !self.word("null") {
+                return Err(self.unexpected("null"));
+            }
+            return Ok(negated(Expression::IsNull(operand), not));
+        }
+        let not = self.word("not");
+        for (word, small) in [("like", false), ("ilike", true)] {
+            if self.word(word) {
+                let Some(Token::Literal(Value::String(pattern))) = self.peek().cloned() else {
+                    return Err(self.unexpected("'text'"));
+                };
+                self.next += 1;
+                let pattern = if small { pattern.to_lowercase() } else { pattern };
+                return Ok(negated(Expression::Like { operand, pattern, small }, not));
+            }
+        }
+        if self.word("in") {
+            let list = self.list()?;
+            return Ok(negated(Expression::In(operand, list), not));
+        }
+        if self.word("between") {
+            let least = self.operand()?;
+            if !self.word("and") {
+                return Err(self.unexpected("and"));
+            }
+            let both = [
+                Expression::Compare(operand.clone(), Comparison::GreaterOrEqual, least),
+                Expression::Compare(operand, Comparison::LessOrEqual, self.operand()?),
+            ];
+            return Ok(negated(Expression::And(Box::new(both)), not));
+        }
+        match operand {
+            _ if not => Err(self.unexpected("like, in or between")),
+            Operand::Literal(Value::Bool(_)) | Operand::Path(_) => Ok(Expression::Holds(operand)),
+            Operand::Literal(value) => Err(format!("`{value}` is no condition: compare it with something")),
+        }
+    }
+
+    fn list(&mut self) -> Result<Vec<Operand>, String> {
+        if !self.sign("(") {
+            return Err(self.unexpected("a list like ('a', 'b')"));
+        }
+        let mut list = vec![self.operand()?];
+        while self.sign(",") {
+            list.push(self.operand()?);
+        }
+        if !self.sign(")") {
+            return Err(self.unexpected("a , or a )"));
+        }
+        Ok(list)
+    }
+
+    fn operand(&mut self) -> Result<Operand, String> {
+        const LANGUAGE: [&str; 9] = ["and", "or", "not", "like", "ilike", "in", "is", "between", "null"];
+        let token = match self.peek().cloned() {
+            // `in` is also the message itself: `in.text`.
+            Some(Token::Word(word))
+                if LANGUAGE.iter().any(|of| of.eq_ignore_ascii_case(&word)) && !self.is_input(&word) =>
+            {
+                return Err(self.unexpected("a name, a number or 'text'"));
+            }
+            Some(token) => token,
+            None => return Err(self.unexpected("a name, a number or 'text'")),
+        };
+        let first = match token {
+            Token::Literal(value) => {
+                self.next += 1;
+                return Ok(Operand::Literal(value));
+            }
+            Token::Word(word) if word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false") => {
+                self.next += 1;
+                return Ok(Operand::Literal(Value::Bool(word.eq_ignore_ascii_case("true"))));
+            }
+            Token::Word(word) | Token::Quoted(word) => word,
+            Token::Sign(_) => return Err(self.unexpected("a name, a number or 'text'")),
+        };
+        self.next += 1;
+        let mut path = vec![first];
+        while self.sign(".") {
+            match self.peek().cloned() {
+                Some(Token::Word(word) | Token::Quoted(word)) => path.push(word),
+                _ => return Err(self.unexpected("a name")),
+            }
+            self.next += 1;
+        }
+        Ok(Operand::Path(path))
+    }
+
+    /// `in` where a value is expected stands for the message.
+    fn is_input(&self, word: &str) -> bool {
+        word == "in" && !matches!(self.tokens.get(self.next + 1), Some((Token::Sign("("), _, _)))
+    }
+}
+
+fn negated(expression: Expression, not: bool) -> Expression {
+    if not { Expression::Not(Box::new(expression)) } else { expression }
+}

@@ -1,0 +1,144 @@
+//! Dead letters: how they come about, and how they are tried again.
+//!
+//! A message that is tried again keeps its oid and goes through the slots as they are now, on the thread that asks. It
+//! is counted apart (`retried`, `retried_passed`) and not processed a second time, so all other counters stay as they
+//! are. If no slot fails on it, its letters leave the list, and it goes where outputs go.
+
+use crate::breakpoint::read_filter;
+use crate::command_error::{failed, no_such_slot};
+use crate::frame::Frame;
+use crate::hook::InSlot;
+use crate::letters::{COLUMNS, Letter, Selection};
+use crate::machine::Machine;
+use crate::oid::{self, Moment, Oid};
+use crate::output::{Handover, Times};
+use crate::queue::Mode;
+use crate::raw;
+use crate::slots::From;
+use crate::worker::Caught;
+use machine::command::Failure;
+use machine::kept::{LetterQuery, Retried};
+use machine::status::DeadLetter;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long one command tries at most: then whoever asks can show how far it is, or stop.
+const TURN: Duration = Duration::from_millis(250);
+
+/// The dead letters that a message leaves.
+pub(crate) fn letters_of(frame: &Frame, oid: Oid, caught: &Caught, retries: u32) -> Vec<Letter> {
+    let input = frame.json(From::Input).unwrap_or_else(|| Ok(String::new()));
+    let input: Arc<str> = input.unwrap_or_else(|why| format!("({why})")).into();
+    let outputs: Arc<str> = outputs_so_far(frame).into();
+    let failed_ms = oid::coarse_millis();
+    let revision = |slot: usize| frame.plan().slots.get(slot).map_or(0, |slot| slot.revision);
+    let letter = |(slot, kind, error): &(usize, _, String)| Letter {
+        oid,
+        slot: *slot,
+        revision: revision(*slot),
+        kind: *kind,
+        error: error.clone(),
+        input: input.clone(),
+        outputs: outputs.clone(),
+        failed_ms,
+        retries,
+    };
+    caught.errors.iter().map(letter).collect()
+}
+
+/// What the slots gave, as a JSON object.
+fn outputs_so_far(frame: &Frame) -> String {
+    let mut json = "{".to_owned();
+    for slot in 0..frame.plan().slots.len() {
+        let Some(Ok(output)) = frame.plan().function(slot).and_then(|_| frame.json(From::Slot(slot))) else { continue };
+        let comma = if json.len() > 1 { "," } else { "" };
+        json.push_str(&format!("{comma}\"f{slot}\":{output}"));
+    }
+    json.push('}');
+    json
+}
+
+impl Machine {
+    fn selection(&self, query: &LetterQuery) -> Result<Selection, Failure> {
+        let slot = query.slot.map(|slot| usize::try_from(slot).unwrap_or(usize::MAX));
+        if let Some(slot) = slot.filter(|slot| *slot >= self.config.slots) {
+            return Err(no_such_slot(slot, self.config.slots, &self.config.name));
+        }
+        let oid = query.oid.as_ref().map(|oid| {
+            let found = Oid::parse(oid).filter(|oid| !self.letters().of(*oid).is_empty());
+            found.ok_or_else(|| {
+                let kept = self.letters().len();
+                let message = format!("no dead letter is of message {oid}; there are {kept}: %errors shows them");
+                failed("no_such_letter", message)
+            })
+        });
+        let filter = read_filter(&query.filter)?;
+        if let Some(filter) = &filter {
+            let letters = self.letters();
+            if let Some(name) = filter.names().into_iter().find(|name| !letters.knows(name)) {
+                let message = format!(
+                    "no dead letter has {}: they have {}, and what is in the message itself",
+                    name.join("."),
+                    COLUMNS.join(", ")
+                );
+                return Err(failed("no_such_column", message));
+            }
+        }
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let since_ms = query.since.map_or(0, |since| oid::coarse_millis().saturating_sub(millis(since)));
+        Ok(Selection { slot, oid: oid.transpose()?, since_ms, filter })
+    }
+
+    /// Dead letters, newest first.
+    ///
+    /// # Errors
+    /// If the query cannot be read, or names what there is not.
+    pub fn find_letters(&self, query: &LetterQuery) -> Result<Vec<DeadLetter>, Failure> {
+        let selection = self.selection(query)?;
+        let most = if query.limit == 0 { usize::MAX } else { query.limit };
+        Ok(self.letters().find(&selection, most))
+    }
+
+    /// Tries dead letters again, from number `from` on, oldest first, for a while.
+    ///
+    /// # Errors
+    /// If the machine is stopped, or as `find_letters`.
+    pub fn retry_letters(&self, query: &LetterQuery, from: u64) -> Result<Retried, Failure> {
+        if self.queue.control().mode == Mode::Stopped {
+            let name = &self.config.name;
+            return Err(failed("stopped", format!("{name} is stopped: start it, or pause it, and retry then")));
+        }
+        let selection = self.selection(query)?;
+        let began = Instant::now();
+        let mut done = Retried { next: from, ..Retried::default() };
+        let _in_slot = InSlot::enter();
+        while began.elapsed() < TURN && !crate::host::interrupted_here() {
+            // Let go of before the message is tried: that is code of the user's.
+            let first = self.letters().first(&selection, done.next);
+            let Some((number, letter)) = first else { break };
+            done.next = number + 1;
+            done.tried += 1;
+            done.passed += u64::from(self.try_again(&letter));
+        }
+        done.left = if query.oid.is_some() { 0 } else { self.letters().count(&selection, done.next) };
+        Ok(done)
+    }
+
+    /// Takes the message of a letter through the slots as they are now; returns whether it passed.
+    fn try_again(&self, letter: &Letter) -> bool {
+        let put = Moment { seconds: letter.oid.seconds, nanos: 0 };
+        let message = raw::json_message(u64::from(letter.oid.counter), put, letter.input.to_string());
+        let times = Times { put, begun_ms: oid::coarse_millis(), is_timed: true };
+        let mut visit = self.visit(message);
+        let new = if visit.caught.errors.is_empty() {
+            let plan = visit.frame.plan().clone();
+            Handover::default().hand_over_late(self, &plan, &mut visit.frame, letter.oid, times);
+            Vec::new()
+        } else {
+            letters_of(&visit.frame, letter.oid, &visit.caught, letter.retries.saturating_add(1))
+        };
+        let passed = new.is_empty();
+        self.letters().replace(letter.oid, new);
+        passed
+    }
+}

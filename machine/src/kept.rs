@@ -1,0 +1,173 @@
+//! What a machine keeps of the messages that went through it, and how to ask for it.
+
+use crate::command::{Command, Failure, Reply};
+use crate::handle::{Errors, Machine, ask, failure};
+use crate::status::DeadLetter;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Which of the kept messages are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeptQuery {
+    /// Only what this slot gave, and only messages for which it gave something; without it, all of each message.
+    pub slot: Option<u32>,
+    /// A condition: `polarity < -0.5 and in.lang = 'en'`; empty for none.
+    pub filter: String,
+    /// One of so many of those that fulfil it; 0 and 1 for each.
+    pub every: u64,
+    /// Only those from this one on, in the order of their keeping; see [`Kept::next`].
+    pub since: u64,
+    /// How many at most, the newest; 0 for all.
+    pub limit: usize,
+}
+
+/// Messages that went through a machine: `processed = in the ring + fallen_out + not_kept`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Messages that went through.
+    pub processed: u64,
+    /// Of these, the ones that were kept once and fell out because there were too many.
+    pub fallen_out: u64,
+    /// Of these, the ones that were never kept because the machine was too fast.
+    pub not_kept: u64,
+    /// Those that fulfil the condition of the query, before `every` and `limit`.
+    pub matching: u64,
+    /// What to ask for to get those that come after.
+    pub next: u64,
+    /// Newest last.
+    pub messages: Vec<KeptMessage>,
+}
+
+/// One message that went through.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptMessage {
+    /// The message's oid.
+    pub oid: String,
+    /// When it was put, milliseconds since 1970, to some milliseconds.
+    pub put_ms: u64,
+    /// How long it waited before a worker began it, milliseconds, to some milliseconds.
+    pub waited_ms: u64,
+    /// The message, JSON text; empty if only one slot was asked for.
+    pub input: String,
+    /// What each slot gave, JSON text, as it is published; of one slot if only that was asked for.
+    pub outputs: Vec<String>,
+    /// Slots that gave nothing, one bit each, the lowest for `f0`.
+    pub missing: u64,
+    /// The revision of each slot; empty if only one slot was asked for.
+    pub revisions: Vec<u64>,
+    /// How long each slot took, nanoseconds; empty if only one slot was asked for, or if it was not measured.
+    pub nanos: Vec<u64>,
+}
+
+/// What a message was made into, and by which code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The message's oid.
+    pub oid: String,
+    /// `went through`, `waits`, `in hand` or `dead letter`.
+    pub state: String,
+    /// When it was put, UTC, RFC 3339.
+    pub put: String,
+    /// How long it waited before a worker began it, milliseconds, to some milliseconds; unknown of old dead letters.
+    pub waited_ms: Option<u64>,
+    /// The message, JSON text.
+    pub input: String,
+    /// One entry a slot.
+    pub slots: Vec<ExplainedSlot>,
+}
+
+/// What one slot made of one message, and the code that did it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedSlot {
+    /// `f0`, `f1`, …
+    pub slot: String,
+    /// The revision that saw the message; 0 for a slot that was never assigned.
+    pub revision: u64,
+    /// The code of that revision; empty for an empty slot, and for one that is too old to be known.
+    pub code: String,
+    /// The execution count of the cell that it came from; 0 if none.
+    pub cell: u32,
+    /// The output, JSON text, unless it is missing.
+    pub output: Option<String>,
+    /// Why it is missing.
+    pub error: Option<String>,
+    /// How long it took, nanoseconds; 0 if that was not measured.
+    pub nanos: u64,
+    /// Whether the slot has other code by now.
+    pub is_changed: bool,
+}
+
+/// Which dead letters are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LetterQuery {
+    /// Only those of this slot.
+    pub slot: Option<u32>,
+    /// Only this message's.
+    pub oid: Option<String>,
+    /// Only those that failed in this time, up to now.
+    pub since: Option<Duration>,
+    /// A condition: `error like '%utf%'`; empty for none.
+    pub filter: String,
+    /// How many at most, the newest; 0 for all.
+    pub limit: usize,
+}
+
+/// What became of dead letters that were taken through the slots again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retried {
+    /// Messages that were taken through.
+    pub tried: u64,
+    /// Of these, the ones that no slot failed on: their letters are gone.
+    pub passed: u64,
+    /// Letters that fulfil the query and were not yet tried.
+    pub left: u64,
+    /// Where to go on.
+    pub next: u64,
+}
+
+impl Machine {
+    /// Takes dead letters through the slots as they are now, on this thread; what passes leaves the list and goes
+    /// where outputs go. Each message keeps its oid. `""` means all; `"error like '%utf%'"` is a condition.
+    ///
+    /// # Errors
+    /// If the machine is stopped, or the condition cannot be read.
+    pub fn retry_errors(&self, condition: &str) -> Result<Retried, Failure> {
+        let query = LetterQuery { filter: condition.to_owned(), ..LetterQuery::default() };
+        let mut all = Retried::default();
+        loop {
+            let command = Command::RetryErrors { machine: self.target(), query: query.clone(), from: all.next };
+            let Reply::Retried(some) = ask(&command).checked()? else { return Ok(all) };
+            all = Retried { tried: all.tried + some.tried, passed: all.passed + some.passed, ..some };
+            if some.left == 0 {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Dead letters that fulfil a condition, newest first: `MACHINE.errors_where("slot = 'f3' and error like '%utf%'")?`.
+    ///
+    /// # Errors
+    /// If the condition cannot be read, or names what a letter does not have.
+    pub fn errors_where(&self, condition: &str) -> Result<Errors, Failure> {
+        let query = LetterQuery { filter: condition.to_owned(), ..LetterQuery::default() };
+        let Reply::Errors(letters) = ask(&Command::FindErrors { machine: self.target(), query }).checked()? else {
+            return Ok(Errors(Vec::<DeadLetter>::new()));
+        };
+        Ok(Errors(letters))
+    }
+}
+
+impl Reply {
+    /// The reply, unless it is a failure.
+    ///
+    /// # Errors
+    /// The failure.
+    pub fn checked(self) -> Result<Self, Failure> {
+        match self {
+            failed @ Self::Failed(_) => Err(failure(failed)),
+            other => Ok(other),
+        }
+    }
+}
