@@ -11,6 +11,8 @@ from .progress import Failed, command, elapsed, say
 
 CARGO_DENY = "cargo-deny"
 VALGRIND = "valgrind"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+IN_BROWSER = places.TESTS / "test_browser.py"
 
 
 def main(arguments: list[str]) -> int:
@@ -47,6 +49,12 @@ def everything(summary: "Summary") -> None:
         summary.run("kernel through a Jupyter client, notebooks", python_tests)
     else:
         summary.skip("kernel through a Jupyter client, notebooks", "the kernel or its environment could not be made")
+    if not any(map(shutil.which, BROWSERS)):
+        summary.skip("live display in a browser", "Chromium is not installed: sudo apt install chromium")
+    elif ready:
+        summary.run("live display in a browser", lambda: pytest(IN_BROWSER))
+    else:
+        summary.skip("live display in a browser", "the kernel or its environment could not be made")
 
 
 WORKSPACE = ("--release", "--locked", "--workspace")
@@ -83,9 +91,14 @@ def hot_path() -> None:
 
 
 def python_tests() -> None:
+    """Runs all tests but those in a browser."""
+    pytest(places.TESTS, f"--ignore={IN_BROWSER}")
+
+
+def pytest(*arguments: object) -> None:
     """Runs pytest on the kernel that was just built."""
     environment = {**os.environ, "MACHINE_KERNEL": str(places.KERNEL)}
-    command([places.PYTHON, "-m", "pytest", "-p", "no:cacheprovider", places.TESTS], cwd=places.ROOT, env=environment)
+    command([places.PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *arguments], cwd=places.ROOT, env=environment)
 
 
 class Summary:

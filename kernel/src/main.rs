@@ -8,6 +8,7 @@ mod output;
 mod runtime;
 mod server;
 mod session;
+mod watch;
 mod wire;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
 
+use crate::history::History;
 use crate::kept::{Explained, Kept, KeptQuery, LetterQuery, Retried};
 use crate::source::{Description, Pacing};
 use crate::status::{DeadLetter, LastOutput, SinkStatus, Status};
@@ -243,6 +244,14 @@ pub enum Command {
         /// The machine.
         machine: Target,
     },
+    /// What a machine has done over time.
+    History {
+        /// The machine.
+        machine: Target,
+        /// Only what ended later than this, milliseconds since 1970.
+        #[serde(default)]
+        since_ms: u64,
+    },
     /// From the kernel, before a cell runs: what the session defines now.
     Enter(Cell),
     /// From the kernel: whether the running cell shall stop.
@@ -434,6 +443,8 @@ pub enum Reply {
     Waiting(u64, Vec<(String, String)>),
     /// Where a message has been.
     Explained(Box<Explained>),
+    /// What a machine has done over time.
+    History(History),
     /// It could not be done.
     Failed(Failure),
 }

@@ -27,6 +27,7 @@ pub mod command;
 mod debug;
 mod frame;
 pub mod handle;
+pub mod history;
 pub mod kept;
 pub mod outputs;
 mod payload;

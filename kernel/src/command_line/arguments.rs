@@ -73,6 +73,14 @@ pub enum Commands {
         machine log main -n 10\n  \
         machine log tcp://127.0.0.1:5555 --slot f1 --json | head")]
     Log(Log),
+    /// Offer the counters of all machines of this user to Prometheus, on a port of this computer alone
+    ///
+    /// A process with machines does the same for its own if `MACHINE_METRICS` names a port.
+    #[command(after_help = "Example:\n  machine metrics 9464 & curl -s http://127.0.0.1:9464/metrics")]
+    Metrics {
+        /// The port; 0 for any
+        port: u16,
+    },
     /// Write a script of completions for a shell
     #[command(after_help = "Examples:\n  \
         source <(machine completions bash)\n  \

@@ -10,6 +10,7 @@ mod control;
 mod interrupt;
 mod log;
 mod machines;
+mod metrics;
 mod outcome;
 mod run;
 mod usage;
@@ -44,6 +45,7 @@ fn carry_out(command: Commands) -> ExitCode {
         }
         Commands::Machines { json } => outcome::end(machines::list(json), json),
         Commands::Log(log) => outcome::end(log::run(&log), false),
+        Commands::Metrics { port } => outcome::end(metrics::run(port), false),
         Commands::Run(run) => outcome::end(run::run(&run), false),
         command => control::carry_out(command),
     }

@@ -1,8 +1,9 @@
 //! Dead letters.
 
 use super::frame::{frame_of_errors, markup};
-use super::text::{Align, cut, one_line, table, time};
+use super::text::{Align, cut, grouped, one_line, table, time};
 use crate::output::Display;
+use machine::kept::Retried;
 use machine::status::DeadLetter;
 
 /// Dead letters as a `DataFrame`: oid, time (UTC), slot, revision, error, input, kind, outputs so far, when it
@@ -45,4 +46,15 @@ fn text(errors: &[DeadLetter]) -> String {
         })
         .collect();
     format!("shape: ({}, {})\n{}", errors.len(), header.len(), table(&header, &rows))
+}
+
+/// What became of dead letters that were tried again: `40 of 50 passed, 10 failed again`.
+pub fn retried(retried: &Retried) -> String {
+    if retried.tried == 0 {
+        return "no dead letters to retry".to_owned();
+    }
+    let failed = retried.tried - retried.passed;
+    let left = if retried.left == 0 { String::new() } else { format!(", {} not yet tried", grouped(retried.left)) };
+    let (passed, tried, failed) = (grouped(retried.passed), grouped(retried.tried), grouped(failed));
+    format!("{passed} of {tried} passed, {failed} failed again{left}")
 }

@@ -12,6 +12,7 @@ mod machines;
 mod outputs;
 mod parts;
 mod plot;
+mod report;
 mod rows;
 mod slots;
 mod status;
@@ -21,12 +22,13 @@ mod text;
 pub(crate) mod tests;
 
 pub use columns::{frame_of_values, whole_frame};
-pub use errors::errors;
+pub use errors::{errors, retried};
 pub use explained::explained;
 pub use help::{Help, help, two_columns};
 pub use machines::machines;
 pub use outputs::outputs;
 pub use plot::{Plot, PlotKind, plot};
+pub use report::report;
 pub use slots::slots;
 pub use status::{changed, status, status_frame};
 pub use text::{Align, cut, duration, grouped, one_line, rate, table};
@@ -91,6 +93,21 @@ pub fn plain(text: &str) -> Display {
 #[must_use]
 pub fn line(text: &str) -> Display {
     html_and_text(&html! { p { (text) } }, &one_line(text))
+}
+
+/// Several lines of text.
+#[must_use]
+pub fn lines(lines: &[String]) -> Display {
+    let html = html! { @for line in lines { p { (line) } } };
+    html_and_text(&html, &lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join("\n"))
+}
+
+/// What is live, drawn by the widget of this model; `still` for whoever has no widgets.
+#[must_use]
+pub fn live(mut still: Display, model: &str) -> Display {
+    let view = serde_json::json!({ "version_major": 2, "version_minor": 1, "model_id": model });
+    still.data.insert("application/vnd.jupyter.widget-view+json".to_owned(), view);
+    still
 }
 
 /// JSON for programs: an object, and the same indented.

@@ -57,6 +57,12 @@ pub struct Arguments<'a> {
     pub by: Option<Word>,
     /// What a plot looks like.
     pub plot_kind: Option<PlotKind>,
+    /// The rule of an alert, word by word.
+    pub rule: Vec<Word>,
+    /// A file's path.
+    pub file: Option<Word>,
+    /// `--clear`
+    pub clear: bool,
 }
 
 /// Parses a line that begins with `%`.
@@ -180,7 +186,9 @@ fn take(magic: &'static Magic, words: Vec<Word>, arguments: &mut Arguments<'_>) 
     while let Some(word) = words.next() {
         let is_option = !word.quoted && word.text.len() > 1 && word.text.starts_with('-');
         if !is_option {
-            let parameter = positional.next().ok_or_else(|| unexpected(magic, &word))?;
+            // A rule is all words that are left.
+            let rule = magic.parameters.iter().find(|parameter| parameter.kind == Kind::Rule);
+            let parameter = rule.or_else(|| positional.next()).ok_or_else(|| unexpected(magic, &word))?;
             set(parameter, word, arguments)?;
             continue;
         }
@@ -248,6 +256,9 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
         Kind::Against => arguments.against = Some(word),
         Kind::By => arguments.by = Some(word),
         Kind::Shape => arguments.plot_kind = Some(plot_kind(&word)?),
+        Kind::Rule => arguments.rule.push(word),
+        Kind::File => arguments.file = Some(word),
+        Kind::Clear => arguments.clear = true,
         Kind::Limit => arguments.limit = Some(limit(&word)?),
         Kind::Timeout => arguments.timeout = Some(timeout(&word)?),
         // Never among the words: `with_message` takes it out before.

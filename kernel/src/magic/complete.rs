@@ -107,7 +107,13 @@ fn values(parameter: &Parameter, words: &[&str], engine: &dyn Engine) -> Vec<Com
             (actions::slot_names(machine.copied(), engine).unwrap_or_default(), "slot")
         }
         Kind::Topic => (MAGICS.iter().map(|magic| magic.name.to_owned()).collect(), "magic"),
+        Kind::Rule => {
+            let rules = crate::watch::MEASURES.iter().map(|(name, _)| (*name).to_owned());
+            (rules.chain(["idle".to_owned()]).collect(), "rule")
+        }
         Kind::Json
+        | Kind::File
+        | Kind::Clear
         | Kind::Frame
         | Kind::Limit
         | Kind::Timeout

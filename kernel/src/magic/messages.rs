@@ -200,11 +200,11 @@ fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) ->
             break;
         }
         if engine.interrupted() {
-            return Err(Trouble::Interrupted(told(&all)));
+            return Err(Trouble::Interrupted(display::retried(&all)));
         }
         if began.elapsed() > LOOK && !arguments.json {
             output.clear(true);
-            output.display(display::line(&format!("{} …", told(&all))));
+            output.display(display::line(&format!("{} …", display::retried(&all))));
         }
     }
     if arguments.json {
@@ -215,15 +215,7 @@ fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) ->
     if began.elapsed() > LOOK {
         output.clear(true);
     }
-    Ok(display::line(&if all.tried == 0 { "no dead letters to retry".to_owned() } else { told(&all) }))
-}
-
-/// `40 of 50 passed, 10 failed again`
-fn told(retried: &Retried) -> String {
-    let failed = retried.tried - retried.passed;
-    let left = if retried.left == 0 { String::new() } else { format!(", {} not yet tried", grouped(retried.left)) };
-    let (passed, tried, failed) = (grouped(retried.passed), grouped(retried.tried), grouped(failed));
-    format!("{passed} of {tried} passed, {failed} failed again{left}")
+    Ok(display::line(&display::retried(&all)))
 }
 
 fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {

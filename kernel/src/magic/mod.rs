@@ -24,6 +24,9 @@
 //! | `%plot` | `{"machine", "points": [{"x", "y", "by"}, …], "note"}` |
 //! | `%break` | `{"machine", "slot": null or text, "where"}` |
 //! | `%continue` | as `%start`; `%held` as `%step` |
+//! | `%watch` | as `%status` |
+//! | `%alert` `%alerts` | `{"machine", "alerts": [{"rule", "holds"}, …]}` |
+//! | `%report` | `{"file", "bytes"}` |
 //! | `%machines` | `{"machines": [Status, …]}` |
 //! | `%lsmagic` | `{"magics": [{"name", "usage", "summary", "example"}, …]}` |
 //! | `%help NAME` | `{"name", "usage", "summary", "details", "example", "arguments": [{"argument", "help"}, …]}` |
@@ -34,6 +37,7 @@ mod arguments;
 mod cell;
 mod complete;
 mod help;
+mod live;
 mod message;
 mod messages;
 mod plot;
@@ -52,6 +56,7 @@ pub use trouble::{Trouble, did_you_mean, nearest};
 pub use words::Word;
 
 use crate::output::{CellError, Display, Output, Stream};
+use crate::watch::Watches;
 use cell::Line;
 use machine::command::{Command, Failure, Reply};
 use registry::Action;
@@ -64,6 +69,11 @@ pub trait Engine {
     /// # Errors
     /// The engine's own refusal, or that it can't be reached.
     fn command(&self, command: Command) -> Result<Reply, Failure>;
+
+    /// The session's displays and alerts, where there are any.
+    fn watches(&self) -> Option<&Watches> {
+        None
+    }
 
     /// Whether the user wants the running cell to stop. Asked between the waits of a magic that waits (`%drain`).
     fn interrupted(&self) -> bool {

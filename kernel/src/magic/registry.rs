@@ -1,10 +1,9 @@
 //! The table of magics.
 
 use super::Engine;
-use super::actions;
 use super::arguments::Arguments;
 use super::trouble::Trouble;
-use super::{messages, plot};
+use super::{actions, live, messages, plot};
 use crate::output::{Display, Output};
 
 /// One magic.
@@ -87,6 +86,12 @@ pub enum Kind {
     By,
     /// What a plot looks like.
     Shape,
+    /// The rule of an alert: words.
+    Rule,
+    /// A file's path.
+    File,
+    /// Take away instead of add.
+    Clear,
 }
 
 impl Parameter {
@@ -154,6 +159,61 @@ pub static MAGICS: &[Magic] = &[
         details: "ok, errored and skipped of a slot count since its last assignment; p50 and p99 are of timed calls.",
         example: "%status --frame",
         action: Action::Line(actions::status),
+    },
+    Magic {
+        name: "watch",
+        parameters: &[MACHINE_HERE, MACHINE],
+        summary: "a live display of a machine: slots, queue, rates, errors, and buttons",
+        details: "It moves while cells run and between them. Without scripts it is what %status shows.",
+        example: "%watch",
+        action: Action::Line(live::watch),
+    },
+    Magic {
+        name: "alert",
+        parameters: &[
+            Parameter {
+                names: &[],
+                value: "RULE",
+                kind: Kind::Rule,
+                help: "queue > 0.8 for 10s; f3.errors/s > 1; idle for 1m; also waiting, rate, errors, errors/s, \
+                       dead_letters, in_flight, and of slots errors, p50, p99",
+            },
+            Parameter {
+                names: &["--clear"],
+                value: "",
+                kind: Kind::Clear,
+                help: "takes it away again; without a rule, all",
+            },
+            MACHINE,
+        ],
+        summary: "tells when a rule begins to hold and when it ends",
+        details: "Told below the last cell and in %watch, once each time. queue is a share, 0 to 1; times have a unit.",
+        example: "%alert queue > 0.8 for 10s",
+        action: Action::Line(live::alert),
+    },
+    Magic {
+        name: "alerts",
+        parameters: &[MACHINE_HERE, MACHINE],
+        summary: "the alerts of a machine, and which of them hold",
+        details: "%alert --clear takes them away.",
+        example: "%alerts",
+        action: Action::Line(live::alerts),
+    },
+    Magic {
+        name: "report",
+        parameters: &[
+            Parameter {
+                names: &[],
+                value: "FILE",
+                kind: Kind::File,
+                help: "the page to write; report.html unless told",
+            },
+            MACHINE,
+        ],
+        summary: "writes a page with a machine's state, history, errors and code",
+        details: "One file that needs nothing else: no scripts, no network.",
+        example: "%report report.html",
+        action: Action::Line(live::report),
     },
     Magic {
         name: "errors",

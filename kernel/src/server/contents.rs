@@ -86,7 +86,7 @@ pub enum HistoryAccess {
     },
 }
 
-/// `comm_open`, `comm_msg`, `comm_close` and `comm_info_request`, as far as they are read.
+/// `comm_open` and `comm_close`, as far as they are read.
 #[derive(Debug, Default, Deserialize)]
 pub struct Comm {
     /// The comm's name.
@@ -95,6 +95,16 @@ pub struct Comm {
     /// What kind of comm it is.
     #[serde(default)]
     pub target_name: Option<String>,
+}
+
+/// `comm_msg`.
+#[derive(Debug, Deserialize)]
+pub struct CommMessage {
+    /// The comm's name.
+    pub comm_id: String,
+    /// What is said.
+    #[serde(default)]
+    pub data: Value,
 }
 
 /// `shutdown_request`.

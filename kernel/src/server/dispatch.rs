@@ -2,7 +2,7 @@
 
 use super::cells::{Cells, Completions};
 use super::comms;
-use super::contents::{AtCursor, Debug, History, IsComplete, Shutdown, Subshell};
+use super::contents::{AtCursor, Comm, Debug, History, IsComplete, Shutdown, Subshell};
 use super::execute::Executor;
 use super::is_complete::Completeness;
 use super::position::{to_bytes, to_code_points};
@@ -11,6 +11,7 @@ use super::subshells::Subshells;
 use super::usage::Usage;
 use super::{info, log};
 use crate::output::CellError;
+use crate::watch::Watches;
 use crate::wire::Ports;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +24,7 @@ use tokio::sync::mpsc::UnboundedSender;
 pub struct Dispatcher {
     cells: Arc<dyn Cells>,
     executor: Arc<Executor>,
+    watches: Watches,
     subshells: Subshells,
     usage: Usage,
     ports: Ports,
@@ -40,6 +42,7 @@ impl Dispatcher {
     pub fn spawn(
         cells: Arc<dyn Cells>,
         executor: Arc<Executor>,
+        watches: Watches,
         ports: Ports,
         shutdown: UnboundedSender<bool>,
     ) -> std::io::Result<Self> {
@@ -57,7 +60,7 @@ impl Dispatcher {
             }
         })?;
         let (subshells, usage) = (Subshells::default(), Usage::default());
-        Ok(Self { cells, executor, subshells, usage, ports, questions, shutdown })
+        Ok(Self { cells, executor, watches, subshells, usage, ports, questions, shutdown })
     }
 
     /// Does what a request asks for; does not wait.
@@ -99,13 +102,19 @@ impl Dispatcher {
                 let History { output, access } = request.content()?;
                 self.executor.with_history(|history| history.reply(&access, output))
             }
-            "comm_info_request" => comms::info(),
+            "comm_info_request" => comms::info(&self.watches),
             "comm_open" => {
                 comms::open(request, &request.content()?);
                 return Ok(None);
             }
-            // There is no comm that they could be for.
-            "comm_close" | "comm_msg" => return Ok(None),
+            "comm_msg" => {
+                comms::message(request, &request.content()?, &self.watches);
+                return Ok(None);
+            }
+            "comm_close" => {
+                self.watches.close(&request.content::<Comm>()?.comm_id);
+                return Ok(None);
+            }
             "connect_request" => {
                 let Ports { shell, control, stdin, iopub, heartbeat } = self.ports;
                 json!({

@@ -1,11 +1,12 @@
 //! The cells of a session, and the magics.
 
 use super::cells::{Cell, Cells, Completions};
-use super::publish::SessionOutput;
+use super::publish::{Publisher, SessionOutput};
 use crate::control::client::Client;
 use crate::magic::{self, Engine};
 use crate::output::{CellError, Display, Output};
 use crate::session::{self, Session, SessionConfig};
+use crate::watch::Watches;
 use machine::command::{Command, Failure, Reply};
 use std::io;
 use std::sync::Arc;
@@ -15,27 +16,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// # Errors
 /// If there can be no socket or thread for it.
-pub fn spawn(output: Arc<SessionOutput>, config: SessionConfig) -> io::Result<Arc<dyn Cells>> {
-    let session = Session::spawn(output, config)?;
-    let engine = Remote { client: session.control(), interrupted: AtomicBool::new(false) };
-    Ok(Arc::new(Live { session, engine }))
+pub fn spawn(
+    output: Arc<SessionOutput>,
+    publisher: &Arc<Publisher>,
+    config: SessionConfig,
+) -> io::Result<(Arc<dyn Cells>, Watches)> {
+    let session = Session::spawn(output.clone(), config)?;
+    let client = session.control();
+    let asked = client.clone();
+    let ask = move |command| match command {
+        // It waits by itself, and for as long as it says.
+        Command::Drain { .. } => asked.command(command),
+        command => asked.command_now(command),
+    };
+    let watches = Watches::spawn(ask, Arc::clone(publisher), output)?;
+    let live = Live { session, client, watches: watches.clone(), interrupted: AtomicBool::new(false) };
+    Ok((Arc::new(live), watches))
 }
 
 struct Live {
     session: Session,
-    engine: Remote,
-}
-
-/// The engine, in the runtime process.
-struct Remote {
     client: Client,
+    watches: Watches,
     /// Set by an interrupt, cleared when the next magic begins.
     interrupted: AtomicBool,
 }
 
-impl Engine for Remote {
+impl Engine for Live {
     fn command(&self, command: Command) -> Result<Reply, Failure> {
         self.client.command(command)
+    }
+
+    fn watches(&self) -> Option<&Watches> {
+        Some(&self.watches)
     }
 
     fn interrupted(&self) -> bool {
@@ -46,21 +59,21 @@ impl Engine for Remote {
 
 impl Cells for Live {
     fn execute(&self, cell: &Cell<'_>, output: &dyn Output) -> Result<Option<Display>, CellError> {
-        self.engine.interrupted.store(false, Ordering::Relaxed);
+        self.interrupted.store(false, Ordering::Relaxed);
         let run = |code: &str| {
             self.session.execute(session::Cell { number: cell.number, code: code.to_owned(), silent: cell.silent })
         };
-        magic::run(cell.code, &self.engine, output, &run)
+        magic::run(cell.code, self, output, &run)
     }
 
     fn magic(&self, code: &str, output: &dyn Output) -> Result<Option<Display>, CellError> {
-        self.engine.interrupted.store(false, Ordering::Relaxed);
+        self.interrupted.store(false, Ordering::Relaxed);
         // A cell of magic lines only has no Rust.
-        magic::run(code, &self.engine, output, &|_| Ok(None))
+        magic::run(code, self, output, &|_| Ok(None))
     }
 
     fn complete(&self, code: &str, offset: usize, running: bool) -> Completions {
-        if let Some(magic::Completions { start, end, items }) = magic::complete(code, offset, &self.engine) {
+        if let Some(magic::Completions { start, end, items }) = magic::complete(code, offset, self) {
             let items = items.into_iter().map(|it| (it.text, it.kind.to_owned())).collect();
             return Completions { start, end, items };
         }
@@ -81,7 +94,7 @@ impl Cells for Live {
     }
 
     fn interrupt(&self) {
-        self.engine.interrupted.store(true, Ordering::Relaxed);
+        self.interrupted.store(true, Ordering::Relaxed);
         self.session.interrupt();
     }
 

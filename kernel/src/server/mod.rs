@@ -24,11 +24,11 @@ mod usage;
 use crate::display;
 use crate::session::SessionConfig;
 use crate::wire::{Connection, Receiver, Sender, Sockets, StartError};
-use cells::Cells;
 use dispatch::Dispatcher;
 use execute::Executor;
 use history::History;
-use publish::{NO_PARENT, Publisher, SessionOutput};
+use publish::SessionOutput;
+pub use publish::{NO_PARENT, Publisher};
 use request::Request;
 use serde_json::json;
 use std::io::Write;
@@ -64,11 +64,11 @@ async fn serve(connection: &Connection, config: SessionConfig) -> Result<(), Sta
     let publisher = Publisher::spawn(sockets.iopub)?;
     publisher.publish(&NO_PARENT, "status", json!({ "execution_state": "starting" }));
     let output = Arc::new(SessionOutput::new(Arc::clone(&publisher)));
-    let cells: Arc<dyn Cells> = live::spawn(Arc::clone(&output), config)?;
+    let (cells, watches) = live::spawn(Arc::clone(&output), &publisher, config)?;
     let history = History::open(history::default_path().as_deref());
     let executor = Arc::new(Executor::spawn(Arc::clone(&cells), Arc::clone(&publisher), output, history)?);
     let (shutdown, mut end) = unbounded_channel();
-    let dispatcher = Arc::new(Dispatcher::spawn(Arc::clone(&cells), executor, connection.ports(), shutdown)?);
+    let dispatcher = Arc::new(Dispatcher::spawn(Arc::clone(&cells), executor, watches, connection.ports(), shutdown)?);
     for (receiver, sender) in [(sockets.shell, sockets.shell_sender), (sockets.control, sockets.control_sender)] {
         tokio::spawn(receive(receiver, sender, Arc::clone(&publisher), Arc::clone(&dispatcher)));
     }

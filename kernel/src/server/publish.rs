@@ -4,9 +4,9 @@
 //! per `LINGER`, not per line. Everything else sends the collected text first: the order is that of the calls.
 
 use crate::output::{Display, Output, Stream};
-use crate::wire::Sender;
+use crate::wire::{Outgoing, Sender};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -61,6 +61,19 @@ impl Publisher {
         let mut collected = self.lock();
         self.send_text(&mut collected);
         self.send(parent, msg_type, content);
+    }
+
+    /// Sends a message with metadata, after all text that came before.
+    pub fn publish_with(&self, parent: &Parent, msg_type: &str, metadata: Map<String, Value>, content: Value) {
+        let mut collected = self.lock();
+        self.send_text(&mut collected);
+        let topic = Bytes::from(format!("kernel.{msg_type}"));
+        self.sender.send_message(&[topic], Outgoing { msg_type, parent, metadata, content });
+    }
+
+    /// How many bytes wait to be sent.
+    pub fn waiting(&self) -> usize {
+        self.sender.waiting()
     }
 
     /// Sends text of a stream, soon.

@@ -15,7 +15,7 @@ mod signing;
 mod sockets;
 
 pub use connection::{Connection, Ports};
-pub use message::Incoming;
+pub use message::{Incoming, Outgoing};
 pub use sockets::{Receiver, Sender, Sockets, StartError};
 
 /// Version of the messaging protocol that is spoken here.

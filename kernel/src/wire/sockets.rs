@@ -171,7 +171,11 @@ impl Sender {
 
     /// Sends a message to `identities`, with no metadata.
     pub fn send(&self, identities: &[Bytes], msg_type: &str, parent: &[u8], content: Value) {
-        let message = Outgoing { msg_type, parent, metadata: Map::new(), content };
+        self.send_message(identities, Outgoing { msg_type, parent, metadata: Map::new(), content });
+    }
+
+    /// Sends a message to `identities`.
+    pub fn send_message(&self, identities: &[Bytes], message: Outgoing<'_>) {
         let frames = self.session.encode(identities, message);
         // Counted before it can be taken out, so that the number never falls below zero.
         self.waiting.fetch_add(size(&frames), Ordering::Relaxed);

@@ -47,26 +47,36 @@ impl Histogram {
         self.max.load(Relaxed)
     }
 
+    /// How many durations are in each bucket.
+    pub fn counts(&self) -> Vec<u64> {
+        self.buckets.iter().map(|count| count.load(Relaxed)).collect()
+    }
+
     /// The durations below which these shares of all lie, nanoseconds; 0 if there are none.
     pub fn percentiles<const N: usize>(&self, shares: [f64; N]) -> [u64; N] {
-        let counts: Vec<u64> = self.buckets.iter().map(|count| count.load(Relaxed)).collect();
-        let total: u64 = counts.iter().sum();
-        shares.map(|share| {
-            #[expect(
-                clippy::cast_precision_loss,
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a rank"
-            )]
-            let rank = ((total as f64 * share).ceil() as u64).max(1);
-            let mut below = 0;
-            let at = counts.iter().position(|count| {
-                below += count;
-                below >= rank
-            });
-            at.map_or(0, |at| upper(at).min(self.max()))
-        })
+        percentiles_of(&self.counts(), self.max(), shares)
     }
+}
+
+/// The durations below which these shares of all that are counted lie, nanoseconds, and none above `max`; 0 if there
+/// are none.
+pub(crate) fn percentiles_of<const N: usize>(counts: &[u64], max: u64, shares: [f64; N]) -> [u64; N] {
+    let total: u64 = counts.iter().sum();
+    shares.map(|share| {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rank"
+        )]
+        let rank = ((total as f64 * share).ceil() as u64).max(1);
+        let mut below = 0;
+        let at = counts.iter().position(|count| {
+            below += count;
+            below >= rank
+        });
+        at.map_or(0, |at| upper(at).min(max))
+    })
 }
 
 #[cfg(test)]

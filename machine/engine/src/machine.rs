@@ -5,6 +5,7 @@ use crate::debug::Debug;
 use crate::flight::{Arrival, Flight, Flights, Home};
 use crate::flying;
 use crate::frame::{ErrorKind, Events, Frame};
+use crate::history::Past;
 use crate::hook::InSlot;
 use crate::host::interrupted_here;
 use crate::letters::Letters;
@@ -56,6 +57,8 @@ pub(crate) struct Machine {
     source: Mutex<Option<Arc<Feed>>>,
     /// Messages processed, at moments of the last seconds.
     recent: Mutex<VecDeque<(Instant, u64)>>,
+    /// What it has done over time.
+    pub past: Mutex<Past>,
     /// One `step` at a time: it writes the counts of all steps.
     stepping: Mutex<()>,
     /// Calls so far.
@@ -94,6 +97,7 @@ impl Machine {
             source: Mutex::default(),
             // Room for what one window has, so that it never grows.
             recent: Mutex::new(VecDeque::with_capacity(READINGS)),
+            past: Mutex::default(),
             stepping: Mutex::default(),
             calls: AtomicU64::new(0),
             stops: AtomicU64::new(0),

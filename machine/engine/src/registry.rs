@@ -5,10 +5,10 @@ use crate::host;
 use crate::machine::Machine;
 use crate::queue::Mode;
 use crate::source::Feed;
-use crate::{hook, raw, remote, types};
+use crate::{hook, metrics, oid, raw, remote, types};
 use ::machine::command::{Command, Config, DEFAULT_MACHINE, Failure, Reply, Target};
 use std::io::Write;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Once, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 const MOST_MACHINES: usize = 1024;
 /// How often the rates look at the counters.
 const TICK: Duration = Duration::from_millis(500);
+/// How often it is looked whether the workers work, while somebody asks for the history.
+const LOOK: Duration = Duration::from_millis(25);
+/// How long after it was asked for the history it is looked so often, milliseconds.
+const WATCH: u64 = 3_000;
 
 /// What engine and cells tell their surroundings. Called on the thread that has something to tell; must not block.
 pub trait Observer: Send + Sync {
@@ -29,6 +33,11 @@ pub trait Observer: Send + Sync {
     fn notice(&self, text: &str);
 }
 
+/// Until when somebody watches, milliseconds since 1970.
+static WATCHED: AtomicU64 = AtomicU64::new(0);
+/// Whether the past is kept: from the start in a notebook, elsewhere once somebody has asked for it. It costs
+/// allocations, a few a second.
+static KEPT: AtomicBool = AtomicBool::new(false);
 static OBSERVER: OnceLock<Box<dyn Observer>> = OnceLock::new();
 static MACHINES: [OnceLock<&'static Machine>; MOST_MACHINES] = [const { OnceLock::new() }; MOST_MACHINES];
 static NAMES: RwLock<Vec<&'static Machine>> = RwLock::new(Vec::new());
@@ -42,25 +51,58 @@ pub fn init() {
         hook::install();
         // The default machine's numbers are in range.
         let _made = make(Config::new(DEFAULT_MACHINE));
-        let clock = || loop {
-            std::thread::sleep(TICK);
-            let now = Instant::now();
-            // Without a list of its own: nothing is allocated while messages flow.
-            for machine in MACHINES.iter().map_while(OnceLock::get) {
-                machine.tick(now);
-            }
+        let mut ticked = Instant::now();
+        let clock = move || loop {
+            tick(&mut ticked);
         };
         // Without this thread there are no rates, and nothing else is missing.
         let _clock = std::thread::Builder::new().name("machine/clock".to_owned()).spawn(clock);
+        open_metrics();
         if let Err(error) = remote::listen() {
             notice(&format!("the machines of this process cannot be attached to: {error}"));
         }
     });
 }
 
+/// Opens `/metrics` if the environment names a port for it.
+fn open_metrics() {
+    let Some(port) = std::env::var_os(metrics::VARIABLE) else { return };
+    let all = || metrics::text(&all().iter().map(|machine| (String::new(), machine.status())).collect::<Vec<_>>());
+    let Some(number) = port.to_str().and_then(|port| port.parse().ok()) else {
+        return notice(&format!("{}={} is no port", metrics::VARIABLE, port.display()));
+    };
+    if let Err(error) = metrics::serve(number, all) {
+        notice(&format!("metrics cannot be had on port {number}: {error}"));
+    }
+}
+
+/// All machines, without a list of its own: nothing is allocated while messages flow.
+fn machines() -> impl Iterator<Item = &'static Machine> {
+    MACHINES.iter().map_while(OnceLock::get).copied()
+}
+
+/// Waits for the next look at the machines, and takes it.
+fn tick(ticked: &mut Instant) {
+    let now_ms = oid::coarse_millis();
+    // Relaxed: it carries nothing but itself.
+    let watched = WATCHED.load(Ordering::Relaxed) > now_ms;
+    std::thread::sleep(if watched { LOOK } else { TICK });
+    machines().for_each(Machine::look);
+    if ticked.elapsed() >= TICK {
+        *ticked = Instant::now();
+        for machine in machines() {
+            machine.tick(*ticked);
+            if KEPT.load(Ordering::Relaxed) {
+                machine.note(oid::coarse_millis());
+            }
+        }
+    }
+}
+
 /// Sets who listens. The first call counts.
 pub fn observe(observer: Box<dyn Observer>) {
     let _first = OBSERVER.set(observer);
+    KEPT.store(true, Ordering::Relaxed);
 }
 
 pub(crate) fn observer() -> Option<&'static dyn Observer> {
@@ -223,6 +265,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             }
             Reply::Errors(machine.letters().newest(slot, limit))
         }
+        Command::History { machine, since_ms } => history(&machine, since_ms)?,
         Command::Enter(cell) => {
             types::announce(cell);
             Reply::Done
@@ -234,6 +277,13 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         }
         other => return crate::recall::answer(other),
     })
+}
+
+fn history(machine: &Target, since_ms: u64) -> Result<Reply, Failure> {
+    // Relaxed: both carry nothing but themselves.
+    KEPT.store(true, Ordering::Relaxed);
+    WATCHED.fetch_max(oid::coarse_millis() + WATCH, Ordering::Relaxed);
+    Ok(Reply::History(find(machine)?.history(since_ms)))
 }
 
 fn check_json(json: &str) -> Result<(), Failure> {

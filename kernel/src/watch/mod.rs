@@ -1,0 +1,353 @@
+//! What is live: the display of `%watch`, and alerts.
+//!
+//! A machine has one widget model, however many cells show it and however many pages have them open. One thread looks
+//! at all machines that somebody sees, ten times a second, and tells the models what has changed; it sleeps while
+//! nobody sees one and there is no alert. A view says from time to time that it is seen, so that a page that was
+//! closed costs nothing, also if it could not say goodbye. All that is shown comes from the engine's counters.
+
+mod alerts;
+mod flow;
+mod model;
+mod rule;
+mod state;
+
+pub use rule::{MEASURES, Rule, parse as parse_rule};
+
+use crate::output::{Output, Stream};
+use crate::server::Publisher;
+use alerts::Alerts;
+use flow::Flow;
+use machine::command::{Command, Failure, Reply, Target};
+use machine::kept::{LetterQuery, Retried};
+use machine::status::Status;
+use model::Model;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often a display that is seen is told what has changed.
+const UPDATE: Duration = Duration::from_millis(100);
+/// How often alerts are looked at while no display is seen.
+const CHECK: Duration = Duration::from_millis(250);
+/// Nothing is sent while more bytes than this wait for a slow front end.
+const BACKLOG: usize = 1 << 20;
+/// The protocol of the messages between widgets and kernels.
+const WIDGET_PROTOCOL: &str = "2.1.0";
+/// The name of the comms that widgets' models have.
+pub const WIDGET_TARGET: &str = "jupyter.widget";
+/// The name of the comm that a front end asks for all models on.
+pub const CONTROL_TARGET: &str = "jupyter.widget.control";
+
+/// How the engine is asked.
+type Ask = Box<dyn Fn(Command) -> Result<Reply, Failure> + Send + Sync>;
+
+/// All displays and alerts of a session. Any thread may use it.
+#[derive(Clone)]
+pub struct Watches(Arc<Shared>);
+
+struct Shared {
+    ask: Ask,
+    publisher: Arc<Publisher>,
+    /// Where alerts are told.
+    output: Arc<dyn Output>,
+    state: Mutex<State>,
+    /// Pairs with `state`: somebody sees a display, or there is an alert.
+    wanted: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// By machine.
+    models: BTreeMap<String, Model>,
+    alerts: Alerts,
+    flows: BTreeMap<String, Flow>,
+}
+
+impl Watches {
+    /// Displays of the machines that `ask` asks, told on iopub, and alerts, told on `output`.
+    ///
+    /// # Errors
+    /// If there is no thread to be had.
+    pub fn spawn(
+        ask: impl Fn(Command) -> Result<Reply, Failure> + Send + Sync + 'static,
+        publisher: Arc<Publisher>,
+        output: Arc<dyn Output>,
+    ) -> io::Result<Self> {
+        let (state, wanted) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { ask: Box::new(ask), publisher, output, state, wanted });
+        let on_thread = Arc::clone(&shared);
+        std::thread::Builder::new().name("watch".to_owned()).spawn(move || on_thread.run())?;
+        Ok(Self(shared))
+    }
+
+    /// The display of a machine: the name of its model, which is announced if it is new.
+    pub fn open(&self, status: &Status) -> String {
+        let mut state = self.0.lock();
+        if let Some(model) = state.models.get_mut(&status.machine) {
+            model.seen(Instant::now());
+            let id = model.id.clone();
+            self.0.wanted.notify_all();
+            return id;
+        }
+        let mut model = Model::new(&status.machine, Instant::now());
+        let flow = state.flows.entry(status.machine.clone()).or_default();
+        flow.add(Instant::now(), status);
+        model.take(state::of(status, flow));
+        let alerts = state.alerts.of(&status.machine);
+        model.take([("alerts", alerts)].into_iter());
+        let id = model.id.clone();
+        let content = json!({
+            "comm_id": id, "target_name": WIDGET_TARGET, "data": { "state": model.state(), "buffer_paths": [] },
+        });
+        let metadata = [("version".to_owned(), WIDGET_PROTOCOL.into())].into_iter().collect();
+        // It belongs to no request: whoever writes down what cells give, and draws it without the kernel, then has
+        // what is readable without scripts.
+        self.0.publisher.publish_with(&crate::server::NO_PARENT, "comm_open", metadata, content);
+        state.models.insert(status.machine.clone(), model);
+        drop(state);
+        self.0.wanted.notify_all();
+        id
+    }
+
+    /// The models there are: name → `jupyter.widget`.
+    pub fn info(&self) -> Value {
+        let state = self.0.lock();
+        let comms = state.models.values().map(|model| (model.id.clone(), json!({ "target_name": WIDGET_TARGET })));
+        Value::Object(comms.collect())
+    }
+
+    /// A message of a front end to a comm; what is to be answered on the same comm.
+    pub fn message(&self, comm: &str, data: &Value) -> Option<Value> {
+        let method = data.get("method").and_then(Value::as_str).unwrap_or_default();
+        if method == "request_states" {
+            let state = self.0.lock();
+            let states: Map<String, Value> =
+                state.models.values().map(|model| (model.id.clone(), model.description())).collect();
+            return Some(json!({ "method": "update_states", "states": states, "buffer_paths": [] }));
+        }
+        let mut state = self.0.lock();
+        let model = state.models.values_mut().find(|model| model.id == comm)?;
+        match method {
+            "request_state" => Some(json!({ "method": "update", "state": model.state(), "buffer_paths": [] })),
+            "custom" => {
+                model.seen(Instant::now());
+                let machine = model.machine.clone();
+                drop(state);
+                self.0.wanted.notify_all();
+                let wanted = data.get("content").cloned().unwrap_or_default();
+                self.act(machine, &wanted);
+                None
+            }
+            // A view has nothing of its own to tell.
+            _ => None,
+        }
+    }
+
+    /// A front end has done with a model.
+    pub fn close(&self, comm: &str) {
+        self.0.lock().models.retain(|_, model| model.id != comm);
+    }
+
+    /// Adds an alert.
+    pub fn alert(&self, machine: &str, rule: Rule) {
+        self.0.lock().alerts.add(machine, rule);
+        self.0.wanted.notify_all();
+    }
+
+    /// Takes alerts away: that of this text, or all of a machine. Returns how many that were.
+    pub fn forget(&self, machine: &str, text: Option<&str>) -> usize {
+        self.0.lock().alerts.remove(machine, text)
+    }
+
+    /// The alerts of a machine: `[{"rule", "since": seconds or null}, …]`.
+    pub fn alerts(&self, machine: &str) -> Value {
+        self.0.lock().alerts.of(machine)
+    }
+
+    /// Carries out what a button asks for, on a thread of its own: `drain` waits.
+    fn act(&self, machine: String, wanted: &Value) {
+        let Some(action) = Action::of(wanted) else { return };
+        let shared = Arc::clone(&self.0);
+        let act = move || {
+            let (text, failed) = match action.carry_out(&machine, &*shared.ask) {
+                Ok(text) => (text, false),
+                Err(failure) => (failure.message, true),
+            };
+            shared.tell(&machine, "told", json!({ "text": text, "failed": failed }));
+        };
+        // Without a thread nothing happens, and the display shows that.
+        let _ = std::thread::Builder::new().name("watch-action".to_owned()).spawn(act);
+    }
+}
+
+/// What a button asks for.
+enum Action {
+    Start,
+    Pause,
+    Stop,
+    Step,
+    Drain,
+    /// One dead letter's message, or all.
+    Retry(Option<String>),
+}
+
+/// How long the button `drain` waits.
+const DRAIN: Duration = Duration::from_mins(1);
+
+impl Action {
+    /// `{"do": "pause"}`; `here`, which a view says to be kept awake, is none.
+    fn of(wanted: &Value) -> Option<Self> {
+        Some(match wanted.get("do")?.as_str()? {
+            "start" => Self::Start,
+            "pause" => Self::Pause,
+            "stop" => Self::Stop,
+            "step" => Self::Step,
+            "drain" => Self::Drain,
+            "retry" => Self::Retry(wanted.get("oid").and_then(Value::as_str).map(str::to_owned)),
+            _ => return None,
+        })
+    }
+
+    /// What there is to tell of it.
+    fn carry_out(&self, machine: &str, ask: &dyn Fn(Command) -> Result<Reply, Failure>) -> Result<String, Failure> {
+        let machine = Target::Name(machine.to_owned());
+        let command = match self {
+            Self::Start => Command::Start { machine },
+            Self::Pause => Command::Pause { machine },
+            Self::Stop => Command::Stop { machine },
+            Self::Step => Command::Step { machine },
+            Self::Drain => Command::Drain { machine, timeout: Some(DRAIN) },
+            Self::Retry(oid) => return retry(&machine, oid.clone(), ask),
+        };
+        Ok(match ask(command)? {
+            Reply::Warned(text) => text,
+            Reply::Outputs(outputs) => state::step(&outputs),
+            Reply::Count(0) => "drained".to_owned(),
+            Reply::Count(left) => format!("{} still wait", crate::display::grouped(left)),
+            Reply::Failed(failure) => return Err(failure),
+            _ => String::new(),
+        })
+    }
+}
+
+/// Takes dead letters through the slots as they are now; each command does some of them.
+fn retry(
+    machine: &Target,
+    oid: Option<String>,
+    ask: &dyn Fn(Command) -> Result<Reply, Failure>,
+) -> Result<String, Failure> {
+    let query = LetterQuery { oid, ..LetterQuery::default() };
+    let mut all = Retried::default();
+    loop {
+        match ask(Command::RetryErrors { machine: machine.clone(), query: query.clone(), from: all.next })? {
+            Reply::Retried(some) => {
+                all = Retried { tried: all.tried + some.tried, passed: all.passed + some.passed, ..some };
+                if some.left == 0 || some.tried == 0 {
+                    return Ok(crate::display::retried(&all));
+                }
+            }
+            Reply::Failed(failure) => return Err(failure),
+            _ => return Ok(String::new()),
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at machines for as long as the kernel lives.
+    fn run(&self) {
+        loop {
+            let begin = Instant::now();
+            let (machines, seen) = self.wait();
+            for machine in &machines {
+                self.look(machine, seen.contains(machine));
+            }
+            let pause = if seen.is_empty() { CHECK } else { UPDATE };
+            // A quarter of the time at most, however slow the engine answers.
+            std::thread::sleep(pause.saturating_sub(begin.elapsed()).max(begin.elapsed().min(pause) * 3));
+        }
+    }
+
+    /// Waits until there is something to look at: the machines, and those of them that are seen.
+    fn wait(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            let seen: BTreeSet<String> =
+                state.models.values().filter(|model| model.is_seen(now)).map(|model| model.machine.clone()).collect();
+            let machines: BTreeSet<String> = seen.iter().cloned().chain(state.alerts.machines()).collect();
+            if !machines.is_empty() {
+                return (machines, seen);
+            }
+            state.flows.clear();
+            state = self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn look(&self, machine: &str, seen: bool) {
+        let target = || Target::Name(machine.to_owned());
+        let status = match (self.ask)(Command::Status { machine: target() }) {
+            Ok(Reply::Status(status)) => status,
+            Ok(_) => return,
+            Err(failure) => return self.tell(machine, "gone", failure.message.into()),
+        };
+        let now = Instant::now();
+        let mut state = self.lock();
+        let State { models, alerts, flows } = &mut *state;
+        let flow = flows.entry(machine.to_owned()).or_default();
+        flow.add(now, &status);
+        let told = alerts.check(machine, &status, flow, now);
+        let wants_history = seen && flow.wants_history(now);
+        let letters = models.get(machine).filter(|_| seen).is_some_and(|model| model.wants_letters(&status));
+        drop(state);
+        for text in told {
+            self.output.stream(Stream::Stderr, &format!("{text}\n"));
+        }
+        // Asked without the lock: the engine may be slow.
+        let history = wants_history.then(|| (self.ask)(Command::History { machine: target(), since_ms: 0 }));
+        let letters =
+            letters.then(|| (self.ask)(Command::Errors { machine: target(), slot: None, limit: state::LETTERS }));
+        let mut state = self.lock();
+        let State { models, alerts, flows } = &mut *state;
+        let (Some(model), Some(flow)) = (models.get_mut(machine), flows.get_mut(machine)) else { return };
+        let mut news = Map::new();
+        if let Some(Ok(Reply::History(history))) = history {
+            flow.set_history(&history);
+            news.extend(model.take([("series", state::series(&history))].into_iter()));
+        }
+        if let Some(Ok(Reply::Errors(letters))) = letters {
+            model.note_letters(&status);
+            news.extend(model.take([("letters", state::letters(&letters))].into_iter()));
+        }
+        news.extend(model.take(state::of(&status, flow)));
+        news.extend(model.take([("alerts", alerts.of(machine)), ("gone", "".into())].into_iter()));
+        let id = model.id.clone();
+        drop(state);
+        if seen {
+            self.update(&id, news);
+        }
+    }
+
+    /// Changes one thing of a machine's model.
+    fn tell(&self, machine: &str, key: &'static str, value: Value) {
+        let mut state = self.lock();
+        let Some(model) = state.models.get_mut(machine) else { return };
+        let news = model.take([(key, value)].into_iter());
+        let id = model.id.clone();
+        drop(state);
+        self.update(&id, news);
+    }
+
+    /// Tells all views of a model.
+    fn update(&self, id: &str, news: Map<String, Value>) {
+        if !news.is_empty() && self.publisher.waiting() < BACKLOG {
+            let data = json!({ "method": "update", "state": news, "buffer_paths": [] });
+            self.publisher.publish(&crate::server::NO_PARENT, "comm_msg", json!({ "comm_id": id, "data": data }));
+        }
+    }
+}

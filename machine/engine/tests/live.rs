@@ -1,0 +1,117 @@
+//! What is seen of a machine over time and from outside.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
+
+use machine::command::{Command, Reply, Target};
+use machine::history::History;
+use machine::prelude::*;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+fn history(machine: &str, since_ms: u64) -> History {
+    let machine = Target::Name(machine.to_owned());
+    match machine_engine::command(Command::History { machine, since_ms }) {
+        Reply::History(history) => history,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The history once it fulfils a condition; the clock's thread writes it.
+fn once(machine: &str, condition: impl Fn(&History) -> bool) -> History {
+    let begin = Instant::now();
+    loop {
+        let history = history(machine, 0);
+        if condition(&history) {
+            return history;
+        }
+        assert!(begin.elapsed() < Duration::from_mins(1), "{history:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_history_counts_what_the_machine_counts_and_goes_on_while_it_stands() {
+    machine_engine::init();
+    let machine = Machine::builder("past").queue(10_000).start();
+    machine[0].set(|x: u64| if x.is_multiple_of(10) { Err("ten") } else { Ok(x) }).unwrap();
+    (1..=1000).for_each(|n: u64| machine.put_wait(n).unwrap());
+    machine.drain();
+    let sum = |history: &History, of: fn(&machine::history::Point) -> u64| history.points.iter().map(of).sum::<u64>();
+    let done = once("past", |history| sum(history, |point| point.processed) == 1000);
+    assert_eq!((sum(&done, |point| point.accepted), sum(&done, |point| point.errored)), (1000, 100));
+    let slot = |of: fn(&machine::history::SlotPoint) -> u64| -> u64 {
+        done.points.iter().filter_map(|point| point.slots.first()).map(of).sum()
+    };
+    assert_eq!((slot(|slot| slot.ok), slot(|slot| slot.errored)), (900, 100));
+    assert!(slot(|slot| slot.p99_ns) > 0 && done.points.iter().all(|point| point.looks > 0));
+    // Each point begins where the one before it ends.
+    assert!(done.points.windows(2).all(|pair| pair[1].time_ms - pair[1].span_ms == pair[0].time_ms));
+
+    machine.stop();
+    machine.put(7).unwrap();
+    let last = done.points.last().unwrap().time_ms;
+    let stopped = once("past", |history| history.points.last().is_some_and(|point| point.queue == 1));
+    assert_eq!(sum(&stopped, |point| point.processed), 1000);
+    assert!(history("past", last).points.iter().all(|point| point.time_ms > last));
+}
+
+#[test]
+fn a_worker_that_sits_in_a_slot_is_seen_busy_and_one_without_messages_idle() {
+    machine_engine::init();
+    let machine = Machine::builder("ratio").workers(2).start();
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    machine[0]
+        .set(move |x: u64| {
+            let _ = gate.lock().unwrap().recv();
+            x
+        })
+        .unwrap();
+    once("ratio", |history| history.points.last().is_some_and(|point| point.busy_ratio() == Some(0.0)));
+    machine.put(1_u64).unwrap();
+    // One of two.
+    once("ratio", |history| history.points.last().is_some_and(|point| point.busy_ratio() == Some(0.5)));
+    open.send(()).unwrap();
+    once("ratio", |history| history.points.last().is_some_and(|point| point.busy_ratio() == Some(0.0)));
+}
+
+fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn metrics_are_the_counters() {
+    machine_engine::init();
+    let machine = Machine::builder("metered").start();
+    machine[1].set(|x: u64| if x == 3 { Err("three") } else { Ok(x) }).unwrap();
+    (1..=5).for_each(|n: u64| machine.put_wait(n).unwrap());
+    machine.drain();
+    let port =
+        machine_engine::metrics::serve(0, move || machine_engine::metrics::text(&[(String::new(), machine.status())]))
+            .unwrap();
+    let answer = get(port, "/metrics");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    for line in [
+        "# TYPE machine_received_messages_total counter",
+        "machine_received_messages_total{machine=\"metered\"} 5",
+        "machine_processed_messages_total{machine=\"metered\",outcome=\"ok\"} 4",
+        "machine_processed_messages_total{machine=\"metered\",outcome=\"errored\"} 1",
+        "machine_queue_messages{machine=\"metered\"} 0",
+        "machine_queue_capacity_messages{machine=\"metered\"} 1024",
+        "machine_slot_errors_total{machine=\"metered\",slot=\"f1\"} 1",
+    ] {
+        assert!(answer.lines().any(|found| found == line), "{line}\n{answer}");
+    }
+    // A metric is described once, and each sample has its own labels.
+    let mut names: Vec<&str> =
+        answer.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(' ').next()).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert!(all - names.len() <= 4, "only the answer's own header may repeat a word: {answer}");
+    assert!(get(port, "/other").starts_with("HTTP/1.1 404"));
+}
