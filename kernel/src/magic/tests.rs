@@ -545,11 +545,15 @@ fn completion_knows_names_options_slots_and_machines() {
     check("%st|", &expect![[r#""%st" → %status %start %stop %step"#]]);
     check(
         "%|",
-        &expect![[r#""%" → %status %watch %alert %alerts %report %errors %slots %start %pause %stop %drain %step %put %call %retry %tap %peek %plot %explain %break %held %continue %machines %%time %lsmagic %help"#]],
+        &expect![[
+            r#""%" → %status %watch %alert %alerts %report %errors %slots %start %pause %stop %drain %step %put %call %retry %tap %peek %plot %explain %break %held %continue %machines %%time %lsmagic %help"#
+        ]],
     );
     check(
         "%slots\n%|",
-        &expect![[r#""%" → %status %watch %alert %alerts %report %errors %slots %start %pause %stop %drain %step %put %call %retry %tap %peek %plot %explain %break %held %continue %machines %lsmagic %help"#]],
+        &expect![[
+            r#""%" → %status %watch %alert %alerts %report %errors %slots %start %pause %stop %drain %step %put %call %retry %tap %peek %plot %explain %break %held %continue %machines %lsmagic %help"#
+        ]],
     );
     check(
         "%errors |",
@@ -567,7 +571,7 @@ fn completion_knows_names_options_slots_and_machines() {
 
 #[test]
 fn list_and_help() {
-    expect![[r#"
+    expect![[r"
         magic                                                                                                  shows or does
         %status [NAME] [--frame] [--machine NAME] [--json]                                                     what a machine has done, what waits, and what each slot does
         %watch [NAME] [--machine NAME] [--json]                                                                a live display of a machine: slots, queue, rates, errors, and buttons
@@ -596,7 +600,7 @@ fn list_and_help() {
         %lsmagic [--json]                                                                                      all magics
         %help [NAME] [--json]                                                                                  how a magic is used
         %help NAME tells more about one.
-    "#]].assert_eq(text_of(&run_alone("%lsmagic").unwrap()));
+    "]].assert_eq(text_of(&run_alone("%lsmagic").unwrap()));
     expect![[r#"
         %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]
         the messages that a slot failed on, newest first, as a DataFrame. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.

@@ -108,6 +108,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         waiting()?;
     }
 
+    failing()?;
+    if table::is_wanted("Latency") {
+        latency(&m);
+    }
+    Ok(())
+}
+
+/// What an error costs.
+fn failing() -> Result<(), Failure> {
     let slow = Machine::builder("panics").try_start()?;
     #[expect(clippy::panic, reason = "what a panic costs is what is measured")]
     slow[0].set(|x: f64| -> f64 { panic!("no {x}") })?;
@@ -125,10 +134,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         100_000,
         ROUNDS,
     );
-
-    if table::is_wanted("Latency") {
-        latency(&m);
-    }
     Ok(())
 }
 
