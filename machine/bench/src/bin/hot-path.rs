@@ -16,8 +16,8 @@ use std::process::{Command, ExitCode};
 
 /// Where the counts are kept.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json");
-/// How much more a message may cost, in percent.
-const TOLERANCE: f64 = 4.0;
+/// How much more a message may cost, in percent: what depends on the moment makes up to 4.
+const TOLERANCE: f64 = 10.0;
 /// Messages of the two measurements.
 const FEW: u32 = 20_000;
 const MANY: u32 = 220_000;
