@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -333,6 +334,8 @@ def publisher() -> tuple[zmq.Socket, str]:
     """A PUB that tells who subscribes."""
     pub = zmq.Context.instance().socket(zmq.XPUB)
     pub.sndhwm = 0
+    # Who never subscribes fails the test instead of holding it up.
+    pub.rcvtimeo = int(PATIENCE * 1000)
     port = pub.bind_to_random_port("tcp://127.0.0.1")
     return pub, f"tcp://127.0.0.1:{port}"
 
@@ -354,7 +357,7 @@ def test_log_prints_what_is_published(machine: Machine) -> None:
 
 def test_log_ends_quietly_with_its_reader(machine: Machine) -> None:
     pub, endpoint = publisher()
-    log = subprocess.Popen(f"set -o pipefail; {executable()} log {endpoint} | head -3", shell=True, text=True,
+    log = subprocess.Popen(f"set -o pipefail; {shlex.quote(str(executable()))} log {endpoint} | head -3", shell=True, text=True,
                            executable=shutil.which("bash"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                            env=machine.environment)
     assert pub.recv() == b"\x01"
