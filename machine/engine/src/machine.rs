@@ -61,6 +61,8 @@ pub(crate) struct Machine {
     pub past: Mutex<Past>,
     /// One `step` at a time: it writes the counts of all steps.
     stepping: Mutex<()>,
+    /// One `retry_letters` at a time: two would try the same letters.
+    pub retrying: Mutex<()>,
     /// Calls so far.
     calls: AtomicU64,
     /// How many times it was stopped.
@@ -99,6 +101,7 @@ impl Machine {
             recent: Mutex::new(VecDeque::with_capacity(READINGS)),
             past: Mutex::default(),
             stepping: Mutex::default(),
+            retrying: Mutex::default(),
             calls: AtomicU64::new(0),
             stops: AtomicU64::new(0),
             source_dropped: AtomicU64::new(0),

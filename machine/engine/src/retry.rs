@@ -19,7 +19,7 @@ use crate::worker::Caught;
 use machine::command::Failure;
 use machine::kept::{LetterQuery, Retried};
 use machine::status::DeadLetter;
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How long one command tries at most: then whoever asks can show how far it is, or stop.
@@ -102,12 +102,22 @@ impl Machine {
     /// Tries dead letters again, from number `from` on, oldest first, for a while.
     ///
     /// # Errors
-    /// If the machine is stopped, or as `find_letters`.
+    /// If the machine is stopped, if dead letters of it are being tried at this moment, or as `find_letters`.
     pub fn retry_letters(&self, query: &LetterQuery, from: u64) -> Result<Retried, Failure> {
         if self.queue.control().mode == Mode::Stopped {
             let name = &self.config.name;
             return Err(failed("stopped", format!("{name} is stopped: start it, or pause it, and retry then")));
         }
+        // Not waited for: a slot that retries would wait for itself. What a panic leaves behind is in order.
+        let _one = match self.retrying.try_lock() {
+            Ok(one) => one,
+            Err(TryLockError::Poisoned(one)) => one.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let name = &self.config.name;
+                let message = format!("a retry of {name} is already running: wait until it has ended, then retry");
+                return Err(failed("retry_running", message));
+            }
+        };
         let selection = self.selection(query)?;
         let began = Instant::now();
         let mut done = Retried { next: from, ..Retried::default() };

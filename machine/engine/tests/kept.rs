@@ -227,6 +227,41 @@ fn a_retry_of_what_there_is_not_says_so() {
     assert_eq!(error.code, "stopped");
 }
 
+/// Not even from the slot that is being tried, which would wait for itself.
+#[test]
+fn no_dead_letter_is_tried_twice_at_the_same_time() {
+    let m = fresh();
+    m[0].set(|_: f64| -> Result<f64, &str> { Err("no") }).unwrap();
+    m.put(1.0).unwrap();
+    m.drain();
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel();
+    let goes_on = std::sync::Mutex::new(goes_on);
+    let (itself, calls) = (m.machine, AtomicU64::new(0));
+    m[0].set(move |x: f64| {
+        if calls.fetch_add(1, Relaxed) == 0 {
+            begun.send(itself.retry_errors("")).unwrap();
+            goes_on.lock().unwrap().recv().unwrap();
+        }
+        x
+    })
+    .unwrap();
+    let retried = thread::scope(|scope| {
+        let first = scope.spawn(|| m.retry(LetterQuery::default()).unwrap());
+        let inside = begins.recv().unwrap();
+        let second = m.retry(LetterQuery::default());
+        go_on.send(()).unwrap();
+        for error in [inside.unwrap_err(), second.unwrap_err()] {
+            assert_eq!(error.code, "retry_running");
+            assert!(error.message.contains("is already running"), "{error}");
+        }
+        first.join().unwrap()
+    });
+    assert_eq!((retried.tried, retried.passed, m.status().retried), (1, 1, 1));
+    // The next one finds nothing, and says so.
+    assert_eq!(m.retry(LetterQuery::default()).unwrap().tried, 0);
+}
+
 #[test]
 fn what_waits_is_shown_and_stays() {
     let m = fresh();
