@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 #![allow(dead_code, reason = "the engine uses more of it than a model does")]
 
-#[path = "../../src/queue.rs"]
+#[path = "../../src/queue/mod.rs"]
 mod queue;
 #[path = "../../src/ring.rs"]
 mod ring;

@@ -1,0 +1,74 @@
+//! Arguments that are made from values of other types.
+#![expect(clippy::cast_ptr_alignment, reason = "every place is laid out for the type that it is used as")]
+#![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
+
+use super::Place;
+use crate::number;
+use crate::raw;
+use crate::types::Conversion;
+use machine::abi::Kind;
+
+/// Makes an argument from a value of another type; returns where it is.
+///
+/// # Safety
+/// `from` holds a live value, `to` holds none.
+pub(super) unsafe fn convert(from: Place, to: Place, conversion: Conversion) -> Result<*const u8, String> {
+    // SAFETY: as above, for all that follows; a payload pointer is null for an `Err`, which is never stored.
+    unsafe {
+        let inside = || from.info.desc.payload.map_or(from.at.cast_const(), |payload| payload(from.at));
+        match conversion {
+            Conversion::Same => Ok(from.at),
+            Conversion::Inside => Ok(inside()),
+            Conversion::Number => {
+                let number = read_number(inside(), from.info.kind);
+                write_number(number, to.at, to.info.kind).map(|()| to.at.cast_const())
+            }
+            Conversion::Json => {
+                let json = raw::json(from.info.desc, from.at)?;
+                raw::from_json(to.info.desc, &json, to.at).map_err(|why| {
+                    let short: String = json.chars().take(80).collect();
+                    format!("{why} (in {short})")
+                })?;
+                Ok(to.at)
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `at` points at a number of this kind.
+unsafe fn read_number(at: *const u8, kind: Kind) -> number::Number {
+    macro_rules! read {
+        ($($kind:ident: $ty:ty => $as:ident),*) => {
+            // SAFETY: the kind says the type.
+            match kind { $(Kind::$kind => number::Number::$as(unsafe { at.cast::<$ty>().read() }.into()),)*
+                // SAFETY: the kind says the type.
+                Kind::Isize => number::Number::Int(unsafe { at.cast::<isize>().read() } as i128),
+                // SAFETY: the kind says the type.
+                Kind::Usize => number::Number::Int(unsafe { at.cast::<usize>().read() } as i128),
+                Kind::Other | Kind::Bool | Kind::String | Kind::Json => number::Number::Float(f64::NAN) }
+        };
+    }
+    read!(I8: i8 => Int, I16: i16 => Int, I32: i32 => Int, I64: i64 => Int, U8: u8 => Int, U16: u16 => Int, U32: u32 => Int,
+        U64: u64 => Int, F32: f32 => Float, F64: f64 => Float)
+}
+
+/// # Safety
+/// `to` has room for a number of this kind.
+unsafe fn write_number(number: number::Number, to: *mut u8, kind: Kind) -> Result<(), String> {
+    macro_rules! write {
+        ($($kind:ident: $ty:ty),*) => {
+            match kind {
+                // SAFETY: the kind says the type.
+                $(Kind::$kind => unsafe { to.cast::<$ty>().write(number.to_int::<$ty>()?) },)*
+                // SAFETY: the kind says the type.
+                Kind::F32 => unsafe { to.cast::<f32>().write(number.to_f32()) },
+                // SAFETY: the kind says the type.
+                Kind::F64 => unsafe { to.cast::<f64>().write(number.to_f64()) },
+                Kind::Other | Kind::Bool | Kind::String | Kind::Json => return Err("it is no number".to_owned()),
+            }
+        };
+    }
+    write!(I8: i8, I16: i16, I32: i32, I64: i64, Isize: isize, U8: u8, U16: u16, U32: u32, U64: u64, Usize: usize);
+    Ok(())
+}

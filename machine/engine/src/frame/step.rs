@@ -1,0 +1,99 @@
+//! The calls that a frame is laid out for, and what has to be done before each.
+#![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
+
+use super::convert::convert;
+use super::{ErrorKind, Events, Place};
+use crate::types::Conversion;
+use machine::abi::{self, Outcome, Sink};
+use std::ops::Range;
+
+/// Never present: a slot with this need takes the longer way.
+pub(super) const PREPARE: u64 = 1 << 63;
+
+/// What has to be done before a slot is called.
+#[derive(Debug)]
+pub(super) enum Prepare {
+    /// The argument is null if the output is missing.
+    Optional { arg: usize, from: Place },
+    /// The argument is made from a value of another type.
+    Convert { arg: usize, from: Place, to: Place, conversion: Conversion, what: String },
+    /// The argument can never be made.
+    Never { from: Place, why: String },
+}
+
+#[derive(Debug)]
+pub(super) struct Step {
+    pub call: unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut Sink) -> Outcome,
+    /// Instead of `call`, for an async function.
+    pub begin: Option<unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, abi::Flight)>,
+    pub state: *const u8,
+    pub args: *const *const u8,
+    pub out: *mut u8,
+    /// The outputs without which the slot is skipped; with `PREPARE` if it takes arguments that have to be made.
+    pub needs: u64,
+    pub bit: u64,
+    pub slot: usize,
+    pub prepare: Range<usize>,
+}
+
+/// Stands for the call of an async function, which is begun instead.
+pub(super) unsafe extern "C" fn never(_: *const u8, _: *const *const u8, _: *mut u8, _: *mut Sink) -> Outcome {
+    Outcome::Failed
+}
+
+/// The argument pointers of all slots, and how those come about that are not the same for each message.
+#[derive(Debug)]
+pub(super) struct Preparation {
+    pub prepares: Vec<Prepare>,
+    /// `Step::args` points into it.
+    pub args: Box<[*const u8]>,
+    /// Converted arguments of this message that have to be dropped.
+    pub made: Vec<Place>,
+}
+
+impl Preparation {
+    /// Makes the arguments of a slot that are not simply there; false if it cannot be called.
+    pub(super) fn run(&mut self, step: &Step, present: u64, events: &mut impl Events) -> bool {
+        let needs = step.needs & !PREPARE;
+        if present & needs != needs {
+            events.skipped(step.slot);
+            return false;
+        }
+        let made = self.make(step.prepare.clone(), present);
+        made.map_err(|why| events.error(step.slot, ErrorKind::Type, why)).is_ok()
+    }
+
+    fn make(&mut self, range: Range<usize>, present: u64) -> Result<(), String> {
+        for prepare in self.prepares.get(range).unwrap_or_default() {
+            match prepare {
+                Prepare::Never { from, why } => {
+                    if present & from.bit != 0 {
+                        return Err(why.clone());
+                    }
+                }
+                Prepare::Optional { arg, from } => {
+                    let there = present & from.bit != 0;
+                    if let Some(pointer) = self.args.get_mut(*arg) {
+                        *pointer = if there { from.at } else { std::ptr::null_mut() };
+                    }
+                }
+                Prepare::Convert { arg, from, to, conversion, what } => {
+                    let pointer = if present & from.bit == 0 {
+                        std::ptr::null()
+                    } else {
+                        // SAFETY: `from` is live (its bit is set), `to` is empty.
+                        let made = unsafe { convert(*from, *to, *conversion) };
+                        made.map_err(|why| format!("{what}, and it does not convert: {why}"))?
+                    };
+                    if std::ptr::eq(pointer, to.at) && to.info.desc.drop.is_some() {
+                        self.made.push(*to);
+                    }
+                    if let Some(to) = self.args.get_mut(*arg) {
+                        *to = pointer;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

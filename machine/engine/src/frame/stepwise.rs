@@ -1,0 +1,106 @@
+//! A message that is taken from step to step, because it may have to wait between two of them.
+#![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
+
+use super::step::Step;
+use super::{ErrorKind, Events, Frame};
+use crate::flight::Flight;
+use crate::hook;
+use crate::raw::drop_value;
+use machine::abi::{self, Outcome, Sink};
+use std::time::{Duration, Instant};
+
+impl Frame {
+    /// The first step from `step` on whose slot can be called, with its arguments made; all before it are skipped or
+    /// have failed for want of them.
+    pub fn prepare(&mut self, step: usize, events: &mut impl Events) -> Option<usize> {
+        self.prepare_before(step, self.steps.len(), events)
+    }
+
+    /// As `prepare`, of the steps before `end`.
+    fn prepare_before(&mut self, step: usize, end: usize, events: &mut impl Events) -> Option<usize> {
+        let steps = self.steps.get(step..end)?;
+        let ready =
+            |step: &Step| self.present & step.needs == step.needs || self.preparation.run(step, self.present, events);
+        steps.iter().position(ready).map(|found| step + found)
+    }
+
+    /// The slot of a step.
+    pub fn slot(&self, step: usize) -> usize {
+        self.steps.get(step).map_or(0, |step| step.slot)
+    }
+
+    /// The slot of a step; `None` after the last one.
+    pub fn slot_of(&self, step: usize) -> Option<usize> {
+        self.steps.get(step).map(|step| step.slot)
+    }
+
+    /// Whether a step's slot holds an async function.
+    pub fn is_async(&self, step: usize) -> bool {
+        self.steps.get(step).is_some_and(|step| step.begin.is_some())
+    }
+
+    /// Calls the slot of one step, which `prepare` has given; returns how it ended, and the text of an error.
+    pub fn call(&mut self, step: usize) -> (Outcome, String) {
+        let Some(step) = self.steps.get(step) else { return (Outcome::Failed, String::new()) };
+        let mut text = Vec::new();
+        // SAFETY: as in `run`: `prepare` has seen to the arguments, and `out` is empty.
+        let outcome = unsafe { (step.call)(step.state, step.args, step.out, &mut Sink::new(&mut text)) };
+        match outcome {
+            Outcome::Done => {
+                self.present |= step.bit;
+                (outcome, String::new())
+            }
+            Outcome::Panicked => (outcome, hook::take_panic()),
+            Outcome::Failed | Outcome::TimedOut => (outcome, String::from_utf8_lossy(&text).into_owned()),
+        }
+    }
+
+    /// Calls the slots from step `from` on that come before `slot`, or all, and measures each. Returns the step that is
+    /// next. Not for a plan that flies.
+    pub fn advance(&mut self, from: usize, slot: Option<usize>, events: &mut impl Events) -> usize {
+        let end =
+            slot.and_then(|slot| self.steps.iter().position(|step| step.slot >= slot)).unwrap_or(self.steps.len());
+        let mut step = from;
+        while let Some(ready) = self.prepare_before(step, end, events) {
+            let before = Instant::now();
+            let (outcome, text) = self.call(ready);
+            let slot = self.slot(ready);
+            self.note(slot, before.elapsed());
+            match outcome {
+                Outcome::Done => {}
+                Outcome::Panicked => events.error(slot, ErrorKind::Panic, text),
+                Outcome::Failed | Outcome::TimedOut => events.error(slot, ErrorKind::Error, text),
+            }
+            step = ready + 1;
+        }
+        end
+    }
+
+    /// Begins the call of the async function of one step, which `prepare` has given. The flight comes back through
+    /// `Host::complete`, on any thread, perhaps before this returns.
+    pub fn begin(flight: Box<Flight>, step: usize, timeout: Duration) {
+        let Some(step) = flight.frame.steps.get(step) else { return };
+        let (begin, state, args, out) = (step.begin, step.state, step.args, step.out);
+        let Some(begin) = begin else { return };
+        let timeout_nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let ticket = Box::into_raw(flight).cast();
+        // SAFETY: `prepare` has seen to the arguments, and `out` is empty. Frame, arguments and closure (by the plan)
+        // are the flight's, which nobody touches until `complete` takes it back from the ticket.
+        unsafe { begin(state, args, out, abi::Flight { ticket, timeout_nanos }) };
+    }
+
+    /// The output of a step has been written.
+    pub fn arrived(&mut self, step: usize) {
+        self.present |= self.steps.get(step).map_or(0, |step| step.bit);
+    }
+
+    /// Drops the output of a step.
+    pub fn discard(&mut self, step: usize) {
+        let Some(step) = self.steps.get(step).filter(|step| self.present & step.bit != 0) else { return };
+        self.present &= !step.bit;
+        if let Some(place) = self.outputs.get(step.slot).copied().flatten() {
+            // SAFETY: the value was live, and its bit is cleared.
+            unsafe { drop_value(place.info.desc, place.at) };
+        }
+    }
+}

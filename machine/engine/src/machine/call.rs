@@ -1,0 +1,104 @@
+//! Messages that go through the slots on the caller's thread: calls, and steps.
+
+use super::{Machine, guard};
+use crate::command_error::failed;
+use crate::flight::{Arrival, Flight, Home};
+use crate::frame::{ErrorKind, Events, Frame};
+use crate::hook::InSlot;
+use crate::host::interrupted_here;
+use crate::oid::{self, Moment, Oid};
+use crate::output::{Handover, Times};
+use crate::queue::{Mode, STEPS};
+use crate::raw::{InPlace, Message};
+use crate::types;
+use crate::visit::Visit;
+use crate::worker::Caught;
+use machine::command::{Failure, Outputs};
+use std::mem::ManuallyDrop;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+
+impl Machine {
+    /// Takes a message through the slots on the caller's thread, and keeps what each made of it.
+    pub fn call(&self, make: impl FnOnce(u64, Moment) -> Message) -> Visit {
+        // Counted down from the top, so that their oids differ from those of messages.
+        let number = u64::from(u32::MAX) - (self.calls.fetch_add(1, Ordering::Relaxed) & 0x7fff_ffff);
+        self.visit(make(number, oid::coarse_now()))
+    }
+
+    pub fn visit(&self, message: Message) -> Visit {
+        let _in_slot = InSlot::enter();
+        let oid = message.oid();
+        let mut frame = Frame::new(self.plan(), types::info(message.desc()));
+        frame.load(InPlace::new(&ManuallyDrop::new(message)));
+        Self::through(frame, oid)
+    }
+
+    /// Takes a message that is loaded through the slots, on the caller's thread.
+    pub fn through(mut frame: Frame, oid: Oid) -> Visit {
+        if frame.plan().flies {
+            return Self::fly(frame, oid);
+        }
+        let mut caught = Caught::default();
+        frame.run::<true>(&mut caught);
+        Visit::new(oid, frame, caught)
+    }
+
+    /// Takes a message through slots in which it may have to wait, on the caller's thread.
+    fn fly(frame: Frame, oid: Oid) -> Visit {
+        let (plan, input) = (frame.plan().clone(), frame.input);
+        let arrival = Arc::new(Arrival::default());
+        let mut flight = Box::new(Flight::new(frame, oid, Home::Caller(arrival.clone())));
+        loop {
+            if let Some(through) = flight.go() {
+                let Flight { frame, caught, .. } = *through;
+                return Visit::new(oid, frame, caught);
+            }
+            let Some(landed) = arrival.wait(interrupted_here) else {
+                // The flight ends by itself, unseen.
+                let mut caught = Caught::default();
+                let slots = (0..plan.slots.len()).filter(|slot| plan.function(*slot).is_some());
+                slots.for_each(|slot| caught.error(slot, ErrorKind::Error, "interrupted".to_owned()));
+                return Visit::new(oid, Frame::new(plan, input), caught);
+            };
+            flight = landed;
+        }
+    }
+
+    /// One `step` at a time.
+    pub fn one_step(&self) -> MutexGuard<'_, ()> {
+        guard(&self.stepping)
+    }
+
+    /// Takes the first message that waits through the slots, on the caller's thread.
+    pub fn step(&self) -> Result<Outputs, Failure> {
+        let _one = guard(&self.stepping);
+        let index = STEPS;
+        let Some(progress) = self.queue.progress_of(index) else {
+            return Err(failed("no_place", "the machine keeps no tally for steps"));
+        };
+        let mut control = self.queue.control();
+        if control.mode == Mode::Running {
+            return Err(failed("running", format!("{} is running: pause it first", self.config.name)));
+        }
+        let Some(message) = self.queue.take_first(&mut control) else {
+            return Err(failed("queue_empty", format!("no message waits in {}", self.config.name)));
+        };
+        drop(control);
+        let done = progress.done.load(Ordering::Relaxed);
+        // Messages that were in hand have ended here without having begun here.
+        progress.begun.store(progress.begun.load(Ordering::Relaxed) + 1, Ordering::Release);
+        let number = message.number;
+        let times = Times { put: message.put, begun_ms: oid::coarse_millis(), is_timed: true };
+        let mut visit = self.visit(message);
+        let plan = visit.frame.plan().clone();
+        plan.adopt(index, done);
+        self.record(index, &visit.frame, visit.oid, &visit.caught);
+        let outputs = visit.outputs();
+        let _in_slot = InSlot::enter();
+        Handover::default().hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &visit.caught, Some(times));
+        progress.finish();
+        progress.note_last(visit.oid, oid::coarse_millis());
+        Ok(outputs)
+    }
+}

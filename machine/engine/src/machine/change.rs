@@ -1,0 +1,126 @@
+//! Changes between two messages: of slots, of their settings, of who gets the outputs.
+
+use super::{Machine, guard};
+use crate::command_error::{failed, no_such_slot};
+use crate::hook::InSlot;
+use crate::slots::{Function, Plan};
+use machine::abi::SlotDesc;
+use machine::command::{Failure, Origin, Reply, Setting};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+impl Machine {
+    /// Puts a function in a slot.
+    pub fn assign(&self, slot: usize, desc: SlotDesc, origin: Origin) -> Reply {
+        // Made first: whatever happens next, the closure has an owner.
+        let function = Arc::new(Function::new(desc, origin));
+        match self.change(slot, Some(function)) {
+            Ok(None) => Reply::Done,
+            Ok(Some(warning)) => Reply::Warned(warning),
+            Err(failure) => Reply::Failed(failure),
+        }
+    }
+
+    /// Changes a slot between two messages; returns what the user should know.
+    pub fn change(&self, slot: usize, function: Option<Arc<Function>>) -> Result<Option<String>, Failure> {
+        let old;
+        let warning;
+        {
+            let mut current = guard(&self.plan);
+            let mut next = Plan::clone(&current);
+            let Some(place) = next.slots.get_mut(slot) else {
+                return Err(no_such_slot(slot, self.config.slots, &self.config.name));
+            };
+            if let Some(function) = &function
+                && function.params.len() > slot + 1
+            {
+                let (takes, there) = (function.params.len(), slot + 1);
+                let mut names: Vec<String> = (0..slot).rev().map(|f| format!("f{f}")).collect();
+                names.push("and the message itself".to_owned());
+                let message =
+                    format!("f{slot} takes {takes} arguments, but there are only {there}: {}", names.join(", "));
+                return Err(failed("too_many_arguments", message));
+            }
+            let clears = function.is_none() && place.function.is_none();
+            if clears {
+                return Ok(None);
+            }
+            if let Some(function) = &function {
+                self.note_code(slot, place.revision + 1, &function.origin);
+            }
+            place.function = function;
+            place.revision += 1;
+            next.changed();
+            // Told, not refused: whoever changes two slots that belong together has to begin with one of them.
+            let unfit: Vec<String> = (slot..next.slots.len()).filter_map(|slot| next.mismatch(slot)).collect();
+            warning =
+                (!unfit.is_empty()).then(|| format!("{}: messages fail there until one changes", unfit.join("; ")));
+            let version = next.version;
+            old = std::mem::replace(&mut *current, Arc::new(next));
+            // Release: pairs with the Acquire of the workers.
+            self.version.store(version, Ordering::Release);
+        }
+        // Workers that sleep let go of the old slots too.
+        self.queue.wake_all();
+        // The old closure may be dropped here: user code, so not under the lock.
+        let _in_slot = InSlot::enter();
+        drop(old);
+        Ok(warning)
+    }
+
+    /// Changes how functions are run in a slot.
+    pub fn set(&self, slot: usize, setting: Setting) -> Result<(), Failure> {
+        let (old, gate, most);
+        {
+            let mut current = guard(&self.plan);
+            let mut next = Plan::clone(&current);
+            let Some(place) = next.slots.get_mut(slot) else {
+                return Err(no_such_slot(slot, self.config.slots, &self.config.name));
+            };
+            let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            match setting {
+                Setting::Timeout(timeout) => place.settings.timeout_ns = nanos(timeout),
+                Setting::Retry { times, backoff } => {
+                    place.settings.retries = times;
+                    place.settings.backoff_ns = if times == 0 { 0 } else { nanos(backoff) };
+                }
+                Setting::Concurrency(most) => {
+                    place.settings.concurrency = most as u64;
+                    place.gate.get_or_insert_default();
+                }
+                other => return Err(failed("unknown_setting", format!("this engine does not know {other:?}"))),
+            }
+            (gate, most) = (place.gate.clone(), place.settings.concurrency);
+            next.changed();
+            let version = next.version;
+            old = std::mem::replace(&mut *current, Arc::new(next));
+            // Release: as in `change`.
+            self.version.store(version, Ordering::Release);
+        }
+        if let Some(gate) = gate {
+            gate.set_limit(most);
+        }
+        self.queue.wake_all();
+        let _in_slot = InSlot::enter();
+        drop(old);
+        Ok(())
+    }
+
+    /// Changes who gets the outputs, between two messages.
+    pub fn edit_plan(&self, edit: impl FnOnce(&mut Plan)) {
+        let mut current = guard(&self.plan);
+        let mut next = Plan::clone(&current);
+        edit(&mut next);
+        next.changed();
+        let version = next.version;
+        let old = std::mem::replace(&mut *current, Arc::new(next));
+        // Release: pairs with the Acquire of the workers.
+        self.version.store(version, Ordering::Release);
+        drop(current);
+        self.queue.wake_all();
+        // As in `change`.
+        let _in_slot = InSlot::enter();
+        drop(old);
+    }
+}

@@ -1,0 +1,105 @@
+//! Start, pause, stop and drain; how many workers there are.
+
+use super::{Machine, guard};
+use crate::command_error::bad_number;
+use crate::hook::InSlot;
+use crate::queue::{Control, MAX_WORKERS, Mode};
+use crate::worker;
+use machine::command::Failure;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long `pause`, `stop` and `workers` wait for a slow slot before they answer all the same.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+impl Machine {
+    /// Takes messages, and items from the source.
+    pub fn start(&'static self) {
+        let mut control = self.queue.control();
+        let was = control.mode;
+        self.queue.set_mode(&mut control, Mode::Running);
+        // Workers that a slow slot keeps from ending count too: they go on.
+        self.hire(&mut control);
+        drop(control);
+        self.queue.wake_all();
+        let source = guard(&self.source).clone();
+        if let Some(feed) = source.filter(|_| was == Mode::Stopped) {
+            feed.resume(self);
+        }
+    }
+
+    /// Starts the workers that are wanted and not there.
+    fn hire(&'static self, control: &mut Control) {
+        while let Some(index) = self.queue.hire(control) {
+            let name = format!("{}/{index}", self.config.name);
+            let thread = std::thread::Builder::new().name(name).stack_size(8 << 20);
+            if thread.spawn(move || worker::run(self, index)).is_err() {
+                // As many as the system gives.
+                self.queue.dismiss(control, index);
+                return;
+            }
+        }
+    }
+
+    /// Changes how many workers there are.
+    pub fn set_workers(&'static self, workers: usize, give_up: impl Fn() -> bool) -> Result<(), Failure> {
+        bad_number("workers", workers, 1, MAX_WORKERS)?;
+        let mut control = self.queue.control();
+        self.queue.set_workers(&mut control, workers);
+        self.hire(&mut control);
+        drop(control);
+        self.queue.wake_all();
+        let deadline = Instant::now() + PATIENCE;
+        self.queue.wait_idle(Some(deadline), give_up, |control| control.alive <= control.wanted);
+        Ok(())
+    }
+
+    /// Holds between two messages, or ends the workers. Returns once none holds a message, or after a second.
+    pub fn halt(&self, mode: Mode, give_up: impl Fn() -> bool) {
+        let mut control = self.queue.control();
+        if control.mode != Mode::Stopped {
+            if mode == Mode::Stopped {
+                // Release: pairs with the Acquire of the source, which begins anew after it.
+                self.stops.fetch_add(1, Ordering::Release);
+            }
+            self.queue.set_mode(&mut control, mode);
+        }
+        drop(control);
+        self.queue.wake_all();
+        let deadline = Instant::now() + PATIENCE;
+        self.queue.wait_idle(Some(deadline), give_up, |control| match control.mode {
+            Mode::Stopped => control.alive == 0,
+            Mode::Running | Mode::Paused => control.resting == control.alive,
+        });
+    }
+
+    /// Waits until nothing waits, nothing is in the slots and a source that has an end has come to it. Returns what is
+    /// left.
+    pub fn drain(&self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> u64 {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let left = || {
+            let gone = self.queue.done() + self.queue.discarded.load(Ordering::Acquire);
+            self.queue.accepted().saturating_sub(gone)
+        };
+        self.queue.wait_idle(deadline, give_up, |control| {
+            let fed = guard(&self.source).as_ref().is_none_or(|feed| !feed.is_awaited());
+            control.mode != Mode::Running || (fed && left() == 0)
+        });
+        left()
+    }
+
+    /// Whether no output can come any more until it is started again: it is stopped, and no worker has a message.
+    pub fn is_over(&self) -> bool {
+        let control = self.queue.control();
+        control.mode == Mode::Stopped && control.alive == 0
+    }
+
+    /// Discards what waits; returns how many messages that were.
+    pub fn clear_queue(&self) -> u64 {
+        // The destructors are user code.
+        let _in_slot = InSlot::enter();
+        let discarded = self.queue.take_all();
+        self.gone(discarded.iter().map(|message| message.number));
+        discarded.len() as u64
+    }
+}

@@ -1,0 +1,223 @@
+//! Messages onto a machine, and what becomes of those for which there is no room.
+
+use super::Machine;
+use crate::command_error::failed;
+use crate::hook::InSlot;
+use crate::oid::{self, Oid};
+use crate::raw::{self, Message};
+use crate::source::Shutdown;
+use machine::abi::{Patience, Put, TypeDesc};
+use machine::command::{Failure, Policy};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+impl Machine {
+    /// Puts a message; moves the value only if it is accepted.
+    ///
+    /// # Safety
+    /// `value` points at a value of the type that `desc` describes.
+    #[inline]
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    pub unsafe fn put(
+        &self,
+        desc: &'static TypeDesc,
+        value: *mut u8,
+        patience: Patience,
+        give_up: impl Fn() -> bool,
+    ) -> Put {
+        // SAFETY: the caller's.
+        if unsafe { self.put_some(desc, value, 1) } == 1 {
+            return Put::Accepted;
+        }
+        // SAFETY: the caller's; the value was not moved.
+        unsafe { self.put_full(desc, value, patience, give_up) }
+    }
+
+    /// Puts a message for which there was no room just now.
+    ///
+    /// # Safety
+    /// As `put`.
+    #[cold]
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    unsafe fn put_full(
+        &self,
+        desc: &'static TypeDesc,
+        value: *mut u8,
+        patience: Patience,
+        give_up: impl Fn() -> bool,
+    ) -> Put {
+        let deadline = match patience {
+            Patience::POLICY | Patience::FOREVER => None,
+            Patience(nanos) => Instant::now().checked_add(Duration::from_nanos(nanos)),
+        };
+        loop {
+            if patience == Patience::POLICY {
+                // Asked anew each time: it may be changed while a call waits.
+                match self.queue.policy() {
+                    Policy::Block => {}
+                    Policy::Reject => {
+                        self.queue.refused.fetch_add(1, Ordering::Relaxed);
+                        return Put::Full;
+                    }
+                    // SAFETY: the caller's; the value is moved by being dropped.
+                    Policy::DropNewest => unsafe {
+                        self.drop_newest(desc, value, 1);
+                        return Put::Accepted;
+                    },
+                    Policy::DropOldest => self.drop_oldest(),
+                }
+            }
+            if patience != Patience::POLICY || self.queue.policy() == Policy::Block {
+                let policy = self.queue.policy();
+                let changed = || patience == Patience::POLICY && self.queue.policy() != policy;
+                if !self.queue.wait_for_room(deadline, || give_up() || changed()) {
+                    if give_up() {
+                        return Put::Interrupted;
+                    }
+                    if !changed() {
+                        self.queue.refused.fetch_add(1, Ordering::Relaxed);
+                        return Put::Full;
+                    }
+                }
+            }
+            // SAFETY: the caller's; the value was not moved.
+            if unsafe { self.put_some(desc, value, 1) } == 1 {
+                return Put::Accepted;
+            }
+        }
+    }
+
+    /// Puts values that lie next to each other, as many from the first on as there is room for; moves those, and
+    /// returns how many.
+    ///
+    /// # Safety
+    /// `values` points at `count` values of the type that `desc` describes.
+    #[inline]
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    unsafe fn put_some(&self, desc: &'static TypeDesc, values: *mut u8, count: usize) -> usize {
+        let now = oid::coarse_now();
+        let mut next = values;
+        let put = self.queue.try_put(count as u64, |number| {
+            // SAFETY: the caller's; each message is made once there is a place for it, from the next value.
+            unsafe {
+                let message = Message::take(number, now, desc, next);
+                next = next.add(desc.size);
+                message
+            }
+        });
+        usize::try_from(put).unwrap_or(count)
+    }
+
+    /// Puts values that lie next to each other, without waiting; moves the first ones, and returns how many.
+    ///
+    /// # Safety
+    /// `values` points at `count` values of the type that `desc` describes.
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    pub unsafe fn put_batch(&self, desc: &'static TypeDesc, values: *mut u8, count: usize) -> usize {
+        let mut put = 0;
+        while put < count {
+            // SAFETY: the caller's: the values from `put` on have not been moved.
+            unsafe {
+                let rest = values.add(put * desc.size);
+                let some = self.put_some(desc, rest, count - put);
+                put += some;
+                if some > 0 {
+                    continue;
+                }
+                match self.queue.policy() {
+                    Policy::Reject | Policy::Block => break,
+                    Policy::DropOldest => self.drop_oldest(),
+                    Policy::DropNewest => {
+                        self.drop_newest(desc, rest, count - put);
+                        put = count;
+                    }
+                }
+            }
+        }
+        self.queue.refused.fetch_add((count - put) as u64, Ordering::Relaxed);
+        put
+    }
+
+    /// Like [`put_batch`](Self::put_batch), and waits until all are put, or the source ends; then those that were not
+    /// put are dropped. Returns how many were put. None is put after the end.
+    ///
+    /// # Safety
+    /// As `put_batch`.
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    pub unsafe fn put_all(&self, desc: &'static TypeDesc, values: *mut u8, count: usize, shutdown: &Shutdown) -> usize {
+        let mut put = 0;
+        while put < count {
+            // SAFETY: the caller's: the values from `put` on have not been moved.
+            unsafe {
+                let rest = values.add(put * desc.size);
+                let some = shutdown.unless_ended(|| self.put_some(desc, rest, count - put));
+                put += some;
+                if some == 0 && !self.queue.wait_for_room(None, || shutdown.is_ended()) {
+                    let _in_slot = InSlot::enter();
+                    for value in put..count {
+                        raw::drop_value(desc, values.add(value * desc.size));
+                    }
+                    return put;
+                }
+            }
+        }
+        put
+    }
+
+    /// Drops the message that has waited longest, to make room.
+    fn drop_oldest(&self) {
+        // The destructor is user code.
+        let _in_slot = InSlot::enter();
+        match self.queue.take_oldest() {
+            Some(oldest) => self.gone(std::iter::once(oldest.number)),
+            // All that waits is claimed; a worker that claims knows the policy and begins at once.
+            None => std::thread::yield_now(),
+        }
+    }
+
+    /// Drops values instead of putting them.
+    ///
+    /// # Safety
+    /// `values` points at `count` values of the type that `desc` describes, which are moved.
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    unsafe fn drop_newest(&self, desc: &'static TypeDesc, values: *mut u8, count: usize) {
+        let _in_slot = InSlot::enter();
+        for value in 0..count {
+            // SAFETY: the caller's.
+            unsafe { raw::drop_value(desc, values.add(value * desc.size)) };
+        }
+        self.queue.dropped_newest.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Puts a message of JSON text; never waits.
+    pub fn put_json(&self, json: String) -> Result<Oid, Failure> {
+        let now = oid::coarse_now();
+        let (mut oid, mut json) = (None, Some(json));
+        while json.is_some() {
+            self.queue.try_put(1, |number| {
+                // Asked for one message at most, once it has a place.
+                let message = raw::json_message(number, now, json.take().unwrap_or_default());
+                oid = Some(message.oid());
+                message
+            });
+            if json.is_none() {
+                break;
+            }
+            match self.queue.policy() {
+                Policy::Reject | Policy::Block => break,
+                Policy::DropOldest => self.drop_oldest(),
+                Policy::DropNewest => {
+                    self.queue.dropped_newest.fetch_add(1, Ordering::Relaxed);
+                    let (name, most) = (&self.config.name, self.config.queue);
+                    let message = format!("dropped: the queue of {name} is full: {most} messages wait");
+                    return Err(failed("dropped", message));
+                }
+            }
+        }
+        oid.ok_or_else(|| {
+            self.queue.refused.fetch_add(1, Ordering::Relaxed);
+            let (name, most) = (&self.config.name, self.config.queue);
+            failed("queue_full", format!("the queue of {name} is full: {most} messages wait"))
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! How far the workers have come.
+
+use super::Queue;
+use crate::oid::Oid;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Whose counts `step` adds to; workers have the numbers after it.
+pub(crate) const STEPS: usize = 0;
+
+/// Counts of one worker. Only that worker writes; anyone reads.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Messages that it has begun.
+    pub begun: AtomicU64,
+    /// Messages that it has finished.
+    pub done: AtomicU64,
+    /// Of these, the ones that were flights.
+    pub flown: AtomicU64,
+    /// Of these, the ones with at least one error.
+    pub errored: AtomicU64,
+    /// The last one of the last claim: seconds in the upper half, counter in the lower.
+    pub last_oid: AtomicU64,
+    /// When it finished its last claim, milliseconds since 1970.
+    pub last_millis: AtomicU64,
+}
+
+impl Progress {
+    /// The last message of a claim, and when that ended.
+    pub fn note_last(&self, oid: Oid, millis: u64) {
+        // Relaxed: read for display alone.
+        self.last_oid.store((u64::from(oid.seconds) << 32) | u64::from(oid.counter), Ordering::Relaxed);
+        self.last_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// Messages done that were no flights.
+    pub fn straight(&self) -> u64 {
+        let done = self.done.load(Ordering::Acquire);
+        done.saturating_sub(self.flown.load(Ordering::Acquire))
+    }
+
+    /// A message is through.
+    #[inline]
+    pub fn finish(&self) {
+        // Release: whoever sees this message done sees its errors counted.
+        self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+}
+
+impl Queue {
+    /// The counts of `step`, and of all workers that there have ever been.
+    pub fn progress(&self) -> &[Progress] {
+        // Acquire: pairs with the Release in `hire`.
+        self.all_progress.get(..self.used.load(Ordering::Acquire)).unwrap_or_default()
+    }
+
+    /// The counts of one worker.
+    pub fn progress_of(&self, index: usize) -> Option<&Progress> {
+        self.all_progress.get(index)
+    }
+
+    /// Messages begun, by all workers.
+    pub fn begun(&self) -> u64 {
+        // Acquire: pairs with the Release of the worker.
+        self.progress().iter().map(|worker| worker.begun.load(Ordering::Acquire)).sum()
+    }
+
+    /// Messages done, by all workers.
+    pub fn done(&self) -> u64 {
+        // Acquire: pairs with the Release in `finish`.
+        self.progress().iter().map(|worker| worker.done.load(Ordering::Acquire)).sum()
+    }
+}

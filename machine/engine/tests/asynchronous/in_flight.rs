@@ -1,0 +1,130 @@
+//! Messages in flight while the machine is drained, paused, changed, and asked.
+
+use crate::{Counted, FOREVER, counts, fresh, held, put_all, reconciles, until};
+use machine_async::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+#[test]
+fn as_many_messages_are_in_flight_as_was_said_and_no_more() {
+    for workers in [1, 3] {
+        let m = fresh().workers(workers).in_flight(100).start();
+        let (doors, inside) = held(&m, 0);
+        put_all(&m, 0..1000);
+        until(|| inside.load(SeqCst) == 100);
+        for _ in 0..9 {
+            let s = m.status();
+            reconciles(&s);
+            assert_eq!((s.in_flight, s.queue_size), (100, 1000 - s.processed - 100));
+            doors.add_permits(100);
+            let before = s.processed;
+            until(|| m.status().processed >= before + 100 && inside.load(SeqCst) == 100);
+            assert!(m.status().in_flight <= 100);
+        }
+        doors.add_permits(100);
+        m.drain();
+        counts(&m, 0, 1000, 0, 0);
+    }
+}
+
+#[test]
+fn drain_waits_for_futures() {
+    let m = fresh().start();
+    let (doors, inside) = held(&m, 0);
+    put_all(&m, 0..10);
+    until(|| inside.load(SeqCst) == 10);
+    assert_eq!(m.drain_timeout(Duration::from_millis(1)), 10);
+    thread::scope(|scope| {
+        let drained = scope.spawn(|| m.drain().status());
+        doors.add_permits(10);
+        assert_eq!(drained.join().unwrap().processed, 10);
+    });
+}
+
+#[test]
+fn what_ends_while_the_machine_stands_is_held_until_it_starts() {
+    let m = fresh().in_flight(10).start();
+    let (doors, inside) = held(&m, 0);
+    m[1].set(|n: u64| n).unwrap();
+    for round in 0..4 {
+        // One more than there can be in flight: it waits.
+        put_all(&m, 0..11);
+        until(|| inside.load(SeqCst) == 10);
+        if round % 2 == 0 {
+            m.pause()
+        } else {
+            m.stop()
+        };
+        let cleared = if round < 2 { 0 } else { m.clear() };
+        doors.add_permits(10);
+        until(|| inside.load(SeqCst) == 0);
+        let s = m.status();
+        reconciles(&s);
+        assert_eq!((s.in_flight, s.queue_size, cleared), if round < 2 { (10, 1, 0) } else { (10, 0, 1) });
+        m.start();
+        doors.add_permits(usize::try_from(s.queue_size).unwrap());
+        m.drain();
+    }
+    let s = m.status();
+    reconciles(&s);
+    assert_eq!((s.processed, s.discarded, s.in_flight, s.slots[1].ok), (42, 2, 0, 42));
+}
+
+#[test]
+fn a_closure_lives_until_its_futures_end() {
+    let closures = Arc::new(AtomicUsize::new(0));
+    let m = fresh().start();
+    let doors = Arc::new(Semaphore::new(0));
+    let (closure, d) = (Counted::new(&closures), doors.clone());
+    let began = Arc::new(AtomicUsize::new(0));
+    let b = began.clone();
+    m[0].set_async(async move |n: u64| {
+        b.fetch_add(1, SeqCst);
+        d.acquire().await.unwrap().forget();
+        assert!(closure.0.load(SeqCst) == 1, "the closure was dropped");
+        n
+    })
+    .unwrap();
+    // The message sees the slots of its beginning, also those after the one it waits in.
+    m[1].set(|n: u64| n + 1).unwrap();
+    let sum = Arc::new(AtomicU64::new(0));
+    let s = sum.clone();
+    m[2].set(move |n: u64| s.fetch_add(n, SeqCst)).unwrap();
+    put_all(&m, 0..5);
+    until(|| began.load(SeqCst) == 5);
+    m[0].set(|n: u64| n).unwrap();
+    m[1].set(|_: u64| 0_u64).unwrap();
+    put_all(&m, 0..5);
+    until(|| m.status().processed == 5);
+    assert_eq!((closures.load(SeqCst), m.status().in_flight), (1, 5));
+    doors.add_permits(5);
+    m.drain();
+    until(|| closures.load(SeqCst) == 0);
+    assert_eq!(sum.load(SeqCst), 1 + 2 + 3 + 4 + 5);
+    // Counts of a function are of its own messages.
+    counts(&m, 0, 5, 0, 0);
+    counts(&m, 2, 10, 0, 0);
+}
+
+#[test]
+fn call_and_step_wait_for_futures() {
+    let m = fresh().start();
+    m[0].retry(1, Duration::from_micros(10)).timeout(FOREVER).concurrency(1);
+    let failed = AtomicBool::new(false);
+    m[0].set_async(async move |n: u64| {
+        tokio::time::sleep(Duration::from_micros(100)).await;
+        if failed.swap(true, SeqCst) { Ok(n + 1) } else { Err("first".to_owned()) }
+    })
+    .unwrap();
+    assert_eq!(m.call(1_u64).unwrap().get::<u64>(0).unwrap(), 2);
+    m.pause();
+    m.put(2_u64).unwrap();
+    let command = machine::command::Command::Step { machine: machine::command::Target::Name(m.status().machine) };
+    let machine::command::Reply::Outputs(outputs) = machine::handle::ask(&command) else { panic!("no outputs") };
+    assert_eq!(outputs.slots[0].output.as_deref(), Some("3"));
+    counts(&m, 0, 1, 0, 0);
+    assert_eq!(m.status().processed, 1);
+}

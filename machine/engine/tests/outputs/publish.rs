@@ -1,0 +1,173 @@
+//! Outputs that are published: what subscribers get, and what is counted as lost.
+
+use crate::fresh;
+use machine::prelude::*;
+use std::sync::mpsc;
+use std::thread;
+
+/// A subscriber made of a plain socket: what goes over the wire, byte by byte.
+struct Subscriber(Box<dyn Stream>);
+
+trait Stream: std::io::Read + std::io::Write + Send {}
+
+impl<S: std::io::Read + std::io::Write + Send> Stream for S {}
+
+impl Subscriber {
+    fn connect(endpoint: &str) -> Self {
+        use std::io::{Read, Write};
+        let mut stream: Box<dyn Stream> = match endpoint.strip_prefix("ipc://") {
+            Some(path) => Box::new(std::os::unix::net::UnixStream::connect(path).unwrap()),
+            None => Box::new(std::net::TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap()),
+        };
+        let mut greeting = [0; 64];
+        stream.read_exact(&mut greeting).unwrap();
+        assert_eq!((greeting[0], greeting[9], greeting[10]), (0xff, 0x7f, 3));
+        stream.write_all(&greeting).unwrap();
+        stream.write_all(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB").unwrap();
+        let mut subscriber = Self(stream);
+        let (flags, ready) = subscriber.frame();
+        assert_eq!((flags, ready.starts_with(b"\x05READY")), (4, true));
+        subscriber
+    }
+
+    fn subscribe(mut self, prefix: &str) -> Self {
+        let mut frame = vec![0, u8::try_from(prefix.len() + 1).unwrap(), 1];
+        frame.extend_from_slice(prefix.as_bytes());
+        self.0.write_all(&frame).unwrap();
+        self
+    }
+
+    fn frame(&mut self) -> (u8, Vec<u8>) {
+        self.try_frame().unwrap()
+    }
+
+    /// `None` if the stream ends.
+    fn try_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut flags = [0; 1];
+        self.0.read_exact(&mut flags).ok()?;
+        let mut length = [0; 8];
+        let (_unused, bytes) = length.split_at_mut(if flags[0] & 2 == 0 { 7 } else { 0 });
+        self.0.read_exact(bytes).ok()?;
+        let mut body = vec![0; usize::try_from(u64::from_be_bytes(length)).unwrap()];
+        self.0.read_exact(&mut body).ok()?;
+        Some((flags[0], body))
+    }
+
+    fn message(&mut self) -> (String, Value) {
+        self.try_message().unwrap()
+    }
+
+    fn try_message(&mut self) -> Option<(String, Value)> {
+        let (more, topic) = self.try_frame()?;
+        let (last, body) = self.try_frame()?;
+        assert_eq!((more & 1, last & 1), (1, 0));
+        Some((String::from_utf8(topic).unwrap(), serde_json::from_slice(&body).unwrap()))
+    }
+}
+
+fn wait_for_subscribers(sink: &SinkHandle, count: u64) {
+    while sink.status().unwrap().subscribers != count {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn subscribers_get_what_they_ask_for() {
+    let m = fresh();
+    m[1].set(|x: u64| "x".repeat(usize::try_from(x).unwrap())).unwrap();
+    for endpoint in ["", "tcp://127.0.0.1:*"] {
+        let sink = m.publish(endpoint).unwrap();
+        let at = m.status().outputs[0].endpoint.clone();
+        assert_eq!(at, sink.endpoint());
+        if let Some(path) = at.strip_prefix("ipc://") {
+            use std::os::unix::fs::MetadataExt;
+            let directory = std::path::Path::new(path).parent().unwrap();
+            assert_eq!(std::fs::metadata(directory).unwrap().mode() & 0o777, 0o700);
+        }
+        let mut everything = Subscriber::connect(&at).subscribe("");
+        let mut one_slot = Subscriber::connect(&at).subscribe("f1.");
+        let mut nothing_yet = Subscriber::connect(&at).subscribe("0000");
+        wait_for_subscribers(&sink, 3);
+        for x in [3_u64, 300] {
+            m.put(x).unwrap();
+        }
+        m.drain();
+        let (oid, outputs) = everything.message();
+        assert_eq!((oid.len(), &outputs[1], &outputs[2]), (24, &json!(3), &json!("xxx")));
+        let long = everything.message().1;
+        assert_eq!(long[2].as_str().unwrap().len(), 300);
+        assert_eq!(one_slot.message(), (format!("f1.{oid}"), json!("xxx")));
+        assert_eq!(one_slot.message().1, long[2]);
+        let status = sink.status().unwrap();
+        assert_eq!((status.sent, status.waiting, status.lost), (4, 0, 0));
+        // A subscription can be added and taken back.
+        nothing_yet = nothing_yet.subscribe("f0.");
+        nothing_yet.0.write_all(b"\x00\x05\x000000").unwrap();
+        nothing_yet.0.write_all(b"\x04\x09\x04PING\0\x0aab").unwrap();
+        assert_eq!(nothing_yet.frame(), (4, b"\x04PONGab".to_vec()));
+        m.put(5_u64).unwrap();
+        assert_eq!(nothing_yet.message().1, json!(5));
+        drop((everything, one_slot, nothing_yet));
+        wait_for_subscribers(&sink, 0);
+        sink.stop();
+        assert!(m.status().outputs.is_empty());
+        if let Some(path) = at.strip_prefix("ipc://") {
+            assert!(!std::path::Path::new(path).exists());
+        }
+    }
+    assert!(m.publish("tcp://0.0.0.0:5555").unwrap_err().message.contains("this machine alone"));
+    assert!(m.publish("udp://x").is_err());
+}
+
+/// Delivered and counted make what was sent; one that dies in the middle of a message holds nobody up.
+#[test]
+fn every_published_message_is_delivered_or_counted() {
+    const MESSAGES: u64 = 20_000;
+    for no_loss in [false, true] {
+        let m = fresh();
+        let sink = m.publish("").unwrap().high_water_mark(500).unwrap();
+        let sink = if no_loss { sink.no_loss().unwrap() } else { sink };
+        let mut slow = Subscriber::connect(sink.endpoint()).subscribe("");
+        let (go, gone) = mpsc::channel::<()>();
+        let reader = thread::spawn(move || {
+            let _ = gone.recv();
+            std::iter::from_fn(|| slow.try_message())
+                .map(|(_, outputs)| outputs[0].as_u64().unwrap())
+                .collect::<Vec<_>>()
+        });
+        if no_loss {
+            let mut dies = Subscriber::connect(sink.endpoint()).subscribe("");
+            wait_for_subscribers(&sink, 2);
+            thread::spawn(move || {
+                (0..100).for_each(|_| drop(dies.message()));
+                dies.frame();
+            });
+            go.send(()).unwrap();
+        }
+        wait_for_subscribers(&sink, if no_loss { 2 } else { 1 });
+        for x in 0..MESSAGES {
+            m.put_wait(x).unwrap();
+        }
+        if !no_loss {
+            while m.status().processed < MESSAGES {
+                thread::yield_now();
+            }
+            assert!(sink.status().unwrap().lost > 0, "nothing was read, and nobody waited");
+            go.send(()).unwrap();
+        }
+        while sink.status().unwrap().waiting > 0 {
+            m.drain();
+        }
+        m.drain();
+        let status = sink.status().unwrap();
+        sink.stop();
+        let got = reader.join().unwrap();
+        assert!(got.windows(2).all(|pair| pair[0] < pair[1]), "in order, and each once");
+        if no_loss {
+            assert_eq!(got, (0..MESSAGES).collect::<Vec<_>>());
+        } else {
+            assert_eq!((status.sent + status.lost, status.waiting), (MESSAGES, 0));
+            assert_eq!(got.len() as u64, status.sent);
+        }
+    }
+}
