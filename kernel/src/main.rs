@@ -5,6 +5,7 @@ mod control;
 mod display;
 mod magic;
 mod output;
+mod query;
 mod runtime;
 mod server;
 mod session;

@@ -38,6 +38,24 @@ pub trait Output: Send + Sync {
     fn stream(&self, stream: Stream, text: &str);
     /// Something to show, in order with the streams.
     fn display(&self, display: Display);
+    /// Shows something under a name. What is new is shown at the end, in order; else it takes the place of what was shown
+    /// under that name, where a front end can do that.
+    fn display_as(&self, _name: &str, is_new: bool, display: Display) {
+        if is_new {
+            self.display(display);
+        }
+    }
     /// Clears the output of the cell; with `wait` only when something new comes.
     fn clear(&self, wait: bool);
+}
+
+/// For whoever wants only the result.
+pub struct Silent;
+
+impl Output for Silent {
+    fn stream(&self, _stream: Stream, _text: &str) {}
+
+    fn display(&self, _display: Display) {}
+
+    fn clear(&self, _wait: bool) {}
 }

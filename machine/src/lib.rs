@@ -31,6 +31,7 @@ pub mod history;
 pub mod kept;
 pub mod outputs;
 mod payload;
+pub mod progress;
 pub mod shim;
 pub mod slot;
 pub mod source;
@@ -39,6 +40,7 @@ pub mod status;
 pub use frame::{Frame, frame};
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};
 pub use outputs::{Output, Outputs, SinkHandle};
+pub use progress::{Progress, progress};
 pub use serde_json::Value;
 pub use slot::Ignored;
 pub use status::Status;
@@ -51,6 +53,7 @@ pub mod prelude {
     pub use crate::source::{self, Pace as _};
     pub use crate::{
         Builder, Call, Errors, Ignored, MACHINE, Machine, Output, Outputs, Refused, SinkHandle, SlotRef, Value, frame,
+        progress,
     };
     pub use serde::{Deserialize, Serialize};
     pub use serde_json::json;

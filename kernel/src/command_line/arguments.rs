@@ -98,6 +98,9 @@ pub enum Commands {
     /// Run cells from standard input, without Jupyter: for tests of the session.
     #[command(hide = true)]
     Cells,
+    /// Run one query, for a kernel that asks on standard input.
+    #[command(hide = true)]
+    Query,
 }
 
 /// A machine.

@@ -5,7 +5,7 @@ use super::attached::Attached;
 use super::outcome::{self, Failed, Outcome};
 use crate::display;
 use crate::magic::{self, Arguments, Engine, Trouble, Word};
-use crate::output::Display;
+use crate::output::{Display, Silent};
 use machine::command::{Command, Reply, Target};
 use machine_engine::remote::{self, Process};
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ pub fn find(name: &str) -> Result<(Process, String), Failed> {
 fn run(magic: &str, named: &Named, arguments: Arguments<'_>) -> Outcome {
     let (engine, machine) = attach(named)?;
     let arguments = Arguments { json: named.json, machine: Some(Word::from(machine.as_str())), ..arguments };
-    let shown = magic::ask(magic, &arguments, &engine);
+    let shown = magic::ask(magic, &arguments, &engine, &Silent);
     engine.clear_line();
     match shown {
         Ok(display) => Ok(text(&display, named.json)),

@@ -36,6 +36,7 @@ fn carry_out(command: Commands) -> ExitCode {
         Commands::Warm => {
             outcome::prepared(SessionConfig::prepare_template(display::from_show).and_then(session::driver::warm))
         }
+        Commands::Query => crate::query::serve(),
         Commands::Cells => outcome::prepared(SessionConfig::prepare(display::from_show).and_then(session::driver::run)),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

@@ -7,6 +7,8 @@ use chrono::{DateTime, NaiveDateTime};
 use machine::status::{DeadLetter, SlotStatus};
 use maud::{Markup, html};
 use polars::prelude::{AnyValue, Column, DataFrame, PolarsResult, df};
+use serde_json::Value;
+use std::path::Path;
 
 /// How many rows are shown of a longer frame.
 const ROWS: usize = 20;
@@ -19,6 +21,53 @@ const VALUE: usize = 100;
 #[must_use]
 pub fn frame(frame: &DataFrame) -> Display {
     super::html_and_text(&markup(frame, ROWS), &frame.to_string())
+}
+
+/// The head and the tail of a `DataFrame`, and a note below it.
+#[must_use]
+pub fn long_frame(frame: &DataFrame, note: &str) -> Display {
+    let html = html! { (markup(frame, ROWS)) p { small { (note) } } };
+    super::html_and_text(&html, &format!("{frame}\n{note}\n"))
+}
+
+/// Names of the columns, and the rows as JSON: numbers, truth values, text, null; all else as text.
+#[must_use]
+pub fn rows_of(frame: &DataFrame) -> (Vec<&str>, Vec<Vec<Value>>) {
+    let columns = frame.columns();
+    let value = |column: &Column, row: usize| match column.get(row) {
+        Ok(AnyValue::Null) | Err(_) => Value::Null,
+        Ok(AnyValue::Boolean(value)) => value.into(),
+        Ok(AnyValue::String(text)) => text.into(),
+        Ok(AnyValue::StringOwned(text)) => text.as_str().into(),
+        Ok(value) if column.dtype().is_integer() => value
+            .extract::<i64>()
+            .map(Value::from)
+            .or_else(|| value.extract::<u64>().map(Value::from))
+            .unwrap_or_else(|| value.to_string().into()),
+        // What is no number in JSON is null there.
+        Ok(value) if column.dtype().is_float() => value.extract::<f64>().map_or(Value::Null, Value::from),
+        Ok(value) => value.to_string().into(),
+    };
+    let rows = (0..frame.height()).map(|row| columns.iter().map(|column| value(column, row)).collect()).collect();
+    (columns.iter().map(|column| column.name().as_str()).collect(), rows)
+}
+
+/// A file that was written, and how to read it.
+#[must_use]
+pub fn arrow_file(name: &str, path: &Path, height: usize, width: usize) -> Display {
+    // As a literal of Rust and of Python.
+    let literal = format!("{:?}", path.display().to_string());
+    let text = format!(
+        "{} rows and {} columns written to {}\n\n\
+         in a cell:  :dep polars = {{ version = \"0.55\", features = [\"ipc\"] }}\n            \
+         use polars::prelude::*;\n            \
+         let {name} = IpcReader::new(std::fs::File::open({literal})?).finish()?;\n\
+         in Python:  {name} = polars.read_ipc({literal})  # or pandas.read_feather\n",
+        grouped(height as u64),
+        grouped(width as u64),
+        path.display()
+    );
+    super::plain(&text)
 }
 
 /// Names, types, and at most `most` rows; the middle is left out.

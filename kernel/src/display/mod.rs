@@ -3,6 +3,7 @@
 //!
 //! Every [`Display`] has `text/plain`. Nothing that comes from a cell, a message or an error reaches HTML unescaped.
 
+mod bar;
 mod columns;
 mod errors;
 mod explained;
@@ -21,13 +22,15 @@ mod text;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use bar::bar;
 pub use columns::{frame_of_values, whole_frame};
 pub use errors::{errors, retried};
 pub use explained::explained;
+pub use frame::{arrow_file, frame_of_errors, long_frame, rows_of};
 pub use help::{Help, help, two_columns};
 pub use machines::machines;
 pub use outputs::outputs;
-pub use plot::{Plot, PlotKind, plot};
+pub use plot::{Across, Plot, PlotKind, plot};
 pub use report::report;
 pub use slots::slots;
 pub use status::{changed, status, status_frame};
@@ -60,6 +63,7 @@ pub fn from_show(mime: &str, content: &str) -> Display {
         STATUS => rendered(content, |value: Status| status(&value)),
         ERRORS => rendered(content, |value: Vec<DeadLetter>| errors(&value)),
         OUTPUTS => rendered(content, |value: Outputs| outputs(&value)),
+        machine::progress::PROGRESS => rendered(content, |value: machine::progress::Bar| bar(&value)),
         FRAME => rendered(content, |value: Vec<rows::Row>| rows::rows(&value)),
         _ => passed_on(mime, content),
     }

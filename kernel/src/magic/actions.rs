@@ -2,9 +2,10 @@
 
 use super::Engine;
 use super::arguments::Arguments;
+use super::meter::Meter;
 use super::trouble::{Trouble, did_you_mean, given, nearest};
 use crate::display;
-use crate::output::Display;
+use crate::output::{Display, Output};
 use machine::command::{Command, Failure, Reply, Target};
 use machine::status::Status;
 use serde_json::{Value, json};
@@ -100,9 +101,11 @@ pub fn stop(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, T
 }
 
 /// How long one command waits.
-const SLICE: Duration = Duration::from_secs(1);
+const SLICE: Duration = Duration::from_millis(250);
 
-pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+    let mut meter = Meter::new(output, "drain:");
+    let mut most = 0;
     let until = arguments.timeout.map(|timeout| Instant::now() + timeout);
     loop {
         let asked = Instant::now();
@@ -115,7 +118,10 @@ pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
                 reply => return Err(unexpected(reply)),
             };
         let status = status_of(target(arguments), engine)?;
+        most = left.max(most);
+        meter.at(most - left, Some(most));
         if left == 0 {
+            drop(meter);
             return Ok(done(&status, Some(0), warning.as_deref(), arguments.json));
         }
         let wait = format!("{} messages still wait", display::grouped(left));

@@ -19,6 +19,15 @@ pub struct Call<'a> {
     pub arguments: Arguments<'a>,
 }
 
+/// The text of a query, and where it begins in what surrounds it, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Query<'a> {
+    /// SQL.
+    pub text: &'a str,
+    /// In its line, or in the lines below the first of a cell.
+    pub start: usize,
+}
+
 /// The arguments of a magic. What a magic does not take is never set.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "flags as they are written")]
@@ -39,6 +48,8 @@ pub struct Arguments<'a> {
     pub timeout: Option<Duration>,
     /// The message, JSON text, checked.
     pub message: Option<&'a str>,
+    /// A query.
+    pub query: Option<Query<'a>>,
     /// What help is wanted on.
     pub topic: Option<Word>,
     /// A condition as written; only the engine reads it.
@@ -75,8 +86,17 @@ pub fn parse(line: &str) -> Result<Call<'_>, Trouble> {
     let asked = written.strip_suffix('?');
     let magic = named(asked.unwrap_or(written))?;
     let mut arguments = Arguments { help: asked.is_some(), ..Arguments::default() };
-    if magic.parameters.iter().any(|parameter| parameter.kind == Kind::Message) {
+    let has = |kind: Kind| magic.parameters.iter().any(|parameter| parameter.kind == kind);
+    if has(Kind::Message) {
         with_message(magic, line, end, &mut arguments)?;
+    } else if has(Kind::Query) {
+        let start = options(magic, line, end, &mut arguments)?;
+        let text = line.get(start..).unwrap_or_default().trim_end();
+        // SQL would take it for a comment.
+        let without = text.strip_suffix("--json").filter(|rest| rest.is_empty() || rest.ends_with(char::is_whitespace));
+        arguments.json |= without.is_some();
+        let text = without.unwrap_or(text);
+        arguments.query = Some(Query { text, start });
     } else {
         take(magic, words(line, end)?, &mut arguments)?;
     }
@@ -99,7 +119,7 @@ fn named(written: &str) -> Result<&'static Magic, Trouble> {
     if let Some(magic) = registry::find(name) {
         let instead = match magic.action {
             Action::Line(_) | Action::Live(_) => "it concerns one line",
-            Action::Time => "it concerns the whole cell",
+            Action::Body(_) | Action::Time => "it concerns the whole cell",
         };
         return Err(Trouble::usage(format!("{} is written {}: {instead}", given(written), magic.written()), span));
     }
@@ -121,31 +141,11 @@ fn named(written: &str) -> Result<&'static Magic, Trouble> {
 fn with_message<'a>(
     magic: &'static Magic,
     line: &'a str,
-    mut at: usize,
+    at: usize,
     arguments: &mut Arguments<'a>,
 ) -> Result<(), Trouble> {
-    // Options before the message: word by word, for the message is not made of words.
-    loop {
-        let rest = line.get(at..).unwrap_or_default();
-        at += rest.len() - rest.trim_start().len();
-        let rest = rest.trim_start();
-        // A message may begin with `-`, but then a digit follows.
-        if !rest.strip_prefix('-').is_some_and(|after| after.starts_with(|c: char| c == '-' || c.is_alphabetic())) {
-            break;
-        }
-        let end = at + rest.find(char::is_whitespace).unwrap_or(rest.len());
-        let mut option = words(line.get(..end).unwrap_or_default(), at)?;
-        at = end;
-        let waits = option.first().is_some_and(|word| !word.text.contains('=') && takes_value(magic, &word.text));
-        if waits {
-            let rest = line.get(at..).unwrap_or_default();
-            let start = at + rest.len() - rest.trim_start().len();
-            let end = start + value_length(rest.trim_start());
-            option.extend(words(line.get(..end).unwrap_or_default(), start)?);
-            at = end;
-        }
-        take(magic, option, arguments)?;
-    }
+    let at = options(magic, line, at, arguments)?;
+
     let text = line.get(at..).unwrap_or_default().trim_end();
     if text.is_empty() {
         if arguments.help {
@@ -163,6 +163,31 @@ fn with_message<'a>(
         return Err(message::trailing(text, length).at(at, text));
     }
     take(magic, words(line, at + length)?, arguments)
+}
+
+/// Options before a message or a query: word by word, for what follows is not made of words. Gives where that begins.
+fn options(magic: &'static Magic, line: &str, mut at: usize, arguments: &mut Arguments<'_>) -> Result<usize, Trouble> {
+    loop {
+        let rest = line.get(at..).unwrap_or_default();
+        at += rest.len() - rest.trim_start().len();
+        let rest = rest.trim_start();
+        // A message may begin with `-`, but then a digit follows.
+        if !rest.strip_prefix('-').is_some_and(|after| after.starts_with(|c: char| c == '-' || c.is_alphabetic())) {
+            return Ok(at);
+        }
+        let end = at + rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let mut option = words(line.get(..end).unwrap_or_default(), at)?;
+        at = end;
+        let waits = option.first().is_some_and(|word| !word.text.contains('=') && takes_value(magic, &word.text));
+        if waits {
+            let rest = line.get(at..).unwrap_or_default();
+            let start = at + rest.len() - rest.trim_start().len();
+            let end = start + value_length(rest.trim_start());
+            option.extend(words(line.get(..end).unwrap_or_default(), start)?);
+            at = end;
+        }
+        take(magic, option, arguments)?;
+    }
 }
 
 /// The length of an option's value in bytes: up to white space, or to the closing quote.
@@ -261,8 +286,8 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
         Kind::Clear => arguments.clear = true,
         Kind::Limit => arguments.limit = Some(limit(&word)?),
         Kind::Timeout => arguments.timeout = Some(timeout(&word)?),
-        // Never among the words: `with_message` takes it out before.
-        Kind::Message => {}
+        // Never among the words: they are taken out before.
+        Kind::Message | Kind::Query => {}
     }
     Ok(())
 }
@@ -271,8 +296,11 @@ fn plot_kind(word: &Word) -> Result<PlotKind, Trouble> {
     let found = KINDS.into_iter().find(|(name, _)| *name == word.text);
     found.map(|(_, kind)| kind).ok_or_else(|| {
         let meant = nearest(&word.text, KINDS.map(|(name, _)| name)).map(str::to_owned);
-        let message =
-            format!("there is no plot {}: there is line, hist and scatter{}", given(&word.text), did_you_mean(meant));
+        let message = format!(
+            "there is no plot {}: there is line, hist, scatter and bar{}",
+            given(&word.text),
+            did_you_mean(meant)
+        );
         Trouble::usage(message, Some(word.span.clone()))
     })
 }

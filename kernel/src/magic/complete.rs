@@ -1,7 +1,8 @@
 //! Completion of magic lines, from the same table.
 
+use super::arguments::Arguments;
 use super::registry::{Action, Kind, MAGICS, Magic, Parameter};
-use super::{Engine, actions, cell};
+use super::{Engine, actions, cell, tables};
 
 /// What could stand at the cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Completions {
 pub struct Completion {
     /// What is inserted.
     pub text: String,
-    /// `magic`, `option`, `slot` or `machine`.
+    /// `magic`, `option`, `slot`, `machine`, `table` or `column`.
     pub kind: &'static str,
 }
 
@@ -28,6 +29,12 @@ pub struct Completion {
 #[must_use]
 pub fn complete(text: &str, offset: usize, engine: &dyn Engine) -> Option<Completions> {
     let end = text.floor_char_boundary(offset);
+    if let Some(body) = cell::body(text)
+        && end + body.text.len() >= text.len()
+    {
+        let arguments = super::arguments::parse(body.line.text).ok()?.arguments;
+        return Some(of_query(text.get(..end)?, body.text, &arguments, engine));
+    }
     let line_start = text.get(..end)?.rfind('\n').map_or(0, |at| at + 1);
     let number = text.get(..end)?.matches('\n').count() + 1;
     let is_first = cell::split(text)?.lines.iter().position(|line| line.number == number)? == 0;
@@ -38,6 +45,19 @@ pub fn complete(text: &str, offset: usize, engine: &dyn Engine) -> Option<Comple
         return Some(completions(end, word, names(is_first)));
     };
     let magic = MAGICS.iter().find(|magic| magic.written() == name)?;
+    if magic.parameters.iter().any(|parameter| parameter.kind == Kind::Query)
+        && !word.starts_with('-')
+        && let Some(query) =
+            super::arguments::parse(before).ok().and_then(|call| call.arguments.query.map(|it| (it, call.arguments)))
+    {
+        let line = text.get(line_start..)?.lines().next()?;
+        let whole = line.get(query.0.start..).unwrap_or_default();
+        return Some(of_query(before, whole, &query.1, engine)).map(|items| Completions {
+            start: items.start + line_start,
+            end,
+            ..items
+        });
+    }
     let words: Vec<&str> = words.collect();
     if let Some((option, value)) = word.split_once('=') {
         let parameter = magic.all_parameters().find(|parameter| parameter.names.contains(&option))?;
@@ -56,6 +76,28 @@ pub fn complete(text: &str, offset: usize, engine: &dyn Engine) -> Option<Comple
     ))
 }
 
+/// Tables, and the columns of those that the query names. `before` is the text up to the cursor.
+fn of_query(before: &str, query: &str, arguments: &Arguments<'_>, engine: &dyn Engine) -> Completions {
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    let word = before.rsplit(|c: char| !is_name(c)).next().unwrap_or_default();
+    let tables = tables::names(arguments, engine).unwrap_or_default();
+    let named: Vec<&String> = tables
+        .iter()
+        .filter(|name| query.split(|c: char| !is_name(c) || c == '.').any(|it| it == name.as_str()))
+        .collect();
+    let mut items: Vec<Completion> =
+        tables.iter().map(|name| Completion { text: name.clone(), kind: "table" }).collect();
+    for table in named {
+        for column in tables::columns(table, arguments, engine).unwrap_or_default() {
+            let text = if word.starts_with(&format!("{table}.")) { format!("{table}.{column}") } else { column };
+            if !items.iter().any(|item| item.text == text) {
+                items.push(Completion { text, kind: "column" });
+            }
+        }
+    }
+    completions(before.len(), word, items)
+}
+
 fn completions(end: usize, word: &str, items: Vec<Completion>) -> Completions {
     let items = items.into_iter().filter(|item| item.text.starts_with(word)).collect();
     Completions { start: end - word.len(), end, items }
@@ -64,7 +106,7 @@ fn completions(end: usize, word: &str, items: Vec<Completion>) -> Completions {
 fn names(is_first: bool) -> Vec<Completion> {
     MAGICS
         .iter()
-        .filter(|magic| is_first || !matches!(magic.action, Action::Time))
+        .filter(|magic| is_first || !matches!(magic.action, Action::Time | Action::Body(_)))
         .map(|magic| Completion { text: magic.written(), kind: "magic" })
         .collect()
 }
@@ -118,6 +160,7 @@ fn values(parameter: &Parameter, words: &[&str], engine: &dyn Engine) -> Vec<Com
         | Kind::Limit
         | Kind::Timeout
         | Kind::Message
+        | Kind::Query
         | Kind::Where
         | Kind::Since
         | Kind::Every

@@ -1,17 +1,18 @@
 //! Magics about single messages: those that failed, that went through, that wait.
 
+use super::Engine;
 use super::actions::{machine_name, outputs, slot_number, target, to_json, unexpected};
 use super::arguments::Arguments;
+use super::meter::Meter;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
 use super::trouble::{Trouble, given};
-use super::{Engine, Word};
 use crate::display::{self, grouped};
 use crate::output::{Display, Output};
 use machine::command::{Command, Reply};
 use machine::kept::{Kept, KeptQuery, LetterQuery, Retried};
 use polars::prelude::{Column, DataFrame};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many messages `%tap` and `%peek` show unless they are told otherwise.
 const SHOWN: usize = 20;
@@ -112,7 +113,12 @@ pub const PEEK: Magic = Magic {
 pub const EXPLAIN: Magic = Magic {
     name: "explain",
     parameters: &[
-        Parameter { names: &[], value: "OID", kind: Kind::Which, help: "24 hex digits, as %tap and %errors show them" },
+        Parameter {
+            names: &[],
+            value: "OID",
+            kind: Kind::Which,
+            help: "24 hex digits, as %tap and %errors show them; the newest that is kept, without it",
+        },
         MACHINE,
     ],
     summary: "where a message has been: when it was put, how long it waited, what each slot made of it, by which code",
@@ -188,7 +194,7 @@ fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) ->
         None => {}
     }
     let mut all = Retried::default();
-    let began = Instant::now();
+    let mut meter = Meter::new(output, "retry:");
     loop {
         let command = Command::RetryErrors { machine: target(arguments), query: query.clone(), from: all.next };
         let some = match engine.command(command)? {
@@ -202,18 +208,13 @@ fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) ->
         if engine.interrupted() {
             return Err(Trouble::Interrupted(display::retried(&all)));
         }
-        if began.elapsed() > LOOK && !arguments.json {
-            output.clear(true);
-            output.display(display::line(&format!("{} …", display::retried(&all))));
-        }
+        meter.at(all.tried, Some(all.tried + all.left));
     }
+    drop(meter);
     if arguments.json {
         return Ok(display::json(json!({
             "machine": machine_name(arguments), "tried": all.tried, "passed": all.passed, "failed": all.tried - all.passed,
         })));
-    }
-    if began.elapsed() > LOOK {
-        output.clear(true);
     }
     Ok(display::line(&display::retried(&all)))
 }
@@ -229,19 +230,19 @@ fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> R
     };
     let mut kept = kept(engine, arguments, &query)?;
     if !arguments.follow {
-        return shown(&kept, arguments, slot);
+        return shown(&kept, arguments, slot, engine);
     }
-    output.display(shown(&kept, arguments, slot)?);
+    output.display(shown(&kept, arguments, slot, engine)?);
     loop {
         std::thread::sleep(LOOK);
         if engine.interrupted() {
             output.clear(true);
-            return shown(&kept, arguments, slot);
+            return shown(&kept, arguments, slot, engine);
         }
         let newer = self::kept(engine, arguments, &query)?;
         if newer.next != kept.next {
             output.clear(true);
-            output.display(shown(&newer, arguments, slot)?);
+            output.display(shown(&newer, arguments, slot, engine)?);
             kept = newer;
         }
     }
@@ -255,7 +256,7 @@ pub fn kept(engine: &dyn Engine, arguments: &Arguments<'_>, query: &KeptQuery) -
     }
 }
 
-fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>) -> Result<Display, Trouble> {
+fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>, engine: &dyn Engine) -> Result<Display, Trouble> {
     let texts: Vec<&str> = kept.messages.iter().rev().map(|message| text_of(message, slot)).collect();
     let shown = texts.len() as u64;
     let unseen = kept.processed.saturating_sub(shown);
@@ -276,7 +277,9 @@ fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>) -> Result<Di
     if texts.is_empty() {
         return Ok(display::line(&note));
     }
-    Ok(display::whole_frame(&frame_of(kept, slot).map_err(polars)?, &note))
+    let frame = frame_of(kept, slot).map_err(polars)?;
+    engine.keep_frame(&frame);
+    Ok(display::whole_frame(&frame, &note))
 }
 
 /// What is shown, and what is not: of so many processed, so many matched, so many are not kept.
@@ -343,8 +346,13 @@ fn peek(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
 }
 
 fn explain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
-    let Some(Word { text: oid, .. }) = arguments.which.clone() else {
-        return Err(Trouble::usage("%explain needs an oid: 24 hex digits, as %tap and %errors show them", None));
+    let oid = match &arguments.which {
+        Some(word) => word.text.clone(),
+        None => {
+            let newest = kept(engine, arguments, &KeptQuery { limit: 1, ..KeptQuery::default() })?.messages.pop();
+            let none = || Trouble::usage("no message has gone through yet: there is nothing to explain", None);
+            newest.ok_or_else(none)?.oid
+        }
     };
     match engine.command(Command::Explain { machine: target(arguments), oid })? {
         Reply::Explained(explained) if arguments.json => Ok(display::json(to_json(&explained))),

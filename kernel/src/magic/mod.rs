@@ -3,7 +3,7 @@
 //! One table ([`registry::MAGICS`]) drives parsing, help, completion and `%lsmagic`.
 //!
 //! A cell may begin with any number of magic lines (blank lines and `//` comments may stand between them) and go on in
-//! Rust. A cell whose first line is `%%time` is timed as a whole.
+//! Rust. A cell whose first line is `%%time` is timed as a whole; one that begins with `%%sql` or `%%plot` is a query.
 //!
 //! # What `--json` gives
 //! The same content twice: `application/json` (an object) and `text/plain` (that object, indented).
@@ -21,7 +21,9 @@
 //! | `%tap` | `{"machine", "messages": [{"oid", "value"}, …], "processed", "not_shown", "matching", "not_kept", "fallen_out"}`, newest first |
 //! | `%peek` | `{"machine", "waiting", "first": [{"oid", "value"}, …]}`, oldest first |
 //! | `%explain` | [`machine::kept::Explained`] |
-//! | `%plot` | `{"machine", "points": [{"x", "y", "by"}, …], "note"}` |
+//! | `%sql` `%%sql` | `{"machine", "columns": [text, …], "rows": [[value, …], …], "note"}` |
+//! | `%frame` | `{"file", "rows", "columns"}` |
+//! | `%plot` `%%plot` | `{"machine", "points": [{"x", "y", "by"}, …], "note"}` |
 //! | `%break` | `{"machine", "slot": null or text, "where"}` |
 //! | `%continue` | as `%start`; `%held` as `%step` |
 //! | `%watch` | as `%status` |
@@ -36,12 +38,17 @@ mod actions;
 mod arguments;
 mod cell;
 mod complete;
+mod frame;
 mod help;
 mod live;
 mod message;
 mod messages;
+mod meter;
 mod plot;
+mod plot_query;
 mod registry;
+mod sql;
+mod tables;
 mod words;
 
 #[cfg(test)]
@@ -56,9 +63,12 @@ pub use trouble::{Trouble, did_you_mean, nearest};
 pub use words::Word;
 
 use crate::output::{CellError, Display, Output, Stream};
+use crate::query::{QueryError, Tables};
 use crate::watch::Watches;
-use cell::Line;
+use arguments::Query;
+use cell::{Body, Line};
 use machine::command::{Command, Failure, Reply};
+use polars::prelude::DataFrame;
 use registry::Action;
 use std::time::{Duration, Instant};
 
@@ -72,6 +82,22 @@ pub trait Engine {
 
     /// The session's displays and alerts, where there are any.
     fn watches(&self) -> Option<&Watches> {
+        None
+    }
+
+    /// Runs a query over tables. `go_on` is asked now and then whether to wait.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    fn query(&self, sql: &str, tables: Tables, _go_on: &mut dyn FnMut() -> bool) -> Result<DataFrame, QueryError> {
+        crate::query::run(sql, tables)
+    }
+
+    /// Keeps what was shown last, for `%frame`.
+    fn keep_frame(&self, _frame: &DataFrame) {}
+
+    /// What was kept last.
+    fn last_frame(&self) -> Option<DataFrame> {
         None
     }
 
@@ -96,6 +122,9 @@ pub fn run(
     output: &dyn Output,
     rust: RunRust<'_>,
 ) -> Result<Option<Display>, CellError> {
+    if let Some(with_body) = cell::body(code) {
+        return run_body(&with_body, engine, output).map(Some);
+    }
     let Some(cell) = cell::split(code) else { return rust(code) };
     let started = Instant::now();
     let mut lines = cell.lines.iter();
@@ -112,6 +141,26 @@ pub fn run(
         report_time(started.elapsed(), json, output);
     }
     result
+}
+
+fn run_body(cell: &Body<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, CellError> {
+    let first = |trouble: Trouble| trouble.into_cell_error(&cell.line);
+    let mut call = arguments::parse(cell.line.text).map_err(first)?;
+    if call.arguments.help {
+        return Ok(help::display(call.magic, call.arguments.json));
+    }
+    let Action::Body(action) = call.magic.action else {
+        return Err(first(Trouble::usage("it concerns one line", Some(call.name))));
+    };
+    call.arguments.query = Some(Query { text: cell.text, start: 0 });
+    let carried_out = |arguments: &Arguments<'_>, engine: &dyn Engine| action(arguments, engine, output);
+    actions::carry_out(carried_out, &call.arguments, engine).map_err(|trouble| match trouble {
+        Trouble::Usage { message, span: Some(span) } => {
+            let (line, start) = cell.line_at(span.start);
+            Trouble::usage(message, Some(span.start - start..span.end - start)).into_cell_error(&line)
+        }
+        trouble => first(trouble),
+    })
 }
 
 fn run_parts(
@@ -145,20 +194,34 @@ fn run_line(line: &Line<'_>, engine: &dyn Engine, output: &dyn Output) -> Result
         Action::Live(action) => {
             actions::carry_out(|arguments, engine| action(arguments, engine, output), &call.arguments, engine)
         }
-        Action::Time => Err(Trouble::usage(
+        Action::Body(_) | Action::Time => Err(Trouble::usage(
             format!("%%{} goes on the first line of a cell and concerns all that follows", call.magic.name),
             Some(call.name),
         )),
     }
 }
 
+/// Whether a cell is one magic with what it is about on the lines below: no Rust.
+#[must_use]
+pub fn has_body(code: &str) -> bool {
+    cell::body(code).is_some()
+}
+
 /// Does what a line magic does, for arguments that were given elsewhere than in a cell.
 ///
 /// # Errors
 /// As [`run`]; a magic that there is not, or that is none of a line, is a mistake, too.
-pub fn ask(name: &str, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn ask(
+    name: &str,
+    arguments: &Arguments<'_>,
+    engine: &dyn Engine,
+    output: &dyn Output,
+) -> Result<Display, Trouble> {
     match registry::find(name).map(|magic| magic.action) {
         Some(Action::Line(action)) => actions::carry_out(action, arguments, engine),
+        Some(Action::Live(action)) => {
+            actions::carry_out(|arguments, engine| action(arguments, engine, output), arguments, engine)
+        }
         _ => Err(Trouble::usage(format!("there is no line magic {name}"), None)),
     }
 }
@@ -184,8 +247,10 @@ fn time_arguments(line: &Line<'_>) -> Result<Timed, Trouble> {
     match call.magic.action {
         Action::Time if call.arguments.help => Ok(Timed::Help(help::display(call.magic, call.arguments.json))),
         Action::Time => Ok(Timed::Cell { json: call.arguments.json }),
-        // `arguments::parse` knows no line magic by a name with `%%`.
-        Action::Line(_) | Action::Live(_) => Err(Trouble::usage("it concerns one line", Some(call.name))),
+        // `arguments::parse` knows no line magic by a name with `%%`, and those with a body were taken before.
+        Action::Line(_) | Action::Live(_) | Action::Body(_) => {
+            Err(Trouble::usage("it concerns one line", Some(call.name)))
+        }
     }
 }
 

@@ -6,11 +6,18 @@ use super::arguments::Arguments;
 use super::messages::{WHERE, kept};
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
 use super::trouble::{Trouble, did_you_mean, given, nearest};
-use crate::display::{self, Plot, PlotKind, grouped};
+use crate::display::{self, Across, Plot, PlotKind, grouped};
 use crate::output::Display;
 use machine::command::Target;
 use machine::kept::{KeptMessage, KeptQuery};
 use serde_json::{Value, json};
+
+pub const KIND: Parameter = Parameter {
+    names: &["--kind"],
+    value: "KIND",
+    kind: Kind::Shape,
+    help: "line, hist or scatter, of a query also bar; line unless told",
+};
 
 /// `%plot`
 pub const PLOT: Magic = Magic {
@@ -29,12 +36,7 @@ pub const PLOT: Magic = Magic {
             help: "what goes across; the order of the messages unless told",
         },
         Parameter { names: &["--by"], value: "WHAT", kind: Kind::By, help: "a colour for each value of this: in.lang" },
-        Parameter {
-            names: &["--kind"],
-            value: "KIND",
-            kind: Kind::Shape,
-            help: "line, hist or scatter; line unless told",
-        },
+        KIND,
         WHERE,
         MACHINE,
     ],
@@ -45,8 +47,8 @@ pub const PLOT: Magic = Magic {
 };
 
 /// The kinds as they are written.
-pub const KINDS: [(&str, PlotKind); 3] =
-    [("line", PlotKind::Line), ("hist", PlotKind::Histogram), ("scatter", PlotKind::Scatter)];
+pub const KINDS: [(&str, PlotKind); 4] =
+    [("line", PlotKind::Line), ("hist", PlotKind::Histogram), ("scatter", PlotKind::Scatter), ("bar", PlotKind::Bars)];
 
 /// A value of a message: which part of it, and the names within.
 struct Place {
@@ -118,6 +120,10 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
     let y = Place::parse(&word.text, &slots)?;
     let x = arguments.against.as_ref().map(|word| Place::parse(&word.text, &slots)).transpose()?;
     let by = arguments.by.as_ref().map(|word| Place::parse(&word.text, &slots)).transpose()?;
+    if kind == PlotKind::Bars {
+        let message = "bars are drawn of a query: %%plot, and SELECT lang, count(*) FROM input GROUP BY lang below it";
+        return Err(Trouble::usage(message, None));
+    }
     if kind == PlotKind::Scatter && x.is_none() {
         let message =
             format!("a scatter plot needs what goes across: %plot {} --against in.x --kind scatter", y.written);
@@ -156,7 +162,8 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
         points.extend(across.map(|across| (across, up, group)));
     }
     if let (true, Some((name, text))) = (points.is_empty(), texts) {
-        return Err(Trouble::usage(format!("{name} is no number: {text}; --by takes text"), None));
+        let message = format!("{name} is no number: {text}; --by takes text, and %%plot with SQL counts it");
+        return Err(Trouble::usage(message, None));
     }
     let without = messages.len() - points.len();
     let note = format!(
@@ -176,5 +183,5 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
         return Ok(display::json(json!({ "machine": machine_name(arguments), "points": points, "note": note })));
     }
     let by = by.map_or_else(String::new, |by| by.written);
-    Ok(display::plot(&Plot { kind, x: across, y: y.written, by, points }, &note))
+    Ok(display::plot(&Plot { kind, x: across, y: y.written, by, across: Across::Numbers, points }, &note))
 }

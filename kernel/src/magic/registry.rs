@@ -3,7 +3,7 @@
 use super::Engine;
 use super::arguments::Arguments;
 use super::trouble::Trouble;
-use super::{actions, live, messages, plot};
+use super::{actions, frame, live, messages, plot, plot_query, sql};
 use crate::output::{Display, Output};
 
 /// One magic.
@@ -29,6 +29,8 @@ pub enum Action {
     Line(LineAction),
     /// Shows something, and how it comes about meanwhile.
     Live(LiveAction),
+    /// Shows something about the rest of the cell, which is no Rust. Written with `%%`.
+    Body(LiveAction),
     /// Runs the rest of the cell and tells how long that took. Written with `%%`.
     Time,
 }
@@ -68,6 +70,8 @@ pub enum Kind {
     Timeout,
     /// JSON text, up to the end of the line. Required.
     Message,
+    /// SQL, up to the end of the line.
+    Query,
     /// A magic's name.
     Topic,
     /// A condition.
@@ -116,7 +120,7 @@ impl Magic {
     pub fn written(&self) -> String {
         match self.action {
             Action::Line(_) | Action::Live(_) => format!("%{}", self.name),
-            Action::Time => format!("%%{}", self.name),
+            Action::Body(_) | Action::Time => format!("%%{}", self.name),
         }
     }
 
@@ -129,7 +133,8 @@ impl Magic {
     pub fn usage(&self) -> String {
         let mut usage = self.written();
         // The message is the rest of the line, so options are shown before it.
-        let (message, others): (Vec<_>, Vec<_>) = self.all_parameters().partition(|p| p.kind == Kind::Message);
+        let (message, others): (Vec<_>, Vec<_>) =
+            self.all_parameters().partition(|p| matches!(p.kind, Kind::Message | Kind::Query));
         for parameter in others.into_iter().chain(message) {
             usage.push(' ');
             usage.push_str(&parameter.usage());
@@ -282,7 +287,7 @@ pub static MAGICS: &[Magic] = &[
         summary: "waits until the queue is empty and no message is in the slots",
         details: "An interrupt ends the waiting.",
         example: "%drain --timeout 5s",
-        action: Action::Line(actions::drain),
+        action: Action::Live(actions::drain),
     },
     Magic {
         name: "step",
@@ -311,7 +316,11 @@ pub static MAGICS: &[Magic] = &[
     messages::RETRY,
     messages::TAP,
     messages::PEEK,
+    sql::SQL,
+    sql::SQL_CELL,
+    frame::FRAME,
     plot::PLOT,
+    plot_query::PLOT_CELL,
     messages::EXPLAIN,
     messages::BREAK,
     messages::HELD,
@@ -350,8 +359,10 @@ pub static MAGICS: &[Magic] = &[
     },
 ];
 
-/// The magic of this name, written with or without percent signs.
+/// The magic of this name, written with or without percent signs. One that there is for a line and for a cell is that
+/// for a line, unless it has the signs of the other.
 pub fn find(name: &str) -> Option<&'static Magic> {
-    let name = name.trim_start_matches('%');
-    MAGICS.iter().find(|magic| magic.name == name)
+    let is_written = |magic: &&Magic| magic.written() == name;
+    let name_alone = name.trim_start_matches('%');
+    MAGICS.iter().find(is_written).or_else(|| MAGICS.iter().find(|magic| magic.name == name_alone))
 }

@@ -7,7 +7,7 @@ pub enum CellKind {
     Empty,
     /// `NAME?` or `?NAME`: help in the pager.
     Help(String),
-    /// Magic lines only: they need not wait for a running cell.
+    /// Magics only: they need not wait for a running cell.
     Magics,
     /// Rust, perhaps after magic lines.
     Rust,
@@ -23,8 +23,9 @@ impl CellKind {
             Self::Empty
         } else if let Some(name) = help_name(code.trim()) {
             Self::Help(name)
-        } else if lines.peek().is_some_and(|first| first.starts_with('%') && !first.starts_with("%%"))
-            && lines.all(|line| line.starts_with('%'))
+        } else if crate::magic::has_body(code)
+            || (lines.peek().is_some_and(|first| first.starts_with('%') && !first.starts_with("%%"))
+                && lines.all(|line| line.starts_with('%')))
         {
             Self::Magics
         } else {
@@ -57,6 +58,7 @@ mod tests {
         check(" \n\t", &CellKind::Empty);
         check("%status", &CellKind::Magics);
         check("\n// look:\n  %status\n%errors 3\n", &CellKind::Magics);
+        check("%%sql\nSELECT 1", &CellKind::Magics);
         for rust in ["1 + 1", "// a comment", "%start\nlet x = 1;", "let x = 7\n% 2;", "%%time\n1 + 1", "%%time"] {
             check(rust, &CellKind::Rust);
         }

@@ -5,12 +5,14 @@ use super::publish::{Publisher, SessionOutput};
 use crate::control::client::Client;
 use crate::magic::{self, Engine};
 use crate::output::{CellError, Display, Output};
+use crate::query::{QueryError, Tables};
 use crate::session::{self, Session, SessionConfig};
 use crate::watch::Watches;
 use machine::command::{Command, Failure, Reply};
+use polars::prelude::DataFrame;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Starts a session. Returns at once; it is prepared behind.
 ///
@@ -30,7 +32,13 @@ pub fn spawn(
         command => asked.command_now(command),
     };
     let watches = Watches::spawn(ask, Arc::clone(publisher), output)?;
-    let live = Live { session, client, watches: watches.clone(), interrupted: AtomicBool::new(false) };
+    let live = Live {
+        session,
+        client,
+        watches: watches.clone(),
+        frame: Mutex::default(),
+        interrupted: AtomicBool::new(false),
+    };
     Ok((Arc::new(live), watches))
 }
 
@@ -38,6 +46,8 @@ struct Live {
     session: Session,
     client: Client,
     watches: Watches,
+    /// What a query or a tap gave last.
+    frame: Mutex<Option<DataFrame>>,
     /// Set by an interrupt, cleared when the next magic begins.
     interrupted: AtomicBool,
 }
@@ -49,6 +59,18 @@ impl Engine for Live {
 
     fn watches(&self) -> Option<&Watches> {
         Some(&self.watches)
+    }
+
+    fn query(&self, sql: &str, tables: Tables, go_on: &mut dyn FnMut() -> bool) -> Result<DataFrame, QueryError> {
+        crate::query::run_apart(sql, tables, go_on)
+    }
+
+    fn keep_frame(&self, frame: &DataFrame) {
+        *self.frame.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame.clone());
+    }
+
+    fn last_frame(&self) -> Option<DataFrame> {
+        self.frame.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn interrupted(&self) -> bool {

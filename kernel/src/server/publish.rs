@@ -180,6 +180,13 @@ impl Output for RequestOutput {
         self.publisher.publish(&self.parent, "display_data", content);
     }
 
+    fn display_as(&self, name: &str, is_new: bool, display: Display) {
+        let transient = json!({ "display_id": name });
+        let content = json!({ "data": display.data, "metadata": display.metadata, "transient": transient });
+        let message = if is_new { "display_data" } else { "update_display_data" };
+        self.publisher.publish(&self.parent, message, content);
+    }
+
     fn clear(&self, wait: bool) {
         self.publisher.publish(&self.parent, "clear_output", json!({ "wait": wait }));
     }
@@ -216,6 +223,10 @@ impl Output for SessionOutput {
 
     fn display(&self, display: Display) {
         self.now().display(display);
+    }
+
+    fn display_as(&self, name: &str, is_new: bool, display: Display) {
+        self.now().display_as(name, is_new, display);
     }
 
     fn clear(&self, wait: bool) {

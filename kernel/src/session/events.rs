@@ -2,6 +2,8 @@
 
 use crate::control::{Event, Printed};
 use crate::output::{Display, Output, Stream};
+use machine::progress::{Bar, PROGRESS};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How a cell said that it failed.
@@ -39,6 +41,8 @@ struct State {
     silent: bool,
     /// The next thing shown is the result.
     last: bool,
+    /// Names of the bars that the cell has shown.
+    bars: BTreeSet<String>,
     happened: Happened,
 }
 
@@ -65,17 +69,13 @@ impl Events {
         self.lock().happened.entered
     }
 
-    /// Whether a cell is being compiled or run.
-    pub fn is_running(&self) -> bool {
-        self.lock().running
-    }
-
     /// Takes one event. Called in the order in which things happened.
     pub fn happen(&self, event: Event) {
         match event {
             Event::Stream { stream: Printed::Stdout, text } => self.output.stream(Stream::Stdout, &text),
             Event::Stream { stream: Printed::Stderr, text } => self.output.stream(Stream::Stderr, &text),
             Event::Notice { text } => self.warn(&text),
+            Event::Show { mime, content } if mime == PROGRESS => self.show_progress(&content),
             Event::Show { mime, content } => {
                 let display = (self.render)(&mime, &content);
                 let mut state = self.lock();
@@ -96,6 +96,18 @@ impl Events {
             Event::Panic { message, file, line, column } => self.say(Said::Panicked(message, file, line, column)),
             Event::Hello { .. } => {}
         }
+    }
+
+    /// A bar of a cell's own, or of the compiler.
+    pub fn show_progress(&self, json: &str) {
+        let Ok(bar) = serde_json::from_str::<Bar>(json) else { return };
+        let mut state = self.lock();
+        if state.silent {
+            return;
+        }
+        let is_new = state.bars.insert(bar.id.clone());
+        drop(state);
+        self.output.display_as(&bar.id, is_new, (self.render)(PROGRESS, json));
     }
 
     /// A line on standard error.

@@ -175,7 +175,6 @@ impl Session {
             })?
         };
         interrupt.attach(client.clone());
-        progress::capture(Arc::clone(&events))?;
         let worker = Worker::new(config, client.clone(), events, Arc::clone(&interrupt));
         std::thread::Builder::new().name("session".into()).stack_size(64 << 20).spawn(move || worker.run(&queue))?;
         Ok(Self { jobs, client, interrupt })

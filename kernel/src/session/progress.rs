@@ -1,46 +1,168 @@
-//! What cargo compiles, told while a cell waits for it.
+//! How far cargo is with the crates that a cell needs, shown while the cell waits for them.
 //!
-//! evcxr prints cargo's lines to this process' standard error. So that is read here: lines about crates go to the
-//! cell that waits, all others to where they would have gone.
-#![allow(unsafe_code, reason = "standard error is moved with libc")]
+//! Cargo tells how far it is to terminals alone, so this looks at what it keeps of each crate: a directory
+//! `.fingerprint/NAME-HASH` that has `invoked.timestamp` when its compilation begins, and `lib-NAME` when it is done.
 
 use super::events::Events;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use machine::progress::Bar;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant, SystemTime};
 
-/// Reads this process' standard error from now on.
-///
-/// # Errors
-/// If the system has no descriptors or threads left.
-pub fn capture(events: Arc<Events>) -> io::Result<()> {
-    let (read, write) = io::pipe()?;
-    // SAFETY: plain system calls on open descriptors; the result is checked before it is owned.
-    let mut real: File = unsafe {
-        let real = libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, 3);
-        if real < 0 || libc::dup2(write.as_raw_fd(), libc::STDERR_FILENO) < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(real).into()
-    };
-    let forward = move || {
-        let mut lines = BufReader::new(read);
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-            let text = String::from_utf8_lossy(&line);
-            if events.is_running() && is_progress(&text) {
-                events.warn(&text);
-            } else {
-                // Where there is no log there is nobody to miss it.
-                let _ = real.write_all(&line);
-            }
-            line.clear();
-        }
-    };
-    std::thread::Builder::new().name("progress".into()).spawn(forward).map(drop)
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(150);
+/// The crate that evcxr makes of the cells.
+const OWN: &str = "ctx";
+
+/// Shows a bar as long as it lives, if crates are compiled.
+pub struct Watch {
+    stop: Option<Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
 }
 
-fn is_progress(line: &str) -> bool {
-    line.trim_start().starts_with("Compiling ")
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let _ = self.thread.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+/// Watches the crates that are compiled for the cell that begins now.
+#[must_use]
+pub fn watch(directory: &Path, events: Arc<Events>, cell: u32) -> Watch {
+    let (stop, stopped) = mpsc::channel();
+    let directory = directory.to_owned();
+    let run = move || {
+        let mut crates = Crates::new(&directory);
+        let began = Instant::now();
+        let bar = |crates: &Crates, is_over: bool| Bar {
+            id: format!("crates-{cell}-{}", std::process::id()),
+            name: match crates.current() {
+                Some(name) if !is_over => format!("compiling {name}"),
+                _ => "compiling crates".to_owned(),
+            },
+            done: crates.done.len() as u64,
+            total: crates.total.map(|total| total.max(crates.begun.len()) as u64),
+            seconds: began.elapsed().as_secs_f64(),
+            is_over,
+        };
+        let show = |bar: &Bar| {
+            if let Ok(json) = serde_json::to_string(bar) {
+                events.show_progress(&json);
+            }
+        };
+        while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            if !events.has_entered() && crates.look() {
+                show(&bar(&crates, false));
+            }
+        }
+        // Most cells are compiled before the first look.
+        if began.elapsed() >= LOOK && crates.look() {
+            show(&bar(&crates, true));
+        }
+    };
+    // Without a thread there is no bar.
+    let thread = std::thread::Builder::new().name("progress".into()).spawn(run).ok();
+    Watch { stop: Some(stop), thread }
+}
+
+/// What cargo has compiled since a moment.
+struct Crates {
+    directory: PathBuf,
+    since: SystemTime,
+    /// Crates that were there at that moment.
+    old: BTreeSet<String>,
+    begun: BTreeSet<String>,
+    done: BTreeSet<String>,
+    /// How many there are to compile, once that is known.
+    total: Option<usize>,
+}
+
+impl Crates {
+    fn new(directory: &Path) -> Self {
+        let now = SystemTime::now();
+        let mut crates = Self {
+            directory: directory.to_owned(),
+            since: now,
+            old: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            done: BTreeSet::new(),
+            total: None,
+        };
+        crates.old = crates
+            .fingerprints()
+            .into_iter()
+            .filter(|(_, path)| is_compiled(path, None))
+            .map(|(name, _)| name)
+            .collect();
+        crates
+    }
+
+    /// What is compiled at the moment.
+    fn current(&self) -> Option<&str> {
+        self.begun.difference(&self.done).next().map(String::as_str)
+    }
+
+    /// Looks what cargo has done. Whether there is something to show.
+    fn look(&mut self) -> bool {
+        for (name, path) in self.fingerprints() {
+            if is_since(&path.join("invoked.timestamp"), self.since) {
+                if is_compiled(&path, Some(self.since)) {
+                    self.done.insert(name.clone());
+                }
+                self.begun.insert(name);
+            }
+        }
+        if self.total.is_none() && !self.begun.is_empty() {
+            // Asked once: what is not known now will not be.
+            let needed = needed(&self.directory);
+            self.total = Some(needed.difference(&self.old).count());
+        }
+        !self.begun.is_empty()
+    }
+
+    /// Each crate's name, and what cargo keeps of it.
+    fn fingerprints(&self) -> Vec<(String, PathBuf)> {
+        let target = self.directory.join("target");
+        let triples = read(&target).filter(|path| path.join("debug").is_dir());
+        let profiles = std::iter::once(target.clone()).chain(triples).map(|path| path.join("debug/.fingerprint"));
+        let named = |path: PathBuf| {
+            let (name, _) = path.file_name()?.to_str()?.rsplit_once('-')?;
+            (name != OWN).then(|| (name.to_owned(), path.clone()))
+        };
+        profiles.flat_map(|profile| read(&profile)).filter_map(named).collect()
+    }
+}
+
+fn read(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn is_since(file: &Path, since: SystemTime) -> bool {
+    file.metadata().and_then(|data| data.modified()).is_ok_and(|time| time >= since)
+}
+
+fn is_compiled(fingerprint: &Path, since: Option<SystemTime>) -> bool {
+    read(fingerprint).any(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let is_library = name.starts_with("lib-") && !name.ends_with(".json");
+        is_library && since.is_none_or(|since| is_since(&file, since))
+    })
+}
+
+/// The names of all crates that the cells need.
+fn needed(directory: &Path) -> BTreeSet<String> {
+    let tree = Command::new("cargo")
+        .args(["tree", "--offline", "--quiet", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let Ok(tree) = tree else { return BTreeSet::new() };
+    let text = String::from_utf8_lossy(&tree.stdout);
+    let names = text.lines().filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != OWN).map(str::to_owned).collect()
 }

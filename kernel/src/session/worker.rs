@@ -16,6 +16,7 @@ use super::errors;
 use super::events::Events;
 use super::interrupt::{Interrupt, Reach};
 use super::manifest::Base;
+use super::progress;
 use super::rewrite::{ErrorText, Form, Rewritten, Types, is_async, rewrite, rust_start};
 use super::sources::Sources;
 use super::{Cell, SessionConfig};
@@ -200,6 +201,7 @@ impl Worker {
         let _ = self.client.command_now(Command::Enter(entry));
         let variables = self.variables();
         let start = Instant::now();
+        let watch = progress::watch(self.config.directory.path(), Arc::clone(&self.events), cell.number);
         let (rewritten, mut result) = self.evaluate_cell(&code, cell.number, prelude, &definitions);
         if let Err(error) = &result
             && !self.interrupt.is_requested()
@@ -211,6 +213,7 @@ impl Worker {
                 let _ = context.execute(":offline 1");
             }
         }
+        drop(watch);
         trace("evaluated", start);
         self.client.ping();
         let happened = self.events.end();

@@ -72,6 +72,11 @@ class Ran:
         return [m["content"]["data"][mime] for m in self.messages
                 if m["msg_type"] in ("display_data", "execute_result") and mime in m["content"]["data"]]
 
+    def updates(self) -> list[dict]:
+        """What was displayed under a name, each state of it."""
+        return [m["content"] for m in self.messages if m["msg_type"] in ("display_data", "update_display_data")
+                and m["content"].get("transient", {}).get("display_id")]
+
     @property
     def errors(self) -> list[dict]:
         """The error messages on iopub."""

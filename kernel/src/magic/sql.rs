@@ -1,0 +1,157 @@
+//! `%sql`, `%%sql`: queries over what flowed through a machine.
+
+use super::Engine;
+use super::actions::{machine_name, status_of, target};
+use super::arguments::Arguments;
+use super::messages::polars;
+use super::meter::Meter;
+use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::tables::{names, no_such_table, tables};
+use super::trouble::{Trouble, did_you_mean, given, nearest};
+use crate::display::{self, grouped};
+use crate::output::{Display, Output};
+use crate::query::{QueryError, Statement, SyntaxError, Tables};
+use polars::prelude::{Column, DataFrame};
+use serde_json::json;
+use std::time::Instant;
+
+const DETAILS: &str = "Tables: input, f0, f1, …, errors, history; %sql alone shows their columns. input and f0 have a \
+                       row a kept message: oid, put, and a column a field, or one called as the table. The last 10,000 \
+                       messages or 64 MiB are kept, of a fast machine a sample; the line below tells how many.";
+
+/// `%sql`
+pub const SQL: Magic = Magic {
+    name: "sql",
+    parameters: &[MACHINE, Parameter { names: &[], value: "QUERY", kind: Kind::Query, help: "the rest of the line" }],
+    summary: "a query over what flowed: the last outputs of each slot, errors and history are tables",
+    details: DETAILS,
+    example: "%sql SELECT f1, count(*) AS n FROM f1 GROUP BY f1 ORDER BY n DESC",
+    action: Action::Live(sql),
+};
+
+/// `%%sql`
+pub const SQL_CELL: Magic = Magic {
+    name: "sql",
+    parameters: &[MACHINE],
+    summary: "a query over what flowed, on the lines below",
+    details: DETAILS,
+    example: "%%sql\nSELECT input.lang, avg(f1.polarity) FROM input JOIN f1 USING (oid) GROUP BY input.lang",
+    action: Action::Body(sql),
+};
+
+fn sql(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+    if arguments.query.is_none_or(|query| query.text.trim().is_empty()) {
+        return all_tables(arguments, engine);
+    }
+    let Answer { frame, note } = answer(arguments, engine, output)?;
+    engine.keep_frame(&frame);
+    if arguments.json {
+        let (columns, rows) = display::rows_of(&frame);
+        let machine = machine_name(arguments);
+        return Ok(display::json(json!({ "machine": machine, "columns": columns, "rows": rows, "note": note })));
+    }
+    Ok(display::long_frame(&frame, &note))
+}
+
+/// What a query gave.
+pub struct Answer {
+    /// The result.
+    pub frame: DataFrame,
+    /// What was asked, and how long it took.
+    pub note: String,
+}
+
+/// Answers the query among the arguments.
+///
+/// # Errors
+/// What is wrong with it; that there is none.
+pub fn answer(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Answer, Trouble> {
+    let Some(query) = arguments.query else {
+        return Err(Trouble::usage("there is no query: SELECT … FROM f0", None));
+    };
+    let began = Instant::now();
+    let at = |error: SyntaxError| {
+        let offset = query.start + error.offset.unwrap_or(query.text.len());
+        Trouble::usage(format!("this is no SQL: {}", error.message), Some(offset..offset + 1))
+    };
+    let statement = Statement::parse(query.text).map_err(at)?;
+    let (tables, mut note) = tables(&statement.names(), arguments, engine)?;
+    let columns: Vec<String> =
+        tables.iter().flat_map(|(_, frame)| frame.get_column_names_owned()).map(Into::into).collect();
+    let sql = statement.quoted(columns.iter().map(String::as_str));
+    let rows: usize = tables.iter().map(|(_, frame)| frame.height()).sum();
+    let mut meter = Meter::new(output, format!("query of {} rows:", grouped(rows as u64)));
+    let mut go_on = || {
+        meter.at(0, None);
+        !engine.interrupted()
+    };
+    let frame = engine.query(&sql, tables, &mut go_on);
+    drop(meter);
+    let frame = frame.map_err(|error| trouble(error, &columns, arguments, engine))?;
+    if !note.is_empty() {
+        note.push_str("; ");
+    }
+    note.push_str(&format!("took {}", display::duration(began.elapsed())));
+    Ok(Answer { frame, note })
+}
+
+/// Told with what there is instead.
+fn trouble(error: QueryError, columns: &[String], arguments: &Arguments<'_>, engine: &dyn Engine) -> Trouble {
+    let text = match error {
+        QueryError::Refused(text) => text,
+        QueryError::Interrupted => return Trouble::Interrupted("the query was ended".to_owned()),
+        QueryError::Died(text) => return Trouble::usage(text, None),
+    };
+    if let Some(name) = quoted(&text, "relation '", "'") {
+        return match names(arguments, engine) {
+            Ok(names) => Trouble::usage(no_such_table(name, &names), None),
+            Err(trouble) => trouble,
+        };
+    }
+    let name = quoted(&text, "unable to find column \"", "\"").or_else(|| quoted(&text, "not found: ", ""));
+    let Some(name) = name else { return Trouble::usage(format!("polars refuses it: {text}"), None) };
+    let mut there: Vec<&str> = columns.iter().map(String::as_str).collect();
+    there.dedup();
+    let meant = nearest(name, there.iter().copied()).map(str::to_owned);
+    let list = display::cut(&there.join(", "), 200);
+    Trouble::usage(format!("there is no column {}; there is {list}{}", given(name), did_you_mean(meant)), None)
+}
+
+/// What stands between two texts.
+fn quoted<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    if after.is_empty() { Some(rest) } else { rest.split_once(after).map(|(name, _)| name) }
+}
+
+/// `%sql` alone: the tables and their columns.
+fn all_tables(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+    let status = status_of(target(arguments), engine)?;
+    // An empty slot passes on what the one before it gave.
+    let is_empty = |name: &String| status.slots.iter().any(|slot| slot.slot == *name && slot.code.is_empty());
+    let (empty, names): (Vec<String>, Vec<String>) = names(arguments, engine)?.into_iter().partition(is_empty);
+    let (tables, mut note): (Tables, String) = tables(&names.iter().map(String::as_str).collect(), arguments, engine)?;
+    if !empty.is_empty() {
+        note.push_str(&format!("; empty slots, which have what the one before them has: {}", empty.join(", ")));
+    }
+    let columns = |frame: &DataFrame| {
+        let named: Vec<String> =
+            frame.columns().iter().map(|column| format!("{} {}", column.name(), column.dtype())).collect();
+        named.join(", ")
+    };
+    let frame = DataFrame::new(
+        tables.len(),
+        vec![
+            Column::new("table".into(), tables.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>()),
+            Column::new("rows".into(), tables.iter().map(|(_, frame)| frame.height() as u64).collect::<Vec<_>>()),
+            Column::new("columns".into(), tables.iter().map(|(_, frame)| columns(frame)).collect::<Vec<_>>()),
+        ],
+    );
+    let frame = frame.map_err(polars)?;
+    if arguments.json {
+        let (columns, rows) = display::rows_of(&frame);
+        return Ok(display::json(
+            json!({ "machine": machine_name(arguments), "columns": columns, "rows": rows, "note": note }),
+        ));
+    }
+    Ok(display::whole_frame(&frame, &note))
+}
