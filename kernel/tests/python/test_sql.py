@@ -43,7 +43,7 @@ def test_a_query_is_answered_while_a_cell_runs(filled: Notebook) -> None:
         assert time.monotonic() < deadline, "the past does not add up"
 
     tables = asked(filled, "%sql")
-    assert [row[0] for row in tables["rows"]] == ["input", *(f"f{n}" for n in range(8)), "errors", "history"]
+    assert [row[0] for row in tables["rows"]] == ["input", "f0", "f1", "errors", "history"]
     assert "half f64" in tables["rows"][1][2]
     filled.interrupt()
     filled.wait(running)
@@ -67,7 +67,7 @@ def test_what_is_wrong_with_a_query_is_told(filled: Notebook) -> None:
     assert "could not be written" in filled.run("%frame /no/such/place/x").reply["evalue"]
     error = filled.run("%%sql\nSELECT half\nFROM f0 ORDER half")
     assert error.reply["traceback"][0].strip().startswith("3 | FROM f0 ORDER half")
-    assert error.reply["traceback"][1].index("^") == error.reply["traceback"][0].rindex("half")
+    assert error.reply["traceback"][1].index("^") == error.reply["traceback"][0].rindex("ORDER")
 
 
 def test_a_query_without_an_end_is_interrupted_and_takes_nothing_with_it(filled: Notebook) -> None:
