@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import pyarrow
 import pytest
 from conftest import PATIENCE, Notebook
 from test_messages import asked
@@ -95,7 +96,6 @@ def test_a_frame_is_read_by_others(filled: Notebook, tmp_path: Path) -> None:
     told = filled.must(f"%frame {tmp_path / 'counts'}")
     path = tmp_path / "counts.arrow"
     assert str(path) in told.text and "IpcReader" in told.text
-    pyarrow = pytest.importorskip("pyarrow")
     with pyarrow.ipc.open_file(path) as file:
         assert file.read_all().to_pydict() == {"f1": [0, 1, 2], "n": [30, 30, 30]}
 
