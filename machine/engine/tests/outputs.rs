@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,
+    clippy::panic,
     reason = "a test ends where it fails, and compares numbers that are exact"
 )]
 
@@ -23,6 +24,8 @@ mod json;
 mod order;
 #[path = "outputs/publish.rs"]
 mod publish;
+#[path = "outputs/subscribed.rs"]
+mod subscribed;
 
 fn named(name: &str) -> machine::Builder {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
