@@ -5,12 +5,22 @@ use crate::command_error::failed;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a waiting cell sleeps before it looks whether it shall give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
+
+/// How long a waiting cell looks for an output before it sleeps, if it waited for the last one no longer than that. To
+/// wake a thread on an idle processor takes some 60 µs. Where worker and cell both sleep, each message finds both asleep
+/// again; so to get out of that, a cell has to look for longer than two of these. A cell that waits longer for its outputs
+/// looks for the first of them, and sleeps at once for the next ones.
+const LOOKS: Duration = Duration::from_micros(200);
+/// How long it looks before other threads may have the processor between two looks: one may be the worker.
+const ALONE: Duration = Duration::from_micros(20);
+/// Turns of waiting between two looks, less than a microsecond.
+const TURNS: u32 = 24;
 
 /// What a cell finds when it asks for the next output.
 #[derive(Debug)]
@@ -40,6 +50,10 @@ pub(crate) struct Tap {
     kind: &'static str,
     state: Mutex<State>,
     arrived: Condvar,
+    /// How many outputs wait, for those who look without the lock.
+    waiting: AtomicUsize,
+    /// The cell did not wait long for the last output.
+    is_brisk: AtomicBool,
     most: usize,
     taken: AtomicU64,
     lost: AtomicU64,
@@ -53,6 +67,8 @@ impl Tap {
             kind,
             state: Mutex::default(),
             arrived: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            is_brisk: AtomicBool::new(true),
             most: most.max(1),
             taken: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -66,13 +82,20 @@ impl Tap {
 
     /// The next output. `ended` says whether none can come any more, `give_up` whether the cell shall stop.
     pub fn next(&self, timeout: Option<Duration>, ended: impl Fn() -> bool, give_up: impl Fn() -> bool) -> Next {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if let Some(held) = self.take(&mut self.lock()) {
+            return Next::Output(held);
+        }
+        let began = Instant::now();
+        let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
+        if self.is_brisk.load(Ordering::Relaxed) {
+            self.look(began, deadline);
+        }
         let mut state = self.lock();
         loop {
             // Asked before the queue: what ends the machine comes after the last output.
             let ended = self.is_closed.load(Ordering::Acquire) || (self.is_of_cell() && ended());
-            if let Some(held) = state.queue.pop_front() {
-                self.taken.fetch_add(1, Ordering::Relaxed);
+            if let Some(held) = self.take(&mut state) {
+                self.is_brisk.store(began.elapsed() < LOOKS, Ordering::Relaxed);
                 return Next::Output(held);
             }
             if ended {
@@ -91,6 +114,29 @@ impl Tap {
         }
     }
 
+    fn take(&self, state: &mut State) -> Option<Box<Held>> {
+        let held = state.queue.pop_front()?;
+        self.waiting.store(state.queue.len(), Ordering::Relaxed);
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Some(held)
+    }
+
+    /// Looks for an output, without the lock, so that no worker waits for it.
+    fn look(&self, began: Instant, deadline: Option<Instant>) {
+        let most = deadline.map_or(LOOKS, |deadline| deadline.saturating_duration_since(began).min(LOOKS));
+        // Relaxed: what is there is taken under the lock.
+        while self.waiting.load(Ordering::Relaxed) == 0 {
+            let looked = began.elapsed();
+            if looked >= most {
+                return;
+            }
+            if looked >= ALONE {
+                std::thread::yield_now();
+            }
+            (0..TURNS).for_each(|_| std::hint::spin_loop());
+        }
+    }
+
     /// How many outputs did not fit.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
@@ -102,6 +148,7 @@ impl Tap {
         let mut state = self.lock();
         why.clone_into(&mut state.error);
         let left = std::mem::take(&mut state.queue);
+        self.waiting.store(0, Ordering::Relaxed);
         drop(state);
         self.lost.fetch_add(left.len() as u64, Ordering::Relaxed);
     }
@@ -122,14 +169,17 @@ impl Sink for Tap {
             return;
         }
         // Two workers may both find the last place free: the bound is exceeded by less than the number of workers.
-        if self.lock().queue.len() >= self.most {
+        if self.waiting.load(Ordering::Relaxed) >= self.most {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let held = Box::new(message.hold());
         let mut state = self.lock();
         state.queue.push_back(held);
-        if state.waits {
+        self.waiting.store(state.queue.len(), Ordering::Relaxed);
+        let waits = state.waits;
+        drop(state);
+        if waits {
             self.arrived.notify_one();
         }
     }
