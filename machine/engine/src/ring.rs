@@ -8,7 +8,7 @@
 //! Atomics and cells come from `crate::sync`, so that the crate of models can run this file under loom.
 #![allow(unsafe_code, reason = "cells are handed from one thread to another by their stamps")]
 
-use crate::sync::{AtomicU64, Ordering, PATIENCE, UnsafeCell, ZEROES_ARE_EMPTY, spin};
+use crate::sync::{AtomicU64, Ordering, PATIENCE, UnsafeCell, ZEROES_ARE_EMPTY, spin, yield_now};
 use std::alloc::Layout;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
@@ -102,14 +102,23 @@ impl<T> Ring<T> {
                 free += 1;
             }
             if free == 0 {
-                // Somebody else was faster; or the consumer of the last lap has not read its claim yet, because a
-                // message before it takes long. Nobody waits for that here: the ring is full at this place.
+                let now = self.tail.0.load(Ordering::Relaxed);
+                if now != tail {
+                    // Somebody else was faster.
+                    tail = now;
+                    continue;
+                }
+                // The consumer of the last lap has not read its claim yet: because a message before it takes long, which
+                // nobody waits for here (the ring is full at this place), or because it wants this processor.
                 if turns == PATIENCE {
                     return 0;
                 }
                 turns += 1;
-                spin();
-                tail = self.tail.0.load(Ordering::Relaxed);
+                if turns > PATIENCE / 2 {
+                    yield_now();
+                } else {
+                    spin();
+                }
                 continue;
             }
             // SeqCst: pairs with `put` in `Queue::claim`.

@@ -8,7 +8,7 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) const ZEROES_ARE_EMPTY: bool = true;
 
 /// How often a producer looks again at a cell that is not free.
-pub(crate) const PATIENCE: u32 = 200;
+pub(crate) const PATIENCE: u32 = 40;
 
 /// How often a thread looks before it goes to sleep, some 20 µs in all: waking it costs more.
 pub(crate) const LOOKS: u32 = 20;
@@ -16,10 +16,18 @@ pub(crate) const LOOKS: u32 = 20;
 /// writes it, so a thread that looked all the time would slow down the one that it waits for.
 pub(crate) const TURNS: u32 = 24;
 
+/// Looks after which a thread that is waited for may have the processor between two of them.
+pub(crate) const ALONE: u32 = 4;
+
 /// A turn of waiting.
 #[inline]
 pub(crate) fn spin() {
     std::hint::spin_loop();
+}
+
+/// Lets another thread have the processor.
+pub(crate) fn yield_now() {
+    std::thread::yield_now();
 }
 
 /// `std::cell::UnsafeCell` with accesses that a checker can follow.

@@ -15,10 +15,15 @@ mod sync {
     pub(crate) const ZEROES_ARE_EMPTY: bool = false;
     /// Few, so that threads do go to sleep.
     pub(crate) const PATIENCE: u32 = 1;
-    pub(crate) const LOOKS: u32 = 1;
+    pub(crate) const LOOKS: u32 = 2;
     pub(crate) const TURNS: u32 = 1;
+    pub(crate) const ALONE: u32 = 1;
 
     pub(crate) fn spin() {
+        shuttle::thread::yield_now();
+    }
+
+    pub(crate) fn yield_now() {
         shuttle::thread::yield_now();
     }
 

@@ -16,6 +16,10 @@ mod sync {
     pub(crate) fn spin() {
         loom::thread::yield_now();
     }
+
+    pub(crate) fn yield_now() {
+        loom::thread::yield_now();
+    }
 }
 
 use loom::sync::Arc;

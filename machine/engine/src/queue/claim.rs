@@ -86,9 +86,11 @@ impl Queue {
             self.tell_idle();
             if !self.spin() {
                 self.sleep(&stale);
-                if stale() {
-                    return Claim::Nothing;
-                }
+            }
+            // A message that was put after a change of slots must not be taken with those from before it: they may not
+            // have counted it as a flight.
+            if stale() {
+                return Claim::Nothing;
             }
         }
     }

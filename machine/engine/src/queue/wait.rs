@@ -2,7 +2,7 @@
 
 use super::Queue;
 use super::mode::Control;
-use crate::sync::{LOOKS, Ordering, TURNS, fence, spin};
+use crate::sync::{ALONE, LOOKS, Ordering, TURNS, fence, spin, yield_now};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,10 @@ impl Queue {
         if give_up() {
             return false;
         }
-        for _ in 0..LOOKS {
+        for look in 0..LOOKS {
+            if look >= ALONE {
+                self.let_others_run();
+            }
             wait_a_little();
             if self.size() + self.stretch() <= self.capacity {
                 return true;
@@ -101,9 +104,21 @@ impl Queue {
         self.grounded.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Where several workers take, there are more threads that want to run than one that puts and one that takes: what is
+    /// waited for may need this processor, and a worker that went to sleep at once would be woken by each message that
+    /// another one takes. With one worker nobody is let in: on a busy machine that would take milliseconds.
+    fn let_others_run(&self) {
+        if self.workers() > 1 {
+            yield_now();
+        }
+    }
+
     /// Looks for a message for some microseconds; returns whether there is something to do.
     pub(super) fn spin(&self) -> bool {
-        for _ in 0..LOOKS {
+        for look in 0..LOOKS {
+            if look >= ALONE {
+                self.let_others_run();
+            }
             wait_a_little();
             if self.ring.is_ready() || self.held() {
                 return true;
