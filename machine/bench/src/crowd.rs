@@ -1,4 +1,4 @@
-//! Four producers, two workers: the machine beside the bare channel.
+//! Four producers, two workers: the machine beside its own queue, and beside a channel.
 
 use crossbeam_channel::bounded;
 use machine::prelude::*;
@@ -19,6 +19,11 @@ pub fn machine(m: &Machine, n: u32) {
         }
     });
     m.drain();
+}
+
+/// The machine's queue, with nothing around it.
+pub fn queue(n: u32) {
+    queue_alone::through(n, PRODUCERS, WORKERS as usize);
 }
 
 /// A channel that as many threads receive from, which do nothing.

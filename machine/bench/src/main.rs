@@ -99,7 +99,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let crowd = Machine::builder("crowd").workers(2).try_start()?;
     table::print(
         "4 producers, 2 workers, no slots; ns a message",
-        &mut [("machine", &mut |n| crowd::machine(&crowd, n)), ("crossbeam(1024) alone", &mut crowd::channel)],
+        &mut [
+            ("machine", &mut |n| crowd::machine(&crowd, n)),
+            ("its queue alone", &mut crowd::queue),
+            ("crossbeam(1024) alone", &mut crowd::channel),
+        ],
         MESSAGES,
         ROUNDS,
     );

@@ -56,6 +56,7 @@ fn run(step: &str, messages: u32) -> Result<(), Box<dyn Error>> {
     for slot in 3..8 {
         m[slot].set(|x: f64| x * 1.5)?;
     }
+    let _file = (step == "json").then(|| m.to_json_lines("/dev/null")).transpose()?;
     m.pause();
     if step == "batch" {
         let mut batch = Vec::with_capacity(500);
@@ -68,11 +69,12 @@ fn run(step: &str, messages: u32) -> Result<(), Box<dyn Error>> {
             m.put(f64::from(i)).map_err(|_| "the queue is full")?;
         }
     }
-    if step == "take" {
+    let takes = matches!(step, "take" | "json");
+    if takes {
         m.start().drain();
     }
     let status = m.status();
-    let (waiting, processed) = if step == "take" { (0, messages) } else { (messages, 0) };
+    let (waiting, processed) = if takes { (0, messages) } else { (messages, 0) };
     if (status.queue_size, status.processed) != (waiting.into(), processed.into()) {
         return Err(format!("{} messages wait, {} were processed", status.queue_size, status.processed).into());
     }
@@ -109,8 +111,10 @@ fn whole(step: &str) -> Result<f64, Box<dyn Error>> {
 fn measure() -> Result<Kept, Box<dyn Error>> {
     let rustc = Command::new("rustc").arg("--version").output()?.stdout;
     let mut kept = Kept { rustc: String::from_utf8(rustc)?.trim().to_owned(), ..Kept::default() };
-    let put = whole("put")?;
-    for (step, instructions) in [("put", put), ("take", whole("take")? - put), ("batch", whole("batch")?)] {
+    let (put, take) = (whole("put")?, whole("take")?);
+    // Each step without what has to come before it; to write the outputs as lines of JSON comes on top of taking them.
+    let steps = [("put", put), ("take", take - put), ("batch", whole("batch")?), ("json", whole("json")? - take)];
+    for (step, instructions) in steps {
         kept.instructions.insert(step.to_owned(), (instructions * 10.0).round() / 10.0);
     }
     Ok(kept)
