@@ -26,10 +26,12 @@ impl Oid {
     pub(crate) fn hex(self) -> [u8; 24] {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut hex = [0; 24];
-        let number = (u128::from(self.seconds) << 64) | (u128::from(process_number()) << 32) | u128::from(self.counter);
-        for (digit, shift) in hex.iter_mut().zip((0..24_u32).rev()) {
-            let at = usize::try_from((number >> (4 * shift)) & 0xf).unwrap_or_default();
-            *digit = DIGITS.get(at).copied().unwrap_or_default();
+        let words = [self.seconds, process_number(), self.counter];
+        for (digits, word) in hex.chunks_exact_mut(8).zip(words) {
+            for (digit, shift) in digits.iter_mut().zip((0..8_u32).rev()) {
+                let at = usize::try_from((word >> (4 * shift)) & 0xf).unwrap_or_default();
+                *digit = DIGITS.get(at).copied().unwrap_or_default();
+            }
         }
         hex
     }

@@ -97,7 +97,10 @@ impl Sink for Lines {
     }
 
     fn accept(&self, message: &mut Finished<'_>) {
-        let oid = message.oid.hex();
+        let mut line = *b"{\"oid\":\"000000000000000000000000\",\"outputs\":";
+        if let Some(oid) = line.get_mut(8..32) {
+            oid.copy_from_slice(&message.oid.hex());
+        }
         let json = message.json().array();
         let mut state = self.0.lock();
         while state.buffer.len() > MOST_BUFFERED && !state.closed {
@@ -107,9 +110,8 @@ impl Sink for Lines {
             return;
         }
         let buffer = &mut state.buffer;
-        buffer.extend_from_slice(b"{\"oid\":\"");
-        buffer.extend_from_slice(&oid);
-        buffer.extend_from_slice(b"\",\"outputs\":");
+        buffer.reserve(line.len() + json.len() + 2);
+        buffer.extend_from_slice(&line);
         buffer.extend_from_slice(json);
         buffer.extend_from_slice(b"}\n");
         let full = buffer.len() > WORTH_WAKING;
