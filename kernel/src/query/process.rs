@@ -36,7 +36,8 @@ pub fn run_apart(sql: &str, tables: Tables, go_on: &mut dyn FnMut() -> bool) -> 
     }
     let sizes = tables.into_iter().map(|(name, _)| name).zip(blobs.iter().map(|blob| blob.len() as u64)).collect();
     let question = Question { sql: sql.to_owned(), tables: sizes };
-    let mut child = Command::new(std::env::current_exe().map_err(died)?)
+    // By this name it is found also where the file was replaced since.
+    let mut child = Command::new("/proc/self/exe")
         .arg("query")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
