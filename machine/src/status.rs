@@ -189,6 +189,13 @@ pub struct SlotStatus {
     pub p99_ns: u64,
     /// The slowest timed call, nanoseconds.
     pub max_ns: u64,
+    /// How many timed calls took how long: the first number counts those shorter than 128 ns, each one after it those
+    /// that took up to twice as long as the ones before. Zeros at the end are left out.
+    #[serde(default)]
+    pub durations: Vec<u64>,
+    /// How long all timed calls took together, nanoseconds.
+    #[serde(default)]
+    pub timed_ns: u64,
     /// What does not fit: `f3 takes &Tweet, but f2 gives f64`. Empty if all does.
     pub mismatch: String,
     /// Whether the function is async.

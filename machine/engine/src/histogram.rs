@@ -4,17 +4,22 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const PER_DOUBLING: u32 = 4;
 const BUCKETS: usize = 40 * PER_DOUBLING as usize;
+/// Where doublings begin to be told apart for whoever draws them, nanoseconds: a power of two.
+pub(crate) const SHORTEST: u64 = 128;
 
 /// Counts of durations; any thread adds. A percentile is at most 19 % above the true one.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     buckets: Box<[AtomicU64]>,
     max: AtomicU64,
+    /// Of all durations, nanoseconds.
+    sum: AtomicU64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: std::iter::repeat_with(AtomicU64::default).take(BUCKETS).collect(), max: AtomicU64::new(0) }
+        let buckets = std::iter::repeat_with(AtomicU64::default).take(BUCKETS).collect();
+        Self { buckets, max: AtomicU64::new(0), sum: AtomicU64::new(0) }
     }
 }
 
@@ -41,10 +46,28 @@ impl Histogram {
             count.fetch_add(1, Relaxed);
         }
         self.max.fetch_max(nanos, Relaxed);
+        self.sum.fetch_add(nanos, Relaxed);
     }
 
     pub fn max(&self) -> u64 {
         self.max.load(Relaxed)
+    }
+
+    /// All durations together, nanoseconds.
+    pub fn sum(&self) -> u64 {
+        self.sum.load(Relaxed)
+    }
+
+    /// How many durations are shorter than [`SHORTEST`], and how many lie in each doubling of it after that; without
+    /// the zeros at the end.
+    pub fn doublings(&self) -> Vec<u64> {
+        let sum = |buckets: &[AtomicU64]| buckets.iter().map(|count| count.load(Relaxed)).sum();
+        let first = (SHORTEST.ilog2() * PER_DOUBLING) as usize;
+        let (short, long) = self.buckets.split_at(first.min(self.buckets.len()));
+        let mut all: Vec<u64> = vec![sum(short)];
+        all.extend(long.chunks(PER_DOUBLING as usize).map(sum));
+        all.truncate(all.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1));
+        all
     }
 
     /// How many durations are in each bucket.
@@ -101,5 +124,18 @@ mod tests {
         assert!((50_000..=60_000).contains(&p50), "{p50}");
         assert!((99_000..=100_000).contains(&p99), "{p99}");
         assert_eq!(Histogram::default().percentiles([0.5]), [0]);
+    }
+
+    #[test]
+    fn doublings_are_counted_from_the_shortest_that_is_told_apart() {
+        let histogram = Histogram::default();
+        assert_eq!((histogram.doublings(), histogram.sum()), (vec![], 0));
+        for nanos in [0, 1, 127, 128, 255, 256, 1023, 1024] {
+            histogram.add(nanos);
+        }
+        assert_eq!(histogram.doublings(), [3, 2, 1, 1, 1]);
+        assert_eq!(histogram.sum(), 127 + 128 + 255 + 256 + 1023 + 1024 + 1);
+        histogram.add(u64::MAX >> 8);
+        assert_eq!(histogram.doublings().len(), 34);
     }
 }

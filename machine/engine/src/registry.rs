@@ -7,6 +7,7 @@ use crate::queue::Mode;
 use crate::source::Feed;
 use crate::{hook, metrics, oid, raw, remote, types};
 use ::machine::command::{Command, Config, DEFAULT_MACHINE, Failure, Reply, Target};
+use ::machine::status::Status;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Once, OnceLock, PoisonError, RwLock};
@@ -58,6 +59,7 @@ pub fn init() {
         // Without this thread there are no rates, and nothing else is missing.
         let _clock = std::thread::Builder::new().name("machine/clock".to_owned()).spawn(clock);
         open_metrics();
+        metrics::otlp::start();
         if let Err(error) = remote::listen() {
             notice(&format!("the machines of this process cannot be attached to: {error}"));
         }
@@ -67,7 +69,7 @@ pub fn init() {
 /// Opens `/metrics` if the environment names a port for it.
 fn open_metrics() {
     let Some(port) = std::env::var_os(metrics::VARIABLE) else { return };
-    let all = || metrics::text(&all().iter().map(|machine| (String::new(), machine.status())).collect::<Vec<_>>());
+    let all = || metrics::text(&statuses().into_iter().map(|status| (String::new(), status)).collect::<Vec<_>>());
     let Some(number) = port.to_str().and_then(|port| port.parse().ok()) else {
         return notice(&format!("{}={} is no port", metrics::VARIABLE, port.display()));
     };
@@ -120,6 +122,11 @@ pub(crate) fn notice(text: &str) {
 
 fn all() -> Vec<&'static Machine> {
     NAMES.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The state of all machines.
+pub(crate) fn statuses() -> Vec<Status> {
+    all().into_iter().map(Machine::status).collect()
 }
 
 /// The machine with this number.
@@ -181,7 +188,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
     let interrupted = host::interrupted_here;
     Ok(match command {
         Command::Status { machine } => Reply::Status(Box::new(find(&machine)?.status())),
-        Command::Machines => Reply::Machines(all().iter().map(|machine| machine.status()).collect()),
+        Command::Machines => Reply::Machines(statuses()),
         Command::New(config) => Reply::Made(make(config)?),
         Command::Start { machine } => {
             let machine = find(&machine)?;

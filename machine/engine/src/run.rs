@@ -1,7 +1,7 @@
 //! A pipeline as a process of its own: set up, run until its sources have ended and all is processed, and counted.
 
 use crate::counts::{self, Line};
-use crate::{host, registry};
+use crate::{host, metrics, registry};
 use machine::command::{Command, Reply, Target};
 use machine::status::Status;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -120,6 +120,7 @@ impl Run {
             self.wait(&mut fed);
         }
         let last = machines();
+        metrics::otlp::finish(GRACE);
         for status in &last {
             // A source that was ended on demand is gone from the status; what it was is remembered.
             let source = fed.iter().find(|(name, _)| *name == status.machine).map(|(_, source)| source);

@@ -147,6 +147,8 @@ fn slot_status(
         p50_ns,
         p99_ns,
         max_ns: function.times.max(),
+        durations: function.times.doublings(),
+        timed_ns: function.times.sum(),
         mismatch: plan.mismatch(slot).unwrap_or_default(),
         is_async: function.is_async(),
         settings,
