@@ -6,6 +6,7 @@ use super::registry::{self, Action, Kind, MAGICS, Magic, Parameter};
 use super::trouble::{Trouble, did_you_mean, given, nearest};
 use super::words::{Word, words};
 use crate::display::PlotKind;
+use machine_engine::filter::Filter;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -273,7 +274,7 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
         Kind::Machine => arguments.machine = Some(word),
         Kind::Slot => arguments.slot = Some(word),
         Kind::Topic => arguments.topic = Some(word),
-        Kind::Where => arguments.filter = Some(word.text),
+        Kind::Where => arguments.filter = Some(condition(word)?),
         Kind::Since => arguments.since = Some(timeout(&word)?),
         Kind::Every => arguments.every = Some(limit(&word)? as u64),
         Kind::Follow => arguments.follow = true,
@@ -290,6 +291,21 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
         Kind::Message | Kind::Query => {}
     }
     Ok(())
+}
+
+/// A condition that can be read, or none.
+fn condition(word: Word) -> Result<String, Trouble> {
+    if word.text.trim().is_empty() {
+        return Ok(word.text);
+    }
+    let Err(error) = Filter::parse(&word.text) else { return Ok(word.text) };
+    // Where its text stands in the line, if it stands there in one piece: before its closing quote, or to the end.
+    let begin = word.span.end.checked_sub(word.text.len() + usize::from(word.quoted));
+    let span = match begin.filter(|begin| *begin >= word.span.start) {
+        Some(begin) => begin + error.at.start..begin + error.at.end,
+        None => word.span.clone(),
+    };
+    Err(Trouble::usage(format!("{} is no condition: {}", given(&word.text), error.why), Some(span)))
 }
 
 fn plot_kind(word: &Word) -> Result<PlotKind, Trouble> {

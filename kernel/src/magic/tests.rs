@@ -725,7 +725,16 @@ fn the_engine_answers_every_magic() {
     text("%retry");
     assert_eq!(json("%errors --where \"error like '%much'\"")["errors"][0]["input"], "25.0");
     assert_eq!(ask("%errors --where 'nonsense = 1'").unwrap_err().ename, "NoSuchColumn");
-    assert_eq!(ask("%errors --where 'error ='").unwrap_err().ename, "BadCondition");
+    let error = ask("%errors --where \"error = 3 or or\" f1").unwrap_err();
+    assert_eq!(
+        error.traceback,
+        [
+            "  1 | %errors --where \"error = 3 or or\" f1",
+            "                                    ^^",
+            "UsageError: error = 3 or or is no condition: after `error = 3 or` comes `or`, where a name, a number or 'text' \
+             was expected",
+        ]
+    );
     assert_eq!(json("%retry f1")["failed"], 1);
     let tapped = json("%tap f0");
     assert_eq!(

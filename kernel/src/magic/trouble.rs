@@ -3,6 +3,7 @@
 use super::cell::Line;
 use crate::output::CellError;
 use machine::command::Failure;
+pub use machine_engine::nearest::{did_you_mean, nearest};
 use std::ops::Range;
 
 /// Why a magic did not run.
@@ -83,29 +84,6 @@ fn camel_case(code: &str) -> String {
         name.extend(chars);
     }
     if name.is_empty() { "EngineError".to_owned() } else { name }
-}
-
-/// Of `names`, the one that was probably meant.
-pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    const LONGEST: usize = 64;
-    if given.len() > LONGEST {
-        return None;
-    }
-    let given = given.to_lowercase();
-    names
-        .into_iter()
-        .map(|name| {
-            let begins = given.len() >= 2 && name.starts_with(&given);
-            (if begins { 1 } else { strsim::damerau_levenshtein(&given, &name.to_lowercase()) }, name)
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
-        .map(|(_, name)| name)
-}
-
-/// `; did you mean X?`, or nothing.
-pub fn did_you_mean(nearest: Option<String>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
 /// What the user gave, on one line and not too long.

@@ -92,7 +92,7 @@ pub(crate) fn read_filter(text: &str) -> Result<Option<Filter>, Failure> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    Filter::parse(text).map(Some).map_err(|why| failed("bad_condition", why))
+    Filter::parse(text).map(Some).map_err(|error| failed("bad_condition", error.why))
 }
 
 impl Worker {

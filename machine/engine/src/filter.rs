@@ -6,15 +6,34 @@
 
 mod parse;
 
+use crate::nearest::nearest;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// What a condition is about: names to values.
 pub trait Lookup {
     /// The value of a name; the first part is never empty. `None` if there is none.
     fn get(&self, path: &[String]) -> Option<Cow<'_, Value>>;
 }
+
+/// Why a text is no condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// One line: where it stops to make sense, and what was expected there.
+    pub why: String,
+    /// That place in the text, bytes; empty if something is missing there.
+    pub at: Range<usize>,
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Unreadable {}
 
 /// A condition.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,8 +76,8 @@ impl Filter {
     /// Reads a condition.
     ///
     /// # Errors
-    /// One line: where it stops to make sense, and what was expected there.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// If it makes no sense: where, and why.
+    pub fn parse(text: &str) -> Result<Self, Unreadable> {
         parse::parse(text).map(Self)
     }
 
@@ -182,6 +201,21 @@ fn like(text: &str, pattern: &str) -> bool {
     pattern.get(of..).unwrap_or_default().iter().all(|p| *p == '%')
 }
 
+/// Of the names that a row has, the one that was probably meant by a path that it does not have; `names` are those that
+/// it begins with.
+pub(crate) fn meant(path: &[String], row: &dyn Lookup, names: &[String]) -> Option<String> {
+    // As far as the path leads somewhere, it is right.
+    for end in (1..path.len()).rev() {
+        let (before, rest) = path.split_at(end);
+        if let Some(Value::Object(fields)) = row.get(before).as_deref() {
+            let name = nearest(rest.first()?, fields.keys().map(String::as_str))?;
+            return Some(format!("{}.{name}", before.join(".")));
+        }
+    }
+    let whole = nearest(&path.join("."), names.iter().map(String::as_str));
+    whole.or_else(|| nearest(path.first()?, names.iter().map(String::as_str))).map(str::to_owned)
+}
+
 /// What is in a value at the end of these names.
 pub fn inside<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, name| match value {
@@ -199,7 +233,7 @@ impl Lookup for Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{Filter, like};
+    use super::{Filter, like, meant};
     use serde_json::json;
 
     #[test]
@@ -234,19 +268,37 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_told_with_its_place() {
-        for (condition, told) in [
-            ("", "the condition is empty: write for example polarity < -0.5"),
-            ("polarity <", "after `polarity <` a name, a number or 'text' is missing"),
-            ("polarity < -0.5 and", "after `polarity < -0.5 and` a name, a number or 'text' is missing"),
-            ("(a = 1", "after `(a = 1` a ) is missing"),
-            ("a = 'x", "the quote ' at character 5 is not closed"),
-            ("a = 1 b = 2", "after `a = 1` comes `b`, where and, or, or the end was expected"),
-            ("a like 3", "after `a like` comes `3`, where 'text' was expected"),
-            ("a ? 1", "`?` at character 3 means nothing here"),
-            ("3", "`3` is no condition: compare it with something"),
+        for (condition, at, told) in [
+            ("", "", "the condition is empty: write for example polarity < -0.5"),
+            ("polarity <", "", "after `polarity <` a name, a number or 'text' is missing"),
+            ("polarity < -0.5 and", "", "after `polarity < -0.5 and` a name, a number or 'text' is missing"),
+            ("(a = 1", "", "after `(a = 1` a ) is missing"),
+            ("a = 'x", "'x", "the quote ' at character 5 is not closed"),
+            ("a = 1 b = 2", "b", "after `a = 1` comes `b`, where and, or, or the end was expected"),
+            (") = 1", ")", "it begins with `)`, where a name, a number or 'text' was expected"),
+            ("ä like 3", "3", "after `ä like` comes `3`, where 'text' was expected"),
+            ("ä ? 1", "?", "`?` at character 3 means nothing here"),
+            ("3", "3", "`3` is no condition: compare it with something"),
+            ("a < 1e999", "1e999", "`1e999` at character 5 is out of range: the largest is about 1.8e308"),
+            ("a < 1.2.3", "1.2.3", "`1.2.3` at character 5 cannot be read as a number"),
         ] {
-            assert_eq!(Filter::parse(condition), Err(told.to_owned()), "{condition}");
+            let error = Filter::parse(condition).err().unwrap_or_else(|| unreachable!("{condition}"));
+            assert_eq!((condition.get(error.at.clone()), error.why.as_str()), (Some(at), told), "{condition}");
         }
+    }
+
+    #[test]
+    fn the_name_that_was_meant_is_the_nearest_one_at_that_depth() {
+        let row = json!({"polarity": 1, "user": {"name": "eve", "followers": 3}});
+        let names = ["polarity".to_owned(), "user".to_owned(), "in.lang".to_owned()];
+        let of = |path: &str| {
+            let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+            meant(&path, &row, &names)
+        };
+        assert_eq!(of("polarty").as_deref(), Some("polarity"));
+        assert_eq!(of("user.nmae").as_deref(), Some("user.name"));
+        assert_eq!(of("in.lnag").as_deref(), Some("in.lang"));
+        assert_eq!((of("user.zzz"), of("something")), (None, None));
     }
 
     #[test]

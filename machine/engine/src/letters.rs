@@ -1,7 +1,8 @@
 //! Dead letters: messages that a slot failed on, kept for whoever wants to know, and to be tried again.
 
-use crate::filter::{Filter, Lookup, inside};
+use crate::filter::{Filter, Lookup, inside, meant};
 use crate::frame::ErrorKind;
+use crate::nearest::did_you_mean;
 use crate::oid::{self, Oid};
 use crate::recall::fits;
 use machine::status::{DeadLetter, ErrorLine};
@@ -73,9 +74,8 @@ impl Letter {
     }
 }
 
-/// What a condition on letters may name beside the parts of the input.
-pub(crate) const COLUMNS: [&str; 9] =
-    ["oid", "slot", "revision", "kind", "error", "retries", "failed", "input", "f0, f1, …"];
+/// What a condition on letters may name beside outputs and the parts of the input.
+const COLUMNS: [&str; 8] = ["oid", "slot", "revision", "kind", "error", "retries", "failed", "input"];
 
 impl Lookup for Letter {
     /// `error`, `slot` and the like; `f0.x` for an output that there was; anything else is looked for in the input.
@@ -173,6 +173,21 @@ impl Letters {
     /// Whether any letter has this name, on the first of its path at least.
     pub fn knows(&self, path: &[String]) -> bool {
         self.kept.is_empty() || self.kept.iter().any(|(_, letter)| letter.get(path).is_some())
+    }
+
+    /// What there is instead of a name that no letter has.
+    pub fn instead_of(&self, path: &[String]) -> String {
+        let mut names = COLUMNS.map(str::to_owned).to_vec();
+        let newest = self.kept.back().map(|(_, letter)| letter);
+        for json in newest.iter().flat_map(|letter| [&letter.outputs, &letter.input]) {
+            if let Ok(Value::Object(fields)) = serde_json::from_str(json) {
+                names.extend(fields.into_iter().map(|(field, _)| field));
+            }
+        }
+        let nearest = newest.and_then(|letter| meant(path, letter, &names));
+        let (name, there) = (path.join("."), COLUMNS.join(", "));
+        let nearest = did_you_mean(nearest);
+        format!("no dead letter has {name}: they have {there}, f0, f1, …, and what is in the message itself{nearest}")
     }
 
     /// The first letter of a selection from number `from` on that is a message's: its number and itself.

@@ -22,6 +22,7 @@ mod host;
 mod letters;
 mod machine;
 pub mod metrics;
+pub mod nearest;
 mod number;
 mod oid;
 mod output;

@@ -2,10 +2,11 @@
 
 use crate::breakpoint::read_filter;
 use crate::command_error::{failed, no_such_slot};
-use crate::filter::{Lookup, inside};
+use crate::filter::{Lookup, inside, meant};
 use crate::hook::InSlot;
 use crate::letters::Letter;
 use crate::machine::Machine;
+use crate::nearest::did_you_mean;
 use crate::oid::{self, Oid};
 use crate::output::Entry;
 use crate::registry::find;
@@ -134,7 +135,8 @@ impl Machine {
                 rows.peek().is_some() && !rows.any(|entry| Row { entry, slot }.get(path).is_some())
             };
             if let Some(name) = filter.names().into_iter().find(|name| unknown(name)) {
-                return Err(no_such_column(name, slot, ring.entries.back()));
+                let newest = entries().rfind(|entry| slot.is_none_or(|slot| entry.has(slot)));
+                return Err(no_such_column(name, slot, newest));
             }
         }
         let matching = meant.len() as u64;
@@ -316,7 +318,7 @@ fn why(json: &str, slot: usize, letters: &[Letter]) -> String {
     text.unwrap_or("it is missing").to_owned()
 }
 
-/// Told with the names that there are.
+/// Told with the names that there are, and the one that was probably meant.
 fn no_such_column(name: &[String], slot: Option<usize>, entry: Option<&Entry>) -> Failure {
     let value = |at: usize| entry.and_then(|entry| serde_json::from_str::<Value>(entry.part(at)).ok());
     let fields = |value: Option<Value>| match value {
@@ -327,9 +329,13 @@ fn no_such_column(name: &[String], slot: Option<usize>, entry: Option<&Entry>) -
     there.extend(fields(value(0)).into_iter().map(|field| format!("in.{field}")));
     there.extend(["in".to_owned(), "oid".to_owned(), "waited_ms".to_owned()]);
     there.extend((0..entry.map_or(0, Entry::slots)).map(|slot| format!("f{slot}")));
-    let name = name.join(".");
-    let of = slot.map_or_else(String::new, |slot| format!(" of f{slot}"));
-    failed("no_such_column", format!("no message{of} has {name}: there is {}", there.join(", ")))
+    // What is in the message can also be named without `in`.
+    let mut names = there.clone();
+    names.extend(there.iter().filter_map(|name| name.strip_prefix("in.").map(str::to_owned)));
+    let nearest = entry.and_then(|entry| meant(name, &Row { entry, slot }, &names));
+    let (name, of) = (name.join("."), slot.map_or_else(String::new, |slot| format!(" of f{slot}")));
+    let there = there.join(", ");
+    failed("no_such_column", format!("no message{of} has {name}: there is {there}{}", did_you_mean(nearest)))
 }
 
 impl crate::queue::Queue {

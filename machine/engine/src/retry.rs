@@ -8,7 +8,7 @@ use crate::breakpoint::read_filter;
 use crate::command_error::{failed, no_such_slot};
 use crate::frame::Frame;
 use crate::hook::InSlot;
-use crate::letters::{COLUMNS, Letter, Selection};
+use crate::letters::{Letter, Selection};
 use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
 use crate::output::{Handover, Times};
@@ -76,12 +76,7 @@ impl Machine {
         if let Some(filter) = &filter {
             let letters = self.letters();
             if let Some(name) = filter.names().into_iter().find(|name| !letters.knows(name)) {
-                let message = format!(
-                    "no dead letter has {}: they have {}, and what is in the message itself",
-                    name.join("."),
-                    COLUMNS.join(", ")
-                );
-                return Err(failed("no_such_column", message));
+                return Err(failed("no_such_column", letters.instead_of(name)));
             }
         }
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

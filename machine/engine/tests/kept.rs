@@ -165,6 +165,8 @@ fn conditions_that_cannot_be_are_told_with_what_there_is() {
     let error = m.tap(0, "polarty < 1").unwrap_err();
     assert_eq!(error.code, "no_such_column");
     assert!(error.message.contains("no message of f0 has polarty: there is polarity, in, oid"), "{error}");
+    assert!(error.message.ends_with("f7; did you mean polarity?"), "{error}");
+    assert!(!m.tap(0, "nonsense = 1").unwrap_err().message.contains("did you mean"));
     assert_eq!(m.tap(0, "polarity <").unwrap_err().code, "bad_condition");
     assert_eq!(m.tap(60, "").unwrap_err().code, "no_such_slot");
     let error = m.errors_where("nonsense = 3");
@@ -187,6 +189,11 @@ fn dead_letters_keep_what_was_made_of_them_and_are_tried_again() {
     assert!(letter.failed.ends_with('Z') && letter.retries == 0);
     assert_eq!(m.errors_where("error like '1_ %' and in < 9").unwrap().len(), 2);
     assert_eq!(m.errors_where("nonsense = 3").unwrap_err().code, "no_such_column");
+    let told = m.errors_where("eror like '%'").unwrap_err().message;
+    assert!(
+        told.starts_with("no dead letter has eror: they have oid, slot") && told.ends_with("mean error?"),
+        "{told}"
+    );
 
     // As the slots are, all fail again, and stay.
     let again = m.retry(LetterQuery::default()).unwrap();

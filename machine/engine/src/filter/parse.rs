@@ -1,7 +1,8 @@
 //! Text to condition.
 
-use super::{Comparison, Expression, Operand};
+use super::{Comparison, Expression, Operand, Unreadable};
 use serde_json::Value;
+use std::ops::Range;
 
 /// Brackets and `not` within each other, at most: a condition of a person has a few.
 const DEEPEST: usize = 64;
@@ -25,10 +26,10 @@ struct Parser<'t> {
 }
 
 /// Reads a condition.
-pub fn parse(text: &str) -> Result<Expression, String> {
+pub fn parse(text: &str) -> Result<Expression, Unreadable> {
     let mut parser = Parser { text, tokens: tokens(text)?, next: 0, depth: 0 };
     if parser.tokens.is_empty() {
-        return Err("the condition is empty: write for example polarity < -0.5".to_owned());
+        return Err(unreadable("the condition is empty: write for example polarity < -0.5", 0..text.len()));
     }
     let expression = parser.or()?;
     if parser.next < parser.tokens.len() {
@@ -39,7 +40,11 @@ pub fn parse(text: &str) -> Result<Expression, String> {
 
 const SIGNS: [&str; 12] = ["<=", ">=", "<>", "!=", "==", "<", ">", "=", "(", ")", ",", "."];
 
-fn tokens(text: &str) -> Result<Vec<(Token, usize, usize)>, String> {
+fn unreadable(why: impl Into<String>, at: Range<usize>) -> Unreadable {
+    Unreadable { why: why.into(), at }
+}
+
+fn tokens(text: &str) -> Result<Vec<(Token, usize, usize)>, Unreadable> {
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -51,8 +56,9 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize, usize)>, String> {
         }
         let after_dot = matches!(tokens.last(), Some((Token::Sign("."), _, _)));
         let (token, length) = if c == '\'' || c == '"' {
-            let (inside, length) =
-                quoted(rest, c).ok_or_else(|| format!("the quote {c} at character {number} is not closed"))?;
+            let (inside, length) = quoted(rest, c).ok_or_else(|| {
+                unreadable(format!("the quote {c} at character {number} is not closed"), at..text.len())
+            })?;
             (if c == '"' { Token::Quoted(inside) } else { Token::Literal(Value::String(inside)) }, length)
         } else if c.is_alphabetic() || c == '_' || (after_dot && c.is_ascii_digit()) {
             let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
@@ -60,13 +66,16 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize, usize)>, String> {
         } else if c.is_ascii_digit()
             || (c == '-' && rest.get(1..2).is_some_and(|d| d.starts_with(|d: char| d.is_ascii_digit())))
         {
-            let (value, length) =
-                read_number(rest).ok_or_else(|| format!("the number at character {number} cannot be read"))?;
-            (Token::Literal(value), length)
+            let length = number_length(rest);
+            let digits = rest.get(..length).unwrap_or_default();
+            let value = serde_json::from_str(digits)
+                .map_err(|error| unreadable(no_number(digits, number, &error), at..at + length))?;
+            (Token::Literal(Value::Number(value)), length)
         } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
             (Token::Sign(sign), sign.len())
         } else {
-            return Err(format!("`{c}` at character {number} means nothing here"));
+            let place = at..at + c.len_utf8();
+            return Err(unreadable(format!("`{c}` at character {number} means nothing here"), place));
         };
         tokens.push((token, at, at + length));
         at += length;
@@ -90,7 +99,8 @@ fn quoted(rest: &str, quote: char) -> Option<(String, usize)> {
     None
 }
 
-fn read_number(rest: &str) -> Option<(Value, usize)> {
+/// The length of a number that a text begins with.
+fn number_length(rest: &str) -> usize {
     let mut before = ' ';
     let goes_on = |c: &char| {
         let c = *c;
@@ -100,9 +110,16 @@ fn read_number(rest: &str) -> Option<(Value, usize)> {
         before = c;
         is_part
     };
-    let length = rest.chars().take_while(goes_on).count();
-    let number = serde_json::from_str(rest.get(..length)?).ok()?;
-    Some((Value::Number(number), length))
+    rest.chars().take_while(goes_on).count()
+}
+
+fn no_number(digits: &str, number: usize, error: &serde_json::Error) -> String {
+    let why = if error.to_string().starts_with("number out of range") {
+        "is out of range: the largest is about 1.8e308"
+    } else {
+        "cannot be read as a number"
+    };
+    format!("`{digits}` at character {number} {why}")
 }
 
 impl Parser<'_> {
@@ -123,23 +140,25 @@ impl Parser<'_> {
         is
     }
 
-    fn unexpected(&self, expected: &str) -> String {
-        let before = self.next.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(0, |(_, _, end)| *end);
-        let before = self.text.get(..before).unwrap_or_default().trim();
-        match self.tokens.get(self.next) {
-            Some((_, start, end)) => {
-                let here = self.text.get(*start..*end).unwrap_or_default();
-                if before.is_empty() {
-                    format!("it begins with `{here}`, where {expected} was expected")
-                } else {
-                    format!("after `{before}` comes `{here}`, where {expected} was expected")
-                }
-            }
-            None => format!("after `{before}` {expected} is missing"),
-        }
+    /// Where the next token is; empty at the end of the text.
+    fn here(&self) -> Range<usize> {
+        let end = self.text.trim_end().len();
+        self.tokens.get(self.next).map_or(end..end, |(_, start, end)| *start..*end)
     }
 
-    fn or(&mut self) -> Result<Expression, String> {
+    fn unexpected(&self, expected: &str) -> Unreadable {
+        let before = self.next.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(0, |(_, _, end)| *end);
+        let before = self.text.get(..before).unwrap_or_default().trim();
+        let here = self.text.get(self.here()).unwrap_or_default();
+        let why = match (here, before) {
+            ("", before) => format!("after `{before}` {expected} is missing"),
+            (here, "") => format!("it begins with `{here}`, where {expected} was expected"),
+            (here, before) => format!("after `{before}` comes `{here}`, where {expected} was expected"),
+        };
+        unreadable(why, self.here())
+    }
+
+    fn or(&mut self) -> Result<Expression, Unreadable> {
         let mut all = self.and()?;
         while self.word("or") {
             all = Expression::Or(Box::new([all, self.and()?]));
@@ -147,7 +166,7 @@ impl Parser<'_> {
         Ok(all)
     }
 
-    fn and(&mut self) -> Result<Expression, String> {
+    fn and(&mut self) -> Result<Expression, Unreadable> {
         let mut all = self.not()?;
         while self.word("and") {
             all = Expression::And(Box::new([all, self.not()?]));
@@ -155,10 +174,11 @@ impl Parser<'_> {
         Ok(all)
     }
 
-    fn not(&mut self) -> Result<Expression, String> {
+    fn not(&mut self) -> Result<Expression, Unreadable> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(format!("more than {DEEPEST} brackets and nots within each other"));
+            let why = format!("more than {DEEPEST} brackets and nots within each other");
+            return Err(unreadable(why, self.here()));
         }
         let expression = if self.word("not") {
             Expression::Not(Box::new(self.not()?))
@@ -175,8 +195,10 @@ impl Parser<'_> {
         Ok(expression)
     }
 
-    fn comparison(&mut self) -> Result<Expression, String> {
+    fn comparison(&mut self) -> Result<Expression, Unreadable> {
+        let begin = self.here().start;
         let operand = self.operand()?;
+        let end = self.next.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(begin, |(_, _, end)| *end);
         let comparison = [
             ("=", Comparison::Equal),
             ("==", Comparison::Equal),
@@ -226,11 +248,13 @@ impl Parser<'_> {
         match operand {
             _ if not => Err(self.unexpected("like, in or between")),
             Operand::Literal(Value::Bool(_)) | Operand::Path(_) => Ok(Expression::Holds(operand)),
-            Operand::Literal(value) => Err(format!("`{value}` is no condition: compare it with something")),
+            Operand::Literal(value) => {
+                Err(unreadable(format!("`{value}` is no condition: compare it with something"), begin..end))
+            }
         }
     }
 
-    fn list(&mut self) -> Result<Vec<Operand>, String> {
+    fn list(&mut self) -> Result<Vec<Operand>, Unreadable> {
         if !self.sign("(") {
             return Err(self.unexpected("a list like ('a', 'b')"));
         }
@@ -244,7 +268,7 @@ impl Parser<'_> {
         Ok(list)
     }
 
-    fn operand(&mut self) -> Result<Operand, String> {
+    fn operand(&mut self) -> Result<Operand, Unreadable> {
         const LANGUAGE: [&str; 9] = ["and", "or", "not", "like", "ilike", "in", "is", "between", "null"];
         let token = match self.peek().cloned() {
             // `in` is also the message itself: `in.text`.
