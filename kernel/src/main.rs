@@ -3,6 +3,7 @@
 mod command_line;
 mod control;
 mod display;
+mod logging;
 mod magic;
 mod output;
 mod query;
@@ -16,5 +17,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     runtime::run_if_asked();
+    logging::init();
     command_line::run()
 }

@@ -17,7 +17,7 @@ pub fn info(watches: &Watches) -> Value {
 pub fn open(request: &Request, comm: &Comm) {
     let target = comm.target_name.as_deref().unwrap_or_default();
     if target != CONTROL_TARGET {
-        crate::server::log(&format!("comm_open: there is no target `{target}`; the comm is closed again"));
+        tracing::warn!("comm_open: there is no target `{target}`; the comm is closed again");
         request.publish("comm_close", json!({ "comm_id": comm.comm_id, "data": {} }));
     }
 }

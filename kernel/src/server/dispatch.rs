@@ -4,12 +4,12 @@ use super::cells::{Cells, Completions};
 use super::comms;
 use super::contents::{AtCursor, Comm, Debug, History, IsComplete, Shutdown, Subshell};
 use super::execute::Executor;
+use super::info;
 use super::is_complete::Completeness;
 use super::position::{to_bytes, to_code_points};
 use super::request::Request;
 use super::subshells::Subshells;
 use super::usage::Usage;
-use super::{info, log};
 use crate::output::CellError;
 use crate::watch::Watches;
 use crate::wire::Ports;
@@ -50,6 +50,7 @@ impl Dispatcher {
         let (at, session) = (Arc::clone(&executor), Arc::clone(&cells));
         std::thread::Builder::new().name("questions".to_owned()).spawn(move || {
             for request in receiver {
+                let _span = request.span().entered();
                 request.busy();
                 match catch_unwind(AssertUnwindSafe(|| answer(&request, &*session, at.is_running()))) {
                     Ok(Ok(content)) => request.reply(content),
@@ -78,6 +79,7 @@ impl Dispatcher {
                 let _ = self.questions.send(request);
             }
             _ => {
+                let _span = request.span().entered();
                 request.busy();
                 match self.reply(&request) {
                     Ok(Some(content)) => request.reply(content),
@@ -150,7 +152,7 @@ impl Dispatcher {
                 })
             }
             other => {
-                log(&format!("request ignored: its type is `{other}`, which this kernel does not know"));
+                tracing::warn!("request ignored: its type is `{other}`, which this kernel does not know");
                 if !other.ends_with("_request") {
                     return Ok(None);
                 }

@@ -143,6 +143,7 @@ impl Shared {
     /// Runs one cell, from `busy` to `idle`. Returns those that waited behind it and are given up since it failed.
     fn run(&self, job: &Job, behind: Option<&Receiver<Job>>) -> Vec<Job> {
         let Job { request, execute, .. } = job;
+        let _span = request.span().entered();
         request.busy();
         let counts = !execute.silent && execute.store_history && job.kind != CellKind::Empty;
         let number =

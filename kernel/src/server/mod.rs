@@ -102,7 +102,7 @@ async fn receive(mut receiver: Receiver, sender: Sender, publisher: Arc<Publishe
 async fn ignore(mut stdin: Receiver) {
     loop {
         let message = stdin.next().await;
-        log(&format!("stdin socket: {} ignored: no cell has asked", message.header.msg_type));
+        tracing::warn!("stdin socket: {} ignored: no cell has asked", message.header.msg_type);
     }
 }
 
@@ -117,8 +117,8 @@ async fn orphaned() {
     }
 }
 
-/// Writes a line to the kernel's log, which is its standard error.
+/// Tells whoever has started this process a line, on standard error.
 pub fn log(line: &str) {
-    // A log that nobody reads any more must not end the kernel.
+    // Whoever closed it does not want to read it, and that must not end the process.
     let _ = writeln!(std::io::stderr(), "machine: {line}");
 }

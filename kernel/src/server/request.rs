@@ -29,6 +29,11 @@ impl Request {
         &self.message.header.msg_type
     }
 
+    /// What the log tells of it: its time, and all that happens meanwhile.
+    pub fn span(&self) -> tracing::Span {
+        tracing::debug_span!("request", msg_type = self.msg_type(), id = self.message.header.msg_id.as_str())
+    }
+
     /// The subshell that it is for.
     #[must_use]
     pub fn subshell(&self) -> Option<&str> {

@@ -5,6 +5,7 @@ use crate::output::{Display, Output, Stream};
 use machine::progress::{Bar, PROGRESS};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// How a cell said that it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Happened {
     pub result: Option<Display>,
     /// Whether its own code has run.
     pub entered: bool,
+    /// When it began to.
+    pub began: Option<Instant>,
     /// Whether it has come to its end.
     pub left: bool,
 }
@@ -90,7 +93,11 @@ impl Events {
                 }
             }
             Event::Last => self.lock().last = true,
-            Event::Entered => self.lock().happened.entered = true,
+            Event::Entered => {
+                let happened = &mut self.lock().happened;
+                happened.entered = true;
+                happened.began.get_or_insert_with(Instant::now);
+            }
             Event::Left => self.lock().happened.left = true,
             Event::Fail { ename, evalue, line } => self.say(Said::Failed(ename, evalue, line)),
             Event::Panic { message, file, line, column } => self.say(Said::Panicked(message, file, line, column)),

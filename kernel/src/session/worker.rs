@@ -9,7 +9,6 @@ mod loss;
 mod past;
 mod told;
 mod toolchain;
-mod trace;
 
 use super::definitions::Definitions;
 use super::errors;
@@ -39,7 +38,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 use toolchain::{find_libstd, sources_of, unprepared};
-use trace::trace;
 
 /// What every session uses; put before the first cell that compiles.
 const PRELUDE: &str = "use machine::prelude::*; ";
@@ -138,7 +136,7 @@ impl Worker {
         self.listen(outputs);
         self.client.ping();
         self.context = Some(CommandContext::with_eval_context(context));
-        trace("session ready", start);
+        tracing::debug!(took = ?start.elapsed(), "session ready");
         Ok(())
     }
 
@@ -159,7 +157,7 @@ impl Worker {
         if self.context.is_none() {
             self.prepare()?;
         }
-        let start = Instant::now();
+        let _span = tracing::debug_span!("cell", number = cell.number).entered();
         self.interrupt.begin();
         self.events.begin(cell.silent);
         let outcome = self.attempt(cell);
@@ -171,7 +169,6 @@ impl Worker {
         if let Ok(Reply::Machines(machines)) = self.client.command_now(Command::Machines) {
             self.machines = machines;
         }
-        trace("cell", start);
         match outcome {
             // Whoever interrupts wants nothing more to run, although this cell has come to its end.
             Ok(_) if reach != Reach::None => Err(errors::plain(
@@ -214,9 +211,10 @@ impl Worker {
             }
         }
         drop(watch);
-        trace("evaluated", start);
+        let over = Instant::now();
         self.client.ping();
         let happened = self.events.end();
+        tell_times(start, happened.began, over, result.is_ok());
         match result {
             Ok(outputs) => {
                 self.prelude |= rewritten.runs || rust_start(&code) < code.len();
@@ -316,4 +314,11 @@ impl Worker {
         }
         (!data.is_empty()).then(|| Display { data, ..Display::default() })
     }
+}
+
+/// Tells the log how long a cell took to compile and to run: its own code tells when it begins.
+fn tell_times(start: Instant, began: Option<Instant>, over: Instant, ok: bool) {
+    let compile = began.unwrap_or(over).saturating_duration_since(start);
+    let run = began.map(|began| over.saturating_duration_since(began)).unwrap_or_default();
+    tracing::debug!(?compile, ?run, ok, "evaluated");
 }

@@ -14,6 +14,9 @@ const DELIMITER: &[u8] = b"<IDS|MSG>";
 pub struct Header {
     /// The message's type, such as `execute_request`.
     pub msg_type: String,
+    /// Its number, a text; only the log wants it.
+    #[serde(default)]
+    pub msg_id: Value,
     /// The subshell that it is for; the main shell otherwise.
     #[serde(default)]
     pub subshell_id: Option<String>,

@@ -114,8 +114,12 @@ impl Receiver {
                 Err(_) => continue,
             };
             match Incoming::decode(frames, self.session.key()) {
-                Ok(message) => return message,
-                Err(error) => crate::server::log(&format!("{} socket: message ignored: {error}", self.name)),
+                Ok(message) => {
+                    let header = &message.header;
+                    tracing::trace!(socket = self.name, header.msg_type, id = header.msg_id.as_str(), "received");
+                    return message;
+                }
+                Err(error) => tracing::warn!("{} socket: message ignored: {error}", self.name),
             }
         }
     }

@@ -1,6 +1,5 @@
 //! What is done while nobody wants anything, so that the first cells need not wait for it.
 
-use super::trace::trace;
 use super::{PRELUDE, Worker};
 use machine::command::Command;
 use std::time::{Duration, Instant};
@@ -47,14 +46,14 @@ impl Worker {
                     self.prelude = context.execute(&format!("{PRELUDE}{LIKE_AN_ASSIGNMENT}")).is_ok();
                     self.client.ping();
                 }
-                trace("compiler warm", start);
+                tracing::debug!(took = ?start.elapsed(), "compiler warm");
             }
             Idle::Compiled => {
                 self.idle = Idle::Awake;
                 self.show_sources();
                 let code = "let machine_warm = vec![1.0]; machine_warm.le";
                 let _ = self.complete(code, code.len());
-                trace("analyser awake", start);
+                tracing::debug!(took = ?start.elapsed(), "analyser awake");
             }
             Idle::Awake => {}
         }
@@ -70,7 +69,7 @@ impl Worker {
             let _ = context.set_opt_level(&level);
         }
         if !known {
-            trace("standard library in sight", Instant::now());
+            tracing::debug!("standard library in sight");
         }
     }
 
