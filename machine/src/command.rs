@@ -435,6 +435,13 @@ pub enum Reply {
     LastOutputs(Vec<LastOutput>),
     /// Dead letters, newest first.
     Errors(Vec<DeadLetter>),
+    /// Dead letters that fulfil a query, newest first.
+    FoundErrors {
+        /// As many as were asked for and fit in an answer.
+        letters: Vec<DeadLetter>,
+        /// How many there are.
+        matching: u64,
+    },
     /// What became of dead letters.
     Retried(Retried),
     /// Messages that went through.

@@ -1,5 +1,6 @@
 //! What a machine has done over time.
 
+use crate::status::Load;
 use serde::{Deserialize, Serialize};
 
 /// The past of one machine, oldest point first. The newest hour has a point a second; what is older has fewer, and
@@ -31,8 +32,11 @@ pub struct Point {
     pub queue: u64,
     /// How often it was looked whether the workers work.
     pub looks: u64,
-    /// The sum of what was seen: the share of the workers that had a message in hand, 0 to 1.
+    /// The sum of what was seen: the share of the workers that worked on a message, 0 to 1.
     pub busy: f64,
+    /// The sum of what was seen: the share of the workers that had a message in hand and waited for room, 0 to 1.
+    #[serde(default)]
+    pub blocked: f64,
     /// One entry a slot.
     pub slots: Vec<SlotPoint>,
 }
@@ -58,9 +62,13 @@ impl Point {
         if self.span_ms == 0 { 0.0 } else { self.processed as f64 * 1e3 / self.span_ms as f64 }
     }
 
-    /// The share of the workers that had a message in hand, 0 to 1; `None` if nobody looked.
-    #[expect(clippy::cast_precision_loss, reason = "a share is an estimate")]
+    /// The share of the workers that worked on a message, 0 to 1; `None` if nobody looked.
     pub fn busy_ratio(&self) -> Option<f64> {
-        (self.looks > 0).then(|| self.busy / self.looks as f64)
+        Load::of(self.busy, self.blocked, self.looks).map(|load| load.busy)
+    }
+
+    /// The share of the workers that had a message in hand and waited for room, 0 to 1; `None` if nobody looked.
+    pub fn blocked_ratio(&self) -> Option<f64> {
+        Load::of(self.busy, self.blocked, self.looks).map(|load| load.blocked)
     }
 }

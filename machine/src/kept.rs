@@ -152,7 +152,9 @@ impl Machine {
     /// If the condition cannot be read, or names what a letter does not have.
     pub fn errors_where(&self, condition: &str) -> Result<Errors, Failure> {
         let query = LetterQuery { filter: condition.to_owned(), ..LetterQuery::default() };
-        let Reply::Errors(letters) = ask(&Command::FindErrors { machine: self.target(), query }).checked()? else {
+        let Reply::FoundErrors { letters, .. } =
+            ask(&Command::FindErrors { machine: self.target(), query }).checked()?
+        else {
             return Ok(Errors(Vec::<DeadLetter>::new()));
         };
         Ok(Errors(letters))

@@ -63,6 +63,12 @@ pub struct Status {
     pub rate: f64,
     /// Worker threads.
     pub workers: u64,
+    /// What the workers did over the last seconds; `None` if nobody has looked yet.
+    #[serde(default)]
+    pub load: Option<Load>,
+    /// Calls that wait for room in the queue right now.
+    #[serde(default)]
+    pub waiting_puts: u64,
     /// What the source is doing.
     pub source: SourceStatus,
     /// One entry a slot.
@@ -91,6 +97,27 @@ pub struct Status {
     /// Of these, the ones that passed: their letters are gone.
     #[serde(default)]
     pub retried_passed: u64,
+}
+
+/// What workers do, as shares of their time that are 1 together. Looked at from time to time, so an estimate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// They had a message in hand, and worked on it.
+    pub busy: f64,
+    /// They had none, or the machine did not run.
+    pub idle: f64,
+    /// They had one, and waited for room: for an output that is full, or in another machine's queue.
+    pub blocked: f64,
+}
+
+impl Load {
+    /// From sums of what was seen in so many looks; `None` if there were none.
+    #[expect(clippy::cast_precision_loss, reason = "a share is an estimate")]
+    pub fn of(busy: f64, blocked: f64, looks: u64) -> Option<Self> {
+        let share = |sum: f64| (sum / looks as f64).clamp(0.0, 1.0);
+        let (busy, blocked) = (share(busy), share(blocked));
+        (looks > 0).then(|| Self { busy, idle: (1.0 - busy - blocked).max(0.0), blocked })
+    }
 }
 
 /// Messages that were dropped, by reason.

@@ -7,6 +7,7 @@ use crate::display;
 use crate::magic::{self, Arguments, Engine, Trouble, Word};
 use crate::output::{Display, Silent};
 use machine::command::{Command, Reply, Target};
+use machine_engine::decode::told;
 use machine_engine::remote::{self, Process};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -38,8 +39,9 @@ pub fn carry_out(command: Commands) -> ExitCode {
 }
 
 fn checked(message: &str) -> Result<Arguments<'_>, Failed> {
-    serde_json::from_str::<Value>(message)
-        .map_err(|error| Failed::Usage(format!("{} is no JSON: {error}", display::cut(message, 60))))?;
+    serde_json::from_str::<Value>(message).map_err(|error| {
+        Failed::Usage(format!("{} cannot be read as JSON: {}", display::cut(message, 60), told(&error.to_string())))
+    })?;
     Ok(Arguments { message: Some(message), ..Arguments::default() })
 }
 

@@ -1,8 +1,9 @@
 //! The runtime's end of the control socket.
 
 use super::{Event, Message, Printed, Request};
-use machine_engine::remote::{read_frame, write_frame};
+use machine_engine::remote::{Answer, read_frame, too_long, write_frame};
 use std::collections::VecDeque;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -74,13 +75,23 @@ impl Outbox {
             state.writing = true;
             drop(state);
             if let Some(message) = message
-                && write_frame(&mut stream, &message).is_err()
+                && send(stream, &message).is_err()
             {
                 self.lock().closed = true;
                 self.changed.notify_all();
                 return;
             }
         }
+    }
+}
+
+/// Sends a message; in place of a reply that is too long, that it is.
+fn send(mut stream: &UnixStream, message: &Message) -> io::Result<()> {
+    match (write_frame(&mut stream, message), message) {
+        (Err(error), Message::Reply(Answer { id, .. })) if error.kind() == io::ErrorKind::FileTooLarge => {
+            write_frame(&mut stream, &Message::Reply(Answer { id: *id, reply: too_long() }))
+        }
+        (written, _) => written,
     }
 }
 

@@ -5,6 +5,7 @@ use super::text::{Align, cut, grouped, one_line, table, time};
 use crate::output::Display;
 use machine::kept::Retried;
 use machine::status::DeadLetter;
+use maud::html;
 
 /// Dead letters as a `DataFrame`: oid, time (UTC), slot, revision, error, input, kind, outputs so far, when it
 /// failed, retries. The text has every row and whole oids, which polars' own would cut, and the first columns.
@@ -17,6 +18,27 @@ pub fn errors(errors: &[DeadLetter]) -> Display {
     // Should polars refuse to make it, the text says the same.
     frame_of_errors(errors)
         .map_or_else(|_| super::plain(&text), |frame| super::html_and_text(&markup(&frame, errors.len()), &text))
+}
+
+/// The same for an answer that may not have all: `matching` there are, and so many were asked for at most.
+#[must_use]
+pub fn found_errors(letters: &[DeadLetter], matching: u64, limit: usize) -> Display {
+    let shown = letters.len();
+    if matching <= shown as u64 {
+        return errors(letters);
+    }
+    let mut note = format!("{} of {} dead letters shown", grouped(shown as u64), grouped(matching));
+    if shown < limit || limit == 0 {
+        note.push_str("; more are too long for one answer: narrow them with --slot, --since or --where");
+    }
+    if letters.is_empty() {
+        return super::line(&note);
+    }
+    let text = format!("{}{note}\n", text(letters));
+    frame_of_errors(letters).map_or_else(
+        |_| super::plain(&text),
+        |frame| super::html_and_text(&html! { (markup(&frame, shown)) p { small { (note) } } }, &text),
+    )
 }
 
 fn text(errors: &[DeadLetter]) -> String {

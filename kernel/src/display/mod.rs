@@ -24,7 +24,7 @@ pub(crate) mod tests;
 
 pub use bar::bar;
 pub use columns::{frame_of_values, whole_frame};
-pub use errors::{errors, retried};
+pub use errors::{errors, found_errors, retried};
 pub use explained::explained;
 pub use frame::{arrow_file, frame_of_errors, long_frame, rows_of};
 pub use help::{Help, help, two_columns};

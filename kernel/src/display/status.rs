@@ -106,7 +106,21 @@ fn flow(status: &Status) -> String {
 
 fn progress(status: &Status) -> String {
     let workers = if status.workers == 1 { "worker" } else { "workers" };
-    format!("{} processed · {} · {} {workers}", grouped(status.processed), rate(status.rate), grouped(status.workers))
+    let mut progress = format!(
+        "{} processed · {} · {} {workers}",
+        grouped(status.processed),
+        rate(status.rate),
+        grouped(status.workers)
+    );
+    // A paused machine's workers are held, not idle.
+    if let Some(load) = status.load.filter(|_| status.running) {
+        let percent = |share: f64| (share * 100.0).round();
+        progress.push_str(&format!(" · {} % busy", percent(load.busy)));
+        if load.blocked >= 0.005 {
+            progress.push_str(&format!(", {} % blocked by full outputs", percent(load.blocked)));
+        }
+    }
+    progress
 }
 
 fn markup(status: &Status) -> Markup {

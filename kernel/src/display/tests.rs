@@ -51,6 +51,8 @@ pub fn example_status() -> Status {
         in_flight: 1,
         rate: 12_345.6,
         workers: 1,
+        load: Some(machine::status::Load { busy: 0.25, idle: 0.65, blocked: 0.1 }),
+        waiting_puts: 0,
         source: SourceStatus { state: "running".into(), taken: 4_213, ..SourceStatus::default() },
         slots,
         outputs: Vec::new(),

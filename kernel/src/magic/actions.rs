@@ -64,17 +64,13 @@ pub fn status(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
 
 pub fn errors(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
     let limit = arguments.limit.unwrap_or(ERRORS);
-    let reply = if arguments.filter.is_some() || arguments.since.is_some() {
-        super::messages::find_errors(arguments, engine, limit)?
-    } else {
-        let slot = slot_number(arguments, engine)?;
-        engine.command(Command::Errors { machine: target(arguments), slot, limit })?
-    };
-    match reply {
-        Reply::Errors(errors) if arguments.json => {
-            Ok(display::json(json!({ "machine": machine_name(arguments), "errors": errors })))
+    match super::messages::find_errors(arguments, engine, limit)? {
+        Reply::FoundErrors { letters, matching } if arguments.json => {
+            let unseen = matching.saturating_sub(letters.len() as u64);
+            let machine = machine_name(arguments);
+            Ok(display::json(json!({ "machine": machine, "errors": letters, "not_shown": unseen })))
         }
-        Reply::Errors(errors) => Ok(display::errors(&errors)),
+        Reply::FoundErrors { letters, matching } => Ok(display::found_errors(&letters, matching, limit)),
         reply => Err(unexpected(reply)),
     }
 }

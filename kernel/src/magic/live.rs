@@ -8,6 +8,7 @@ use crate::display;
 use crate::output::Display;
 use crate::watch::{Watches, parse_rule};
 use machine::command::{Command, Reply};
+use machine::kept::LetterQuery;
 use serde_json::{Value, json};
 
 /// How many dead letters a report has.
@@ -89,8 +90,9 @@ pub fn report(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
         Reply::History(history) => history,
         reply => return Err(unexpected(reply)),
     };
-    let letters = match engine.command(Command::Errors { machine: machine(), slot: None, limit: LETTERS })? {
-        Reply::Errors(letters) => letters,
+    let query = LetterQuery { limit: LETTERS, ..LetterQuery::default() };
+    let letters = match engine.command(Command::FindErrors { machine: machine(), query })? {
+        Reply::FoundErrors { letters, .. } => letters,
         reply => return Err(unexpected(reply)),
     };
     let file = arguments.file.as_ref().map_or(FILE, |word| &word.text);

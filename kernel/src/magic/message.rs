@@ -1,6 +1,7 @@
 //! The JSON of `%put` and `%call`: where it ends, and what is wrong with it.
 
 use super::trouble::{Trouble, given};
+use machine_engine::decode::told;
 
 /// What is wrong with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,7 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
 }
 
 fn without_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+    let text = told(&error.to_string());
     text.split_once(" at line").map_or(text.as_str(), |(message, _)| message).to_owned()
 }
 

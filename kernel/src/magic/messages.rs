@@ -166,7 +166,7 @@ pub const HELD: Magic = Magic {
     action: Action::Line(held),
 };
 
-/// `%errors` with conditions.
+/// The dead letters that `%errors` asks for.
 pub fn find_errors(arguments: &Arguments<'_>, engine: &dyn Engine, limit: usize) -> Result<Reply, Trouble> {
     let query = LetterQuery { limit, ..letter_query(arguments, engine)? };
     Ok(engine.command(Command::FindErrors { machine: target(arguments), query })?)
@@ -273,13 +273,25 @@ fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>, engine: &dyn
             "matching": kept.matching, "not_kept": kept.not_kept, "fallen_out": kept.fallen_out,
         })));
     }
-    let note = note(kept, shown);
+    let mut note = note(kept, shown);
+    let asked = kept.matching.div_ceil(arguments.every.unwrap_or(1).max(1)).min(wanted(arguments));
+    if shown < asked {
+        note.push_str("; more are too long for one answer");
+    }
     if texts.is_empty() {
         return Ok(display::line(&note));
     }
     let frame = frame_of(kept, slot).map_err(polars)?;
     engine.keep_frame(&frame);
     Ok(display::whole_frame(&frame, &note))
+}
+
+/// How many messages were asked for; 0 means all.
+fn wanted(arguments: &Arguments<'_>) -> u64 {
+    match arguments.limit.unwrap_or(SHOWN) {
+        0 => u64::MAX,
+        limit => limit as u64,
+    }
 }
 
 /// What is shown, and what is not: of so many processed, so many matched, so many are not kept.

@@ -57,13 +57,10 @@ impl Engine for Table {
                 known(&machine)?;
                 Reply::Oid("65f0c0de0123456789abcdef".into())
             }
-            Command::Errors { machine, limit, .. } => {
-                known(&machine)?;
-                Reply::Errors(dead_letters().into_iter().take(limit).collect())
-            }
             Command::FindErrors { machine, query } => {
                 known(&machine)?;
-                Reply::Errors(dead_letters().into_iter().take(query.limit).collect())
+                let letters: Vec<_> = dead_letters().into_iter().take(query.limit).collect();
+                Reply::FoundErrors { letters, matching: dead_letters().len() as u64 }
             }
             Command::RetryErrors { machine, from, .. } => {
                 known(&machine)?;
@@ -184,9 +181,13 @@ fn arguments_reach_the_engine() {
     check_command("%status --frame --machine train", &Command::Status { machine: train() });
     check_command("%status --machine=train", &Command::Status { machine: train() });
     check_command("%status 'train' --json", &Command::Status { machine: train() });
-    check_command("%errors", &Command::Errors { machine: main_machine(), slot: None, limit: 20 });
-    check_command("%errors f3 -n 5", &Command::Errors { machine: main_machine(), slot: Some(3), limit: 5 });
-    check_command("%errors --limit=5 3", &Command::Errors { machine: main_machine(), slot: Some(3), limit: 5 });
+    let errors = |slot, limit| {
+        let query = LetterQuery { slot, limit, ..LetterQuery::default() };
+        Command::FindErrors { machine: main_machine(), query }
+    };
+    check_command("%errors", &errors(None, 20));
+    check_command("%errors f3 -n 5", &errors(Some(3), 5));
+    check_command("%errors --limit=5 3", &errors(Some(3), 5));
     check_command("%start train", &Command::Start { machine: train() });
     check_command("  %pause", &Command::Pause { machine: main_machine() });
     check_command("%stop --machine \"train\"", &Command::Stop { machine: train() });

@@ -1,7 +1,7 @@
 //! How fast things happen: rates over the last seconds, from the counters of successive states.
 
 use machine::history::History;
-use machine::status::Status;
+use machine::status::{Load, Status};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_secs(2);
 /// How often the history is asked for.
 const HISTORY: Duration = Duration::from_secs(1);
-/// How many of the last points the share of busy workers is taken from.
-const BUSY: usize = 3;
+/// How many of the last points are asked what the workers did.
+const LOAD: usize = 3;
 
 /// The counters of one machine over the last seconds.
 #[derive(Debug, Default)]
 pub struct Flow {
     counts: VecDeque<Counts>,
     asked: Option<Instant>,
-    busy: Option<f64>,
+    load: Option<Load>,
     /// When a message was last processed, as far as it was seen.
     moved: Option<Instant>,
 }
@@ -71,9 +71,9 @@ impl Flow {
         self.moved.map_or(Duration::ZERO, |moved| now.saturating_duration_since(moved))
     }
 
-    /// The share of the workers that work, 0 to 1, over the last seconds.
-    pub fn busy(&self) -> Option<f64> {
-        self.busy
+    /// What the workers did over the last seconds.
+    pub fn load(&self) -> Option<Load> {
+        self.load
     }
 
     /// Whether it is time to ask for the history; then it counts as asked for.
@@ -86,11 +86,11 @@ impl Flow {
     }
 
     /// Takes the history in.
-    #[expect(clippy::cast_precision_loss, reason = "a share is an estimate")]
     pub fn set_history(&mut self, history: &History) {
-        let last = || history.points.iter().rev().take(BUSY);
+        let last = || history.points.iter().rev().take(LOAD);
         let looks: u64 = last().map(|point| point.looks).sum();
-        self.busy = (looks > 0).then(|| last().map(|point| point.busy).sum::<f64>() / looks as f64);
+        let (busy, blocked) = last().fold((0.0, 0.0), |sum, point| (sum.0 + point.busy, sum.1 + point.blocked));
+        self.load = Load::of(busy, blocked, looks);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]

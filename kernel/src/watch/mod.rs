@@ -311,7 +311,7 @@ impl Shared {
         // Asked without the lock: the engine may be slow.
         let history = wants_history.then(|| (self.ask)(Command::History { machine: target(), since_ms: 0 }));
         let letters =
-            letters.then(|| (self.ask)(Command::Errors { machine: target(), slot: None, limit: state::LETTERS }));
+            letters.then(|| (self.ask)(Command::FindErrors { machine: target(), query: state::letter_query() }));
         let mut state = self.lock();
         let State { models, alerts, flows } = &mut *state;
         let (Some(model), Some(flow)) = (models.get_mut(machine), flows.get_mut(machine)) else { return };
@@ -320,7 +320,7 @@ impl Shared {
             flow.set_history(&history);
             news.extend(model.take([("series", state::series(&history))].into_iter()));
         }
-        if let Some(Ok(Reply::Errors(letters))) = letters {
+        if let Some(Ok(Reply::FoundErrors { letters, .. })) = letters {
             model.note_letters(&status);
             news.extend(model.take([("letters", state::letters(&letters))].into_iter()));
         }

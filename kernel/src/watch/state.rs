@@ -7,11 +7,12 @@ use super::flow::Flow;
 use crate::display::{cut, one_line};
 use machine::command::Outputs;
 use machine::history::{History, Point};
+use machine::kept::LetterQuery;
 use machine::status::{DeadLetter, SlotStatus, Status};
 use serde_json::{Value, json};
 
 /// How many of the newest dead letters are shown.
-pub const LETTERS: usize = 20;
+const LETTERS: usize = 20;
 /// How much of a text is shown, characters.
 const TEXT: usize = 2_000;
 /// How far back the curves go, milliseconds.
@@ -96,7 +97,8 @@ fn now(status: &Status, flow: &Flow) -> Value {
         "letters": status.dead_letters, "letters_dropped": status.dead_letters_dropped,
         "rate_in": rounded(rate_in), "rate_out": rounded(rate_out), "rate_errors": rounded(flow.rate_errors()),
         "seconds_to_full": seconds_to_full(status, rate_in - rate_out), "wait_seconds": wait(status, rate_out),
-        "busy": flow.busy().map(|busy| (busy * 100.0).round() / 100.0),
+        "busy": flow.load().map(|load| percent(load.busy)), "blocked": flow.load().map(|load| percent(load.blocked)),
+        "waiting_puts": status.waiting_puts,
         "last_oid": status.last_oid, "last_time": status.last_processed_time,
         "source": cut(&source(status), 300), "in_hand": cut(&status.in_hand, TEXT), "slots": slots, "outputs": outputs,
     })
@@ -112,6 +114,11 @@ fn source(status: &Status) -> String {
         words.push_str(&format!(": {}", source.error));
     }
     one_line(words.trim())
+}
+
+/// A share in whole percents: what does not change is not sent.
+fn percent(share: f64) -> f64 {
+    (share * 100.0).round() / 100.0
 }
 
 /// Three digits are enough for whoever looks, and what does not change is not sent.
@@ -188,6 +195,11 @@ fn per_second(piece: &[&Point], count: impl Fn(&Point) -> u64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "drawn, not counted")]
 fn most(piece: &[&Point], count: impl Fn(&Point) -> u64) -> f64 {
     piece.iter().map(|point| count(point)).max().unwrap_or_default() as f64
+}
+
+/// The dead letters that are shown.
+pub fn letter_query() -> LetterQuery {
+    LetterQuery { limit: LETTERS, ..LetterQuery::default() }
 }
 
 /// Dead letters, newest first.

@@ -169,10 +169,13 @@ function render({ model, el }) {
     rate_out: new Figure("out", "messages processed a second"),
     errored: new Figure("errored", "messages with at least one error"),
     wait: new Figure("wait in queue", "how long a message waits before it is begun: queue over rate"),
-    busy: new Figure("busy", "share of the workers that have a message in hand"),
+    busy: new Figure("busy", "what the workers do"),
     flight: new Figure("in flight", "messages in the slots now"),
     refused: new Figure("refused", "messages that were refused because the queue was full"),
   };
+  const loadBusy = node("i"), loadBlocked = node("i", { class: "blocked" });
+  const load = node("div", { class: "load", role: "img", hidden: true }, loadBusy, loadBlocked);
+  figures.busy.element.append(load);
   const numbers = node("div", { class: "figures" }, ...Object.values(figures).map((figure) => figure.element));
   const queueWords = node("span"), fullWords = node("span"), level = node("i");
   const bar = node("div", { class: "bar", role: "meter", "aria-label": "queue", "aria-valuemin": "0" }, level);
@@ -247,10 +250,18 @@ function render({ model, el }) {
     figures.rate_out.show(rate(now.rate_out));
     figures.errored.show(count(now.errored), now.errored ? "bad" : "");
     figures.wait.show(now.wait_seconds === 0 ? "0" : now.wait_seconds == null ? "–" : "≈ " + span(now.wait_seconds));
-    figures.busy.show(now.state !== "running" ? "held" : now.busy == null ? "–" : `${Math.round(now.busy * 100)} %`);
-    put(figures.busy.name, now.state === "running" && now.busy != null ? `busy · ${100 - Math.round(now.busy * 100)} % idle` : "busy");
-    figures.busy.element.title = now.busy == null ? "" :
-      `${Math.round(now.busy * 100)} % busy, ${100 - Math.round(now.busy * 100)} % idle, of ${count(now.workers)} workers`;
+    const held = now.state !== "running" || now.busy == null;
+    const busy = Math.round((now.busy ?? 0) * 100), blocked = Math.min(100 - busy, Math.round((now.blocked ?? 0) * 100));
+    const idle = 100 - busy - blocked;
+    figures.busy.show(now.state !== "running" ? "held" : held ? "–" : `${busy} %`, blocked >= 50 && !held ? "warn" : "");
+    put(figures.busy.name, held ? "busy" : `busy · ${idle} % idle` + (blocked ? ` · ${blocked} % blocked` : ""));
+    figures.busy.element.title = held ? "" :
+      `of ${count(now.workers)} workers ${busy} % are busy, ${idle} % idle, ${blocked} % blocked: they wait for an output that is full` +
+      (now.waiting_puts ? `; ${count(now.waiting_puts)} calls wait for room in the queue` : "");
+    load.hidden = held;
+    loadBusy.style.width = `${busy}%`;
+    loadBlocked.style.width = `${blocked}%`;
+    load.setAttribute("aria-label", `workers: ${busy} % busy, ${idle} % idle, ${blocked} % blocked`);
     figures.flight.show(count(now.in_flight));
     figures.refused.show(count((now.refused ?? 0) + (now.discarded ?? 0)), now.refused || now.discarded ? "warn" : "");
     figures.refused.element.title = `${count(now.refused)} refused, ${count(now.discarded)} discarded`;

@@ -18,13 +18,20 @@ pub fn check(text: &str) -> Result<(), String> {
 
 /// What is wrong and where; the line too if the text has several.
 fn describe(error: &serde_json::Error, with_line: bool) -> String {
-    let text = error.to_string();
+    let text = told(&error.to_string());
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
     if with_line {
         format!("{what}, line {} column {}", error.line(), error.column())
     } else {
         format!("{what}, column {}", error.column())
     }
+}
+
+/// What a parser says, in words that tell what to do. A number such as `1e999` is JSON, and goes through slots that do
+/// not look at it; who does gets this.
+#[must_use]
+pub fn told(error: &str) -> String {
+    error.replacen("number out of range", "a number is out of range (the largest is about 1.8e308)", 1)
 }
 
 /// A JSON text in one line, as a message is wherever it is written: a line feed in JSON is white space.
@@ -61,6 +68,8 @@ mod tests {
         assert_eq!(check(r#"{"a":}"#), Err("expected value, column 6".to_owned()));
         assert_eq!(check(""), Err("EOF while parsing a value, column 0".to_owned()));
         assert_eq!(check("1 2"), Err("trailing characters, column 3".to_owned()));
+        // JSON itself has no largest number.
+        assert_eq!(check("[1e999]"), Ok(()));
     }
 
     #[test]

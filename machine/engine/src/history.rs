@@ -5,12 +5,13 @@
 
 use crate::histogram::percentiles_of;
 use crate::machine::Machine;
+use crate::oid;
 use crate::queue::{Mode, STEPS};
 use machine::history::{History, Point, SlotPoint};
-use machine::status::Status;
+use machine::status::{Load, Status};
 use std::collections::VecDeque;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// How long a point is at least, milliseconds. Shorter than the second that is meant, for the clock is never exact.
 const SPAN: u64 = 950;
@@ -18,17 +19,40 @@ const SPAN: u64 = 950;
 const LEVELS: [(usize, usize); 2] = [(3600, 60), (1440, 10)];
 /// How many points the last level keeps before it joins them two by two.
 const LAST: usize = 1008;
+/// How long a piece of the last seconds is, milliseconds, and how many there are.
+const PIECE: u64 = 500;
+const RECENT: usize = 10;
 
 /// The past of one machine.
 #[derive(Debug, Default)]
 pub(crate) struct Past {
     levels: [VecDeque<Point>; LEVELS.len() + 1],
     before: Before,
-    /// What has been seen since the last point: how often, and the sum of the shares of busy workers.
-    looks: u64,
-    busy: f64,
+    /// What has been seen since the last point.
+    seen: Seen,
+    /// What was seen in the last seconds, piece by piece, in a ring: so that it allocates nothing.
+    recent: [Seen; RECENT],
+    /// The piece that is written now, and when it ends, milliseconds since 1970.
+    piece: usize,
+    piece_ends: u64,
     /// The most messages that were seen to wait since the last point.
     queue: u64,
+}
+
+/// How often it was looked, and the sums of the shares of workers that worked, and that waited for room.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    looks: u64,
+    busy: f64,
+    blocked: f64,
+}
+
+impl Seen {
+    fn add(&mut self, other: Self) {
+        self.looks += other.looks;
+        self.busy += other.busy;
+        self.blocked += other.blocked;
+    }
 }
 
 /// The counters at the last point.
@@ -52,6 +76,29 @@ struct SlotBefore {
 }
 
 impl Past {
+    fn look(&mut self, seen: Seen, now_ms: u64) {
+        self.seen.add(seen);
+        if now_ms >= self.piece_ends {
+            self.piece = (self.piece + 1) % RECENT;
+            self.piece_ends = now_ms + PIECE;
+            if let Some(piece) = self.recent.get_mut(self.piece) {
+                *piece = Seen::default();
+            }
+        }
+        if let Some(piece) = self.recent.get_mut(self.piece) {
+            piece.add(seen);
+        }
+    }
+
+    /// What the workers did over the last seconds.
+    fn load(&self) -> Option<Load> {
+        let mut all = Seen::default();
+        for piece in self.recent {
+            all.add(piece);
+        }
+        Load::of(all.busy, all.blocked, all.looks)
+    }
+
     fn push(&mut self, point: Point) {
         let mut next = Some(point);
         for (level, (most, join)) in self.levels.iter_mut().zip(LEVELS) {
@@ -106,6 +153,7 @@ fn joined(first: Point, second: Point) -> Point {
         queue: first.queue.max(second.queue),
         looks: first.looks + second.looks,
         busy: first.busy + second.busy,
+        blocked: first.blocked + second.blocked,
         slots: slots.collect(),
     }
 }
@@ -123,27 +171,41 @@ impl Machine {
             let done = worker.done.load(Acquire);
             worker.begun.load(Acquire) > done
         };
-        let at_work = self.queue.progress().iter().skip(STEPS + 1).filter(at_work).count();
+        let at_work = self.queue.progress().iter().skip(STEPS + 1).filter(at_work);
+        // Relaxed: it carries nothing but itself.
+        let (waiting_workers, working) =
+            at_work.fold(
+                (0, 0),
+                |(waits, works), worker| {
+                    if worker.waits.load(Relaxed) { (waits + 1, works) } else { (waits, works + 1) }
+                },
+            );
         let gone = self.queue.begun() + self.queue.discarded.load(Acquire);
         let waiting = self.queue.accepted().saturating_sub(gone).min(self.config.queue as u64);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        past.looks += 1;
-        past.busy += if running { (at_work as f64 / workers as f64).min(1.0) } else { 0.0 };
+        // Workers that are too many end after their message.
+        let share = |count: usize| if running { (count as f64 / workers as f64).min(1.0) } else { 0.0 };
+        let busy = share(working);
+        past.look(Seen { looks: 1, busy, blocked: share(waiting_workers).min(1.0 - busy) }, oid::coarse_millis());
         past.queue = past.queue.max(waiting);
     }
 
     /// Ends a point, if the last one was long enough ago. The clock does it, also while the machine stands.
     pub fn note(&self, now_ms: u64) {
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        if past.before.time_ms == 0 {
-            past.before.time_ms = now_ms;
-            return;
-        }
-        let span_ms = now_ms.saturating_sub(past.before.time_ms);
+        let span_ms = {
+            let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+            if past.before.time_ms == 0 {
+                past.before.time_ms = now_ms;
+                return;
+            }
+            now_ms.saturating_sub(past.before.time_ms)
+        };
         if span_ms < SPAN {
             return;
         }
+        // It looks into the past itself. Nobody else writes points meanwhile.
         let status = self.status();
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut past.before);
         let mut slots: Vec<SlotPoint> = Vec::with_capacity(status.slots.len());
         let mut after = Vec::with_capacity(status.slots.len());
@@ -170,7 +232,7 @@ impl Machine {
         let used = status.slots.iter().rposition(|slot| slot.revision > 0).map_or(0, |last| last + 1);
         slots.truncate(used);
         let point = point(&status, &before, (now_ms, span_ms), slots);
-        let (looks, busy) = (std::mem::take(&mut past.looks), std::mem::take(&mut past.busy));
+        let Seen { looks, busy, blocked } = std::mem::take(&mut past.seen);
         let queue = std::mem::take(&mut past.queue).max(status.queue_size);
         past.before = Before {
             time_ms: now_ms,
@@ -180,7 +242,12 @@ impl Machine {
             discarded: status.discarded,
             slots: after,
         };
-        past.push(Point { looks, busy, queue, ..point });
+        past.push(Point { looks, busy, blocked, queue, ..point });
+    }
+
+    /// What the workers did over the last seconds; `None` if nobody has looked yet.
+    pub fn load(&self) -> Option<Load> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).load()
     }
 
     /// What it has done over time: what ended later than `since_ms`.
@@ -205,7 +272,7 @@ fn point(status: &Status, before: &Before, (time_ms, span_ms): (u64, u64), slots
 
 #[cfg(test)]
 mod tests {
-    use super::{LAST, LEVELS, Past, Point, SlotPoint, joined};
+    use super::{LAST, LEVELS, Load, Past, Point, Seen, SlotPoint, joined};
 
     fn second(time: u64) -> Point {
         let slot = SlotPoint { ok: 1, errored: 0, p50_ns: 100, p99_ns: time };
@@ -229,6 +296,23 @@ mod tests {
         let newest = past.since((seconds - 3600) * 1000);
         assert_eq!(newest.len(), 3600);
         assert!(newest.iter().all(|point| point.span_ms == 1000));
+    }
+
+    #[test]
+    fn the_load_is_that_of_the_last_seconds() {
+        let mut past = Past::default();
+        assert_eq!(past.load(), None);
+        let seen = |busy, blocked| Seen { looks: 1, busy, blocked };
+        for second in 0..10 {
+            past.look(seen(1.0, 0.0), second * 1000);
+        }
+        let load = past.load();
+        assert_eq!(load, Some(Load { busy: 1.0, idle: 0.0, blocked: 0.0 }));
+        // Looked at more often, a piece weighs more; what is older than ten pieces is forgotten.
+        for half in 20..40 {
+            past.look(seen(0.0, 0.5), half * 500);
+        }
+        assert_eq!(past.load(), Some(Load { busy: 0.0, idle: 0.5, blocked: 0.5 }));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Dead letters: messages that a slot failed on, kept for whoever wants to know, and to be tried again.
 
+use crate::budget::{fitting, told};
 use crate::filter::{Filter, Lookup, inside, meant};
 use crate::frame::ErrorKind;
 use crate::nearest::did_you_mean;
 use crate::oid::{self, Oid};
-use crate::recall::fits;
 use machine::status::{DeadLetter, ErrorLine};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -162,12 +162,13 @@ impl Letters {
         all.filter(|letter| slot.is_none_or(|slot| letter.slot == slot)).take(most).map(Letter::full).collect()
     }
 
-    /// Those of a selection, newest first, as many as fit in an answer.
-    pub fn find(&self, selection: &Selection, most: usize) -> Vec<DeadLetter> {
+    /// Those of a selection, newest first, as many as are wanted and fit in an answer; and how many there are.
+    pub fn find(&self, selection: &Selection, most: usize) -> (Vec<DeadLetter>, u64) {
         let all = self.kept.iter().rev().map(|(_, letter)| letter);
-        let mut bytes = 0;
-        let found = all.filter(|letter| selection.takes(letter)).take(most);
-        found.take_while(|letter| fits(&mut bytes, letter.bytes())).map(Letter::full).collect()
+        let found: Vec<&Letter> = all.filter(|letter| selection.takes(letter)).collect();
+        let size = |letter: &Letter| told(&letter.error) + told(&letter.input) + told(&letter.outputs);
+        let told = fitting(found.iter().take(most).map(|letter| (letter, size(letter))));
+        (told.map(|letter| letter.full()).collect(), found.len() as u64)
     }
 
     /// Whether any letter has this name, on the first of its path at least.
@@ -270,12 +271,32 @@ mod tests {
         letters.add(letter(2, 2, "timeout"));
         let found = |condition: &str| {
             let filter = Some(Filter::parse(condition).unwrap_or_else(|error| panic!("{error}")));
-            letters.find(&Selection { filter, ..Selection::default() }, 10).len()
+            letters.find(&Selection { filter, ..Selection::default() }, 10).0.len()
         };
         assert_eq!(found("error like '%utf%'"), 1);
         assert_eq!(found("slot = 'f2' and lang = 'en'"), 1);
         assert_eq!(found("f0.polarity < 0 and in.lang = 'en'"), 2);
-        assert_eq!(letters.find(&Selection { since_ms: 2, ..Selection::default() }, 10).len(), 1);
+        assert_eq!(letters.find(&Selection { since_ms: 2, ..Selection::default() }, 10).0.len(), 1);
+        let (newest, all) = letters.find(&Selection::default(), 1);
+        assert_eq!((newest[0].error.as_str(), newest.len(), all), ("timeout", 1, 2));
+    }
+
+    #[test]
+    fn letters_that_would_not_fit_in_a_frame_are_left_out_and_counted() {
+        let mut letters = Letters::default();
+        // Each control character is written with six bytes.
+        let long = |bytes: usize| "\u{1}".repeat(bytes / 6);
+        letters.add(letter(1, 1, &long(20 << 20)));
+        letters.add(letter(2, 1, &long(60 << 20)));
+        letters.add(letter(3, 1, &long(20 << 20)));
+        letters.add(letter(4, 1, "short"));
+        letters.add(letter(5, 1, &long(20 << 20)));
+        let (told, all) = letters.find(&Selection::default(), 10);
+        let numbers: Vec<_> =
+            told.iter().map(|letter| letter.oid.ends_with('5') || letter.oid.ends_with('4')).collect();
+        assert_eq!((numbers, all), (vec![true, true, false], 5));
+        let frame = serde_json::to_vec(&told).map_or(0, |json| json.len());
+        assert!(frame < crate::remote::MAX_FRAME, "{frame}");
     }
 
     #[test]

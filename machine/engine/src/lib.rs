@@ -4,7 +4,9 @@
 //! kernel also sends [`command`]s and listens ([`observe`]) to what cells and engine have to say.
 
 mod backoff;
+mod blocked;
 mod breakpoint;
+mod budget;
 mod command_error;
 mod counts;
 mod debug;

@@ -1,6 +1,7 @@
 //! Questions about messages: what went through, what waits, where one has been.
 
 use crate::breakpoint::read_filter;
+use crate::budget::{fitting, told as told_bytes};
 use crate::command_error::{failed, no_such_slot};
 use crate::filter::{Lookup, inside, meant};
 use crate::hook::InSlot;
@@ -19,16 +20,6 @@ use std::sync::atomic::Ordering;
 
 /// How many revisions of code are known of a machine: of older ones only the number is.
 const MOST_CODES: usize = 1_000;
-
-/// How many bytes of JSON an answer has at most: what is more would be too long for a frame, in which its quotes are
-/// escaped. Older messages are left out.
-pub(crate) const MOST_TOLD: usize = 24 << 20;
-
-/// Lets through what does not make an answer too long.
-pub(crate) fn fits(told: &mut usize, bytes: usize) -> bool {
-    *told = told.saturating_add(bytes);
-    *told <= MOST_TOLD
-}
 
 /// A kept message as a condition sees it: `in`, `f0` and so on, `oid`, `waited_ms`; any other name is looked for in what
 /// the slot gave that is asked for, then in the message.
@@ -84,7 +75,10 @@ fn told(entry: &Entry, slot: Option<usize>) -> KeptMessage {
 /// As the command's own; or that there is no such command.
 pub(crate) fn answer(command: Command) -> Result<Reply, Failure> {
     Ok(match command {
-        Command::FindErrors { machine, query } => Reply::Errors(find(&machine)?.find_letters(&query)?),
+        Command::FindErrors { machine, query } => {
+            let (letters, matching) = find(&machine)?.find_letters(&query)?;
+            Reply::FoundErrors { letters, matching }
+        }
         Command::RetryErrors { machine, query, from } => Reply::Retried(find(&machine)?.retry_letters(&query, from)?),
         Command::Kept { machine, query } => Reply::Kept(Box::new(find(&machine)?.recall(&query)?)),
         Command::Peek { machine, limit } => {
@@ -140,13 +134,12 @@ impl Machine {
             }
         }
         let matching = meant.len() as u64;
-        let mut bytes = 0;
         let size = |entry: &Entry| match slot {
-            Some(slot) => entry.part(slot + 1).len(),
-            None => (0..=entry.slots()).map(|at| entry.part(at).len()).sum(),
+            Some(slot) => told_bytes(entry.part(slot + 1)),
+            None => (0..=entry.slots()).map(|at| told_bytes(entry.part(at))).sum(),
         };
         let newest = meant.into_iter().rev().step_by(every).take(limit);
-        let chosen: Vec<&Entry> = newest.take_while(|entry| fits(&mut bytes, size(entry) + 256)).collect();
+        let chosen: Vec<&Entry> = fitting(newest.map(|entry| (entry, size(entry)))).collect();
         Ok(Kept {
             processed,
             fallen_out: ring.fallen_out,
@@ -168,8 +161,11 @@ impl Machine {
             let json = message.json().unwrap_or_else(|why| format!("({why})"));
             (message.oid().to_string(), json)
         });
-        let mut bytes = 0;
-        let shown: Vec<_> = shown.take_while(|(_, json)| fits(&mut bytes, json.len() + 64)).collect();
+        let with_size = |(oid, json): (String, String)| {
+            let size = told_bytes(&json);
+            ((oid, json), size)
+        };
+        let shown: Vec<_> = fitting(shown.map(with_size)).collect();
         self.queue.return_first(messages);
         (self.queue.waiting(), shown)
     }

@@ -1,6 +1,7 @@
 //! All machines of the process, and the commands to them.
 
 use crate::command_error::failed;
+use crate::decode::told;
 use crate::host;
 use crate::machine::Machine;
 use crate::queue::Mode;
@@ -296,5 +297,5 @@ fn history(machine: &Target, since_ms: u64) -> Result<Reply, Failure> {
 fn check_json(json: &str) -> Result<(), Failure> {
     serde_json::from_str::<serde_json::Value>(json)
         .map(drop)
-        .map_err(|error| failed("bad_json", format!("this is no JSON: {error}")))
+        .map_err(|error| failed("bad_json", format!("this cannot be read as JSON: {}", told(&error.to_string()))))
 }

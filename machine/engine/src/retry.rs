@@ -84,11 +84,11 @@ impl Machine {
         Ok(Selection { slot, oid: oid.transpose()?, since_ms, filter })
     }
 
-    /// Dead letters, newest first.
+    /// Dead letters, newest first, as many as fit in an answer; and how many the query is about.
     ///
     /// # Errors
     /// If the query cannot be read, or names what there is not.
-    pub fn find_letters(&self, query: &LetterQuery) -> Result<Vec<DeadLetter>, Failure> {
+    pub fn find_letters(&self, query: &LetterQuery) -> Result<(Vec<DeadLetter>, u64), Failure> {
         let selection = self.selection(query)?;
         let most = if query.limit == 0 { usize::MAX } else { query.limit };
         Ok(self.letters().find(&selection, most))

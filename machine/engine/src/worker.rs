@@ -1,5 +1,6 @@
 //! A worker: a thread that takes messages through all slots.
 
+use crate::blocked;
 use crate::flying::Flying;
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
@@ -84,6 +85,7 @@ pub(crate) struct Worker {
 pub(crate) fn run(machine: &'static Machine, index: usize) {
     let Some(progress) = machine.queue.progress_of(index) else { return };
     let _in_slot = InSlot::enter();
+    blocked::register(progress);
     let plan = machine.plan();
     let mut worker = Worker {
         machine,

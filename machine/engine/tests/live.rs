@@ -75,6 +75,39 @@ fn a_worker_that_sits_in_a_slot_is_seen_busy_and_one_without_messages_idle() {
     once("ratio", |history| history.points.last().is_some_and(|point| point.busy_ratio() == Some(0.0)));
 }
 
+#[test]
+fn workers_that_wait_for_a_full_output_are_blocked_and_calls_that_wait_for_room_are_counted() {
+    machine_engine::init();
+    let (machine, next) =
+        (Machine::builder("blocked").queue(1).workers(2).start(), Machine::builder("full").queue(1).start());
+    next.pause();
+    machine.to(&next, 0).unwrap();
+    machine[0].set(|x: u64| x).unwrap();
+    // One in the next machine's queue, one in each worker's hand, one in the queue.
+    (0..4_u64).for_each(|x| machine.put_wait(x).unwrap());
+    let putter = std::thread::spawn(move || machine.put_wait(4_u64).unwrap());
+    let point =
+        once("blocked", |history| history.points.last().is_some_and(|point| point.blocked_ratio() == Some(1.0)));
+    assert_eq!(point.points.last().and_then(machine::history::Point::busy_ratio), Some(0.0));
+    // The call is between two naps for moments, the shares are those of some seconds.
+    let (begin, mut status) = (Instant::now(), machine.status());
+    while status.waiting_puts != 1 || status.load.is_none_or(|load| load.blocked < 1.0) {
+        assert!(begin.elapsed() < Duration::from_mins(1), "{status:?}");
+        std::thread::sleep(Duration::from_millis(5));
+        status = machine.status();
+    }
+    assert_eq!(status.load.map(|load| (load.busy, load.idle)), Some((0.0, 0.0)));
+
+    next.start();
+    putter.join().unwrap();
+    machine.drain();
+    let idle = |history: &History| {
+        history.points.last().is_some_and(|point| (point.busy_ratio(), point.blocked_ratio()) == (Some(0.0), Some(0.0)))
+    };
+    once("blocked", idle);
+    assert_eq!((machine.status().waiting_puts, next.status().accepted), (0, 5));
+}
+
 fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();

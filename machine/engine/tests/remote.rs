@@ -36,7 +36,7 @@ fn commands_do_what_they_do_inside() -> Result<(), Box<dyn std::error::Error>> {
     let Reply::Status(status) = process.command(Command::Status { machine: target(&name) })? else {
         panic!("a status answers with a status");
     };
-    assert_eq!(*status, Status { rate: status.rate, ..machine.status() });
+    assert_eq!(*status, Status { rate: status.rate, load: status.load, ..machine.status() });
     assert_eq!(status.processed, 3);
     let listed = process.machines()?;
     assert!(listed.iter().any(|status| status.machine == "main"));

@@ -1,6 +1,7 @@
 //! Messages onto a machine, and what becomes of those for which there is no room.
 
 use super::Machine;
+use crate::blocked::Waiting;
 use crate::command_error::failed;
 use crate::hook::InSlot;
 use crate::oid::{self, Oid};
@@ -70,6 +71,7 @@ impl Machine {
             if patience != Patience::POLICY || self.queue.policy() == Policy::Block {
                 let policy = self.queue.policy();
                 let changed = || patience == Patience::POLICY && self.queue.policy() != policy;
+                let _waiting = Waiting::begin();
                 if !self.queue.wait_for_room(deadline, || give_up() || changed()) {
                     if give_up() {
                         return Put::Interrupted;

@@ -88,6 +88,8 @@ impl Machine {
             in_flight: begun.saturating_sub(processed),
             rate: self.rate(processed),
             workers,
+            load: self.load(),
+            waiting_puts: self.queue.waiting_puts(),
             source,
             slots,
             errors: lines,

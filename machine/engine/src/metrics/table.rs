@@ -24,7 +24,7 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str, of: f
     Row { name, kind: Kind::Gauge, unit, help, of }
 }
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 21] = [
     counter(
         "machine_received_messages_total",
         "Messages that were put and not refused.",
@@ -54,6 +54,24 @@ const ROWS: [Row; 17] = [
     }),
     gauge("machine_in_flight_messages", MESSAGES, "Messages in the slots.", |status| one(status.in_flight)),
     gauge("machine_workers", "{thread}", "Worker threads.", |status| one(status.workers)),
+    gauge(
+        "machine_busy_ratio",
+        RATIO,
+        "Share of the workers' time that they worked, over the last seconds.",
+        |status| status.load.map_or_else(Vec::new, |load| one(load.busy)),
+    ),
+    gauge("machine_idle_ratio", RATIO, "Share of the workers' time that they had no message.", |status| {
+        status.load.map_or_else(Vec::new, |load| one(load.idle))
+    }),
+    gauge("machine_blocked_ratio", RATIO, "Share of the workers' time that they waited for a full output.", |status| {
+        status.load.map_or_else(Vec::new, |load| one(load.blocked))
+    }),
+    gauge(
+        "machine_waiting_puts",
+        "{call}",
+        "Calls that wait for room in the queue.",
+        |status| one(status.waiting_puts),
+    ),
     gauge("machine_running", RATIO, "Whether it takes messages: 0 or 1.", |status| {
         one(u64::from(status.state == State::Running))
     }),

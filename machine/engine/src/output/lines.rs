@@ -6,6 +6,7 @@
 //! written; a process that ends without them loses what it buffered in the last few milliseconds.
 
 use super::{Finished, Sink, Want};
+use crate::blocked::Waiting;
 use crate::command_error::failed;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
@@ -104,6 +105,7 @@ impl Sink for Lines {
         let json = message.json().array();
         let mut state = self.0.lock();
         while state.buffer.len() > MOST_BUFFERED && !state.closed {
+            let _waiting = Waiting::begin();
             state = self.0.written.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.closed {

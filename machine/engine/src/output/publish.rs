@@ -9,6 +9,7 @@ use super::endpoint::Listener;
 use super::subscriber::{Piece, Subscriber};
 use super::zmtp::{self, Decoder, Event};
 use super::{Finished, Sink, Want, next_id};
+use crate::blocked::Waiting;
 use crate::command_error::failed;
 use crate::runtime;
 use machine::command::{Failure, SinkConfig};
@@ -145,6 +146,7 @@ impl Sink for Publisher {
             && !state.closed
             && state.subscribers.iter().any(|subscriber| subscriber.waiting >= most && subscriber.listens())
         {
+            let _waiting = Waiting::begin();
             state = self.0.room.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.closed {

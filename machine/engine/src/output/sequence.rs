@@ -9,6 +9,7 @@ use super::finished::{Finished, Place};
 use super::json::Rendering;
 use super::order::Reorder;
 use super::{Sinks, Want, hand_out};
+use crate::blocked;
 use crate::frame::Values;
 use crate::machine::Machine;
 use crate::oid::Oid;
@@ -70,6 +71,15 @@ impl Sequence {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same for a worker: who has the lock hands out, and may wait for a sink.
+    fn lock_to_finish(&self) -> MutexGuard<'_, State> {
+        if let Ok(state) = self.state.try_lock() {
+            return state;
+        }
+        let _waiting = blocked::Waiting::begin();
+        self.lock()
+    }
+
     /// How many messages have waited for their turn, and how many do now.
     pub fn counts(&self) -> (u64, u64) {
         // Relaxed: read for display alone.
@@ -85,11 +95,12 @@ impl Sequence {
         }
         let mut done = Vec::new();
         {
-            let mut state = self.lock();
+            let mut state = self.lock_to_finish();
             // A held queue, messages given back or flights that have landed may be what is waited for, and this worker
             // the one that they wait for: then the bound yields.
             let is_wanted = || machine.queue.wants_workers() || machine.flights.is_waiting();
             while state.reorder.len() >= MOST && state.reorder.next() != number && !is_wanted() {
+                let _waiting = blocked::Waiting::begin();
                 state = self.room.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
             }
             if state.reorder.next() == number {

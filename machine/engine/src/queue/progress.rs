@@ -2,7 +2,7 @@
 
 use super::Queue;
 use crate::oid::Oid;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// Whose counts `step` adds to; workers have the numbers after it.
 pub(crate) const STEPS: usize = 0;
@@ -23,6 +23,8 @@ pub(crate) struct Progress {
     pub last_oid: AtomicU64,
     /// When it finished its last claim, milliseconds since 1970.
     pub last_millis: AtomicU64,
+    /// It waits for room for what it has made.
+    pub waits: AtomicBool,
 }
 
 impl Progress {

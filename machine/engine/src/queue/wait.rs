@@ -16,6 +16,12 @@ fn wait_a_little() {
 }
 
 impl Queue {
+    /// Calls that wait for room now.
+    pub fn waiting_puts(&self) -> u64 {
+        // Relaxed: read for display alone.
+        self.blocked.load(Ordering::Relaxed) as u64
+    }
+
     #[cold]
     pub(super) fn wake(&self, messages: u64) {
         // With the lock, so that a worker between its last look and its sleep is not missed. A worker that is being

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use super::drop_value;
+use crate::decode::told;
 use crate::types::TypeInfo;
 use machine::abi::{Kind, Sink, Text, TypeDesc};
 use std::alloc::Layout;
@@ -139,7 +140,7 @@ pub(crate) unsafe fn from_json(desc: &TypeDesc, json: &str, to: *mut u8) -> Resu
     if unsafe { from_json(Text::new(json), to, &mut Sink::new(&mut bytes)) } {
         return Ok(());
     }
-    Err(String::from_utf8_lossy(&bytes).into_owned())
+    Err(told(&String::from_utf8_lossy(&bytes)))
 }
 
 /// Whether JSON text makes a value of this type.

@@ -1,5 +1,6 @@
 //! Frames on a stream: a little-endian `u32` length and that many bytes of JSON.
 
+use machine::command::{Failure, Reply};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
@@ -9,14 +10,16 @@ pub const MAX_FRAME: usize = 64 << 20;
 /// Writes one frame.
 ///
 /// # Errors
-/// If the stream fails, or the message is longer than [`MAX_FRAME`].
+/// If the stream fails, or the message is longer than [`MAX_FRAME`] ([`io::ErrorKind::FileTooLarge`]): then nothing is
+/// written.
 pub fn write_frame(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;
     let length = bytes.len() - 4;
     let prefix = u32::try_from(length).ok().filter(|_| length <= MAX_FRAME);
-    let prefix =
-        prefix.ok_or_else(|| io::Error::other(format!("a frame of {length} bytes is longer than {MAX_FRAME}")))?;
+    let prefix = prefix.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::FileTooLarge, format!("a frame of {length} bytes is longer than {MAX_FRAME}"))
+    })?;
     if let Some(head) = bytes.first_chunk_mut::<4>() {
         *head = prefix.to_le_bytes();
     }
@@ -51,6 +54,12 @@ pub fn read_frame_at_most<T: for<'a> Deserialize<'a>>(from: &mut impl Read, limi
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(Some(serde_json::from_slice(&bytes)?))
+}
+
+/// What is answered in place of an answer that does not fit in a frame.
+pub fn too_long() -> Reply {
+    let message = format!("the answer is longer than {} MiB: ask for less", MAX_FRAME >> 20);
+    Reply::Failed(Failure::new("too_long", message))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod place;
 mod server;
 
 pub use client::{Machines, Process, attach, processes};
-pub use framing::{MAX_FRAME, read_frame, read_frame_at_most, write_frame};
+pub use framing::{MAX_FRAME, read_frame, read_frame_at_most, too_long, write_frame};
 pub use place::DIRECTORY_VARIABLE;
 pub use server::set_title;
 

@@ -1,6 +1,6 @@
 //! The process that is commanded: listens, and carries out what clients ask.
 
-use super::{Answer, Hello, PROTOCOL, Request, client, place, read_frame_at_most, write_frame};
+use super::{Answer, Hello, PROTOCOL, Request, client, place, read_frame_at_most, too_long, write_frame};
 use crate::registry;
 use machine::command::{Command, Failure, Reply};
 use std::io::{self, Read, Write};
@@ -107,7 +107,11 @@ fn serve(stream: &UnixStream, hello: &Hello) -> io::Result<()> {
     write_frame(&mut Timed::for_answer(stream), hello)?;
     while let Some(request) = read_frame_at_most::<Request>(&mut Timed::for_request(stream), LONGEST)? {
         let reply = carry_out(request.command);
-        write_frame(&mut Timed::for_answer(stream), &Answer { id: request.id, reply })?;
+        let answer = |reply| write_frame(&mut Timed::for_answer(stream), &Answer { id: request.id, reply });
+        match answer(reply) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => answer(too_long())?,
+            written => written?,
+        }
     }
     Ok(())
 }
