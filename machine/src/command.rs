@@ -1,9 +1,15 @@
 //! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
 
-use crate::history::History;
-use crate::kept::{Explained, Kept, KeptQuery, LetterQuery, Retried};
+mod config;
+mod failure;
+mod reply;
+
+pub use config::{Config, Policy, SinkConfig, WhenFull};
+pub use failure::Failure;
+pub use reply::{Outputs, Reply, SlotOutput};
+
+use crate::kept::{KeptQuery, LetterQuery};
 use crate::source::{Description, Pacing};
-use crate::status::{DeadLetter, LastOutput, SinkStatus, Status};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -279,111 +285,6 @@ pub enum Setting {
     Concurrency(usize),
 }
 
-/// A new machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Config {
-    /// Its name; unique.
-    pub name: String,
-    /// How many slots it has, 1 to 60.
-    pub slots: usize,
-    /// How many messages wait at most.
-    pub queue: usize,
-    /// How many threads take messages through the slots.
-    pub workers: usize,
-    /// What becomes of a message for which there is no room.
-    #[serde(default)]
-    pub policy: Policy,
-    /// How many messages may be in async slots, or in slots with settings, at once.
-    #[serde(default = "in_flight")]
-    pub in_flight: usize,
-    /// Whether outputs leave in the order in which the messages arrived, also with several workers.
-    #[serde(default)]
-    pub ordered: bool,
-}
-
-/// Messages in flight unless told otherwise.
-const fn in_flight() -> usize {
-    1024
-}
-
-/// What becomes of a message that is put in a full queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum Policy {
-    /// It is given back to whoever put it, and counted as refused.
-    #[default]
-    Reject = 0,
-    /// Whoever puts it waits until there is room.
-    Block,
-    /// The message that has waited longest is dropped for it, and counted.
-    DropOldest,
-    /// It is dropped, and counted.
-    DropNewest,
-}
-
-impl Config {
-    /// What a machine has unless it is told otherwise: 8 slots, a queue of 1,024 messages, one worker, 1,024 messages
-    /// in flight.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            slots: 8,
-            queue: 1024,
-            workers: 1,
-            policy: Policy::Reject,
-            in_flight: in_flight(),
-            ordered: false,
-        }
-    }
-}
-
-/// Where finished messages go, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum SinkConfig {
-    /// The output of a slot becomes a message of another machine.
-    To {
-        /// The other machine.
-        machine: Target,
-        /// The slot.
-        slot: usize,
-        /// What happens while the other machine's queue is full.
-        when_full: WhenFull,
-    },
-    /// A file with one line of JSON a message.
-    JsonLines {
-        /// The file; it is appended to.
-        path: String,
-        /// The file is put aside before it becomes larger than so many bytes; 0: never.
-        rotate: u64,
-        /// How many files that were put aside are kept.
-        keep: u32,
-    },
-    /// A ZeroMQ PUB socket.
-    Publish {
-        /// `ipc://…` or `tcp://…`; empty for one in a private directory, under the machine's name.
-        endpoint: String,
-        /// The machine waits for its slowest subscriber, instead of losing what that one does not take.
-        no_loss: bool,
-        /// How many messages wait for a subscriber at most.
-        high_water_mark: u64,
-    },
-}
-
-/// What happens to an output that does not fit where it goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WhenFull {
-    /// The worker waits for room.
-    #[default]
-    Wait,
-    /// It is lost, and counted.
-    Lose,
-}
-
 /// The cell that is about to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
@@ -407,110 +308,3 @@ pub struct Origin {
     /// The file and line of the assignment, in a program.
     pub place: String,
 }
-
-/// The answer to a command.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "reply", content = "value", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Reply {
-    /// It was done.
-    Done,
-    /// It was done, and there is something that the user should know.
-    Warned(String),
-    /// The state of a machine.
-    Status(Box<Status>),
-    /// The state of all machines, in the order of their making.
-    Machines(Vec<Status>),
-    /// A new machine's number.
-    Made(u32),
-    /// How many messages a command concerned: discarded by `ClearQueue`, left by `Drain` when its time was up.
-    Count(u64),
-    /// The oid of a message that was put.
-    Oid(String),
-    /// What each slot made of a message.
-    Outputs(Outputs),
-    /// One of a machine's outputs.
-    Sink(Box<SinkStatus>),
-    /// The last outputs, newest first.
-    LastOutputs(Vec<LastOutput>),
-    /// Dead letters, newest first.
-    Errors(Vec<DeadLetter>),
-    /// Dead letters that fulfil a query, newest first.
-    FoundErrors {
-        /// As many as were asked for and fit in an answer.
-        letters: Vec<DeadLetter>,
-        /// How many there are.
-        matching: u64,
-    },
-    /// What became of dead letters.
-    Retried(Retried),
-    /// Messages that went through.
-    Kept(Box<Kept>),
-    /// Messages that wait: how many in all, and the first of them as oid and JSON text.
-    Waiting(u64, Vec<(String, String)>),
-    /// Where a message has been.
-    Explained(Box<Explained>),
-    /// What a machine has done over time.
-    History(History),
-    /// It could not be done.
-    Failed(Failure),
-}
-
-/// What each slot made of one message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outputs {
-    /// The message's oid.
-    pub oid: String,
-    /// The input, JSON text.
-    pub input: String,
-    /// One entry a slot.
-    pub slots: Vec<SlotOutput>,
-}
-
-/// What one slot made of one message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SlotOutput {
-    /// The slot's number.
-    pub slot: usize,
-    /// Its arguments as JSON text, nearest output first.
-    pub args: Vec<String>,
-    /// The output as JSON text, unless it is missing.
-    pub output: Option<String>,
-    /// Why it is missing: the slot's own error, or `skipped: needs f2`.
-    pub error: Option<String>,
-    /// How long the slot took.
-    pub nanos: u64,
-    /// The revision of the slot; 0 for an empty slot.
-    pub revision: u64,
-}
-
-/// Why a command was not carried out. `Display` and `Debug` are one line that says what to do.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// What kind of failure, for programs: `no_such_slot`, `type_mismatch`, …
-    pub code: String,
-    /// For people: the thing, what was given, what was expected.
-    pub message: String,
-}
-
-impl Failure {
-    /// A failure with its code and its text.
-    #[must_use]
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into() }
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::fmt::Debug for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Failure {}

@@ -1,0 +1,83 @@
+//! What comes back of a command.
+
+use super::Failure;
+use crate::history::History;
+use crate::kept::{Explained, Kept, Retried};
+use crate::status::{DeadLetter, LastOutput, SinkStatus, Status};
+use serde::{Deserialize, Serialize};
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", content = "value", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reply {
+    /// It was done.
+    Done,
+    /// It was done, and there is something that the user should know.
+    Warned(String),
+    /// The state of a machine.
+    Status(Box<Status>),
+    /// The state of all machines, in the order of their making.
+    Machines(Vec<Status>),
+    /// A new machine's number.
+    Made(u32),
+    /// How many messages a command concerned: discarded by `ClearQueue`, left by `Drain` when its time was up.
+    Count(u64),
+    /// The oid of a message that was put.
+    Oid(String),
+    /// What each slot made of a message.
+    Outputs(Outputs),
+    /// One of a machine's outputs.
+    Sink(Box<SinkStatus>),
+    /// The last outputs, newest first.
+    LastOutputs(Vec<LastOutput>),
+    /// Dead letters, newest first.
+    Errors(Vec<DeadLetter>),
+    /// Dead letters that fulfil a query, newest first.
+    FoundErrors {
+        /// As many as were asked for and fit in an answer.
+        letters: Vec<DeadLetter>,
+        /// How many there are.
+        matching: u64,
+    },
+    /// What became of dead letters.
+    Retried(Retried),
+    /// Messages that went through.
+    Kept(Box<Kept>),
+    /// Messages that wait: how many in all, and the first of them as oid and JSON text.
+    Waiting(u64, Vec<(String, String)>),
+    /// Where a message has been.
+    Explained(Box<Explained>),
+    /// What a machine has done over time.
+    History(History),
+    /// It could not be done.
+    Failed(Failure),
+}
+
+/// What each slot made of one message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outputs {
+    /// The message's oid.
+    pub oid: String,
+    /// The input, JSON text.
+    pub input: String,
+    /// One entry a slot.
+    pub slots: Vec<SlotOutput>,
+}
+
+/// What one slot made of one message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SlotOutput {
+    /// The slot's number.
+    pub slot: usize,
+    /// Its arguments as JSON text, nearest output first.
+    pub args: Vec<String>,
+    /// The output as JSON text, unless it is missing.
+    pub output: Option<String>,
+    /// Why it is missing: the slot's own error, or `skipped: needs f2`.
+    pub error: Option<String>,
+    /// How long the slot took.
+    pub nanos: u64,
+    /// The revision of the slot; 0 for an empty slot.
+    pub revision: u64,
+}

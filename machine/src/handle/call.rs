@@ -1,0 +1,59 @@
+//! The outputs of one value that went through the slots here and now.
+
+use crate::command::Failure;
+use crate::shim::{self, CallHandle};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What each slot made of one value.
+#[derive(Debug)]
+pub struct Call(pub(crate) CallHandle);
+
+impl Call {
+    /// The message's oid, 24 hex digits.
+    #[must_use]
+    pub fn oid(&self) -> String {
+        String::from_utf8(self.0.oid()).unwrap_or_default()
+    }
+
+    /// The input.
+    ///
+    /// # Errors
+    /// If it is no `T` and does not convert into one.
+    pub fn input<T: Serialize + DeserializeOwned + Clone + 'static>(&self) -> Result<T, Failure> {
+        self.value(0)
+    }
+
+    /// What slot `slot` gave.
+    ///
+    /// # Errors
+    /// If the output is missing (then it says why), or no `T`.
+    pub fn get<T: Serialize + DeserializeOwned + Clone + 'static>(&self, slot: usize) -> Result<T, Failure> {
+        self.value(slot.saturating_add(1))
+    }
+
+    /// What slot `slot` gave, as JSON text.
+    ///
+    /// # Errors
+    /// If the output is missing, or does not serialise.
+    pub fn json(&self, slot: usize) -> Result<String, Failure> {
+        self.text(slot.saturating_add(1))
+    }
+
+    pub(crate) fn value<T: Serialize + DeserializeOwned + Clone + 'static>(&self, at: usize) -> Result<T, Failure> {
+        if let Some(value) = self.0.value::<T>(at) {
+            return Ok(value.clone());
+        }
+        let json = self.text(at)?;
+        serde_json::from_str(&json).map_err(|error| {
+            let what = if at == 0 { "the input".to_owned() } else { format!("the output of f{}", at - 1) };
+            let wanted = shim::short(std::any::type_name::<T>());
+            Failure::new("type_mismatch", format!("{what} is {json}, which is no {wanted}: {error}"))
+        })
+    }
+
+    pub(crate) fn text(&self, at: usize) -> Result<String, Failure> {
+        let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
+        self.0.json(at).map(text).map_err(|why| Failure::new("no_output", text(why)))
+    }
+}

@@ -1,0 +1,96 @@
+//! One slot of a machine.
+
+use super::{ask, decode, done};
+use crate::abi::SlotDesc;
+use crate::command::{Command, Failure, Origin, Reply, Setting, Target};
+use crate::shim::raw;
+use crate::slot::Slot;
+use std::panic::Location;
+use std::time::Duration;
+
+/// One slot of a machine: `MACHINE[3]`.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotRef {
+    pub(super) machine: u32,
+    pub(super) slot: u32,
+}
+
+impl SlotRef {
+    /// Puts a function in the slot, at once, between two messages.
+    ///
+    /// If types do not fit (`f3 takes &Tweet, but f2 gives f64`), that is told on standard error and in
+    /// [`SlotStatus::mismatch`](crate::status::SlotStatus::mismatch), and messages fail there until one of the two
+    /// slots changes.
+    ///
+    /// # Errors
+    /// If the machine has no such slot, or the function takes more arguments than there are outputs before it.
+    #[track_caller]
+    pub fn set<S, F: Slot<S>>(&self, function: F) -> Result<(), Failure> {
+        let place = Location::caller();
+        let origin = Origin { code: String::new(), cell: 0, place: format!("{}:{}", place.file(), place.line()) };
+        self.set_from(function, &origin).map(|warning| {
+            if let Some(warning) = warning {
+                warn(&warning);
+            }
+        })
+    }
+
+    /// Like [`set`](Self::set), and tells where the code comes from. Returns a warning, if there is one.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn set_from<S, F: Slot<S>>(&self, function: F, origin: &Origin) -> Result<Option<String>, Failure> {
+        self.set_erased(function.erase(), origin)
+    }
+
+    /// Not generic, so that cells do not compile it again.
+    pub(crate) fn set_erased(self, function: SlotDesc, origin: &Origin) -> Result<Option<String>, Failure> {
+        let origin = serde_json::to_string(origin).unwrap_or_default();
+        match decode(&raw::assign(self.machine, self.slot, function, &origin)) {
+            Reply::Warned(warning) => Ok(Some(warning)),
+            reply => done(reply).map(|()| None),
+        }
+    }
+
+    /// How long a call may take; zero for as long as it likes. Stays when the function changes.
+    ///
+    /// A future that takes longer is dropped. A plain function cannot be stopped: it counts as failed once it has
+    /// returned, and what it gave is dropped.
+    pub fn timeout(&self, timeout: Duration) -> &Self {
+        self.tell(Setting::Timeout(timeout))
+    }
+
+    /// How often the slot is called again, with the same arguments, after an `Err`, a panic or a timeout, before that
+    /// counts as its error; 0 for not at all. Stays when the function changes.
+    ///
+    /// It waits `backoff` before the first call again, twice as long before each following one, at most 30 seconds.
+    /// Other messages go on meanwhile.
+    pub fn retry(&self, times: u32, backoff: Duration) -> &Self {
+        self.tell(Setting::Retry { times, backoff })
+    }
+
+    /// How many messages may be in the slot at once, over all workers and futures; 0 for as many as like. Others wait
+    /// before the slot, in order. Stays when the function changes.
+    pub fn concurrency(&self, messages: usize) -> &Self {
+        self.tell(Setting::Concurrency(messages))
+    }
+
+    /// A setting that cannot be is told as a warning, so that settings can be chained.
+    fn tell(&self, setting: Setting) -> &Self {
+        let reply = ask(&Command::Set { machine: Target::Id(self.machine), slot: self.slot, setting });
+        if let Reply::Failed(failure) = reply {
+            warn(&failure.message);
+        }
+        self
+    }
+
+    /// Empties the slot: it passes the previous output through.
+    pub fn clear(&self) {
+        ask(&Command::ClearSlot { machine: Target::Id(self.machine), slot: self.slot });
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the only place for a warning that is no error")]
+pub(crate) fn warn(warning: &str) {
+    eprintln!("warning: {warning}");
+}
