@@ -63,7 +63,7 @@ impl Outbox {
     }
 
     /// Sends what is queued until the kernel is gone.
-    pub fn write_to(&self, mut stream: &UnixStream) {
+    pub fn write_to(&self, stream: &UnixStream) {
         loop {
             let mut state = self.lock();
             state.writing = false;

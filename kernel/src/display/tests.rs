@@ -135,7 +135,7 @@ fn a_status() {
     check(
         &status(&example_status()),
         &expect![[r#"
-        main running · 4,200 processed · 12,346/s · 1 worker
+        main running · 4,200 processed · 12,346/s · 1 worker · 25 % busy, 10 % blocked by full outputs
         queue 12 of 1,024 (1 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded
         135 errored, 100 dead letters kept, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken
 
@@ -155,7 +155,7 @@ fn a_status() {
         f1    2024-03-12 20:54:54.000 UTC  65f0c0de0123456789abcde0    7  <script>alert(2)</script>↵second line
     "#]],
         &expect![[r#"
-        <p><strong>main</strong> <strong>running</strong> · 4,200 processed · 12,346/s · 1 worker<br>
+        <p><strong>main</strong> <strong>running</strong> · 4,200 processed · 12,346/s · 1 worker · 25 % busy, 10 % blocked by full outputs<br>
         queue <meter min="0" max="1024" low="614" high="870" optimum="0" value="12"></meter> 12 of 1,024 (1 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded<br>
         135 errored, 100 dead letters kept, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken</p>
         <table><thead><tr><th>slot</th><th>code</th><th>rev</th><th>cell</th><th>takes → gives</th><th>ok</th><th>errored</th><th>skipped</th><th>p50</th><th>p99</th></tr>
@@ -189,7 +189,7 @@ fn a_new_machine() {
     (new.processed, new.errored, new.queue_capacity, new.rate) = (0, 0, 0, 0.0);
     (new.dead_letters, new.dead_letters_dropped) = (0, 0);
     expect![[r"
-        main running · 0 processed · 0.0/s · 1 worker
+        main running · 0 processed · 0.0/s · 1 worker · 25 % busy, 10 % blocked by full outputs
         queue 12 of 0 (0 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded
         0 errored · no message yet · no source
 

@@ -1,5 +1,6 @@
 """Metrics for OpenTelemetry: what a collector receives is what the engine has counted."""
 
+import json
 import shutil
 import socket
 import tempfile
@@ -111,7 +112,9 @@ def test_the_last_export_is_what_the_engine_has_counted(machine: Machine, square
         "OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20secret", "OTEL_SERVICE_NAME": "squares",
         "OTEL_RESOURCE_ATTRIBUTES": "team=blue,service.name=other",
     }
-    [status] = machine.json("run", squares, 1000)
+    ran = machine("run", "--json", squares, "--", 1000)
+    assert ran.returncode == 0, ran.stderr
+    [status] = json.loads(ran.stdout)
     path, headers, request = collector.received.get(timeout=PATIENCE)
     assert collector.received.empty()
     assert (path, headers["Content-Type"], headers["api-key"]) == ("/v1/metrics", "application/json", "a secret")
@@ -211,7 +214,7 @@ def test_a_collector_that_is_busy_is_asked_again_and_one_that_refuses_is_not(
 ])
 def test_what_is_not_exported_is_said(machine: Machine, squares: Path, variables: dict, told: str) -> None:
     machine.environment |= variables
-    ran = machine("run", squares, 10)
+    ran = machine("run", squares, "--", 10)
     assert ran.returncode == 0, ran.stderr
     lines = [line for line in ran.stderr.splitlines() if "OTEL" in line or "exported" in line]
     assert len(lines) == (1 if told else 0) and all(told in line for line in lines), ran.stderr
