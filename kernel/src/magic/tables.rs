@@ -68,7 +68,7 @@ pub fn tables(
     if named.contains(&ERRORS) {
         let reply =
             engine.command(Command::FindErrors { machine: target(arguments), query: LetterQuery::default() })?;
-        let Reply::Errors(letters) = reply else { return Err(unexpected(reply)) };
+        let Reply::FoundErrors { letters, .. } = reply else { return Err(unexpected(reply)) };
         tables.push((ERRORS.to_owned(), display::frame_of_errors(&letters).map_err(polars)?));
     }
     if named.contains(&HISTORY) {
