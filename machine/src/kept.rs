@@ -1,6 +1,6 @@
 //! What a machine keeps of the messages that went through it, and how to ask for it.
 
-use crate::command::{Command, Failure, Reply};
+use crate::command::{Command, Failure, Reply, Target};
 use crate::handle::{Errors, Machine, ask, failure};
 use crate::status::DeadLetter;
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,34 @@ pub struct Retried {
     pub next: u64,
 }
 
+impl Retried {
+    /// Takes dead letters through the slots as they are now, whoever carries the commands: each tries some of them.
+    /// After each, `go_on` is told what has become of them so far; if it says no, `left` were not tried.
+    ///
+    /// # Errors
+    /// The first refusal: what passed before it has passed.
+    pub fn all(
+        machine: &Target,
+        query: &LetterQuery,
+        ask: &mut dyn FnMut(Command) -> Result<Reply, Failure>,
+        go_on: &mut dyn FnMut(&Self) -> bool,
+    ) -> Result<Self, Failure> {
+        let mut all = Self::default();
+        loop {
+            let command = Command::RetryErrors { machine: machine.clone(), query: query.clone(), from: all.next };
+            let Self { tried, passed, .. } = all;
+            let some = match ask(command)?.checked()? {
+                Reply::Retried(some) => some,
+                other => return Err(Failure::new("protocol", format!("a retry was answered with {other:?}"))),
+            };
+            all = Self { tried: tried + some.tried, passed: passed + some.passed, ..some };
+            if some.left == 0 || some.tried == 0 || !go_on(&all) {
+                return Ok(all);
+            }
+        }
+    }
+}
+
 impl Machine {
     /// Takes dead letters through the slots as they are now, on this thread; what passes leaves the list and goes
     /// where outputs go. Each message keeps its oid. `""` means all; `"error like '%utf%'"` is a condition.
@@ -135,15 +163,7 @@ impl Machine {
     /// If the machine is stopped, or the condition cannot be read.
     pub fn retry_errors(&self, condition: &str) -> Result<Retried, Failure> {
         let query = LetterQuery { filter: condition.to_owned(), ..LetterQuery::default() };
-        let mut all = Retried::default();
-        loop {
-            let command = Command::RetryErrors { machine: self.target(), query: query.clone(), from: all.next };
-            let Reply::Retried(some) = ask(&command).checked()? else { return Ok(all) };
-            all = Retried { tried: all.tried + some.tried, passed: all.passed + some.passed, ..some };
-            if some.left == 0 {
-                return Ok(all);
-            }
-        }
+        Retried::all(&self.target(), &query, &mut |command| Ok(ask(&command)), &mut |_| true)
     }
 
     /// Dead letters that fulfil a condition, newest first: `MACHINE.errors_where("slot = 'f3' and error like '%utf%'")?`.

@@ -38,6 +38,20 @@ pub enum Commands {
     /// Show what a machine has done, what waits, and what each slot does
     #[command(after_help = "Examples:\n  machine status main\n  machine status main@1234 --json")]
     Status(Named),
+    /// Show a machine live, in a terminal: its slots, queue, rates and dead letters; `?` shows the keys
+    #[command(after_help = "Examples:\n  machine top\n  machine top main@1234")]
+    Top {
+        /// The machine; NAME@PID if several processes have one of this name; without it, the only one, or a list
+        name: Option<String>,
+    },
+    /// Show the last outputs of a slot, or the last messages; fields become columns
+    ///
+    /// The last 10,000 messages or 64 MiB are kept; of a fast machine a sample. What is not shown is counted.
+    #[command(after_help = "Examples:\n  \
+        machine tap f1\n  \
+        machine tap main f1 -n 5 --where 'f1 > 0.5 and in.lang = \"en\"'\n  \
+        machine tap main f1 --follow --json | jq .messages[].value")]
+    Tap(Tap),
     /// Show the code in each slot, what it takes and gives
     #[command(after_help = "Example:\n  machine slots main")]
     Slots(Named),
@@ -124,6 +138,30 @@ pub struct Errors {
     /// How many at most
     #[arg(short = 'n', long = "limit", value_name = "COUNT", default_value_t = 20)]
     pub limit: usize,
+}
+
+/// Outputs to look at.
+#[derive(Debug, Args)]
+pub struct Tap {
+    /// The machine, NAME@PID if several processes have one of this name, unless there is only one; then whose output:
+    /// f1 or 1, or `in` for the messages themselves
+    #[arg(value_names = ["NAME", "SLOT"], num_args = 1..=2, required = true)]
+    pub names: Vec<String>,
+    /// How many at most
+    #[arg(short = 'n', long = "limit", value_name = "COUNT", default_value_t = 20)]
+    pub limit: usize,
+    /// Only those that fulfil a condition: "polarity < -0.5 and in.lang = 'en'"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub filter: Option<String>,
+    /// One of so many of those that match
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: Option<u64>,
+    /// Go on showing new ones until Ctrl-C
+    #[arg(long)]
+    pub follow: bool,
+    /// One JSON document; with --follow one a line, each with what is new
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Waiting for the end.

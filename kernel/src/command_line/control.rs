@@ -5,7 +5,7 @@ use super::attached::Attached;
 use super::outcome::{self, Failed, Outcome};
 use crate::display;
 use crate::magic::{self, Arguments, Engine, Trouble, Word};
-use crate::output::{Display, Silent};
+use crate::output::{Display, Output, Silent};
 use machine::command::{Command, Reply, Target};
 use machine_engine::decode::told;
 use machine_engine::remote::{self, Process};
@@ -35,7 +35,7 @@ pub fn carry_out(command: Commands) -> ExitCode {
         // All others are carried out elsewhere.
         other => return outcome::end(Err(Failed::Usage(format!("not for a machine: {other:?}"))), false),
     };
-    outcome::end(arguments.and_then(|arguments| run(magic, named, arguments)), named.json)
+    outcome::end(arguments.and_then(|arguments| run(magic, named, arguments, &Silent)), named.json)
 }
 
 fn checked(message: &str) -> Result<Arguments<'_>, Failed> {
@@ -62,10 +62,11 @@ pub fn find(name: &str) -> Result<(Process, String), Failed> {
     })
 }
 
-fn run(magic: &str, named: &Named, arguments: Arguments<'_>) -> Outcome {
+/// Does what a magic does, on a machine of another process. What it shows before its end goes to `output`.
+pub fn run(magic: &str, named: &Named, arguments: Arguments<'_>, output: &dyn Output) -> Outcome {
     let (engine, machine) = attach(named)?;
     let arguments = Arguments { json: named.json, machine: Some(Word::from(machine.as_str())), ..arguments };
-    let shown = magic::ask(magic, &arguments, &engine, &Silent);
+    let shown = magic::ask(magic, &arguments, &engine, output);
     engine.clear_line();
     match shown {
         Ok(display) => Ok(text(&display, named.json)),
@@ -86,7 +87,7 @@ fn clear(named: &Named) -> Outcome {
 }
 
 /// The text form, or the JSON on one line.
-fn text(shown: &Display, json: bool) -> String {
+pub fn text(shown: &Display, json: bool) -> String {
     let part = |mime: &str| shown.data.get(mime);
     if json && let Some(value) = part("application/json") {
         return format!("{value}\n");

@@ -13,6 +13,8 @@ mod machines;
 mod metrics;
 mod outcome;
 mod run;
+mod tap;
+mod top;
 mod usage;
 
 use crate::display;
@@ -47,6 +49,8 @@ fn carry_out(command: Commands) -> ExitCode {
         Commands::Machines { json } => outcome::end(machines::list(json), json),
         Commands::Log(log) => outcome::end(log::run(&log), false),
         Commands::Metrics { port } => outcome::end(metrics::run(port), false),
+        Commands::Tap(tap) => outcome::end(tap::run(&tap), tap.json),
+        Commands::Top { name } => outcome::end(top::run(name.as_deref()), false),
         Commands::Run(run) => outcome::end(run::run(&run), false),
         command => control::carry_out(command),
     }

@@ -34,7 +34,7 @@ pub use plot::{Across, Plot, PlotKind, plot};
 pub use report::report;
 pub use slots::slots;
 pub use status::{changed, status, status_frame};
-pub use text::{Align, cut, duration, grouped, one_line, rate, table};
+pub use text::{Align, cut, duration, first_line, grouped, nanos, one_line, rate, table};
 
 use crate::output::Display;
 use machine::command::Outputs;

@@ -193,22 +193,17 @@ fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) ->
         }
         None => {}
     }
-    let mut all = Retried::default();
     let mut meter = Meter::new(output, "retry:");
-    loop {
-        let command = Command::RetryErrors { machine: target(arguments), query: query.clone(), from: all.next };
-        let some = match engine.command(command)? {
-            Reply::Retried(some) => some,
-            reply => return Err(unexpected(reply)),
-        };
-        all = Retried { tried: all.tried + some.tried, passed: all.passed + some.passed, ..some };
-        if all.left == 0 || some.tried == 0 {
-            break;
+    let mut interrupted = false;
+    let all = Retried::all(&target(arguments), &query, &mut |command| engine.command(command), &mut |so_far| {
+        interrupted = engine.interrupted();
+        if !interrupted {
+            meter.at(so_far.tried, Some(so_far.tried + so_far.left));
         }
-        if engine.interrupted() {
-            return Err(Trouble::Interrupted(display::retried(&all)));
-        }
-        meter.at(all.tried, Some(all.tried + all.left));
+        !interrupted
+    })?;
+    if interrupted {
+        return Err(Trouble::Interrupted(display::retried(&all)));
     }
     drop(meter);
     if arguments.json {
@@ -235,16 +230,20 @@ fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> R
     output.display(shown(&kept, arguments, slot, engine)?);
     loop {
         std::thread::sleep(LOOK);
-        if engine.interrupted() {
-            output.clear(true);
-            return shown(&kept, arguments, slot, engine);
+        // A program has been given what came before.
+        let since = if arguments.json { kept.next } else { 0 };
+        let newer = self::kept(engine, arguments, &KeptQuery { since, ..query.clone() })?;
+        let is_interrupted = engine.interrupted();
+        if !is_interrupted && newer.next == kept.next {
+            continue;
         }
-        let newer = self::kept(engine, arguments, &query)?;
-        if newer.next != kept.next {
-            output.clear(true);
-            output.display(shown(&newer, arguments, slot, engine)?);
-            kept = newer;
+        kept = newer;
+        output.clear(true);
+        let display = shown(&kept, arguments, slot, engine)?;
+        if is_interrupted {
+            return Ok(display);
         }
+        output.display(display);
     }
 }
 

@@ -59,7 +59,7 @@ mod trouble;
 pub use arguments::Arguments;
 pub use complete::{Completions, complete};
 pub use help::{help, inspect};
-pub use trouble::{Trouble, did_you_mean, nearest};
+pub use trouble::{Trouble, did_you_mean, given, nearest};
 pub use words::Word;
 
 use crate::output::{CellError, Display, Output, Stream};
@@ -190,10 +190,7 @@ fn run_line(line: &Line<'_>, engine: &dyn Engine, output: &dyn Output) -> Result
         return Ok(help::display(call.magic, call.arguments.json));
     }
     match call.magic.action {
-        Action::Line(action) => actions::carry_out(action, &call.arguments, engine),
-        Action::Live(action) => {
-            actions::carry_out(|arguments, engine| action(arguments, engine, output), &call.arguments, engine)
-        }
+        Action::Line(_) | Action::Live(_) => ask(call.magic.name, &call.arguments, engine, output),
         Action::Body(_) | Action::Time => Err(Trouble::usage(
             format!("%%{} goes on the first line of a cell and concerns all that follows", call.magic.name),
             Some(call.name),
@@ -207,7 +204,8 @@ pub fn has_body(code: &str) -> bool {
     cell::body(code).is_some()
 }
 
-/// Does what a line magic does, for arguments that were given elsewhere than in a cell.
+/// Does what a line magic does, for arguments that were given elsewhere than in a cell. What it shows before its end
+/// goes to `output`.
 ///
 /// # Errors
 /// As [`run`]; a magic that there is not, or that is none of a line, is a mistake, too.

@@ -5,20 +5,26 @@
 //! nobody sees one and there is no alert. A view says from time to time that it is seen, so that a page that was
 //! closed costs nothing, also if it could not say goodbye. All that is shown comes from the engine's counters.
 
+mod action;
 mod alerts;
+mod arrow;
+mod curves;
 mod flow;
 mod model;
 mod rule;
 mod state;
 
+pub use action::Action;
+pub use arrow::{Arrow, Fit, arrow};
+pub use curves::{Curve, Curves, PAST_MS, curves};
+pub use flow::Flow;
 pub use rule::{MEASURES, Rule, parse as parse_rule};
+pub use state::{seconds_to_full, source, wait};
 
 use crate::output::{Output, Stream};
 use crate::server::Publisher;
 use alerts::Alerts;
-use flow::Flow;
 use machine::command::{Command, Failure, Reply, Target};
-use machine::kept::{LetterQuery, Retried};
 use machine::status::Status;
 use model::Model;
 use serde_json::{Map, Value, json};
@@ -171,7 +177,7 @@ impl Watches {
         let Some(action) = Action::of(wanted) else { return };
         let shared = Arc::clone(&self.0);
         let act = move || {
-            let (text, failed) = match action.carry_out(&machine, &*shared.ask) {
+            let (text, failed) = match action.carry_out(&machine, &mut |command| (shared.ask)(command)) {
                 Ok(text) => (text, false),
                 Err(failure) => (failure.message, true),
             };
@@ -179,78 +185,6 @@ impl Watches {
         };
         // Without a thread nothing happens, and the display shows that.
         let _ = std::thread::Builder::new().name("watch-action".to_owned()).spawn(act);
-    }
-}
-
-/// What a button asks for.
-enum Action {
-    Start,
-    Pause,
-    Stop,
-    Step,
-    Drain,
-    /// One dead letter's message, or all.
-    Retry(Option<String>),
-}
-
-/// How long the button `drain` waits.
-const DRAIN: Duration = Duration::from_mins(1);
-
-impl Action {
-    /// `{"do": "pause"}`; `here`, which a view says to be kept awake, is none.
-    fn of(wanted: &Value) -> Option<Self> {
-        Some(match wanted.get("do")?.as_str()? {
-            "start" => Self::Start,
-            "pause" => Self::Pause,
-            "stop" => Self::Stop,
-            "step" => Self::Step,
-            "drain" => Self::Drain,
-            "retry" => Self::Retry(wanted.get("oid").and_then(Value::as_str).map(str::to_owned)),
-            _ => return None,
-        })
-    }
-
-    /// What there is to tell of it.
-    fn carry_out(&self, machine: &str, ask: &dyn Fn(Command) -> Result<Reply, Failure>) -> Result<String, Failure> {
-        let machine = Target::Name(machine.to_owned());
-        let command = match self {
-            Self::Start => Command::Start { machine },
-            Self::Pause => Command::Pause { machine },
-            Self::Stop => Command::Stop { machine },
-            Self::Step => Command::Step { machine },
-            Self::Drain => Command::Drain { machine, timeout: Some(DRAIN) },
-            Self::Retry(oid) => return retry(&machine, oid.clone(), ask),
-        };
-        Ok(match ask(command)? {
-            Reply::Warned(text) => text,
-            Reply::Outputs(outputs) => state::step(&outputs),
-            Reply::Count(0) => "drained".to_owned(),
-            Reply::Count(left) => format!("{} still wait", crate::display::grouped(left)),
-            Reply::Failed(failure) => return Err(failure),
-            _ => String::new(),
-        })
-    }
-}
-
-/// Takes dead letters through the slots as they are now; each command does some of them.
-fn retry(
-    machine: &Target,
-    oid: Option<String>,
-    ask: &dyn Fn(Command) -> Result<Reply, Failure>,
-) -> Result<String, Failure> {
-    let query = LetterQuery { oid, ..LetterQuery::default() };
-    let mut all = Retried::default();
-    loop {
-        match ask(Command::RetryErrors { machine: machine.clone(), query: query.clone(), from: all.next })? {
-            Reply::Retried(some) => {
-                all = Retried { tried: all.tried + some.tried, passed: all.passed + some.passed, ..some };
-                if some.left == 0 || some.tried == 0 {
-                    return Ok(crate::display::retried(&all));
-                }
-            }
-            Reply::Failed(failure) => return Err(failure),
-            _ => return Ok(String::new()),
-        }
     }
 }
 
@@ -318,7 +252,9 @@ impl Shared {
         let mut news = Map::new();
         if let Some(Ok(Reply::History(history))) = history {
             flow.set_history(&history);
-            news.extend(model.take([("series", state::series(&history))].into_iter()));
+            news.extend(
+                model.take([("series", serde_json::to_value(curves(&history)).unwrap_or_default())].into_iter()),
+            );
         }
         if let Some(Ok(Reply::FoundErrors { letters, .. })) = letters {
             model.note_letters(&status);

@@ -3,10 +3,10 @@
 //! Texts that come from cells, messages and errors are cut here, so that no message makes an update long; the views
 //! show them as text and nothing else.
 
+use super::arrow::arrow;
 use super::flow::Flow;
 use crate::display::{cut, one_line};
 use machine::command::Outputs;
-use machine::history::{History, Point};
 use machine::kept::LetterQuery;
 use machine::status::{DeadLetter, SlotStatus, Status};
 use serde_json::{Value, json};
@@ -15,10 +15,6 @@ use serde_json::{Value, json};
 const LETTERS: usize = 20;
 /// How much of a text is shown, characters.
 const TEXT: usize = 2_000;
-/// How far back the curves go, milliseconds.
-const PAST: u64 = 300_000;
-/// How many points a curve has.
-const POINTS: u64 = 150;
 
 /// What changes rarely, and what changes always.
 pub fn of(status: &Status, flow: &Flow) -> impl Iterator<Item = (&'static str, Value)> {
@@ -29,48 +25,11 @@ fn plan(status: &Status) -> Value {
     let slot = |(number, slot): (usize, &SlotStatus)| {
         json!({
             "slot": slot.slot, "revision": slot.revision, "cell": slot.cell, "code": cut(&slot.code, TEXT),
-            "takes": slot.takes, "gives": slot.gives, "empty": slot.gives.is_empty(), "arrow": arrow(status, number),
+            "takes": slot.takes, "gives": slot.gives, "empty": slot.gives.is_empty(), "arrow": arrow(&status.slots, number),
             "async": slot.is_async, "settings": slot.settings.to_string(),
         })
     };
     status.slots.iter().enumerate().map(slot).collect()
-}
-
-/// What a slot is given: the type in words, and how well it fits.
-fn arrow(status: &Status, number: usize) -> Value {
-    let Some(slot) = status.slots.get(number) else { return Value::Null };
-    // An empty slot passes on what it is given.
-    let producer = |from: usize| status.slots.get(..from)?.iter().rev().find(|slot| !slot.gives.is_empty());
-    let given = producer(number).map(|slot| slot.gives.as_str());
-    let label = match given {
-        Some(gives) => gives,
-        None => slot.takes.last().map_or("", String::as_str),
-    };
-    let mut told = Vec::new();
-    for (distance, takes) in slot.takes.iter().enumerate() {
-        let Some(from) = number.checked_sub(distance).and_then(producer) else { continue };
-        if plain(takes) != plain(&from.gives) && !takes.contains("Ignored") {
-            told.push(format!("{} gives {}, taken as {takes}", from.slot, from.gives));
-        }
-    }
-    let (kind, told) = match (slot.mismatch.is_empty(), told.is_empty()) {
-        (false, _) => ("mismatch", slot.mismatch.clone()),
-        (true, false) => ("converts", told.join("; ")),
-        (true, true) => ("fits", String::new()),
-    };
-    json!({ "label": cut(label, 80), "kind": kind, "told": told })
-}
-
-/// A type without what makes no difference: reference, option, the unsized form.
-fn plain(name: &str) -> String {
-    let name = name.trim().trim_start_matches('&').trim();
-    if let Some(inner) = name.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>')) {
-        return plain(inner);
-    }
-    if let Some(inner) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return format!("Vec<{inner}>");
-    }
-    if name == "str" { "String".to_owned() } else { name.to_owned() }
 }
 
 fn now(status: &Status, flow: &Flow) -> Value {
@@ -104,7 +63,8 @@ fn now(status: &Status, flow: &Flow) -> Value {
     })
 }
 
-fn source(status: &Status) -> String {
+/// What the source is doing, in words; empty if there is none.
+pub fn source(status: &Status) -> String {
     let source = &status.source;
     let mut words = match source.state.as_str() {
         "none" | "" => return String::new(),
@@ -122,7 +82,7 @@ fn percent(share: f64) -> f64 {
 }
 
 /// Three digits are enough for whoever looks, and what does not change is not sent.
-fn rounded(rate: f64) -> f64 {
+pub(super) fn rounded(rate: f64) -> f64 {
     let digits = if rate >= 1.0 { 10f64.powf(rate.log10().floor() - 2.0) } else { 0.01 };
     let rounded = (rate / digits).round() * digits;
     // Without the rest that the division leaves.
@@ -131,7 +91,7 @@ fn rounded(rate: f64) -> f64 {
 
 /// When the queue is full, if it goes on filling as it does; `None` if it does not fill.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn seconds_to_full(status: &Status, growth: f64) -> Option<f64> {
+pub fn seconds_to_full(status: &Status, growth: f64) -> Option<f64> {
     let room = status.queue_capacity.saturating_sub(status.queue_size) as f64;
     let seconds = room / growth;
     (status.queue_size > 0 && growth > 1.0 && seconds < 86_400.0).then(|| rounded(seconds))
@@ -139,62 +99,12 @@ fn seconds_to_full(status: &Status, growth: f64) -> Option<f64> {
 
 /// How long a message that is put now will wait, by Little's law; `None` if that cannot be said.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn wait(status: &Status, rate: f64) -> Option<f64> {
+pub fn wait(status: &Status, rate: f64) -> Option<f64> {
     match (status.queue_size, rate > 0.0) {
         (0, _) => Some(0.0),
         (waiting, true) => Some((waiting as f64 / rate * 1e6).round() / 1e6),
         (_, false) => None,
     }
-}
-
-/// The curves of the last minutes: each a list of numbers, oldest first, evenly spaced, `null` where nothing is known.
-pub fn series(history: &History) -> Value {
-    let end = history.points.last().map_or(0, |point| point.time_ms);
-    let step = PAST / POINTS;
-    let slots = history.points.iter().map(|point| point.slots.len()).max().unwrap_or_default();
-    let mut pieces: Vec<Vec<&Point>> = vec![Vec::new(); usize::try_from(POINTS).unwrap_or_default()];
-    for point in &history.points {
-        // Counted from the end, where the newest is.
-        let back = end.saturating_sub(point.time_ms) / step;
-        let place = POINTS.checked_sub(back + 1).and_then(|at| usize::try_from(at).ok());
-        if let Some(piece) = place.and_then(|at| pieces.get_mut(at)) {
-            piece.push(point);
-        }
-    }
-    let curve = |value: &dyn Fn(&[&Point]) -> f64| -> Value {
-        pieces.iter().map(|piece| if piece.is_empty() { Value::Null } else { json!(rounded(value(piece))) }).collect()
-    };
-    let of_slots: Vec<Value> = (0..slots)
-        .map(|slot| {
-            let rate = curve(&|piece| {
-                per_second(piece, |point| point.slots.get(slot).map_or(0, |slot| slot.ok + slot.errored))
-            });
-            let errors =
-                curve(&|piece| per_second(piece, |point| point.slots.get(slot).map_or(0, |slot| slot.errored)));
-            let p99 = curve(&|piece| most(piece, |point| point.slots.get(slot).map_or(0, |slot| slot.p99_ns)));
-            json!({ "rate": rate, "errors": errors, "p99": p99 })
-        })
-        .collect();
-    json!({
-        "seconds": PAST / 1000,
-        "in": curve(&|piece| per_second(piece, |point| point.accepted)),
-        "out": curve(&|piece| per_second(piece, |point| point.processed)),
-        "errors": curve(&|piece| per_second(piece, |point| point.errored)),
-        "queue": curve(&|piece| most(piece, |point| point.queue)),
-        "slots": of_slots,
-    })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "drawn, not counted")]
-fn per_second(piece: &[&Point], count: impl Fn(&Point) -> u64) -> f64 {
-    let span: u64 = piece.iter().map(|point| point.span_ms).sum();
-    let all: u64 = piece.iter().map(|point| count(point)).sum();
-    if span == 0 { 0.0 } else { all as f64 * 1e3 / span as f64 }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "drawn, not counted")]
-fn most(piece: &[&Point], count: impl Fn(&Point) -> u64) -> f64 {
-    piece.iter().map(|point| count(point)).max().unwrap_or_default() as f64
 }
 
 /// The dead letters that are shown.
@@ -235,34 +145,6 @@ mod tests {
     use super::*;
     use crate::display::tests::example_status;
 
-    fn slot(name: &str, takes: &[&str], gives: &str) -> SlotStatus {
-        SlotStatus {
-            slot: name.into(),
-            takes: takes.iter().map(|it| (*it).to_owned()).collect(),
-            gives: gives.into(),
-            ..SlotStatus::default()
-        }
-    }
-
-    #[test]
-    fn arrows_carry_types_and_tell_what_is_converted() {
-        let slots = vec![
-            slot("f0", &["&Tweet"], "String"),
-            slot("f1", &["&str", "&Tweet"], "f64"),
-            slot("f2", &[], ""),
-            slot("f3", &["i64", "&str"], "Vec<u8>"),
-            slot("f4", &["&[u8]"], "Option<u8>"),
-            SlotStatus { mismatch: "f5 takes bool, but f4 gives Option<u8>".into(), ..slot("f5", &["bool"], "u8") },
-        ];
-        let status = Status { slots, ..example_status() };
-        let arrows: Vec<Value> = (0..6).map(|number| arrow(&status, number)).collect();
-        let of = |key: &str| -> Vec<String> { arrows.iter().map(|it| it[key].as_str().unwrap_or("").into()).collect() };
-        assert_eq!(of("label"), ["&Tweet", "String", "f64", "f64", "Vec<u8>", "Option<u8>"]);
-        assert_eq!(of("kind"), ["fits", "fits", "fits", "converts", "fits", "mismatch"]);
-        // f3's second argument is what f2, which is empty, passes on.
-        assert_eq!(arrows[3]["told"], "f1 gives f64, taken as i64; f1 gives f64, taken as &str");
-    }
-
     #[test]
     fn a_long_message_is_cut_and_its_length_told() {
         let letter = DeadLetter {
@@ -280,19 +162,6 @@ mod tests {
         let shown = letters(&[letter]);
         assert!(shown.to_string().len() < 5_000);
         assert_eq!(shown[0]["input_bytes"], 1_600_000);
-    }
-
-    #[test]
-    fn curves_end_with_the_newest_and_have_gaps_where_nothing_is_known() {
-        let second =
-            |time: u64| Point { time_ms: time * 1000, span_ms: 1000, processed: time, queue: time, ..Point::default() };
-        let history = History { machine: "main".into(), points: (1_001..=1_010).map(second).collect() };
-        let series = series(&history);
-        let out = series["out"].as_array().cloned().unwrap_or_default();
-        assert_eq!(out.len(), 150);
-        assert!(out[..145].iter().all(Value::is_null), "{out:?}");
-        // 1009 and 1010 in the last piece; three digits.
-        assert_eq!((&out[149], &series["queue"][149]), (&json!(1010.0), &json!(1010.0)));
     }
 
     #[test]

@@ -1,0 +1,243 @@
+//! Where the numbers come from: threads that ask a process with machines, and tell what it answers.
+
+use super::Event;
+use super::view::Told;
+use crate::watch::{self, Action, Curves, Flow};
+use machine::command::{Command, Failure, Reply, Target};
+use machine::history::History;
+use machine::status::{DeadLetter, Status};
+use machine_engine::remote::{self, Process};
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+/// How often a machine is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often all machines are looked at.
+const LIST: Duration = Duration::from_secs(1);
+/// How many of the newest dead letters are asked for.
+const LETTERS: usize = 50;
+/// How long a drain is waited for.
+const DRAIN: Duration = Duration::from_mins(1);
+
+/// A machine, and where it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// The process.
+    pub pid: u32,
+    /// The machine's name.
+    pub machine: String,
+}
+
+impl Name {
+    /// `main@1234`
+    pub fn full(&self) -> String {
+        format!("{}@{}", self.machine, self.pid)
+    }
+}
+
+/// A machine that was found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Which one.
+    pub name: Name,
+    /// What runs in its process.
+    pub title: String,
+    /// Its state, where it was asked for.
+    pub status: Option<Status>,
+}
+
+impl Found {
+    /// A machine of this process.
+    pub fn new(process: &Process, machine: String) -> Self {
+        let name = Name { pid: process.pid(), machine };
+        Self { name, title: process.hello().title.clone(), status: None }
+    }
+}
+
+/// A machine at one moment, with its last minutes.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Which one.
+    pub name: Name,
+    /// The counters.
+    pub status: Status,
+    /// Messages accepted a second.
+    pub rate_in: f64,
+    /// Messages processed a second.
+    pub rate_out: f64,
+    /// Messages with errors a second.
+    pub rate_errors: f64,
+    /// The share of the workers that work, 0 to 1.
+    pub busy: Option<f64>,
+    /// The last minutes.
+    pub curves: Curves,
+    /// The newest dead letters, newest first.
+    pub letters: Vec<DeadLetter>,
+}
+
+/// A thread that looks again and again, until this is dropped.
+pub struct Feed(#[expect(dead_code, reason = "the thread sees that it is gone")] Option<Sender<()>>);
+
+impl Feed {
+    /// Nobody looks.
+    pub fn idle() -> Self {
+        Self(None)
+    }
+
+    /// Looks at one machine: on this connection, or on one of its own.
+    pub fn of_machine(found: Found, process: Option<Process>, tell: Sender<Event>) -> Self {
+        let (name, failed) = (found.name.clone(), tell.clone());
+        let spawned = Self::spawn(LOOK, move || {
+            let mut machine = Looked { name: found.name, process, flow: Flow::default(), last: None };
+            move || {
+                let event = match machine.look() {
+                    Ok(look) => Event::Look(Box::new(look)),
+                    Err(failure) => {
+                        let _ = tell.send(Event::Gone(machine.name.clone(), failure));
+                        return false;
+                    }
+                };
+                tell.send(event).is_ok()
+            }
+        });
+        spawned.unwrap_or_else(|error| {
+            let _ = failed.send(Event::Gone(name, no_thread(&error)));
+            Self::idle()
+        })
+    }
+
+    /// Looks at all machines.
+    pub fn of_all(tell: Sender<Event>) -> Self {
+        // Without a thread the list stays as it is.
+        Self::spawn(LIST, || move || tell.send(Event::Machines(machines())).is_ok()).unwrap_or_else(|_| Self::idle())
+    }
+
+    /// `look` is made on the thread, and says whether to go on.
+    fn spawn<L: FnMut() -> bool>(pause: Duration, make: impl FnOnce() -> L + Send + 'static) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let run = move || {
+            let mut look = make();
+            while look() && stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {}
+        };
+        std::thread::Builder::new().name("top-feed".to_owned()).spawn(run)?;
+        Ok(Self(Some(stop)))
+    }
+}
+
+/// One machine that is looked at.
+struct Looked {
+    name: Name,
+    process: Option<Process>,
+    flow: Flow,
+    last: Option<Look>,
+}
+
+impl Looked {
+    fn look(&mut self) -> Result<Look, Failure> {
+        let process = match &mut self.process {
+            Some(process) => process,
+            none => none.insert(remote::attach(&self.name.full())?.0),
+        };
+        let machine = || Target::Name(self.name.machine.clone());
+        let status = match process.command(Command::Status { machine: machine() })? {
+            Reply::Status(status) => *status,
+            other => return Err(wrong(&other)),
+        };
+        let now = Instant::now();
+        self.flow.add(now, &status);
+        let (mut curves, mut letters) = match &mut self.last {
+            Some(last) => (std::mem::take(&mut last.curves), std::mem::take(&mut last.letters)),
+            None => Default::default(),
+        };
+        if self.flow.wants_history(now) {
+            let past = UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(Duration::from_millis(watch::PAST_MS));
+            let since_ms = u64::try_from(past.as_millis()).unwrap_or_default();
+            let history = match process.command(Command::History { machine: machine(), since_ms })? {
+                Reply::History(history) => history,
+                _ => History::default(),
+            };
+            self.flow.set_history(&history);
+            curves = watch::curves(&history);
+        }
+        let counts =
+            |status: &Status| (status.dead_letters, status.dead_letters_dropped, status.errored, status.retried);
+        if self.last.as_ref().is_none_or(|last| counts(&last.status) != counts(&status)) {
+            let newest = Command::Errors { machine: machine(), slot: None, limit: LETTERS };
+            if let Reply::Errors(newest) = process.command(newest)? {
+                letters = newest;
+            }
+        }
+        let look = Look {
+            name: self.name.clone(),
+            status,
+            rate_in: self.flow.rate_in(),
+            rate_out: self.flow.rate_out(),
+            rate_errors: self.flow.rate_errors(),
+            busy: self.flow.busy(),
+            curves,
+            letters,
+        };
+        self.last = Some(look.clone());
+        Ok(look)
+    }
+}
+
+/// All machines of this user, by process.
+pub fn machines() -> Vec<Found> {
+    let of = |(process, machines): (Process, Vec<Status>)| -> Vec<Found> {
+        let found = |status: Status| Found { status: Some(status.clone()), ..Found::new(&process, status.machine) };
+        machines.into_iter().map(found).collect()
+    };
+    remote::processes().found.into_iter().flat_map(of).collect()
+}
+
+/// Looks at all machines once, on a thread of its own: a process that hangs is waited for.
+pub fn ask_for_next(tell: Sender<Event>) {
+    let ask = move || tell.send(Event::Next(machines()));
+    // Without a thread nothing happens, and the next key asks again.
+    let _ = std::thread::Builder::new().name("top-machines".to_owned()).spawn(ask);
+}
+
+/// Carries out what a key asks for, on a thread and a connection of its own: it may take long.
+pub fn act(found: Found, action: Action, tell: Sender<Event>) {
+    let failed = tell.clone();
+    let act = move || {
+        let told = remote::attach(&found.name.full()).and_then(|(mut process, machine)| {
+            action.carry_out(&machine, &mut |command| patient(&mut process, command))
+        });
+        let told = match told {
+            Ok(text) => Told { text, failed: false },
+            Err(failure) => Told { text: failure.message, failed: true },
+        };
+        let _ = tell.send(Event::Told(told));
+    };
+    if let Err(error) = std::thread::Builder::new().name("top-action".to_owned()).spawn(act) {
+        let _ = failed.send(Event::Told(Told { text: no_thread(&error).message, failed: true }));
+    }
+}
+
+/// A process waits some seconds for the end of a queue; this waits as long as a display's button does.
+fn patient(process: &mut Process, command: Command) -> Result<Reply, Failure> {
+    let until = Instant::now() + DRAIN;
+    loop {
+        let reply = process.command(command.clone())?;
+        let Command::Drain { machine, .. } = &command else { return Ok(reply) };
+        let waits = matches!(reply, Reply::Count(left) if left > 0) && Instant::now() < until;
+        if !waits {
+            return Ok(reply);
+        }
+        match process.command(Command::Status { machine: machine.clone() })? {
+            Reply::Status(status) if status.running => {}
+            _ => return Ok(reply),
+        }
+    }
+}
+
+fn wrong(reply: &Reply) -> Failure {
+    Failure::new("protocol", format!("the engine answers {reply:?}"))
+}
+
+fn no_thread(error: &io::Error) -> Failure {
+    Failure::new("no_thread", format!("there is no thread to be had: {error}"))
+}

@@ -1,0 +1,140 @@
+//! `machine top`: a machine of this user, live in a terminal.
+//!
+//! What is shown is read from the counters of its process, as any other client reads them ([`feed`]), and keys send
+//! the commands that the notebook's buttons send. All that happens comes as an [`Event`] to one thread, which changes
+//! the [`View`] and draws it; whatever waits, waits on a thread of its own.
+
+mod draw;
+mod feed;
+mod keys;
+mod screen;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use super::control;
+use super::outcome::{Failed, Outcome};
+use crate::magic::given;
+use feed::{Feed, Found, Look, Name};
+use machine::command::Failure;
+use ratatui::termion::event::Key;
+use screen::Screen;
+use std::io::IsTerminal;
+use std::sync::mpsc::{self, Sender};
+use view::{Told, View, Wish};
+
+/// What happens.
+enum Event {
+    /// A key is pressed.
+    Key(Key),
+    /// A machine was looked at.
+    Look(Box<Look>),
+    /// All machines were looked at, for the list.
+    Machines(Vec<Found>),
+    /// The same, because the next one is wanted.
+    Next(Vec<Found>),
+    /// What was asked for has come to this.
+    Told(Told),
+    /// This machine cannot be looked at any more.
+    Gone(Name, Failure),
+    /// The terminal has another size.
+    Resized,
+    /// The terminal is gone, or the process shall end.
+    End,
+}
+
+/// Shows a machine until `q`. Without a name: the only one, or a list to choose from.
+pub fn run(name: Option<&str>) -> Outcome {
+    let machine = name.map(control::find).transpose()?;
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        let name = name.map_or_else(|| "NAME".to_owned(), given);
+        let message = format!("top draws in a terminal, and this is none; `machine status {name}` prints the state");
+        return Err(Failed::Usage(message));
+    }
+    let (tell, told) = mpsc::channel();
+    let mut view = View::default();
+    let mut feed = match machine {
+        Some((process, machine)) => {
+            let found = Found::new(&process, machine);
+            view.show(found.clone(), true);
+            Feed::of_machine(found, Some(process), tell.clone())
+        }
+        None => {
+            let machines = feed::machines();
+            match machines.as_slice() {
+                [] => return Err(Failed::new("no_such_machine", "no process of this user runs a machine")),
+                [only] => {
+                    view.show(only.clone(), true);
+                    Feed::of_machine(only.clone(), None, tell.clone())
+                }
+                _ => {
+                    view.list(machines);
+                    Feed::of_all(tell.clone())
+                }
+            }
+        }
+    };
+    screen::guarded(|| {
+        let mut screen = Screen::open(&tell)?;
+        loop {
+            screen.draw(|frame| draw::draw(&mut view, frame))?;
+            // The sender lives as long as this loop.
+            let Ok(event) = told.recv() else { return Ok(String::new()) };
+            match happen(event, &mut view, &mut feed, &tell) {
+                Next::Draw => {}
+                Next::Quit => return Ok(String::new()),
+                Next::Fail(failure) => return Err(failure.into()),
+            }
+        }
+    })
+}
+
+/// What follows from an event.
+enum Next {
+    Draw,
+    Quit,
+    Fail(Failure),
+}
+
+fn happen(event: Event, view: &mut View, feed: &mut Feed, tell: &Sender<Event>) -> Next {
+    let wish = match event {
+        Event::End => return Next::Quit,
+        Event::Resized => None,
+        Event::Key(key) => keys::press(view, key),
+        Event::Look(look) => {
+            view.look(*look);
+            None
+        }
+        Event::Machines(machines) => {
+            view.machines(machines);
+            None
+        }
+        Event::Next(machines) => view.next(&machines),
+        Event::Told(told) => {
+            view.told = told;
+            None
+        }
+        Event::Gone(name, _) if !view.shows(&name) => None,
+        Event::Gone(_, failure) if view.is_alone() => return Next::Fail(failure),
+        Event::Gone(_, failure) => {
+            view.told = Told { text: failure.message, failed: true };
+            Some(Wish::List)
+        }
+    };
+    match wish {
+        None => {}
+        Some(Wish::Quit) => return Next::Quit,
+        Some(Wish::Next) => feed::ask_for_next(tell.clone()),
+        Some(Wish::List) => {
+            view.list(Vec::new());
+            *feed = Feed::of_all(tell.clone());
+        }
+        Some(Wish::Show(found)) => {
+            view.show(found.clone(), view.is_alone());
+            *feed = Feed::of_machine(found, None, tell.clone());
+        }
+        Some(Wish::Act(found, action)) => feed::act(found, action, tell.clone()),
+    }
+    Next::Draw
+}
