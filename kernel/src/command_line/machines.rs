@@ -1,7 +1,7 @@
 //! The machines of all processes of this user.
 
 use super::outcome::Outcome;
-use crate::display::{Align, grouped, one_line, rate, table};
+use crate::display::{Kind, Table, grouped, one_line, rate};
 use machine::status::Status;
 use machine_engine::remote::{self, Hello, Machines};
 use serde_json::json;
@@ -32,32 +32,29 @@ pub fn list(as_json: bool) -> Outcome {
     if all.is_empty() {
         return Ok("no machines\n".to_owned());
     }
-    let header = [
-        ("machine", Align::Left),
-        ("pid", Align::Right),
-        ("state", Align::Left),
-        ("processed", Align::Right),
-        ("rate", Align::Right),
-        ("errored", Align::Right),
-        ("waiting", Align::Right),
-        ("source", Align::Left),
-        ("runs in", Align::Left),
+    let columns = [
+        ("machine", Kind::Name),
+        ("pid", Kind::Number),
+        ("state", Kind::Short),
+        ("processed", Kind::Number),
+        ("rate", Kind::Number),
+        ("errored", Kind::Number),
+        ("waiting", Kind::Number),
+        ("source", Kind::Short),
+        ("runs in", Kind::Words),
     ];
-    let rows: Vec<Vec<String>> = all
-        .iter()
-        .map(|(hello, status)| {
-            vec![
-                one_line(&status.machine),
-                hello.pid.to_string(),
-                status.state.to_string(),
-                grouped(status.processed),
-                rate(status.rate),
-                grouped(status.errored),
-                grouped(status.queue_size),
-                status.source.state.clone(),
-                format!("{} in {}", one_line(&hello.title), one_line(&hello.directory)),
-            ]
-        })
-        .collect();
-    Ok(table(&header, &rows))
+    let table = Table::new(&columns).with(all.iter().map(|(hello, status)| {
+        vec![
+            one_line(&status.machine).into(),
+            hello.pid.to_string().into(),
+            status.state.to_string().into(),
+            grouped(status.processed).into(),
+            rate(status.rate).into(),
+            grouped(status.errored).into(),
+            grouped(status.queue_size).into(),
+            status.source.state.as_str().into(),
+            format!("{} in {}", one_line(&hello.title), one_line(&hello.directory)).into(),
+        ]
+    }));
+    Ok(table.text())
 }

@@ -1,7 +1,9 @@
 //! Dead letters.
 
 use super::frame::{frame_of_errors, markup};
-use super::text::{Align, cut, grouped, one_line, table, time};
+use super::parts::SHOWN;
+use super::table::{Kind, Table};
+use super::text::{cut, grouped, one_line, time};
 use crate::output::Display;
 use machine::kept::Retried;
 use machine::status::DeadLetter;
@@ -42,32 +44,27 @@ pub fn found_errors(letters: &[DeadLetter], matching: u64, limit: usize) -> Disp
 }
 
 fn text(errors: &[DeadLetter]) -> String {
-    /// Characters of an error and of an input.
-    const SHOWN: usize = 60;
-    let header = [
-        ("oid", Align::Left),
-        ("time", Align::Left),
-        ("slot", Align::Left),
-        ("revision", Align::Right),
-        ("error", Align::Left),
-        ("input", Align::Left),
-        ("kind", Align::Left),
+    let columns = [
+        ("oid", Kind::Words),
+        ("time", Kind::Words),
+        ("slot", Kind::Words),
+        ("revision", Kind::Number),
+        ("error", Kind::Words),
+        ("input", Kind::Words),
+        ("kind", Kind::Words),
     ];
-    let rows: Vec<Vec<String>> = errors
-        .iter()
-        .map(|letter| {
-            vec![
-                letter.oid.clone(),
-                time(&letter.time),
-                letter.slot.clone(),
-                letter.revision.to_string(),
-                cut(&one_line(&letter.error), SHOWN),
-                cut(&one_line(&letter.input), SHOWN),
-                letter.kind.clone(),
-            ]
-        })
-        .collect();
-    format!("shape: ({}, {})\n{}", errors.len(), header.len(), table(&header, &rows))
+    let table = Table::new(&columns).with(errors.iter().map(|letter| {
+        vec![
+            letter.oid.as_str().into(),
+            time(&letter.time).into(),
+            letter.slot.as_str().into(),
+            letter.revision.to_string().into(),
+            cut(&one_line(&letter.error), SHOWN).into(),
+            cut(&one_line(&letter.input), SHOWN).into(),
+            letter.kind.as_str().into(),
+        ]
+    }));
+    format!("shape: ({}, {})\n{}", errors.len(), columns.len(), table.text())
 }
 
 /// What became of dead letters that were tried again: `40 of 50 passed, 10 failed again`.

@@ -1,14 +1,12 @@
 //! Where a message has been.
 
-use super::parts::{code, cut_text, number_cell};
-use super::text::{Align, cut, duration, first_line, nanos, one_line, table, time};
+use super::parts::{SHOWN, VALUE, code, cut_text, made};
+use super::table::{Cell, Kind, Table};
+use super::text::{cut, duration, first_line, nanos, one_line, time};
 use crate::output::Display;
 use machine::kept::{Explained, ExplainedSlot};
 use maud::html;
 use std::time::Duration;
-
-/// How much of a value is shown, in characters.
-const VALUE: usize = 60;
 
 /// One row a slot that had a function: what it gave, how long it took, and the code that did it.
 #[must_use]
@@ -19,55 +17,32 @@ pub fn explained(message: &Explained) -> Display {
         format!(", waited {waited}")
     });
     let head = format!("{}: {}, put {}{waited}", message.oid, message.state, time(&message.put));
-    let slots: Vec<&ExplainedSlot> =
-        message.slots.iter().filter(|slot| !slot.code.is_empty() || slot.error.is_some()).collect();
+    let slots = message.slots.iter().filter(|slot| !slot.code.is_empty() || slot.error.is_some());
     let revision = |slot: &ExplainedSlot| {
         let changed = if slot.is_changed { " (changed since)" } else { "" };
         let cell = if slot.cell == 0 { String::new() } else { format!(", In [{}]", slot.cell) };
         format!("{}{cell}{changed}", slot.revision)
     };
-    let header = [
-        ("slot", Align::Left),
-        ("output", Align::Left),
-        ("time", Align::Right),
-        ("revision", Align::Left),
-        ("code", Align::Left),
+    let columns = [
+        ("slot", Kind::Name),
+        ("output", Kind::Words),
+        ("time", Kind::Number),
+        ("revision", Kind::Short),
+        ("code", Kind::Words),
     ];
-    let lines: Vec<Vec<String>> = slots
-        .iter()
-        .map(|slot| {
-            let output = match (&slot.output, &slot.error) {
-                (_, Some(error)) => format!("! {}", one_line(error)),
-                (Some(output), None) => one_line(output),
-                (None, None) => "–".to_owned(),
-            };
-            let code = cut(&first_line(&slot.code), VALUE);
-            vec![slot.slot.clone(), cut(&output, VALUE), nanos(slot.nanos), revision(slot), code]
-        })
-        .collect();
-    let text = format!("{head}\nin {}\n{}", cut(&one_line(&message.input), VALUE), table(&header, &lines));
+    let table = Table::new(&columns).with(slots.map(|slot| {
+        vec![
+            slot.slot.as_str().into(),
+            made(slot.output.as_deref(), slot.error.as_deref(), SHOWN),
+            nanos(slot.nanos).into(),
+            revision(slot).into(),
+            Cell::new(cut(&first_line(&slot.code), SHOWN), code(&slot.code)),
+        ]
+    }));
+    let text = format!("{head}\nin {}\n{}", cut(&one_line(&message.input), SHOWN), table.text());
     let html = html! {
-        p { (head) br; "in " code { (cut_text(&message.input, 200)) } }
-        table {
-            thead { tr { @for (name, _) in header { th { (name) } } } }
-            tbody {
-                @for slot in slots {
-                    tr {
-                        th { (slot.slot) }
-                        td style="text-align:left" {
-                            @match (&slot.output, &slot.error) {
-                                (_, Some(error)) => { strong { "⚠ " (cut_text(error, 200)) } }
-                                (Some(output), None) => { code { (cut_text(output, 200)) } }
-                                (None, None) => { "–" }
-                            }
-                        }
-                        (number_cell(&nanos(slot.nanos)))
-                        td { (revision(slot)) }
-                        td style="text-align:left" { (code(&slot.code)) }
-                    }
-                }
-            }
-        }
+        p { (head) br; "in " code { (cut_text(&message.input, VALUE)) } }
+        (table.html())
     };
     super::html_and_text(&html, &text)
 }

@@ -1,7 +1,8 @@
 //! All machines of a session.
 
-use super::parts::{number_cell, queue, queue_meter};
-use super::text::{Align, grouped, one_line, rate, table};
+use super::parts::{queue, queue_meter};
+use super::table::{Cell, Kind, Table};
+use super::text::{grouped, one_line, rate};
 use crate::output::Display;
 use machine::status::Status;
 use maud::html;
@@ -9,52 +10,31 @@ use maud::html;
 /// The machines, one row each.
 #[must_use]
 pub fn machines(machines: &[Status]) -> Display {
-    let header = [
-        ("machine", Align::Left),
-        ("state", Align::Left),
-        ("processed", Align::Right),
-        ("rate", Align::Right),
-        ("errored", Align::Right),
-        ("queue", Align::Right),
-        ("slots", Align::Right),
-        ("workers", Align::Right),
-        ("source", Align::Left),
+    let columns = [
+        ("machine", Kind::Words),
+        ("state", Kind::Words),
+        ("processed", Kind::Number),
+        ("rate", Kind::Number),
+        ("errored", Kind::Number),
+        ("queue", Kind::Words),
+        ("slots", Kind::Number),
+        ("workers", Kind::Number),
+        ("source", Kind::Words),
     ];
-    let rows: Vec<Vec<String>> = machines
-        .iter()
-        .map(|status| {
-            vec![
-                one_line(&status.machine),
-                status.state.to_string(),
-                grouped(status.processed),
-                rate(status.rate),
-                grouped(status.errored),
-                queue(status),
-                status.slots.len().to_string(),
-                grouped(status.workers),
-                status.source.state.clone(),
-            ]
-        })
-        .collect();
-    let html = html! {
-        table {
-            thead { tr { @for (name, _) in header { th { (name) } } } }
-            tbody {
-                @for (row, status) in rows.iter().zip(machines) {
-                    tr {
-                        @for (text, (name, align)) in row.iter().zip(header) {
-                            @if name == "queue" {
-                                td { (queue_meter(status)) " " (text) }
-                            } @else if align == Align::Right {
-                                (number_cell(text))
-                            } @else {
-                                td style="text-align:left" { (text) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    };
-    super::html_and_text(&html, &table(&header, &rows))
+    let table = Table::new(&columns).with(machines.iter().map(|status| {
+        let waiting = queue(status);
+        let meter = html! { (queue_meter(status)) " " (waiting) };
+        vec![
+            one_line(&status.machine).into(),
+            status.state.to_string().into(),
+            grouped(status.processed).into(),
+            rate(status.rate).into(),
+            grouped(status.errored).into(),
+            Cell::new(waiting, meter),
+            status.slots.len().to_string().into(),
+            grouped(status.workers).into(),
+            status.source.state.as_str().into(),
+        ]
+    }));
+    super::html_and_text(&table.html(), &table.text())
 }

@@ -17,6 +17,7 @@ mod report;
 mod rows;
 mod slots;
 mod status;
+mod table;
 mod text;
 
 #[cfg(test)]
@@ -34,7 +35,8 @@ pub use plot::{Across, Plot, PlotKind, plot};
 pub use report::report;
 pub use slots::slots;
 pub use status::{changed, status, status_frame};
-pub use text::{Align, cut, duration, first_line, grouped, nanos, one_line, rate, table};
+pub use table::{Kind, Table};
+pub use text::{cut, duration, first_line, grouped, nanos, one_line, rate};
 
 use crate::output::Display;
 use machine::command::Outputs;

@@ -1,11 +1,15 @@
 //! Pieces of HTML that several displays share.
 
-use super::text::{cut, first_line, grouped};
+use super::table::Cell;
+use super::text::{cut, first_line, grouped, one_line};
 use machine::status::{SlotStatus, Status};
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 
 /// How much of a line of code, of a value or of an error is shown at once, in characters.
 pub const SHOWN: usize = 60;
+
+/// How much of a value is shown in HTML, in characters.
+pub const VALUE: usize = 200;
 
 /// How much of a text goes into a tooltip at most, in characters.
 const TOOLTIP: usize = 2_000;
@@ -19,8 +23,27 @@ pub fn cut_text(text: &str, most: usize) -> Markup {
 }
 
 /// A number, on the right side of its cell.
-pub fn number_cell(text: &str) -> Markup {
-    html! { td style="text-align:right" { (text) } }
+pub fn number_cell(number: &(impl Render + ?Sized)) -> Markup {
+    html! { td style="text-align:right" { (number) } }
+}
+
+/// What a slot gave for a message: the output, the error, or nothing; `most` characters of it in text.
+pub fn made(output: Option<&str>, error: Option<&str>, most: usize) -> Cell {
+    match (output, error) {
+        (_, Some(error)) => Cell::cut(&format!("! {error}"), most, html! { strong { "⚠ " (cut_text(error, VALUE)) } }),
+        (Some(output), None) => Cell::cut(output, most, html! { code { (cut_text(output, VALUE)) } }),
+        (None, None) => "–".into(),
+    }
+}
+
+/// What a slot takes and gives, and what does not fit.
+pub fn types(slot: &SlotStatus) -> Cell {
+    let signature = signature(slot);
+    let html = html! {
+        (signature)
+        @if !slot.mismatch.is_empty() { br; strong { "⚠ " (slot.mismatch) } }
+    };
+    Cell::new(one_line(&signature), html)
 }
 
 /// One line of code; the rest unfolds.
@@ -39,6 +62,12 @@ pub fn signature(slot: &SlotStatus) -> String {
     } else {
         format!("{} → {}", slot.takes.join(", "), slot.gives)
     }
+}
+
+/// The row of an empty slot.
+pub fn empty(slot: &SlotStatus) -> Vec<Cell> {
+    let html = html! { em { "empty: " (signature(slot)) } };
+    vec![slot.slot.as_str().into(), Cell::new("(empty)", html)]
 }
 
 /// Whether nothing is assigned to the slot.

@@ -1,6 +1,7 @@
 //! The code in the slots.
 
-use super::parts::{cell, is_empty, number_cell, signature};
+use super::parts::{cell, empty, is_empty, signature, types};
+use super::table::{Cell, Kind, Table};
 use super::text::one_line;
 use crate::output::Display;
 use machine::status::{SlotStatus, Status};
@@ -9,29 +10,26 @@ use maud::html;
 /// The code in each slot, the cell it came from, what it takes and gives.
 #[must_use]
 pub fn slots(status: &Status) -> Display {
-    let html = html! {
-        table {
-            thead { tr { @for name in ["slot", "code", "rev", "cell", "takes → gives"] { th { (name) } } } }
-            tbody {
-                @for slot in &status.slots {
-                    tr {
-                        th { (slot.slot) }
-                        @if is_empty(slot) {
-                            td style="text-align:left" colspan="4" { em { "empty: " (signature(slot)) } }
-                        } @else {
-                            td style="text-align:left" { pre { code { (slot.code) } } }
-                            (number_cell(&slot.revision.to_string()))
-                            td { (cell(slot)) }
-                            td style="text-align:left" {
-                                (signature(slot))
-                                @if !slot.mismatch.is_empty() { br; strong { "⚠ " (slot.mismatch) } }
-                            }
-                        }
-                    }
-                }
-            }
+    let columns = [
+        ("slot", Kind::Name),
+        ("code", Kind::Words),
+        ("rev", Kind::Number),
+        ("cell", Kind::Short),
+        ("takes → gives", Kind::Words),
+    ];
+    let table = Table::new(&columns).with(status.slots.iter().map(|slot| {
+        if is_empty(slot) {
+            return empty(slot);
         }
-    };
+        vec![
+            slot.slot.as_str().into(),
+            Cell::new(slot.code.as_str(), html! { pre { code { (slot.code) } } }),
+            slot.revision.to_string().into(),
+            cell(slot).into(),
+            types(slot),
+        ]
+    }));
+    let html = table.html();
     let text: String = status.slots.iter().map(text_of).collect();
     super::html_and_text(&html, &text)
 }

@@ -1,14 +1,12 @@
 //! The status of one machine.
 
 use super::frame::{frame, frame_of_slots};
-use super::parts::{SHOWN, cell, code, cut_text, is_empty, number_cell, queue, queue_meter, signature};
-use super::text::{Align, cut, first_line, grouped, nanos, one_line, rate, table, time};
+use super::parts::{SHOWN, cell, code, cut_text, empty, is_empty, queue, queue_meter, types};
+use super::table::{Cell, Kind, Table};
+use super::text::{cut, first_line, grouped, nanos, one_line, rate, time};
 use crate::output::Display;
-use machine::status::{SinkStatus, SlotStatus, Status};
+use machine::status::Status;
 use maud::{Markup, html};
-
-/// What is shown of each place where outputs go.
-const OUTPUTS: [&str; 7] = ["to", "place", "sent", "waiting", "lost", "subscribers", "error"];
 
 /// A machine: what it has done, what waits, each slot, the newest errors.
 #[must_use]
@@ -131,97 +129,88 @@ fn markup(status: &Status) -> Markup {
             (failures(status)) " · " (last(status)) " · " (source(status))
             @if !status.in_hand.is_empty() { br; strong { "in hand: " } (cut_text(&status.in_hand, 2 * SHOWN)) }
         }
-        table {
-            thead {
-                tr {
-                    @for name in
-                        ["slot", "code", "rev", "cell", "takes → gives", "ok", "errored", "skipped", "p50", "p99"]
-                    {
-                        th { (name) }
-                    }
-                }
-            }
-            tbody {
-                @for slot in &status.slots { (slot_row(slot)) }
-            }
-        }
-        @if !status.outputs.is_empty() {
-            details open {
-                summary { "outputs" }
-                table {
-                    thead { tr { @for name in OUTPUTS { th { (name) } } } }
-                    tbody {
-                        @for output in &status.outputs {
-                            tr {
-                                td { (output.kind) }
-                                td style="text-align:left" { code { (output.endpoint) } }
-                                @for count in [output.sent, output.waiting, output.lost, output.subscribers] {
-                                    (number_cell(&grouped(count)))
-                                }
-                                td style="text-align:left" { (cut_text(&output.error, 2 * SHOWN)) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        @if !status.errors.is_empty() {
-            details open {
-                summary { "newest errors" }
-                table {
-                    thead { tr { @for name in ["slot", "time", "oid", "rev", "error"] { th { (name) } } } }
-                    tbody {
-                        @for error in &status.errors {
-                            tr {
-                                td { (error.slot) }
-                                td { (time(&error.errtime)) }
-                                td { code { (error.oid) } }
-                                (number_cell(&error.revision.to_string()))
-                                td style="text-align:left" { (cut_text(&error.err, 2 * SHOWN)) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
+        (slots(status).html())
+        @if !status.outputs.is_empty() { details open { summary { "outputs" } (outputs(status).html()) } }
+        @if !status.errors.is_empty() { details open { summary { "newest errors" } (errors(status).html()) } }
     }
 }
 
-fn slot_row(slot: &SlotStatus) -> Markup {
-    html! {
-        tr {
-            th { (slot.slot) }
-            @if is_empty(slot) {
-                td style="text-align:left" colspan="9" { em { "empty: " (signature(slot)) } }
-            } @else {
-                td style="text-align:left" { (code(&slot.code)) }
-                (number_cell(&slot.revision.to_string()))
-                td { (cell(slot)) }
-                td style="text-align:left" {
-                    (signature(slot))
-                    @if !slot.mismatch.is_empty() { br; strong { "⚠ " (slot.mismatch) } }
-                }
-                @for count in [slot.ok, slot.errored, slot.skipped] { (number_cell(&grouped(count))) }
-                @for time in [slot.p50_ns, slot.p99_ns] { (number_cell(&nanos(time))) }
-            }
+fn slots(status: &Status) -> Table {
+    let columns = [
+        ("slot", Kind::Name),
+        ("code", Kind::Words),
+        ("rev", Kind::Number),
+        ("cell", Kind::Short),
+        ("takes → gives", Kind::Long),
+        ("ok", Kind::Number),
+        ("errored", Kind::Number),
+        ("skipped", Kind::Number),
+        ("p50", Kind::Number),
+        ("p99", Kind::Number),
+    ];
+    Table::new(&columns).with(status.slots.iter().map(|slot| {
+        if is_empty(slot) {
+            return empty(slot);
         }
-    }
+        vec![
+            slot.slot.as_str().into(),
+            Cell::new(cut(&first_line(&slot.code), SHOWN), code(&slot.code)),
+            slot.revision.to_string().into(),
+            cell(slot).into(),
+            types(slot),
+            grouped(slot.ok).into(),
+            grouped(slot.errored).into(),
+            grouped(slot.skipped).into(),
+            nanos(slot.p50_ns).into(),
+            nanos(slot.p99_ns).into(),
+        ]
+    }))
+}
+
+/// Where outputs go.
+fn outputs(status: &Status) -> Table {
+    let columns = [
+        ("to", Kind::Short),
+        ("place", Kind::Words),
+        ("sent", Kind::Number),
+        ("waiting", Kind::Number),
+        ("lost", Kind::Number),
+        ("subscribers", Kind::Number),
+        ("error", Kind::Words),
+    ];
+    Table::new(&columns).with(status.outputs.iter().map(|output| {
+        vec![
+            output.kind.as_str().into(),
+            Cell::new(one_line(&output.endpoint), html! { code { (output.endpoint) } }),
+            grouped(output.sent).into(),
+            grouped(output.waiting).into(),
+            grouped(output.lost).into(),
+            grouped(output.subscribers).into(),
+            Cell::cut(&output.error, 2 * SHOWN, cut_text(&output.error, 2 * SHOWN)),
+        ]
+    }))
+}
+
+fn errors(status: &Status) -> Table {
+    let columns = [
+        ("slot", Kind::Short),
+        ("time", Kind::Short),
+        ("oid", Kind::Short),
+        ("rev", Kind::Number),
+        ("error", Kind::Words),
+    ];
+    Table::new(&columns).with(status.errors.iter().map(|error| {
+        vec![
+            error.slot.as_str().into(),
+            time(&error.errtime).into(),
+            Cell::new(error.oid.as_str(), html! { code { (error.oid) } }),
+            error.revision.to_string().into(),
+            Cell::cut(&error.err, 2 * SHOWN, cut_text(&error.err, 2 * SHOWN)),
+        ]
+    }))
 }
 
 fn text(status: &Status) -> String {
-    let header = [
-        ("slot", Align::Left),
-        ("code", Align::Left),
-        ("rev", Align::Right),
-        ("cell", Align::Left),
-        ("ok", Align::Right),
-        ("errored", Align::Right),
-        ("skipped", Align::Right),
-        ("p50", Align::Right),
-        ("p99", Align::Right),
-        ("takes → gives", Align::Left),
-    ];
-    let rows: Vec<Vec<String>> = status.slots.iter().map(text_row).collect();
     let mut text = format!(
         "{} {} · {}\nqueue {} · {}\n{} · {} · {}\n\n{}",
         one_line(&status.machine),
@@ -232,7 +221,7 @@ fn text(status: &Status) -> String {
         failures(status),
         last(status),
         one_line(&source(status)),
-        table(&header, &rows)
+        slots(status).text()
     );
     if !status.in_hand.is_empty() {
         text.push_str(&format!("in hand: {}\n", one_line(&status.in_hand)));
@@ -240,66 +229,13 @@ fn text(status: &Status) -> String {
     for slot in status.slots.iter().filter(|slot| !slot.mismatch.is_empty()) {
         text.push_str(&format!("! {}\n", one_line(&slot.mismatch)));
     }
-    if !status.outputs.is_empty() {
-        let align = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left];
-        let header: Vec<_> = OUTPUTS.into_iter().zip(align).collect();
-        let rows: Vec<Vec<String>> = status.outputs.iter().map(output_row).collect();
-        text.push_str("\noutputs\n");
-        text.push_str(&table(&header, &rows));
-    }
-    if !status.errors.is_empty() {
-        let header = [
-            ("slot", Align::Left),
-            ("time", Align::Left),
-            ("oid", Align::Left),
-            ("rev", Align::Right),
-            ("error", Align::Left),
-        ];
-        let rows: Vec<Vec<String>> = status
-            .errors
-            .iter()
-            .map(|error| {
-                vec![
-                    error.slot.clone(),
-                    time(&error.errtime),
-                    error.oid.clone(),
-                    error.revision.to_string(),
-                    cut(&one_line(&error.err), 2 * SHOWN),
-                ]
-            })
-            .collect();
-        text.push_str("\nnewest errors\n");
-        text.push_str(&table(&header, &rows));
+    for (name, table, is_empty) in [
+        ("outputs", outputs(status), status.outputs.is_empty()),
+        ("newest errors", errors(status), status.errors.is_empty()),
+    ] {
+        if !is_empty {
+            text.push_str(&format!("\n{name}\n{}", table.text()));
+        }
     }
     text
-}
-
-fn output_row(output: &SinkStatus) -> Vec<String> {
-    vec![
-        output.kind.clone(),
-        one_line(&output.endpoint),
-        grouped(output.sent),
-        grouped(output.waiting),
-        grouped(output.lost),
-        grouped(output.subscribers),
-        cut(&one_line(&output.error), 2 * SHOWN),
-    ]
-}
-
-fn text_row(slot: &SlotStatus) -> Vec<String> {
-    if is_empty(slot) {
-        return vec![slot.slot.clone(), "(empty)".to_owned()];
-    }
-    vec![
-        slot.slot.clone(),
-        cut(&first_line(&slot.code), SHOWN),
-        slot.revision.to_string(),
-        cell(slot),
-        grouped(slot.ok),
-        grouped(slot.errored),
-        grouped(slot.skipped),
-        nanos(slot.p50_ns),
-        nanos(slot.p99_ns),
-        one_line(&signature(slot)),
-    ]
 }
