@@ -16,7 +16,7 @@ pub fn machines(machines: &[Status]) -> Display {
         ("processed", Kind::Number),
         ("rate", Kind::Number),
         ("errored", Kind::Number),
-        ("queue", Kind::Words),
+        ("queue", Kind::Gauge),
         ("slots", Kind::Number),
         ("workers", Kind::Number),
         ("source", Kind::Words),

@@ -3,7 +3,7 @@
 use super::table::Cell;
 use super::text::{cut, first_line, grouped, one_line};
 use machine::status::{SlotStatus, Status};
-use maud::{Markup, Render, html};
+use maud::{Markup, html};
 
 /// How much of a line of code, of a value or of an error is shown at once, in characters.
 pub const SHOWN: usize = 60;
@@ -23,8 +23,8 @@ pub fn cut_text(text: &str, most: usize) -> Markup {
 }
 
 /// A number, on the right side of its cell.
-pub fn number_cell(number: &(impl Render + ?Sized)) -> Markup {
-    html! { td style="text-align:right" { (number) } }
+pub fn number_cell(text: &str) -> Markup {
+    html! { td style="text-align:right" { (text) } }
 }
 
 /// What a slot gave for a message: the output, the error, or nothing; `most` characters of it in text.

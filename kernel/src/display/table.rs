@@ -1,6 +1,5 @@
 //! A table, in HTML and in text from one description.
 
-use super::parts::number_cell;
 use super::text::{Align, one_line, table};
 use maud::{Markup, html};
 
@@ -17,6 +16,26 @@ pub enum Kind {
     Long,
     /// A number, on the right.
     Number,
+    /// A number next to its picture, where there are pictures.
+    Gauge,
+}
+
+impl Kind {
+    /// Said for each cell, for pages have ideas of their own, and not all have the same; numbers stay on their line.
+    fn style(self) -> &'static str {
+        match self {
+            Self::Words | Self::Long => "text-align:left",
+            Self::Name | Self::Short | Self::Gauge => "text-align:left;white-space:nowrap",
+            Self::Number => "text-align:right;white-space:nowrap",
+        }
+    }
+
+    fn align(self) -> Align {
+        match self {
+            Self::Number | Self::Gauge => Align::Right,
+            Self::Name | Self::Short | Self::Words | Self::Long => Align::Left,
+        }
+    }
 }
 
 /// One cell: as a terminal and as a page show it.
@@ -69,7 +88,7 @@ impl Table {
     pub fn html(&self) -> Markup {
         html! {
             table {
-                thead { tr { @for (name, _) in &self.columns { th { (name) } } } }
+                thead { tr { @for (name, kind) in &self.columns { th style=(kind.style()) { (name) } } } }
                 tbody { @for row in &self.rows { tr { (self.html_row(row)) } } }
             }
         }
@@ -82,11 +101,10 @@ impl Table {
                 @if left > 0 && index + 1 == row.len() {
                     td style="text-align:left" colspan=(left + 1) { (cell.html) }
                 } @else {
-                    @match kind {
-                        Kind::Name => { th { (cell.html) } }
-                        Kind::Short => { td { (cell.html) } }
-                        Kind::Words | Kind::Long => { td style="text-align:left" { (cell.html) } }
-                        Kind::Number => { (number_cell(&cell.html)) }
+                    @if *kind == Kind::Name {
+                        th style=(kind.style()) { (cell.html) }
+                    } @else {
+                        td style=(kind.style()) { (cell.html) }
                     }
                 }
             }
@@ -98,11 +116,8 @@ impl Table {
         let is_last = |at: &usize| self.columns.get(*at).is_some_and(|(_, kind)| *kind == Kind::Long);
         let (last, mut order): (Vec<usize>, Vec<usize>) = (0..self.columns.len()).partition(is_last);
         order.extend(last);
-        let header: Vec<(&str, Align)> = order
-            .iter()
-            .filter_map(|at| self.columns.get(*at))
-            .map(|(name, kind)| (*name, if *kind == Kind::Number { Align::Right } else { Align::Left }))
-            .collect();
+        let header: Vec<(&str, Align)> =
+            order.iter().filter_map(|at| self.columns.get(*at)).map(|(name, kind)| (*name, kind.align())).collect();
         let row = |row: &Vec<Cell>| -> Vec<String> {
             order.iter().filter_map(|at| row.get(*at)).map(|cell| cell.text.clone()).collect()
         };
@@ -124,9 +139,9 @@ mod tests {
         assert_eq!(table.text(), "slot     ok  types\nf0    1,234  Vec<u8>\nf1    empty\n");
         let html = table.html().0;
         assert!(
-            html.contains("<tr><th>f0</th><td style=\"text-align:left\"><code>Vec&lt;u8&gt;</code></td>"),
+            html.contains("white-space:nowrap\">f0</th><td style=\"text-align:left\"><code>Vec&lt;u8&gt;</code></td>"),
             "{html}"
         );
-        assert!(html.contains("<th>f1</th><td style=\"text-align:left\" colspan=\"2\">empty</td>"), "{html}");
+        assert!(html.contains(">f1</th><td style=\"text-align:left\" colspan=\"2\">empty</td>"), "{html}");
     }
 }

@@ -105,13 +105,13 @@ impl View {
     }
 
     /// A machine was looked at.
-    pub fn look(&mut self, look: Look) {
+    pub fn look(&mut self, mut look: Look) {
         let Page::Machine(shown) = &mut self.page else { return };
         // One that is not shown any more may have been looked at last.
         if shown.found.name != look.name {
             return;
         }
-        shown.keep_letter(&look);
+        shown.keep_letter(&mut look);
         shown.look = Some(look);
     }
 
@@ -163,13 +163,21 @@ impl Shown {
         (!letter.oid.is_empty()).then_some(letter.oid.as_str())
     }
 
-    /// The letter that is chosen stays so while newer ones come, once somebody has moved to it or unfolded it; if it
-    /// is gone, the one in its place is chosen.
-    fn keep_letter(&mut self, new: &Look) {
-        let is_followed = self.letter > 0 || self.open && self.focus == Focus::Letters;
-        let old = self.look.as_ref().and_then(|look| look.letters.get(self.letter)).filter(|_| is_followed);
-        let place = old.and_then(|old| new.letters.iter().position(|new| new.oid == old.oid && new.slot == old.slot));
-        self.letter = place.unwrap_or(self.letter).min(new.letters.len().saturating_sub(1));
+    /// The letter that is chosen stays so while newer ones come, once somebody has moved to it or unfolded it. Read is
+    /// it also when it is none of the newest any more; if it is gone, the one in its place is chosen.
+    fn keep_letter(&mut self, new: &mut Look) {
+        let is_read = self.open && self.focus == Focus::Letters;
+        let old = self.look.as_ref().and_then(|look| look.letters.get(self.letter));
+        if let Some(old) = old.filter(|_| self.letter > 0 || is_read) {
+            let place = new.letters.iter().position(|new| new.oid == old.oid && new.slot == old.slot);
+            let is_older = new.status.dead_letters > new.letters.len() as u64;
+            if place.is_none() && is_read && is_older {
+                new.letters.push(old.clone());
+                self.letter = new.letters.len();
+            }
+            self.letter = place.unwrap_or(self.letter);
+        }
+        self.letter = self.letter.min(new.letters.len().saturating_sub(1));
         if new.letters.is_empty() && self.focus == Focus::Letters {
             (self.focus, self.open) = (Focus::Slots, false);
         }

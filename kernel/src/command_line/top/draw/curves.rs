@@ -31,12 +31,15 @@ pub fn draw(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
     for ((name, style, curve, words), area) in all.into_iter().zip(areas) {
         let values = fitted(curve, usize::from(area.width.saturating_sub(2)));
         let most = most(&values);
-        let title = Line::from(vec![Span::raw(name), Span::styled(format!(", 5 min, most {}", words(most)), DIM)]);
+        let title = Line::from(vec![
+            Span::raw(format!(" {name}")),
+            Span::styled(format!(", 5 min, most {}", words(most)), DIM),
+        ]);
         let bars = values.iter().map(|value| {
             let height = value.map(|value| if most > 0.0 { whole(value / most * STEPS) } else { 0 });
             SparklineBar::from(height)
         });
-        let block = Block::new().title(title).padding(Padding::new(1, 1, 1, 0));
+        let block = Block::new().title(title).padding(Padding::horizontal(1));
         let line = Sparkline::default().data(bars).max(whole(STEPS)).style(style).absent_value_symbol(" ");
         frame.render_widget(line.block(block), area);
     }

@@ -1,7 +1,7 @@
 //! Dead letters, and what is unfolded.
 
 use super::super::view::{Focus, Shown};
-use super::{BAD, BOLD, CHOSEN, DIM, WARN, titled};
+use super::{BAD, BOLD, DIM, WARN, titled};
 use crate::display::{cut, grouped, nanos, one_line};
 use crate::watch::arrow;
 use machine::status::{DeadLetter, SlotStatus};
@@ -22,7 +22,7 @@ pub fn letters(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
     let rows = look.letters.iter().enumerate().map(|(number, letter)| {
         let sign = if number == shown.letter { "▸" } else { " " };
         Row::new([
-            Cell::from(Span::styled(format!("{sign} {}", letter.slot), BOLD)),
+            super::chosen(sign, &letter.slot, number == shown.letter && has_focus),
             Cell::from(Span::styled(clock(letter), DIM)),
             Cell::from(Span::styled(one_line(&cut(&letter.error, 300)), BAD)),
             Cell::from(Span::styled(one_line(&cut(&letter.input, 300)), DIM)),
@@ -33,10 +33,7 @@ pub fn letters(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
     if look.status.dead_letters_dropped > 0 {
         title.push_str(&format!("({} older ones fell out) ", grouped(look.status.dead_letters_dropped)));
     }
-    let mut table = Table::new(rows, widths).block(titled(title));
-    if has_focus {
-        table = table.row_highlight_style(CHOSEN);
-    }
+    let table = Table::new(rows, widths).block(titled(title));
     frame.render_stateful_widget(table, area, &mut TableState::new().with_selected(shown.letter));
 }
 

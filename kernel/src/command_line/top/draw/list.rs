@@ -36,10 +36,10 @@ pub fn draw(machines: &[Found], chosen: usize, frame: &mut Frame<'_>, area: Rect
     let widths = [
         Constraint::Length(12),
         Constraint::Length(9),
-        Constraint::Length(13),
         Constraint::Length(11),
-        Constraint::Length(9),
-        Constraint::Length(8),
+        Constraint::Length(10),
+        Constraint::Length(7),
+        Constraint::Length(7),
         Constraint::Length(7),
         Constraint::Fill(1),
     ];

@@ -13,8 +13,8 @@ use figures::notices;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::Line;
-use ratatui::widgets::{Block, Borders};
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Block, Borders, Cell};
 
 /// What is not looked at first.
 const DIM: Style = Style::new().fg(Color::DarkGray);
@@ -33,6 +33,8 @@ const CHOSEN: Style = Style::new().add_modifier(Modifier::REVERSED);
 const BOXES: u16 = 3;
 /// The least height for what is drawn besides numbers.
 const ROOMY: u16 = 16;
+/// The least height for empty lines in between.
+const AIRY: u16 = 30;
 /// The height of curves, with their titles.
 const CURVES: u16 = 4;
 /// The height that dead letters have at least, with their title.
@@ -69,7 +71,8 @@ fn machine(shown: &mut Shown, frame: &mut Frame<'_>, area: Rect) {
     let height = |lines: &[Line<'_>]| u16::try_from(lines.len()).unwrap_or(u16::MAX);
     // What is always there comes first; slots, curves and dead letters share what is left.
     let boxes = if used > 0 && area.height >= ROOMY { BOXES } else { 0 };
-    let fixed = 2 + height(&figures) + height(&notices) + boxes;
+    let gap = u16::from(area.height >= AIRY);
+    let fixed = 2 + height(&figures) + height(&notices) + boxes + 3 * gap;
     let left = area.height.saturating_sub(fixed);
     let letters = if shown.letters() > 0 { LETTERS.min(left / 3 + 1) } else { 0 };
     let table = if used > 0 { (used + 1).min(left.saturating_sub(letters + CURVES)).max(3.min(used + 1)) } else { 0 };
@@ -83,14 +86,14 @@ fn machine(shown: &mut Shown, frame: &mut Frame<'_>, area: Rect) {
         Constraint::Length(1),
         Constraint::Length(height(&figures)),
         Constraint::Length(height(&notices)),
-        Constraint::Length(1),
-        Constraint::Length(boxes),
+        Constraint::Length(1 + gap),
+        Constraint::Length(boxes + gap),
         Constraint::Min(0),
     ])
     .areas(area);
     frame.render_widget(figures::title(&shown.found, Some(&look.status)), title);
-    frame.render_widget(ratatui::text::Text::from(figures), numbers);
-    frame.render_widget(ratatui::text::Text::from(notices), told);
+    frame.render_widget(Text::from(figures), numbers);
+    frame.render_widget(Text::from(notices), told);
     figures::queue(look, frame, queue);
     slots::boxes(shown, frame, row);
     if shown.open {
@@ -109,7 +112,9 @@ fn machine(shown: &mut Shown, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let [table, past, letters] =
-        Layout::vertical([Constraint::Length(table), Constraint::Length(curves), Constraint::Min(0)]).areas(body);
+        Layout::vertical([Constraint::Length(table), Constraint::Length(curves), Constraint::Min(0)])
+            .spacing(gap)
+            .areas(body);
     slots::table(shown, frame, table);
     curves::draw(shown, frame, past);
     if shown.letters() > 0 {
@@ -117,10 +122,61 @@ fn machine(shown: &mut Shown, frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
+/// The name of a row. Only the name of what is chosen stands out, so that colours keep their meaning.
+fn chosen(sign: &str, name: &str, is_chosen: bool) -> Cell<'static> {
+    Cell::from(Line::from(vec![
+        Span::raw(format!("{sign} ")),
+        Span::styled(name.to_owned(), if is_chosen { CHOSEN } else { BOLD }),
+    ]))
+}
+
 /// A rule with a title over something.
 fn titled(title: String) -> Block<'static> {
     Block::new().borders(Borders::TOP).border_style(DIM).title(Line::styled(title, DIM))
 }
+
+/// The keys that are of use, the most useful first: what has no room is in the help.
+type Keys<const N: usize> = [(&'static str, &'static str); N];
+const KEYS_RUNNING: Keys<8> = [
+    ("q", "quit"),
+    ("?", "help"),
+    ("p", "pause"),
+    ("d", "drain"),
+    ("x", "stop"),
+    ("↑↓", "slot"),
+    ("Enter", "unfold"),
+    ("n", "next machine"),
+];
+const KEYS_HELD: Keys<7> = [
+    ("q", "quit"),
+    ("?", "help"),
+    ("s", "start"),
+    ("t", "step"),
+    ("↑↓", "slot"),
+    ("Enter", "unfold"),
+    ("n", "next machine"),
+];
+const KEYS_RUNNING_LETTERS: Keys<9> = [
+    ("q", "quit"),
+    ("?", "help"),
+    ("p", "pause"),
+    ("d", "drain"),
+    ("x", "stop"),
+    ("Tab", "letters"),
+    ("Enter", "unfold"),
+    ("r", "retry"),
+    ("R", "retry all"),
+];
+const KEYS_HELD_LETTERS: Keys<8> = [
+    ("q", "quit"),
+    ("?", "help"),
+    ("s", "start"),
+    ("t", "step"),
+    ("Tab", "letters"),
+    ("Enter", "unfold"),
+    ("r", "retry"),
+    ("R", "retry all"),
+];
 
 /// What the keys do, or what is asked.
 fn foot(view: &View, width: u16) -> Line<'static> {
@@ -137,42 +193,24 @@ fn foot(view: &View, width: u16) -> Line<'static> {
         return Line::styled(question, WARN.add_modifier(Modifier::BOLD));
     }
     let keys: &[(&str, &str)] = match &view.page {
-        Page::List(..) => &[("↑↓", "choose"), ("Enter", "show"), ("?", "help"), ("q", "quit")],
-        Page::Machine(shown) if shown.letters() > 0 => &[
-            ("s", "start"),
-            ("p", "pause"),
-            ("t", "step"),
-            ("d", "drain"),
-            ("x", "stop"),
-            ("r", "retry"),
-            ("Tab", "letters"),
-            ("Enter", "unfold"),
-            ("?", "help"),
-            ("q", "quit"),
-            ("R", "retry all"),
-            ("n", "next"),
-        ],
-        Page::Machine(_) => &[
-            ("s", "start"),
-            ("p", "pause"),
-            ("t", "step"),
-            ("d", "drain"),
-            ("x", "stop"),
-            ("↑↓", "slot"),
-            ("Enter", "unfold"),
-            ("n", "next"),
-            ("?", "help"),
-            ("q", "quit"),
-        ],
+        Page::List(..) => &[("q", "quit"), ("?", "help"), ("↑↓", "choose"), ("Enter", "show")],
+        Page::Machine(shown) => {
+            let runs = shown.look.as_ref().is_some_and(|look| look.status.running);
+            match (runs, shown.letters() > 0) {
+                (true, true) => &KEYS_RUNNING_LETTERS,
+                (true, false) => &KEYS_RUNNING,
+                (false, true) => &KEYS_HELD_LETTERS,
+                (false, false) => &KEYS_HELD,
+            }
+        }
     };
     let mut line = Line::default();
     for (key, what) in keys {
-        // What has no room is in the help.
         if line.width() + key.chars().count() + what.chars().count() + 2 > usize::from(width) {
             break;
         }
-        line.push_span(ratatui::text::Span::styled(format!(" {key}"), BOLD));
-        line.push_span(ratatui::text::Span::styled(format!(" {what}"), DIM));
+        line.push_span(Span::styled(format!(" {key}"), BOLD));
+        line.push_span(Span::styled(format!(" {what}"), DIM));
     }
     line
 }

@@ -2,7 +2,7 @@
 
 use super::super::view::{Focus, Shown};
 use super::curves;
-use super::{BAD, BOLD, CHOSEN, DIM, WARN};
+use super::{BAD, BOLD, DIM, WARN};
 use crate::display::{cut, first_line, grouped, nanos, one_line};
 use crate::watch::{Arrow, Fit, arrow};
 use machine::status::SlotStatus;
@@ -73,8 +73,9 @@ fn leading(arrow: &Arrow, width: usize) -> [Span<'static>; 3] {
         Fit::Converts => WARN,
         Fit::Mismatch => BAD,
     };
-    let inner = width.saturating_sub(2);
-    let centered = |text: &str| format!(" {:^inner$} ", cut(text, inner));
+    // A blank on both sides, where there is room.
+    let inner = if width < READABLE { width } else { width.saturating_sub(2) };
+    let centered = |text: &str| format!("{:^width$}", cut(text, inner));
     let sign = match arrow.kind {
         Fit::Fits => "─",
         Fit::Converts => "≈",
@@ -142,10 +143,12 @@ fn boxed(slot: &SlotStatus, width: usize, is_chosen: bool) -> [Vec<Span<'static>
 pub fn table(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
     let Some(look) = &shown.look else { return };
     let is_wide = area.width >= 100;
+    let has_focus = shown.focus == Focus::Slots;
     let curve = if is_wide { 24 } else { 10 };
     let rows = look.status.slots.iter().take(shown.used()).enumerate().map(|(number, slot)| {
         if slot.gives.is_empty() {
-            return Row::new([Cell::from(format!("  {}", slot.slot)), Cell::from("empty")]).style(DIM);
+            let name = super::chosen(" ", &slot.slot, number == shown.slot && has_focus);
+            return Row::new([name, Cell::from("empty")]).style(DIM);
         }
         let when =
             |count: u64, style: Style| Cell::from(Span::styled(short(count), if count > 0 { style } else { DIM }));
@@ -153,7 +156,7 @@ pub fn table(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
         let rate = look.curves.slots.get(number).map(|curves| curves::text(&curves.rate, curve)).unwrap_or_default();
         let sign = if number == shown.slot { "▸" } else { " " };
         Row::new([
-            Cell::from(Span::styled(format!("{sign} {}", slot.slot), BOLD)),
+            super::chosen(sign, &slot.slot, number == shown.slot && has_focus),
             Cell::from(short(slot.ok)),
             when(slot.errored, BAD),
             when(slot.skipped, WARN),
@@ -177,10 +180,7 @@ pub fn table(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
         Constraint::Fill(1),
     ];
     let header = ["  slot", "ok", "errored", "skipped", "p50", "p99", "max", "5 min", "code"];
-    let mut table = Table::new(rows, widths).header(Row::new(header).style(DIM));
-    if shown.focus == Focus::Slots {
-        table = table.row_highlight_style(CHOSEN);
-    }
+    let table = Table::new(rows, widths).header(Row::new(header).style(DIM));
     frame.render_stateful_widget(table, area, &mut TableState::new().with_selected(shown.slot));
 }
 
