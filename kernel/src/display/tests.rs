@@ -155,27 +155,27 @@ fn a_status() {
         f1    2024-03-12 20:54:54.000 UTC  65f0c0de0123456789abcde0    7  <script>alert(2)</script>↵second line
     "#]],
         &expect![[r#"
-        <p><strong>main</strong> <strong>running</strong> · 4,200 processed · 12,346/s · 1 worker · 25 % busy, 10 % blocked by full outputs<br>
-        queue <meter min="0" max="1024" low="614" high="870" optimum="0" value="12"></meter> 12 of 1,024 (1 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded<br>
-        135 errored, 100 dead letters kept, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken</p>
-        <table><thead><tr><th>slot</th><th>code</th><th>rev</th><th>cell</th><th>takes → gives</th><th>ok</th><th>errored</th><th>skipped</th><th>p50</th><th>p99</th></tr>
-        </thead>
-        <tbody><tr><th>f0</th><td style="text-align:left"><details><summary><code>|m: &amp;Value| { …</code></summary><pre><code>|m: &amp;Value| {
-            m[&quot;&lt;b&gt;text&lt;/b&gt;&quot;].clone()
-        }</code></pre></details></td><td style="text-align:right">1</td><td>In [3]</td><td style="text-align:left">&amp;Value → Value</td><td style="text-align:right">4,200</td><td style="text-align:right">0</td><td style="text-align:right">0</td><td style="text-align:right">850 ns</td><td style="text-align:right">12 µs</td></tr>
-        <tr><th>f1</th><td style="text-align:left"><code>|x: f64| &quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;.len() as f64 + x</code></td><td style="text-align:right">7</td><td></td><td style="text-align:left">f64, Option&lt;&amp;str&gt; → Vec&lt;f64&gt;<br>
-        <strong>⚠ f1 takes f64, but f0 gives Value</strong></td><td style="text-align:right">4,064</td><td style="text-align:right">135</td><td style="text-align:right">1</td><td style="text-align:right">1.2 ms</td><td style="text-align:right">2 s</td></tr>
-        <tr><th>f2</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f3</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f4</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f5</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f6</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f7</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
-        </tbody></table><details open><summary>newest errors</summary><table><thead><tr><th>slot</th><th>time</th><th>oid</th><th>rev</th><th>error</th></tr>
-        </thead>
-        <tbody><tr><td>f1</td><td>2024-03-12 20:54:54.000 UTC</td><td><code>65f0c0de0123456789abcde0</code></td><td style="text-align:right">7</td><td style="text-align:left">&lt;script&gt;alert(2)&lt;/script&gt;
-        second line</td></tr>
-        </tbody></table></details>"#]],
+            <p><strong>main</strong> <strong>running</strong> · 4,200 processed · 12,346/s · 1 worker · 25 % busy, 10 % blocked by full outputs<br>
+            queue <meter min="0" max="1024" low="614" high="870" optimum="0" value="12"></meter> 12 of 1,024 (1 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded<br>
+            135 errored, 100 dead letters kept, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken</p>
+            <table><thead><tr><th style="text-align:left;white-space:nowrap">slot</th><th style="text-align:left">code</th><th style="text-align:right;white-space:nowrap">rev</th><th style="text-align:left;white-space:nowrap">cell</th><th style="text-align:left">takes → gives</th><th style="text-align:right;white-space:nowrap">ok</th><th style="text-align:right;white-space:nowrap">errored</th><th style="text-align:right;white-space:nowrap">skipped</th><th style="text-align:right;white-space:nowrap">p50</th><th style="text-align:right;white-space:nowrap">p99</th></tr>
+            </thead>
+            <tbody><tr><th style="text-align:left;white-space:nowrap">f0</th><td style="text-align:left"><details><summary><code>|m: &amp;Value| { …</code></summary><pre><code>|m: &amp;Value| {
+                m[&quot;&lt;b&gt;text&lt;/b&gt;&quot;].clone()
+            }</code></pre></details></td><td style="text-align:right;white-space:nowrap">1</td><td style="text-align:left;white-space:nowrap">In [3]</td><td style="text-align:left">&amp;Value → Value</td><td style="text-align:right;white-space:nowrap">4,200</td><td style="text-align:right;white-space:nowrap">0</td><td style="text-align:right;white-space:nowrap">0</td><td style="text-align:right;white-space:nowrap">850 ns</td><td style="text-align:right;white-space:nowrap">12 µs</td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f1</th><td style="text-align:left"><code>|x: f64| &quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;.len() as f64 + x</code></td><td style="text-align:right;white-space:nowrap">7</td><td style="text-align:left;white-space:nowrap"></td><td style="text-align:left">f64, Option&lt;&amp;str&gt; → Vec&lt;f64&gt;<br>
+            <strong>⚠ f1 takes f64, but f0 gives Value</strong></td><td style="text-align:right;white-space:nowrap">4,064</td><td style="text-align:right;white-space:nowrap">135</td><td style="text-align:right;white-space:nowrap">1</td><td style="text-align:right;white-space:nowrap">1.2 ms</td><td style="text-align:right;white-space:nowrap">2 s</td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f2</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f3</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f4</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f5</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f6</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f7</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
+            </tbody></table><details open><summary>newest errors</summary><table><thead><tr><th style="text-align:left;white-space:nowrap">slot</th><th style="text-align:left;white-space:nowrap">time</th><th style="text-align:left;white-space:nowrap">oid</th><th style="text-align:right;white-space:nowrap">rev</th><th style="text-align:left">error</th></tr>
+            </thead>
+            <tbody><tr><td style="text-align:left;white-space:nowrap">f1</td><td style="text-align:left;white-space:nowrap">2024-03-12 20:54:54.000 UTC</td><td style="text-align:left;white-space:nowrap"><code>65f0c0de0123456789abcde0</code></td><td style="text-align:right;white-space:nowrap">7</td><td style="text-align:left">&lt;script&gt;alert(2)&lt;/script&gt;
+            second line</td></tr>
+            </tbody></table></details>"#]],
     );
 }
 
@@ -226,20 +226,20 @@ fn slots_with_all_their_code() {
         f7  empty: passes the previous output through
     "#]],
         &expect![[r#"
-        <table><thead><tr><th>slot</th><th>code</th><th>rev</th><th>cell</th><th>takes → gives</th></tr>
-        </thead>
-        <tbody><tr><th>f0</th><td style="text-align:left"><pre><code>|m: &amp;Value| {
-            m[&quot;&lt;b&gt;text&lt;/b&gt;&quot;].clone()
-        }</code></pre></td><td style="text-align:right">1</td><td>In [3]</td><td style="text-align:left">&amp;Value → Value</td></tr>
-        <tr><th>f1</th><td style="text-align:left"><pre><code>|x: f64| &quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;.len() as f64 + x</code></pre></td><td style="text-align:right">7</td><td></td><td style="text-align:left">f64, Option&lt;&amp;str&gt; → Vec&lt;f64&gt;<br>
-        <strong>⚠ f1 takes f64, but f0 gives Value</strong></td></tr>
-        <tr><th>f2</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f3</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f4</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f5</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f6</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
-        <tr><th>f7</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
-        </tbody></table>"#]],
+            <table><thead><tr><th style="text-align:left;white-space:nowrap">slot</th><th style="text-align:left">code</th><th style="text-align:right;white-space:nowrap">rev</th><th style="text-align:left;white-space:nowrap">cell</th><th style="text-align:left">takes → gives</th></tr>
+            </thead>
+            <tbody><tr><th style="text-align:left;white-space:nowrap">f0</th><td style="text-align:left"><pre><code>|m: &amp;Value| {
+                m[&quot;&lt;b&gt;text&lt;/b&gt;&quot;].clone()
+            }</code></pre></td><td style="text-align:right;white-space:nowrap">1</td><td style="text-align:left;white-space:nowrap">In [3]</td><td style="text-align:left">&amp;Value → Value</td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f1</th><td style="text-align:left"><pre><code>|x: f64| &quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;.len() as f64 + x</code></pre></td><td style="text-align:right;white-space:nowrap">7</td><td style="text-align:left;white-space:nowrap"></td><td style="text-align:left">f64, Option&lt;&amp;str&gt; → Vec&lt;f64&gt;<br>
+            <strong>⚠ f1 takes f64, but f0 gives Value</strong></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f2</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f3</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f4</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f5</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f6</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f7</th><td style="text-align:left" colspan="4"><em>empty: passes the previous output through</em></td></tr>
+            </tbody></table>"#]],
     );
 }
 
@@ -273,10 +273,10 @@ fn all_machines() {
         main     running      4,200  12,346/s      135  12 of 1,024 (1 %)      8        1  running
     "]],
         &expect![[r#"
-        <table><thead><tr><th>machine</th><th>state</th><th>processed</th><th>rate</th><th>errored</th><th>queue</th><th>slots</th><th>workers</th><th>source</th></tr>
-        </thead>
-        <tbody><tr><td style="text-align:left">main</td><td style="text-align:left">running</td><td style="text-align:right">4,200</td><td style="text-align:right">12,346/s</td><td style="text-align:right">135</td><td><meter min="0" max="1024" low="614" high="870" optimum="0" value="12"></meter> 12 of 1,024 (1 %)</td><td style="text-align:right">8</td><td style="text-align:right">1</td><td style="text-align:left">running</td></tr>
-        </tbody></table>"#]],
+            <table><thead><tr><th style="text-align:left">machine</th><th style="text-align:left">state</th><th style="text-align:right;white-space:nowrap">processed</th><th style="text-align:right;white-space:nowrap">rate</th><th style="text-align:right;white-space:nowrap">errored</th><th style="text-align:left;white-space:nowrap">queue</th><th style="text-align:right;white-space:nowrap">slots</th><th style="text-align:right;white-space:nowrap">workers</th><th style="text-align:left">source</th></tr>
+            </thead>
+            <tbody><tr><td style="text-align:left">main</td><td style="text-align:left">running</td><td style="text-align:right;white-space:nowrap">4,200</td><td style="text-align:right;white-space:nowrap">12,346/s</td><td style="text-align:right;white-space:nowrap">135</td><td style="text-align:left;white-space:nowrap"><meter min="0" max="1024" low="614" high="870" optimum="0" value="12"></meter> 12 of 1,024 (1 %)</td><td style="text-align:right;white-space:nowrap">8</td><td style="text-align:right;white-space:nowrap">1</td><td style="text-align:left">running</td></tr>
+            </tbody></table>"#]],
     );
 }
 
@@ -316,15 +316,15 @@ fn outputs_of_one_message() {
         empty: f3, f4
     "]],
         &expect![[r#"
-        <p>message <code>65f0c0de0123456789abcdef</code> in <code>14.0</code></p>
-        <table><thead><tr><th>slot</th><th>args</th><th>output</th><th>time</th><th>rev</th></tr>
-        </thead>
-        <tbody><tr><th>f0</th><td style="text-align:left"><code>14.0</code></td><td style="text-align:left"><code>196.0</code></td><td style="text-align:right">59 ns</td><td style="text-align:right">1</td></tr>
-        <tr><th>f1</th><td style="text-align:left"><code>196.0</code><br>
-        <code>14.0</code></td><td style="text-align:left"><strong>⚠ &lt;script&gt;alert(4)&lt;/script&gt;</strong></td><td style="text-align:right">4.4 µs</td><td style="text-align:right">2</td></tr>
-        <tr><th>f2</th><td style="text-align:left"></td><td style="text-align:left"><strong>⚠ skipped: needs f1</strong></td><td style="text-align:right">–</td><td style="text-align:right">1</td></tr>
-        </tbody></table><p><small>empty: f3, f4</small></p>
-    "#]],
+            <p>message <code>65f0c0de0123456789abcdef</code> in <code>14.0</code></p>
+            <table><thead><tr><th style="text-align:left;white-space:nowrap">slot</th><th style="text-align:left">args</th><th style="text-align:left">output</th><th style="text-align:right;white-space:nowrap">time</th><th style="text-align:right;white-space:nowrap">rev</th></tr>
+            </thead>
+            <tbody><tr><th style="text-align:left;white-space:nowrap">f0</th><td style="text-align:left"><code>14.0</code></td><td style="text-align:left"><code>196.0</code></td><td style="text-align:right;white-space:nowrap">59 ns</td><td style="text-align:right;white-space:nowrap">1</td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f1</th><td style="text-align:left"><code>196.0</code><br>
+            <code>14.0</code></td><td style="text-align:left"><strong>⚠ &lt;script&gt;alert(4)&lt;/script&gt;</strong></td><td style="text-align:right;white-space:nowrap">4.4 µs</td><td style="text-align:right;white-space:nowrap">2</td></tr>
+            <tr><th style="text-align:left;white-space:nowrap">f2</th><td style="text-align:left"></td><td style="text-align:left"><strong>⚠ skipped: needs f1</strong></td><td style="text-align:right;white-space:nowrap">–</td><td style="text-align:right;white-space:nowrap">1</td></tr>
+            </tbody></table><p><small>empty: f3, f4</small></p>
+        "#]],
     );
 }
 

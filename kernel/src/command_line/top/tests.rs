@@ -243,7 +243,8 @@ fn the_list_goes_on_to_a_machine_and_back() {
     view.show(next, false);
     let Some(Wish::Show(next)) = view.next(&machines) else { panic!("there is no first one") };
     assert_eq!(next.name.full(), "main@1");
-    assert!(view.next(&machines[2..3]).is_some());
+    assert!(view.next(&machines[2..3]).is_none());
+    assert!(text(&mut view, 80, 24).contains("there is no other machine"));
     assert!(matches!(press(&mut view, Key::Esc), Some(Wish::List)));
 }
 

@@ -1,0 +1,131 @@
+//! Help, completion, JSON: what the table of magics gives by itself.
+
+use super::*;
+
+#[test]
+fn every_magic_has_help_and_an_example_that_runs() {
+    for magic in MAGICS {
+        assert!(!magic.summary.is_empty() && !magic.details.is_empty());
+        assert!(magic.all_parameters().all(|parameter| !parameter.help.is_empty()), "{}", magic.name);
+        assert!(magic.example.starts_with(&magic.written()), "{}", magic.name);
+        let line = magic.example.lines().next().unwrap();
+        let call = arguments::parse(line).map(|call| call.magic.written());
+        assert_eq!(call, Ok(magic.written()));
+        for line in [
+            format!("%help {}", magic.written()),
+            format!("{}?", magic.written()),
+            format!("{} --help", magic.written()),
+        ] {
+            let display = run_alone(&line).unwrap();
+            assert!(text_of(&display).starts_with(&magic.usage()), "{line}");
+        }
+        assert!(help(magic.name).is_some());
+    }
+}
+
+#[test]
+fn every_magic_gives_json() {
+    // They need a session, or a place for a file.
+    let left_out = ["alert", "alerts", "report", "frame"];
+    let line = |magic: &&Magic| matches!(magic.action, Action::Line(_)) && !left_out.contains(&magic.name);
+    for magic in MAGICS.iter().filter(line) {
+        let display = run_alone(&format!("{} --json", magic.example)).unwrap();
+        assert!(display.data["application/json"].is_object(), "{}", magic.name);
+        let text: serde_json::Value = serde_json::from_str(text_of(&display)).unwrap();
+        assert_eq!(text, display.data["application/json"]);
+    }
+}
+
+#[test]
+fn completion_knows_names_options_slots_and_machines() {
+    /// `|` is the cursor.
+    #[track_caller]
+    fn check(text: &str, expected: &Expect) {
+        let offset = text.find('|').unwrap();
+        let code = text.replacen('|', "", 1);
+        let shown = complete(&code, offset, &Table::default()).map(|completions| {
+            let items: Vec<&str> = completions.items.iter().map(|item| item.text.as_str()).collect();
+            format!("{:?} → {}", &code[completions.start..completions.end], items.join(" "))
+        });
+        expected.assert_eq(&shown.unwrap_or_else(|| "none".into()));
+    }
+    check("%st|", &expect![[r#""%st" → %status %start %stop %step"#]]);
+    check(
+        "%|",
+        &expect![[
+            r#""%" → %status %watch %alert %alerts %report %errors %slots %start %pause %stop %drain %step %put %call %retry %tap %peek %sql %%sql %frame %plot %%plot %explain %break %held %continue %machines %%time %lsmagic %help"#
+        ]],
+    );
+    check(
+        "%slots\n%|",
+        &expect![[
+            r#""%" → %status %watch %alert %alerts %report %errors %slots %start %pause %stop %drain %step %put %call %retry %tap %peek %sql %frame %plot %explain %break %held %continue %machines %lsmagic %help"#
+        ]],
+    );
+    check(
+        "%errors |",
+        &expect![[r#""" → f0 f1 f2 f3 f4 f5 f6 f7 -n --limit --slot --since --where --machine --json"#]],
+    );
+    check("%errors f3 --|", &expect![[r#""--" → --limit --slot --since --where --machine --json"#]]);
+    check("%errors f3 -n |", &expect![[r#""" → "#]]);
+    check("%status --machine t|", &expect![[r#""t" → train"#]]);
+    check("%status --machine=|", &expect![[r#""" → main train"#]]);
+    check("%status t|", &expect![[r#""t" → train"#]]);
+    check("%help er|", &expect![[r#""er" → errors"#]]);
+    check("let x = %|", &expect!["none"]);
+    check("%slots\nlet x = M|", &expect!["none"]);
+}
+
+#[test]
+fn list_and_help() {
+    expect![[r"
+        magic                                                                                                  shows or does
+        %status [NAME] [--frame] [--machine NAME] [--json]                                                     what a machine has done, what waits, and what each slot does
+        %watch [NAME] [--machine NAME] [--json]                                                                a live display of a machine: slots, queue, rates, errors, and buttons
+        %alert [RULE] [--clear] [--machine NAME] [--json]                                                      tells when a rule begins to hold and when it ends
+        %alerts [NAME] [--machine NAME] [--json]                                                               the alerts of a machine, and which of them hold
+        %report [FILE] [--machine NAME] [--json]                                                               writes a page with a machine's state, history, errors and code
+        %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]   the messages that a slot failed on, newest first, as a DataFrame
+        %slots [NAME] [--machine NAME] [--json]                                                                the code in each slot, the cell it came from, what it takes and gives
+        %start [NAME] [--machine NAME] [--json]                                                                goes on taking messages
+        %pause [NAME] [--machine NAME] [--json]                                                                holds between two messages
+        %stop [NAME] [--machine NAME] [--json]                                                                 ends the workers; the queue is kept
+        %drain [NAME] [--timeout TIME] [--machine NAME] [--json]                                               waits until the queue is empty and no message is in the slots
+        %step [NAME] [--machine NAME] [--json]                                                                 takes one message through and shows every output
+        %put [--machine NAME] [--json] JSON                                                                    puts a message
+        %call [--machine NAME] [--json] JSON                                                                   tries one message on all slots, here and now
+        %retry [WHICH] [--since TIME] [--where CONDITION] [--machine NAME] [--json]                            takes dead letters through the slots as they are now; what passes leaves the list
+        %tap [SLOT] [-n COUNT] [--where CONDITION] [--every COUNT] [--follow] [--machine NAME] [--json]        the last outputs of a slot as a DataFrame; fields become columns
+        %peek [-n COUNT] [--machine NAME] [--json]                                                             what waits in the queue, oldest first; it stays there
+        %sql [--machine NAME] [--json] [QUERY]                                                                 a query over what flowed: the last outputs of each slot, errors and history are tables
+        %%sql [--machine NAME] [--json]                                                                        a query over what flowed, on the lines below
+        %frame [NAME] [--json]                                                                                 writes what the last %sql or %tap gave as an Arrow IPC file, and tells how to read it
+        %plot [WHAT] [--against WHAT] [--by WHAT] [--kind KIND] [--where CONDITION] [--machine NAME] [--json]  draws numbers of the messages that went through
+        %%plot [COLUMN] [--against COLUMN] [--by COLUMN] [--kind KIND] [--machine NAME] [--json]               draws what the query on the lines below gives
+        %explain [OID] [--machine NAME] [--json]                                                               where a message has been: when it was put, how long it waited, what each slot made of it, by which code
+        %break [SLOT] [--where CONDITION] [--machine NAME] [--json]                                            holds the machine before a slot, with the message in hand
+        %held [--machine NAME] [--json]                                                                        the message that a breakpoint or debug mode holds, with what each slot made of it
+        %continue [--machine NAME] [--json]                                                                    takes the message that %break holds on, and starts the machine
+        %machines [--json]                                                                                     all machines of this session
+        %%time [--json]                                                                                        runs the rest of the cell and tells how long that took
+        %lsmagic [--json]                                                                                      all magics
+        %help [NAME] [--json]                                                                                  how a magic is used
+        %help NAME tells more about one.
+    "]].assert_eq(text_of(&run_alone("%lsmagic").unwrap()));
+    expect![[r#"
+        %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]
+        the messages that a slot failed on, newest first, as a DataFrame. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.
+
+          SLOT               only those of this slot: f3 or 3
+          -n, --limit COUNT  how many at most; 20 unless told
+          --slot SLOT        only those of this slot: f3 or 3
+          --since TIME       only what failed in the last 10m, 30s, 2h
+          --where CONDITION  in quotes: "error like '%utf%' and in.lang = 'en'"; and, or, not, like, in, between, is null
+          --machine NAME     another machine than main
+          --json             for programs: application/json
+
+        for example: %errors f3 -n 5
+    "#]].assert_eq(text_of(&run_alone("%help errors").unwrap()));
+    assert!(inspect("%status --frame", 3).is_some());
+    assert!(inspect("let status = 1;", 3).is_none());
+}
