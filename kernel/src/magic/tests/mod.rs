@@ -1,6 +1,6 @@
 //! Magics, on an engine that is a table of answers, and on the real one.
 
-mod arguments;
+mod commands;
 mod engine;
 mod help;
 mod lines;
