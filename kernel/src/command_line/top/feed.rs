@@ -5,7 +5,8 @@ use super::view::Told;
 use crate::watch::{self, Action, Curves, Flow};
 use machine::command::{Command, Failure, Reply, Target};
 use machine::history::History;
-use machine::status::{DeadLetter, Status};
+use machine::kept::LetterQuery;
+use machine::status::{DeadLetter, Load, Status};
 use machine_engine::remote::{self, Process};
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -68,8 +69,8 @@ pub struct Look {
     pub rate_out: f64,
     /// Messages with errors a second.
     pub rate_errors: f64,
-    /// The share of the workers that work, 0 to 1.
-    pub busy: Option<f64>,
+    /// What the workers do.
+    pub load: Option<Load>,
     /// The last minutes.
     pub curves: Curves,
     /// The newest dead letters, newest first.
@@ -163,8 +164,9 @@ impl Looked {
         let counts =
             |status: &Status| (status.dead_letters, status.dead_letters_dropped, status.errored, status.retried);
         if self.last.as_ref().is_none_or(|last| counts(&last.status) != counts(&status)) {
-            let newest = Command::Errors { machine: machine(), slot: None, limit: LETTERS };
-            if let Reply::Errors(newest) = process.command(newest)? {
+            let query = LetterQuery { limit: LETTERS, ..LetterQuery::default() };
+            let newest = Command::FindErrors { machine: machine(), query };
+            if let Reply::FoundErrors { letters: newest, .. } = process.command(newest)? {
                 letters = newest;
             }
         }
@@ -174,7 +176,7 @@ impl Looked {
             rate_in: self.flow.rate_in(),
             rate_out: self.flow.rate_out(),
             rate_errors: self.flow.rate_errors(),
-            busy: self.flow.busy(),
+            load: self.flow.load(),
             curves,
             letters,
         };

@@ -6,6 +6,7 @@ use super::keys::press;
 use super::view::{Focus, Page, Shown, View, Wish};
 use crate::watch::{Action, Flow, curves};
 use machine::command::{Command, Reply, Target};
+use machine::kept::LetterQuery;
 use machine::prelude::*;
 use machine::status::Status;
 use ratatui::Terminal;
@@ -25,7 +26,8 @@ fn look(machine: &str) -> Look {
     let Reply::History(history) = ask(Command::History { machine: target(), since_ms: 0 }) else {
         panic!("no history")
     };
-    let Reply::Errors(letters) = ask(Command::Errors { machine: target(), slot: None, limit: 50 }) else {
+    let query = LetterQuery { limit: 50, ..LetterQuery::default() };
+    let Reply::FoundErrors { letters, .. } = ask(Command::FindErrors { machine: target(), query }) else {
         panic!("no letters")
     };
     let mut flow = Flow::default();
@@ -36,7 +38,7 @@ fn look(machine: &str) -> Look {
         rate_in: 1234.0,
         rate_out: 1200.0,
         rate_errors: 0.5,
-        busy: flow.busy(),
+        load: flow.load(),
         curves: curves(&history),
         letters,
     }

@@ -44,7 +44,8 @@ pub fn state(status: &Status) -> Span<'static> {
 pub fn figures(look: &Look, width: u16) -> Vec<Line<'static>> {
     let status = &look.status;
     let runs = status.state == State::Running;
-    let busy = look.busy.filter(|_| runs).map(|busy| (busy * 100.0).round());
+    let load = look.load.filter(|_| runs);
+    let percent = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0));
     let wait = match watch::wait(status, look.rate_out) {
         Some(seconds) if seconds > 0.0 => format!("≈ {}", span(seconds)),
         Some(_) => "none".to_owned(),
@@ -61,12 +62,9 @@ pub fn figures(look: &Look, width: u16) -> Vec<Line<'static>> {
         ("in", rate(look.rate_in), BOLD),
         ("out", rate(look.rate_out), BOLD),
         ("errored", errored, when(status.errored > 0, BAD)),
-        (
-            "busy",
-            busy.map_or_else(|| if runs { "–" } else { "held" }.to_owned(), |busy| format!("{busy} %")),
-            Style::new(),
-        ),
-        ("idle", busy.map_or_else(|| "–".to_owned(), |busy| format!("{} %", 100.0 - busy)), Style::new()),
+        ("busy", if runs { percent(load.map(|load| load.busy)) } else { "held".to_owned() }, Style::new()),
+        ("idle", percent(load.map(|load| load.idle)), Style::new()),
+        ("blocked", percent(load.map(|load| load.blocked)), when(load.is_some_and(|load| load.blocked >= 0.5), WARN)),
         ("wait in queue", wait, Style::new()),
         ("in flight", grouped(status.in_flight), Style::new()),
         ("refused or discarded", grouped(dropped), when(dropped > 0, WARN)),
