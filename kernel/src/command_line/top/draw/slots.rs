@@ -184,19 +184,17 @@ pub fn table(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
     frame.render_stateful_widget(table, area, &mut TableState::new().with_selected(shown.slot));
 }
 
-/// `999`, `12.3k`, `4.5M`
+/// `999`, `12.3k`, `4.56M`: three digits, cut and not rounded; whole up to 9,999.
 fn short(count: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
-    match UNITS.into_iter().find(|(unit, _)| count >= 10 * unit) {
-        Some((unit, name)) => {
-            let tenths = count / (unit / 10);
-            if tenths < 1000 {
-                format!("{}.{}{name}", tenths / 10, tenths % 10)
-            } else {
-                format!("{}{name}", tenths / 10)
-            }
-        }
-        None => grouped(count),
+    let Some((unit, name)) = UNITS.into_iter().find(|(unit, _)| count >= (*unit).max(10_000)) else {
+        return grouped(count);
+    };
+    let (whole, rest) = (count / unit, count % unit);
+    match whole {
+        ..10 => format!("{whole}.{:02}{name}", rest / (unit / 100)),
+        10..100 => format!("{whole}.{}{name}", rest / (unit / 10)),
+        100.. => format!("{whole}{name}"),
     }
 }
 
@@ -207,7 +205,7 @@ mod tests {
     #[test]
     fn counts_are_short() {
         let all = [0, 999, 9_999, 10_000, 123_456, 9_999_999, 12_345_678, 10_000_000_000].map(short);
-        assert_eq!(all, ["0", "999", "9,999", "10.0k", "123k", "9999k", "12.3M", "10.0G"]);
+        assert_eq!(all, ["0", "999", "9,999", "10.0k", "123k", "9.99M", "12.3M", "10.0G"]);
     }
 
     #[test]
