@@ -48,6 +48,7 @@ pub struct Progress<I> {
 /// fast loop next to nothing.
 ///
 /// ```
+/// machine_engine::init(); // in a notebook the kernel has done that
 /// let mut sum = 0;
 /// for x in machine::progress(0..10) {
 ///     sum += x;
