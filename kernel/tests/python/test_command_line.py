@@ -320,7 +320,7 @@ def test_a_file_that_does_not_compile_is_named(machine: Machine, tmp_path: Path)
     (["statsu"], "unknown command `statsu`; did you mean `status`?"),
     (["status", "main", "--jsno"], "unexpected argument `--jsno`; did you mean `--json`?"),
     (["run", "nowhere.rs"], "nowhere.rs: No such file"),
-    (["put", "main", "{bad"], "{bad is no JSON"),
+    (["put", "main", "{bad"], "{bad cannot be read as JSON"),
     (["log", "main", "--slot", "x"], "--slot x is no slot; expected f0, f1"),
     (["drain", "main", "--timeout", "soon"], "soon is not a time"),
 ])
