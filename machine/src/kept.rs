@@ -41,6 +41,8 @@ pub struct Kept {
 
 /// One message that went through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+// There are many: what is empty is left out.
+#[serde(default)]
 pub struct KeptMessage {
     /// The message's oid.
     pub oid: String,
@@ -49,14 +51,17 @@ pub struct KeptMessage {
     /// How long it waited before a worker began it, milliseconds, to some milliseconds.
     pub waited_ms: u64,
     /// The message, JSON text; empty if only one slot was asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub input: String,
     /// What each slot gave, JSON text, as it is published; of one slot if only that was asked for.
     pub outputs: Vec<String>,
     /// Slots that gave nothing, one bit each, the lowest for `f0`.
     pub missing: u64,
     /// The revision of each slot; empty if only one slot was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub revisions: Vec<u64>,
     /// How long each slot took, nanoseconds; empty if only one slot was asked for, or if it was not measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nanos: Vec<u64>,
 }
 

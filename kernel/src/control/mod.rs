@@ -15,7 +15,7 @@ pub const SOCKET_VARIABLE: &str = "MACHINE_CONTROL";
 
 /// From the kernel to the runtime.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Carry out a command.
     Command(remote::Request),
@@ -30,7 +30,8 @@ pub enum Request {
 
 /// From the runtime to the kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+// What it is stands first, so that a long answer is read in one pass.
+#[serde(rename_all = "snake_case")]
 pub enum Message {
     /// The answer to a command.
     Reply(remote::Answer),
