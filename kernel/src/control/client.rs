@@ -119,7 +119,7 @@ impl Client {
     /// Returns once all that the cell has printed has been handed on.
     pub fn ping(&self) {
         // A runtime that has died has nothing more to say; its end was handed on in order, too.
-        let _ = self.ask(|id| Request::Ping { id, ping: true }, Duration::ZERO, Some(Duration::from_secs(5)), false);
+        let _ = self.ask(|id| Request::Ping { id }, Duration::ZERO, Some(Duration::from_secs(5)), false);
     }
 
     /// Gives up the commands that wait for the engine.
@@ -213,7 +213,7 @@ impl Client {
         while let Ok(Some(message)) = read_frame::<Message>(&mut reader) {
             match message {
                 Message::Reply(Answer { id, reply }) => self.answer(id, Some(reply)),
-                Message::Pong { id, .. } => self.answer(id, None),
+                Message::Pong { id } => self.answer(id, None),
                 Message::Event(event) => handler(Happening::Event(event)),
             }
         }

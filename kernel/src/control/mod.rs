@@ -23,8 +23,6 @@ pub enum Request {
     Ping {
         /// Comes back with the answer.
         id: u64,
-        /// Always true.
-        ping: bool,
     },
 }
 
@@ -39,8 +37,6 @@ pub enum Message {
     Pong {
         /// The ping's.
         id: u64,
-        /// Always true.
-        pong: bool,
     },
     /// Something happened.
     Event(Event),
@@ -122,9 +118,12 @@ mod tests {
     #[test]
     fn a_frame_is_a_length_and_json() -> io::Result<()> {
         let mut bytes = Vec::new();
-        write_frame(&mut bytes, &Message::Pong { id: 7, pong: true })?;
+        write_frame(&mut bytes, &Message::Pong { id: 7 })?;
         write_frame(&mut bytes, &Message::Reply(Answer { id: 8, reply: Reply::Done }))?;
-        assert_eq!(bytes, b"\x14\0\0\0{\"id\":7,\"pong\":true}!\0\0\0{\"id\":8,\"reply\":{\"reply\":\"done\"}}");
+        assert_eq!(
+            bytes,
+            b"\x11\0\0\0{\"pong\":{\"id\":7}}+\0\0\0{\"reply\":{\"id\":8,\"reply\":{\"reply\":\"done\"}}}"
+        );
         Ok(())
     }
 

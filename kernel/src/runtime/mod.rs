@@ -87,10 +87,10 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
     match request {
-        Request::Ping { id, .. } => {
+        Request::Ping { id } => {
             pump.set_running(false);
             pump.drain();
-            outbox.push(Message::Pong { id, pong: true });
+            outbox.push(Message::Pong { id });
         }
         Request::Command(remote::Request { id, command }) => {
             if matches!(command, Command::Enter(_)) {
