@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from . import environment, fuzzing, kernel, places, tweets
+from . import environment, fuzzing, kernel, places, sanitizing, tweets
 from .progress import Failed, command, elapsed, say
 
 CARGO_DENY = "cargo-deny"
@@ -24,6 +24,8 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["--fuzz", seconds]:
             fuzz(summary, int(seconds))
+        case ["--sanitize"]:
+            summary.run("ThreadSanitizer", sanitizing.run)
         case _:
             everything(summary)
     return summary.show(time.monotonic() - begin)
