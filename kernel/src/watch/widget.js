@@ -288,18 +288,33 @@ function render({ model, el }) {
     rooms.forEach((room) => room.curve.draw(series.slots?.[room.index]?.rate ?? []));
   };
 
+  const letterNode = (letter, open) => {
+    const more = letter.input_bytes > letter.input.length ? ` (the beginning of ${count(letter.input_bytes)} bytes)` : "";
+    return node("details", { open },
+      node("summary", {}, node("b", {}, letter.slot), node("time", {}, letter.time.slice(11, 19)),
+        node("span", { class: "error" }, letter.error.split("\n")[0])),
+      node("div", { class: "fold" }, `${letter.kind} in ${letter.slot}, revision ${letter.revision}`, node("pre", {}, letter.error),
+        `message ${letter.oid}${more}`, node("pre", {}, letter.input),
+        node("button", { title: "take this message through the slots as they are now", onclick: () => tell({ do: "retry", oid: letter.oid }) }, "↻ retry")));
+  };
+
+  // A letter that stays keeps its element, and that its place in the page: the focus, and a click that is on its way.
+  let shown = new Map();
   const showLetters = () => {
-    const open = new Set([...letterList.querySelectorAll("details[open]")].map((shown) => shown.dataset.key));
-    letterList.replaceChildren(...(model.get("letters") ?? []).map((letter) => {
-      const key = letter.oid + letter.slot;
-      const more = letter.input_bytes > letter.input.length ? ` (the beginning of ${count(letter.input_bytes)} bytes)` : "";
-      return node("details", { "data-key": key, open: open.has(key) },
-        node("summary", {}, node("b", {}, letter.slot), node("time", {}, letter.time.slice(11, 19)),
-          node("span", { class: "error" }, letter.error.split("\n")[0])),
-        node("div", { class: "fold" }, `${letter.kind} in ${letter.slot}, revision ${letter.revision}`, node("pre", {}, letter.error),
-          `message ${letter.oid}${more}`, node("pre", {}, letter.input),
-          node("button", { title: "take this message through the slots as they are now", onclick: () => tell({ do: "retry", oid: letter.oid }) }, "↻ retry")));
-    }));
+    const now = new Map();
+    for (const letter of model.get("letters") ?? []) {
+      const key = letter.oid + letter.slot, content = JSON.stringify(letter), before = shown.get(key);
+      const same = before?.content === content;
+      now.set(key, same ? before : { content, element: letterNode(letter, Boolean(before?.element.open)) });
+    }
+    const elements = [...now.values()].map(({ element }) => element), stay = new Set(elements);
+    shown.forEach(({ element }) => stay.has(element) || element.remove());
+    let place = letterList.firstChild;
+    for (const element of elements) {
+      if (element === place) place = place.nextSibling;
+      else letterList.insertBefore(element, place);
+    }
+    shown = now;
   };
 
   const showAlerts = () => {
