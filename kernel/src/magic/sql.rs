@@ -76,8 +76,13 @@ pub fn answer(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Outpu
     };
     let statement = Statement::parse(query.text).map_err(at)?;
     let (tables, mut note) = tables(&statement.names(), arguments, engine)?;
-    let columns: Vec<String> =
-        tables.iter().flat_map(|(_, frame)| frame.get_column_names_owned()).map(Into::into).collect();
+    let mut columns: Vec<String> = Vec::new();
+    for column in tables.iter().flat_map(|(_, frame)| frame.columns()) {
+        let name = column.name().as_str();
+        if !columns.iter().any(|column| column == name) {
+            columns.push(name.to_owned());
+        }
+    }
     let sql = statement.quoted(columns.iter().map(String::as_str));
     let rows: usize = tables.iter().map(|(_, frame)| frame.height()).sum();
     let mut meter = Meter::new(output, format!("query of {} rows:", grouped(rows as u64)));
@@ -110,10 +115,8 @@ fn trouble(error: QueryError, columns: &[String], arguments: &Arguments<'_>, eng
     }
     let name = quoted(&text, "unable to find column \"", "\"").or_else(|| quoted(&text, "not found: ", ""));
     let Some(name) = name else { return Trouble::usage(format!("polars refuses it: {text}"), None) };
-    let mut there: Vec<&str> = columns.iter().map(String::as_str).collect();
-    there.dedup();
-    let meant = nearest(name, there.iter().copied()).map(str::to_owned);
-    let list = display::cut(&there.join(", "), 200);
+    let meant = nearest(name, columns.iter().map(String::as_str)).map(str::to_owned);
+    let list = display::cut(&columns.join(", "), 200);
     Trouble::usage(format!("there is no column {}; there is {list}{}", given(name), did_you_mean(meant)), None)
 }
 

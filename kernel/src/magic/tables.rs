@@ -68,7 +68,11 @@ pub fn tables(
     if named.contains(&ERRORS) {
         let reply =
             engine.command(Command::FindErrors { machine: target(arguments), query: LetterQuery::default() })?;
-        let Reply::FoundErrors { letters, .. } = reply else { return Err(unexpected(reply)) };
+        let Reply::FoundErrors { letters, matching } = reply else { return Err(unexpected(reply)) };
+        let left_out = matching.saturating_sub(letters.len() as u64);
+        if left_out > 0 {
+            notes.push(format!("{ERRORS}: {} are too long to be looked at together", grouped(left_out)));
+        }
         tables.push((ERRORS.to_owned(), display::frame_of_errors(&letters).map_err(polars)?));
     }
     if named.contains(&HISTORY) {

@@ -22,7 +22,7 @@ struct Question {
     tables: Vec<(String, u64)>,
 }
 
-/// Runs a query in a process of its own. `go_on` is asked now and then, with the time that has passed.
+/// Runs a query in a process of its own, which is ended when `go_on`, asked now and then, says no.
 ///
 /// # Errors
 /// See [`QueryError`].
@@ -47,12 +47,13 @@ pub fn run_apart(sql: &str, tables: Tables, go_on: &mut dyn FnMut() -> bool) -> 
     let (to, from) = (child.stdin.take(), child.stdout.take());
     let (send, answer) = mpsc::channel();
     // It ends with the child, which closes both pipes.
-    std::thread::spawn(move || {
+    let talk = move || {
         let _ = to.map(|to| ask(to, &question, &blobs));
         let mut bytes = Vec::new();
         let read = from.map_or(Ok(0), |mut from| from.read_to_end(&mut bytes));
         let _ = send.send(read.map(|_| bytes));
-    });
+    };
+    std::thread::Builder::new().name("query".to_owned()).spawn(talk).map_err(died)?;
     let bytes = loop {
         match answer.recv_timeout(LOOK) {
             Ok(bytes) => break bytes.map_err(died),

@@ -1,7 +1,6 @@
 """Metrics for OpenTelemetry: what a collector receives is what the engine has counted."""
 
 import json
-import shutil
 import socket
 import tempfile
 import threading
@@ -15,7 +14,7 @@ import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, Metric
-from test_command_line import PATIENCE, PROGRAM, Machine
+from test_command_line import PATIENCE, PROGRAM, Machine, machine  # noqa: F401
 
 # Long enough that only the export at the end takes place.
 NEVER = "600000"
@@ -66,14 +65,6 @@ def collector() -> Iterator[Collector]:
     collector = Collector()
     yield collector
     collector.close()
-
-
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    """The command line of a test's own."""
-    runtime = Path(tempfile.mkdtemp(prefix="mr-"))
-    yield Machine(runtime)
-    shutil.rmtree(runtime)
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,7 @@ def test_a_query_is_answered_while_a_cell_runs(filled: Notebook) -> None:
 def test_what_is_wrong_with_a_query_is_told(filled: Notebook) -> None:
     for line, told in [
         ("%sql SELECT hlf FROM f0", "there is no column hlf; there is oid, put, half, of.parity; did you mean half?"),
+        ("%sql SELECT x FROM f0 JOIN input USING (oid)", "there is no column x; there is oid, put, input, half, of.parity"),
         ("%sql SELECT * FROM f9", "there is no table f9; there is input, f0,"),
         ("%sql SELECT * FROM imput", "did you mean input?"),
         ("%sql SELECT half FROM f0 WHERE", "this is no SQL"),
@@ -77,6 +78,13 @@ def test_a_query_without_an_end_is_interrupted_and_takes_nothing_with_it(filled:
     filled.wait_for(running, lambda ran: any("query of" in text for text in ran.shown()))
     filled.interrupt()
     assert filled.wait(running).reply["ename"] == "KeyboardInterrupt"
+    assert asked(filled, "%sql SELECT count(*) AS n FROM f0")["rows"] == [[9100]]
+
+
+def test_a_query_that_needs_too_much_memory_takes_nothing_with_it(filled: Notebook) -> None:
+    filled.must("for x in 0..9_000 { MACHINE.put_wait(f64::from(x))?; }\nMACHINE.drain();")
+    ran = filled.run("%sql SELECT a.oid AS x, b.oid AS y, a.half, b.half AS h, a.put, b.put AS p FROM f0 a CROSS JOIN f0 b")
+    assert not ran.ok and "more than 4 GiB of memory" in ran.reply["evalue"]
     assert asked(filled, "%sql SELECT count(*) AS n FROM f0")["rows"] == [[9100]]
 
 
