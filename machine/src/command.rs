@@ -116,7 +116,7 @@ pub enum Command {
         /// The slot's number.
         slot: u32,
     },
-    /// Sets a source that is built in.
+    /// Sets a source that is built in, in the place of one that has ended.
     SetSource {
         /// The machine.
         machine: Target,

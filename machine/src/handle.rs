@@ -114,8 +114,13 @@ impl Machine {
     /// After `stop` and `start` an iterator and what is built in go on where they were; a function is called again,
     /// also if its iterator had come to an end.
     ///
+    /// A source that has ended ([`exhausted` or `failed`](crate::status::SourceStatus::state)) makes way for the next
+    /// one, also a function, which is then never called again. Its status goes with it: what it put is counted as
+    /// accepted, and its errors stay in [`errors`](Self::errors).
+    ///
     /// # Errors
-    /// If it has a source already: clear that one first. If what is built in cannot be opened.
+    /// If it has a source that has not ended: clear that one first. If what is built in cannot be opened; what was
+    /// there before then stays.
     pub fn source<M>(&self, source: impl IntoSource<M>) -> Result<(), Failure> {
         done(decode(&source.into_source().set(self.id)))
     }

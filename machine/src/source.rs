@@ -8,7 +8,7 @@
 //! use machine::prelude::*;
 //! # machine_engine::init();
 //! MACHINE.source(1..=1_000)?; // any iterator
-//! MACHINE.clear_source();
+//! MACHINE.drain(); // it has an end
 //! MACHINE.source(|| 1..=1_000)?; // a function: called again by each `start` after a `stop`
 //! MACHINE.clear_source();
 //! MACHINE.source(source::json_lines("tweets.jsonl").follow())?; // built in
@@ -19,6 +19,7 @@
 //! # Ok::<(), Failure>(())
 //! ```
 //!
+//! A machine has one source at a time: one that has ended makes way for the next, one that runs has to be cleared.
 //! A source waits while the queue is full and while the machine does not run, so nothing is dropped; an endpoint
 //! refuses instead. Messages of what is built in are JSON: the first slot takes them as its own type, `&Tweet`,
 //! `&Value`, for lines of text `&str`. What is not JSON is an error of the source: it is counted, kept as a dead

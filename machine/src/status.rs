@@ -169,7 +169,8 @@ pub struct LastOutput {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceStatus {
-    /// `none`, `running`, `waiting` (for a file that is not there), `connecting`, `exhausted` or `failed`.
+    /// `none`, `running`, `waiting` (for a file that is not there), `connecting`, `exhausted` or `failed`. The last two
+    /// say that nothing of it runs any more, so another may be set.
     pub state: String,
     /// What it is: `JSON lines of tweets.jsonl, followed`.
     pub description: String,

@@ -12,6 +12,7 @@ use crate::flight::Flights;
 use crate::flying;
 use crate::frame::Frame;
 use crate::history::Past;
+use crate::hook::InSlot;
 use crate::letters::Letters;
 use crate::oid::Oid;
 use crate::output::{Recorder, Sequence};
@@ -114,23 +115,32 @@ impl Machine {
         guard(&self.letters)
     }
 
-    /// Sets the source, which is made only if there is none.
+    /// Sets the source, in the place of one that has ended. It is made only if none is running.
     pub fn set_source(&'static self, make: impl FnOnce() -> Result<Feed, Failure>) -> Result<(), Failure> {
-        self.without_source(guard(&self.source).as_ref())?;
+        if let Some(feed) = guard(&self.source).as_ref().filter(|feed| feed.is_running()) {
+            return Err(self.is_fed(feed));
+        }
         // Files and sockets are opened here, so not under the lock.
         let feed = Arc::new(make()?);
         let mut source = guard(&self.source);
-        self.without_source(source.as_ref())?;
-        feed.spawn(self)?;
-        *source = Some(feed);
+        // Somebody else may have set one meanwhile.
+        match source.as_ref() {
+            Some(last) => last.make_way(|| self.is_fed(last), || feed.spawn(self))?,
+            None => feed.spawn(self)?,
+        }
+        let last = source.replace(feed);
+        drop(source);
+        // Its destructor is user code.
+        let _in_slot = InSlot::enter();
+        drop(last);
         Ok(())
     }
 
-    fn without_source(&self, source: Option<&Arc<Feed>>) -> Result<(), Failure> {
-        let Some(feed) = source else { return Ok(()) };
+    fn is_fed(&self, feed: &Feed) -> Failure {
         let (name, state) = (&self.config.name, feed.status().state);
-        let message = format!("{name} has a source already ({state}): clear it first, with clear_source()");
-        Err(failed("source_is_set", message))
+        let message =
+            format!("{name} has a source already, which has not ended ({state}): clear it first, with clear_source()");
+        failed("source_is_set", message)
     }
 
     /// Takes the source away. Waits until what is built in has given back its file or port, or a second has gone by.

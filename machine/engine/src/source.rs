@@ -176,6 +176,25 @@ impl Feed {
         self.shutdown.end();
     }
 
+    /// If it has ended, lets `next` begin, and never begins anew itself.
+    ///
+    /// # Errors
+    /// `refuse`'s if it has not ended; `next`'s, and then it may begin anew as before.
+    pub fn make_way(
+        &self,
+        refuse: impl FnOnce() -> Failure,
+        next: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        // Held all the while: `resume` looks under the same lock.
+        let running = guard(&self.running);
+        if *running {
+            return Err(refuse());
+        }
+        next()?;
+        self.shutdown.forbid();
+        Ok(())
+    }
+
     /// After [`end`](Self::end): waits until what is built in has given back what it had open.
     pub fn wait_over(&self) {
         if self.built_in {
@@ -219,10 +238,15 @@ impl Feed {
     pub fn resume(self: &Arc<Self>, machine: &'static Machine) {
         let mut running = guard(&self.running);
         let anew = guard(&self.work).as_ref().is_some_and(|(origin, _)| origin.begins_anew());
-        if !*running && anew && !self.shutdown.is_ended() {
-            self.set_state("running");
-            guard(&self.texts).error.clear();
-            *running = self.spawn(machine).is_ok();
+        if *running || !anew || self.shutdown.is_ended() {
+            return;
+        }
+        match self.spawn(machine) {
+            Ok(()) => {
+                self.set_running();
+                *running = true;
+            }
+            Err(failure) => self.set_failed(failure.message),
         }
     }
 
@@ -234,30 +258,35 @@ impl Feed {
             let mut intake = Intake::new(machine, self, pacer);
             let result = origin.run(&mut intake);
             pacer = intake.into_pacer();
-            match result {
-                Ok(()) => self.set_state("exhausted"),
-                Err(Stop::Ended) => break,
-                Err(Stop::Failed(error)) => self.fail(machine, error),
+            if let Err(Stop::Failed(error)) = &result {
+                keep(machine, error.clone(), &[]);
             }
-            let mut running = guard(&self.running);
-            if origin.begins_anew() {
-                if machine.stops.load(Ordering::Acquire) != stops {
-                    self.set_state("running");
-                    continue;
+            if origin.begins_anew() && !matches!(result, Err(Stop::Ended)) {
+                let running = guard(&self.running);
+                if machine.stops.load(Ordering::Acquire) == stops {
+                    *guard(&self.work) = Some((origin, pacer));
+                    return self.stop_running(running, machine, result);
                 }
-                *guard(&self.work) = Some((origin, pacer));
-                *running = false;
-                drop(running);
-                self.tell_over(machine);
-                return;
+                self.set_running();
+            } else {
+                // What it has open is closed first.
+                let in_slot = hook::InSlot::enter();
+                drop(origin);
+                drop(in_slot);
+                return self.stop_running(guard(&self.running), machine, result);
             }
-            break;
         }
-        // What it has open is closed first.
-        let in_slot = hook::InSlot::enter();
-        drop(origin);
-        drop(in_slot);
-        *guard(&self.running) = false;
+    }
+
+    /// Whoever sees the end in the status finds that nothing runs any more: the lock is held until both are so.
+    fn stop_running(&self, mut running: MutexGuard<'_, bool>, machine: &Machine, result: Result<(), Stop>) {
+        match result {
+            Ok(()) => self.set_state("exhausted"),
+            Err(Stop::Failed(error)) => self.set_failed(error),
+            Err(Stop::Ended) => {}
+        }
+        *running = false;
+        drop(running);
         self.tell_over(machine);
     }
 
@@ -274,8 +303,13 @@ impl Feed {
         guard(&self.texts).note = note.into();
     }
 
-    fn fail(&self, machine: &Machine, error: String) {
-        keep(machine, error.clone(), &[]);
+    fn set_running(&self) {
+        let mut texts = guard(&self.texts);
+        texts.state = "running";
+        texts.error.clear();
+    }
+
+    fn set_failed(&self, error: String) {
         let mut texts = guard(&self.texts);
         texts.state = "failed";
         texts.error = error;

@@ -39,6 +39,11 @@ impl Shutdown {
         self.notify.notify_waiters();
     }
 
+    /// Like [`end`](Self::end), for a source that does not run: there is nobody to wake.
+    pub fn forbid(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
     }

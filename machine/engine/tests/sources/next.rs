@@ -1,0 +1,169 @@
+//! One source at a time: one that has ended makes way for the next, one that has not is to be cleared first.
+
+use super::{Kept, Scratch, fresh, is_gone, threads_named, until};
+use machine::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+#[test]
+fn what_has_ended_makes_way_and_all_that_it_gave_is_counted() {
+    let kept = Kept::new();
+    let file = Scratch::new(b"1\nno\n2\n");
+    for _ in 0..2 {
+        // The file is closed by then, and read again from its beginning.
+        kept.machine.source(source::json_lines(&file.path)).unwrap();
+        kept.machine.drain();
+        assert_eq!((kept.source().taken, kept.source().errors), (2, 1));
+    }
+    kept.machine.source([3, 4, 5]).unwrap();
+    assert_eq!(kept.to_the_end(), [1, 2, 1, 2, 3, 4, 5]);
+    let source = kept.source();
+    assert_eq!((source.taken, source.errors, source.dropped), (3, 0, 0));
+    assert_eq!(source.description, "an iterator of i32");
+    // What is gone from the source's own counts is in those of the machine.
+    let status = kept.machine.status();
+    assert_eq!((status.accepted, status.processed, status.dead_letters), (7, 7, 2));
+}
+
+#[test]
+fn what_has_failed_makes_way_and_its_error_stays_at_hand() {
+    let kept = Kept::new();
+    let panics = (0..5).inspect(|item| assert!(*item < 2, "broken"));
+    kept.machine.source(panics).unwrap();
+    until(|| kept.source().state == "failed");
+    kept.machine.source([7]).unwrap();
+    assert_eq!(kept.to_the_end(), [0, 1, 7]);
+    assert_eq!(kept.source().error, "");
+    assert_eq!(kept.errors(), [("the source panicked: broken".to_owned(), "\"\"".to_owned())]);
+}
+
+#[test]
+fn whoever_has_seen_the_end_may_set_the_next() {
+    let kept = Kept::with_queue(4_096);
+    for _ in 0..500 {
+        kept.machine.source([1]).unwrap();
+        while kept.source().state != "exhausted" {
+            thread::yield_now();
+        }
+    }
+    kept.machine.drain();
+    assert_eq!(kept.items().len(), 500);
+}
+
+#[test]
+fn what_may_still_give_something_is_not_replaced() {
+    let kept = Kept::with_queue(4);
+    let file = Scratch::new(b"");
+    let missing = file.path.with_extension("missing");
+    let refused = |what: &str| {
+        let refused = kept.machine.source([1]).unwrap_err();
+        assert_eq!(refused.code, "source_is_set", "{what}");
+        assert!(refused.message.contains(what) && refused.message.ends_with("with clear_source()"), "{refused}");
+    };
+    kept.machine.source(source::interval(Duration::from_hours(24))).unwrap();
+    refused("running");
+    kept.machine.clear_source();
+    kept.machine.source(source::lines(missing).follow()).unwrap();
+    until(|| kept.source().state == "waiting");
+    refused("waiting");
+    kept.machine.clear_source();
+    // Nothing takes its items, so it has not come to its end.
+    kept.machine.pause().source(0..1_u64).unwrap();
+    refused("running");
+    kept.machine.stop();
+    refused("running");
+    kept.machine.clear_source();
+    is_gone(&kept);
+}
+
+#[test]
+fn what_cannot_be_opened_leaves_the_one_that_has_ended() {
+    let kept = Kept::new();
+    kept.machine.source(|| [1]).unwrap();
+    assert_eq!(kept.to_the_end(), [1]);
+    let file = Scratch::new(b"");
+    assert!(kept.machine.source(source::lines(file.path.with_extension("missing"))).is_err());
+    assert_eq!((kept.source().state.as_str(), kept.source().taken), ("exhausted", 1));
+    kept.machine.stop().start();
+    assert_eq!(kept.to_the_end(), [1, 1]);
+}
+
+#[test]
+fn a_function_that_made_way_is_gone_and_not_called_again() {
+    let kept = Kept::new();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    let once = move || {
+        count.fetch_add(1, Relaxed);
+        [1]
+    };
+    kept.machine.source(once).unwrap();
+    assert_eq!(kept.to_the_end(), [1]);
+    kept.machine.source([2]).unwrap();
+    assert_eq!(Arc::strong_count(&calls), 1);
+    kept.machine.stop().start();
+    assert_eq!(kept.to_the_end(), [1, 2]);
+    assert_eq!(calls.load(Relaxed), 1);
+}
+
+/// A `start` that calls the function again and a source in its place: one of them comes too late.
+#[test]
+fn a_function_is_called_again_or_makes_way_never_both() {
+    let (machine, name) = fresh(64);
+    for _ in 0..200 {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = calls.clone();
+        let endless_after_stop = move || if count.fetch_add(1, Relaxed) == 0 { 0..0 } else { 0..u64::MAX };
+        machine.source(endless_after_stop).unwrap();
+        machine.drain();
+        machine.stop();
+        let both = Barrier::new(2);
+        let set = thread::scope(|scope| {
+            scope.spawn(|| {
+                both.wait();
+                machine.start();
+            });
+            both.wait();
+            machine.source(source::interval(Duration::from_hours(24)))
+        });
+        let expected = match set {
+            Ok(()) => 1,
+            Err(refused) => {
+                assert_eq!(refused.code, "source_is_set");
+                until(|| calls.load(Relaxed) == 2);
+                2
+            }
+        };
+        machine.clear_source();
+        until(|| threads_named(&format!("{name}/source")) == 0);
+        assert_eq!((calls.load(Relaxed), Arc::strong_count(&calls)), (expected, 1));
+    }
+}
+
+#[test]
+fn of_two_that_are_set_at_once_one_is_taken() {
+    let (machine, name) = fresh(64);
+    for round in 0..200 {
+        // In the place of none, and of one that has ended.
+        if round % 2 == 0 {
+            machine.source([0]).unwrap();
+            machine.drain();
+        }
+        let both = Barrier::new(2);
+        let set = || {
+            both.wait();
+            machine.source(source::interval(Duration::from_hours(24)))
+        };
+        let (one, other) = thread::scope(|scope| {
+            let other = scope.spawn(set);
+            (set(), other.join().unwrap())
+        });
+        let refused = one.as_ref().err().or(other.as_ref().err()).unwrap();
+        assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+        assert_eq!(refused.code, "source_is_set");
+        machine.clear_source();
+        until(|| threads_named(&format!("{name}/source")) == 0);
+    }
+}
