@@ -190,16 +190,8 @@ pub enum Command {
         /// The machine.
         machine: Target,
     },
-    /// The dead letters, newest first.
-    Errors {
-        /// The machine.
-        machine: Target,
-        /// Only those of this slot.
-        slot: Option<u32>,
-        /// How many at most.
-        limit: usize,
-    },
-    /// The dead letters that fulfil a query, newest first.
+    /// The dead letters that fulfil a query, newest first, as many as fit in an answer:
+    /// [`Errors::all`](crate::handle::Errors::all) asks until it has all.
     FindErrors {
         /// The machine.
         machine: Target,

@@ -15,6 +15,7 @@ pub(crate) use slot_ref::warn;
 
 use crate::abi::Patience;
 use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Policy, Reply, Target};
+use crate::kept::LetterQuery;
 use crate::shim::{CallHandle, raw};
 use crate::source::IntoSource;
 use crate::status::Status;
@@ -212,10 +213,7 @@ impl Machine {
     /// The messages that slots failed on, newest first, as many as are kept.
     #[must_use]
     pub fn errors(&self) -> Errors {
-        match ask(&Command::Errors { machine: self.target(), slot: None, limit: usize::MAX }) {
-            Reply::Errors(letters) => Errors(letters),
-            _ => Errors(Vec::new()),
-        }
+        Errors::all(&self.target(), LetterQuery::default(), &mut |command| Ok(ask(&command))).unwrap_or_default()
     }
 
     pub(crate) fn target(&self) -> Target {

@@ -2,7 +2,6 @@
 
 use crate::command::{Command, Failure, Reply, Target};
 use crate::handle::{Errors, Machine, ask, failure};
-use crate::status::DeadLetter;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -117,6 +116,8 @@ pub struct LetterQuery {
     pub filter: String,
     /// How many at most, the newest; 0 for all.
     pub limit: usize,
+    /// Only those that are older than what an answer had: its `next`. Not looked at by a retry.
+    pub before: Option<u64>,
 }
 
 /// What became of dead letters that were taken through the slots again.
@@ -177,12 +178,35 @@ impl Machine {
     /// If the condition cannot be read, or names what a letter does not have.
     pub fn errors_where(&self, condition: &str) -> Result<Errors, Failure> {
         let query = LetterQuery { filter: condition.to_owned(), ..LetterQuery::default() };
-        let Reply::FoundErrors { letters, .. } =
-            ask(&Command::FindErrors { machine: self.target(), query }).checked()?
-        else {
-            return Ok(Errors(Vec::<DeadLetter>::new()));
-        };
-        Ok(Errors(letters))
+        Errors::all(&self.target(), query, &mut |command| Ok(ask(&command)))
+    }
+}
+
+impl Errors {
+    /// All dead letters of a query, in as many answers as they take. Those that come meanwhile are not among them.
+    ///
+    /// # Errors
+    /// If the query cannot be read, or `ask` fails.
+    pub fn all(
+        machine: &Target,
+        mut query: LetterQuery,
+        ask: &mut dyn FnMut(Command) -> Result<Reply, Failure>,
+    ) -> Result<Self, Failure> {
+        let mut all = Self::default();
+        loop {
+            let command = Command::FindErrors { machine: machine.clone(), query: query.clone() };
+            match ask(command)?.checked()? {
+                Reply::FoundErrors { letters, too_long, next, .. } => {
+                    all.letters.extend(letters);
+                    all.left_out += too_long;
+                    query.before = next;
+                }
+                other => return Err(failure(other)),
+            }
+            if query.before.is_none() {
+                return Ok(all);
+            }
+        }
     }
 }
 

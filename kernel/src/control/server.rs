@@ -1,7 +1,7 @@
 //! The runtime's end of the control socket.
 
 use super::{Event, Message, Printed, Request};
-use machine_engine::remote::{Answer, read_frame, too_long, write_frame};
+use machine_engine::remote::{Answer, MAX_FRAME, read_frame, too_long, write_frame};
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -85,11 +85,16 @@ impl Outbox {
     }
 }
 
-/// Sends a message; in place of a reply that is too long, that it is.
+/// Sends a message; in place of a reply that is too long, or of something to show, that it is.
 fn send(mut stream: &UnixStream, message: &Message) -> io::Result<()> {
     match (write_frame(&mut stream, message), message) {
         (Err(error), Message::Reply(Answer { id, .. })) if error.kind() == io::ErrorKind::FileTooLarge => {
             write_frame(&mut stream, &Message::Reply(Answer { id: *id, reply: too_long() }))
+        }
+        (Err(error), Message::Event(Event::Show { mime, content })) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let (bytes, most) = (grouped(content.len()), MAX_FRAME >> 20);
+            let content = format!("[{mime}, {bytes} bytes: not shown, for it is longer than {most} MiB as JSON]");
+            write_frame(&mut stream, &Message::Event(Event::Show { mime: "text/plain".to_owned(), content }))
         }
         (written, _) => written,
     }
@@ -180,6 +185,21 @@ mod tests {
         let (out, err) = printed(&outbox);
         assert_eq!(out.len(), BACKLOG);
         assert_eq!(err, format!("\n… {} bytes of output dropped\n", grouped(2 * PIECE)));
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_shown_is_told_and_the_next_is_shown() {
+        let (here, there) = UnixStream::pair().expect("two ends");
+        let show = |content: String| Message::Event(Event::Show { mime: "text/html".to_owned(), content });
+        send(&here, &show("x".repeat(MAX_FRAME + 1))).expect("told");
+        send(&here, &show("short".to_owned())).expect("sent");
+        let shown = || match read_frame(&mut &there) {
+            Ok(Some(Message::Event(Event::Show { mime, content }))) => (mime, content),
+            other => panic!("{other:?}"),
+        };
+        let told = "[text/html, 67 108 865 bytes: not shown, for it is longer than 64 MiB as JSON]";
+        assert_eq!(shown(), ("text/plain".to_owned(), told.to_owned()));
+        assert_eq!(shown(), ("text/html".to_owned(), "short".to_owned()));
     }
 
     #[test]

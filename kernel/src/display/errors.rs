@@ -5,6 +5,7 @@ use super::parts::SHOWN;
 use super::table::{Kind, Table};
 use super::text::{cut, grouped, one_line, time};
 use crate::output::Display;
+use machine::Errors;
 use machine::kept::Retried;
 use machine::status::DeadLetter;
 use maud::html;
@@ -33,8 +34,23 @@ pub fn found_errors(letters: &[DeadLetter], matching: u64, limit: usize) -> Disp
     if shown < limit || limit == 0 {
         note.push_str("; more are too long for one answer: narrow them with --slot, --since or --where");
     }
+    noted(letters, &note)
+}
+
+/// What a cell has of its machine: all that can be told.
+#[must_use]
+pub fn all_errors(all: &Errors) -> Display {
+    if all.left_out == 0 {
+        return errors(all);
+    }
+    let (shown, matching) = (grouped(all.len() as u64), grouped(all.len() as u64 + all.left_out));
+    noted(all, &format!("{shown} of {matching} dead letters shown; the others are too long to be told"))
+}
+
+fn noted(letters: &[DeadLetter], note: &str) -> Display {
+    let shown = letters.len();
     if letters.is_empty() {
-        return super::line(&note);
+        return super::line(note);
     }
     let text = format!("{}{note}\n", text(letters));
     frame_of_errors(letters).map_or_else(

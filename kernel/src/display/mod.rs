@@ -25,7 +25,7 @@ pub(crate) mod tests;
 
 pub use bar::bar;
 pub use columns::{frame_of_values, whole_frame};
-pub use errors::{errors, found_errors, retried};
+pub use errors::{all_errors, found_errors, retried};
 pub use explained::explained;
 pub use frame::{arrow_file, frame_of_errors, long_frame, rows_of};
 pub use help::{Help, help, two_columns};
@@ -40,14 +40,14 @@ pub use text::{cut, duration, first_line, grouped, nanos, one_line, rate};
 
 use crate::output::Display;
 use machine::command::Outputs;
-use machine::status::{DeadLetter, Status};
+use machine::status::Status;
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// The MIME type of a [`Status`].
 pub const STATUS: &str = "application/vnd.machine.status+json";
-/// The MIME type of a list of [`DeadLetter`]s.
+/// The MIME type of [`Errors`](machine::Errors).
 pub const ERRORS: &str = "application/vnd.machine.errors+json";
 /// The MIME type of [`Outputs`].
 pub const OUTPUTS: &str = "application/vnd.machine.outputs+json";
@@ -63,7 +63,7 @@ const HTML: &str = "text/html";
 pub fn from_show(mime: &str, content: &str) -> Display {
     match mime {
         STATUS => rendered(content, |value: Status| status(&value)),
-        ERRORS => rendered(content, |value: Vec<DeadLetter>| errors(&value)),
+        ERRORS => rendered(content, |value: machine::Errors| all_errors(&value)),
         OUTPUTS => rendered(content, |value: Outputs| outputs(&value)),
         machine::progress::PROGRESS => rendered(content, |value: machine::progress::Bar| bar(&value)),
         FRAME => rendered(content, |value: Vec<rows::Row>| rows::rows(&value)),

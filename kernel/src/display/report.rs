@@ -106,9 +106,9 @@ fn slots(status: &Status) -> Markup {
 
 fn letters(status: &Status, letters: &[DeadLetter]) -> Markup {
     html! {
-        @if letters.is_empty() { p { "none" } }
+        @if status.dead_letters == 0 { p { "none" } }
         @else if (letters.len() as u64) < status.dead_letters {
-            p { "the newest " (letters.len()) " of " (grouped(status.dead_letters)) }
+            p { (letters.len()) " of " (grouped(status.dead_letters)) ", the newest that are not too long" }
         }
         @for letter in letters {
             details {

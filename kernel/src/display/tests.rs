@@ -1,8 +1,9 @@
+use super::errors::errors;
 use super::frame::frame;
 use super::*;
 use expect_test::{Expect, expect};
 use machine::command::SlotOutput;
-use machine::status::{ErrorLine, SlotStatus, SourceStatus, State};
+use machine::status::{DeadLetter, ErrorLine, SlotStatus, SourceStatus, State};
 use polars::prelude::{DataFrame, df};
 
 /// A status with markup wherever a user could write some.
@@ -301,6 +302,11 @@ fn dead_letters_as_a_frame() {
             </tbody></table>"#]],
     );
     expect!["no dead letters"].assert_eq(text(&errors(&[])));
+    let told = |letters, left_out| text(&all_errors(&machine::Errors { letters, left_out })).to_owned();
+    expect!["no dead letters"].assert_eq(&told(Vec::new(), 0));
+    let end = "\n2 of 5 dead letters shown; the others are too long to be told\n";
+    assert!(told(dead_letters(), 3).ends_with(end));
+    assert_eq!(told(Vec::new(), 3), "0 of 3 dead letters shown; the others are too long to be told");
 }
 
 #[test]
@@ -345,7 +351,7 @@ fn what_cells_show() {
     let of = |mime: &str, content: &str| from_show(mime, content).data;
     let json = serde_json::to_string(&example_status()).unwrap();
     assert_eq!(of(STATUS, &json), status(&example_status()).data);
-    assert_eq!(of(ERRORS, "[]"), errors(&[]).data);
+    assert_eq!(of(ERRORS, r#"{"letters":[],"left_out":0}"#), errors(&[]).data);
     assert_eq!(of(OUTPUTS, "broken")["text/plain"], "broken");
     assert_eq!(of("text/plain", "42")["text/plain"], "42");
     assert_eq!(of("text/html", "<b>x</b>")["text/html"], "<b>x</b>");

@@ -65,12 +65,12 @@ pub fn status(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
 pub fn errors(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
     let limit = arguments.limit.unwrap_or(ERRORS);
     match super::messages::find_errors(arguments, engine, limit)? {
-        Reply::FoundErrors { letters, matching } if arguments.json => {
+        Reply::FoundErrors { letters, matching, .. } if arguments.json => {
             let unseen = matching.saturating_sub(letters.len() as u64);
             let machine = machine_name(arguments);
             Ok(display::json(json!({ "machine": machine, "errors": letters, "not_shown": unseen })))
         }
-        Reply::FoundErrors { letters, matching } => Ok(display::found_errors(&letters, matching, limit)),
+        Reply::FoundErrors { letters, matching, .. } => Ok(display::found_errors(&letters, matching, limit)),
         reply => Err(unexpected(reply)),
     }
 }

@@ -8,6 +8,7 @@ use super::trouble::{Trouble, did_you_mean, given, nearest};
 use crate::display::{self, grouped};
 use crate::query::Tables;
 use chrono::DateTime;
+use machine::Errors;
 use machine::command::{Command, Reply, Target};
 use machine::history::{History, SlotPoint};
 use machine::kept::{Kept, KeptMessage, KeptQuery, LetterQuery};
@@ -66,14 +67,11 @@ pub fn tables(
         }
     }
     if named.contains(&ERRORS) {
-        let reply =
-            engine.command(Command::FindErrors { machine: target(arguments), query: LetterQuery::default() })?;
-        let Reply::FoundErrors { letters, matching } = reply else { return Err(unexpected(reply)) };
-        let left_out = matching.saturating_sub(letters.len() as u64);
-        if left_out > 0 {
-            notes.push(format!("{ERRORS}: {} are too long to be looked at together", grouped(left_out)));
+        let errors = Errors::all(&target(arguments), LetterQuery::default(), &mut |command| engine.command(command))?;
+        if errors.left_out > 0 {
+            notes.push(format!("{ERRORS}: {} are too long to be looked at", grouped(errors.left_out)));
         }
-        tables.push((ERRORS.to_owned(), display::frame_of_errors(&letters).map_err(polars)?));
+        tables.push((ERRORS.to_owned(), display::frame_of_errors(&errors).map_err(polars)?));
     }
     if named.contains(&HISTORY) {
         let history = engine.command(Command::History { machine: target(arguments), since_ms: 0 })?;

@@ -278,7 +278,9 @@ function render({ model, el }) {
     outputs.hidden = !(now.outputs ?? []).length;
     put(outputs, (now.outputs ?? []).map((to) => `→ ${to.kind} ${to.place}: ${count(to.sent)} sent` +
       (to.waiting ? `, ${count(to.waiting)} wait` : "") + (to.lost ? `, ${count(to.lost)} lost` : "") + (to.error ? `: ${to.error}` : "")).join("\n"));
-    put(letterCount, `dead letters ${count(now.letters)}` + (now.letters_dropped ? ` (${count(now.letters_dropped)} older ones dropped)` : ""));
+    const listed = (model.get("letters") ?? []).length;
+    put(letterCount, `dead letters ${count(now.letters)}` + (now.letters_dropped ? ` (${count(now.letters_dropped)} older ones dropped)` : "") +
+      (listed < now.letters ? ` (${count(listed)} shown)` : ""));
     letters.hidden = !now.letters;
   };
 

@@ -5,6 +5,7 @@ use crate::filter::{Filter, Lookup, inside, meant};
 use crate::frame::ErrorKind;
 use crate::nearest::did_you_mean;
 use crate::oid::{self, Oid};
+use machine::handle::MAX_SLOTS;
 use machine::status::{DeadLetter, ErrorLine};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -123,7 +124,30 @@ impl Selection {
     }
 }
 
-/// The newest letters, bounded; those that fall out are counted. Each has a number, in the order of their coming.
+/// Letters that were found, newest first.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// As many as are wanted and fit in an answer.
+    pub letters: Vec<DeadLetter>,
+    /// How many there are.
+    pub matching: u64,
+    /// Passed over, because one alone fits in no answer.
+    pub too_long: u64,
+    /// The number of the oldest that is told, if there are older ones.
+    pub next: Option<u64>,
+}
+
+/// How far apart the numbers of letters are: what a message leaves when it is tried again has room there, one a slot.
+const APART: u64 = 64;
+const _: () = assert!(MAX_SLOTS as u64 <= APART);
+
+/// The number from which on letters are of other messages than the letter of this number.
+pub(crate) fn after(number: u64) -> u64 {
+    number - number % APART + APART
+}
+
+/// The newest letters, bounded; those that fall out are counted. Each has a number of its own, in the order of their
+/// coming.
 #[derive(Debug, Default)]
 pub(crate) struct Letters {
     kept: VecDeque<(u64, Letter)>,
@@ -139,7 +163,7 @@ impl Letters {
     pub fn add(&mut self, letter: Letter) {
         self.bytes += letter.bytes();
         self.kept.push_back((self.next, letter));
-        self.next += 1;
+        self.next += APART;
         while self.kept.len() > MOST || (self.bytes > MOST_BYTES && self.kept.len() > 1) {
             let Some((_, oldest)) = self.kept.pop_front() else { return };
             self.bytes -= oldest.bytes();
@@ -156,19 +180,22 @@ impl Letters {
         self.kept.iter().rev().take(most).map(|(_, letter)| letter.line()).collect()
     }
 
-    /// Newest first.
-    pub fn newest(&self, slot: Option<usize>, most: usize) -> Vec<DeadLetter> {
-        let all = self.kept.iter().rev().map(|(_, letter)| letter);
-        all.filter(|letter| slot.is_none_or(|slot| letter.slot == slot)).take(most).map(Letter::full).collect()
-    }
-
-    /// Those of a selection, newest first, as many as are wanted and fit in an answer; and how many there are.
-    pub fn find(&self, selection: &Selection, most: usize) -> (Vec<DeadLetter>, u64) {
-        let all = self.kept.iter().rev().map(|(_, letter)| letter);
-        let found: Vec<&Letter> = all.filter(|letter| selection.takes(letter)).collect();
+    /// Those of a selection whose number is below `before`.
+    pub fn find(&self, selection: &Selection, most: usize, before: u64) -> Found {
+        let end = self.kept.partition_point(|(number, _)| *number < before);
+        let found: Vec<_> = self.kept.range(..end).rev().filter(|(_, letter)| selection.takes(letter)).collect();
         let size = |letter: &Letter| told(&letter.error) + told(&letter.input) + told(&letter.outputs);
-        let told = fitting(found.iter().take(most).map(|letter| (letter, size(letter))));
-        (told.map(|letter| letter.full()).collect(), found.len() as u64)
+        let wanted = found.iter().enumerate().take(most).map(|(place, (_, letter))| ((place, letter), size(letter)));
+        let told: Vec<_> = fitting(wanted).collect();
+        // Of those that come after the last, the next answer tells.
+        let last = told.last().map(|(place, _)| *place).filter(|last| last + 1 < found.len());
+        let looked_at = last.map_or(found.len().min(most), |last| last + 1);
+        Found {
+            matching: found.len() as u64,
+            too_long: (looked_at - told.len()) as u64,
+            next: last.and_then(|last| found.get(last)).map(|(number, _)| *number),
+            letters: told.into_iter().map(|(_, letter)| letter.full()).collect(),
+        }
     }
 
     /// Whether any letter has this name, on the first of its path at least.
@@ -206,23 +233,23 @@ impl Letters {
         self.kept.range(start..).filter(|(_, letter)| letter.slot != SOURCE && selection.takes(letter))
     }
 
-    /// A message was tried again: its letters make room for those that it leaves now, if any. These take the number of
-    /// the first, so that they are not tried again in the same turn.
+    /// A message was tried again: its letters make room for those that it leaves now, if any. These take the place of
+    /// the first, and numbers from there to [`after`], so that they are not tried again in the same turn.
     pub fn replace(&mut self, oid: Oid, new: Vec<Letter>) {
         self.retried += 1;
         self.passed += u64::from(new.is_empty());
         let is_old = |letter: &Letter| letter.oid == oid && letter.slot != SOURCE;
         let Some(at) = self.kept.iter().position(|(_, letter)| is_old(letter)) else { return };
-        let first = self.kept.get(at).map_or(0, |(number, _)| *number);
+        let first = self.kept.get(at).map_or(0, |(number, _)| number - number % APART);
         let mut bytes = self.bytes;
         self.kept.retain(|(_, letter)| {
             let old = is_old(letter);
             bytes -= if old { letter.bytes() } else { 0 };
             !old
         });
-        for letter in new.into_iter().rev() {
+        for (place, letter) in new.into_iter().enumerate() {
             bytes += letter.bytes();
-            self.kept.insert(at, (first, letter));
+            self.kept.insert(at + place, (first + place as u64, letter));
         }
         self.bytes = bytes;
     }
@@ -236,10 +263,11 @@ impl Letters {
 
 #[cfg(test)]
 mod tests {
-    use super::{Letter, Letters, MOST, Selection};
+    use super::{APART, Found, Letter, Letters, MOST, Selection, after};
     use crate::filter::Filter;
     use crate::frame::ErrorKind;
     use crate::oid::Oid;
+    use machine::status::DeadLetter;
 
     fn letter(counter: u32, slot: usize, error: &str) -> Letter {
         Letter {
@@ -255,13 +283,17 @@ mod tests {
         }
     }
 
+    fn found(letters: &Letters, slot: Option<usize>, most: usize, before: u64) -> Found {
+        letters.find(&Selection { slot, ..Selection::default() }, most, before)
+    }
+
     #[test]
     fn the_oldest_fall_out_and_are_counted() {
         let mut letters = Letters::default();
         (0..12_000).for_each(|counter| letters.add(letter(counter, 3, "e")));
         assert_eq!((letters.len(), letters.dropped), (MOST, 2_000));
-        assert!(letters.newest(Some(3), 1)[0].oid.ends_with("00002edf"));
-        assert!(letters.newest(Some(2), 1).is_empty());
+        assert!(found(&letters, Some(3), 1, u64::MAX).letters[0].oid.ends_with("00002edf"));
+        assert!(found(&letters, Some(2), 1, u64::MAX).letters.is_empty());
     }
 
     #[test]
@@ -269,34 +301,59 @@ mod tests {
         let mut letters = Letters::default();
         letters.add(letter(1, 1, "bad utf-8"));
         letters.add(letter(2, 2, "timeout"));
-        let found = |condition: &str| {
+        let count = |condition: &str| {
             let filter = Some(Filter::parse(condition).unwrap_or_else(|error| panic!("{error}")));
-            letters.find(&Selection { filter, ..Selection::default() }, 10).0.len()
+            letters.find(&Selection { filter, ..Selection::default() }, 10, u64::MAX).letters.len()
         };
-        assert_eq!(found("error like '%utf%'"), 1);
-        assert_eq!(found("slot = 'f2' and lang = 'en'"), 1);
-        assert_eq!(found("f0.polarity < 0 and in.lang = 'en'"), 2);
-        assert_eq!(letters.find(&Selection { since_ms: 2, ..Selection::default() }, 10).0.len(), 1);
-        let (newest, all) = letters.find(&Selection::default(), 1);
-        assert_eq!((newest[0].error.as_str(), newest.len(), all), ("timeout", 1, 2));
+        assert_eq!(count("error like '%utf%'"), 1);
+        assert_eq!(count("slot = 'f2' and lang = 'en'"), 1);
+        assert_eq!(count("f0.polarity < 0 and in.lang = 'en'"), 2);
+        assert_eq!(letters.find(&Selection { since_ms: 2, ..Selection::default() }, 10, u64::MAX).letters.len(), 1);
+        let newest = found(&letters, None, 1, u64::MAX);
+        assert_eq!((newest.letters[0].error.as_str(), newest.letters.len(), newest.matching), ("timeout", 1, 2));
     }
 
     #[test]
-    fn letters_that_would_not_fit_in_a_frame_are_left_out_and_counted() {
+    fn what_fits_in_no_frame_is_counted_and_the_rest_comes_in_the_next_answer() {
         let mut letters = Letters::default();
         // Each control character is written with six bytes.
         let long = |bytes: usize| "\u{1}".repeat(bytes / 6);
-        letters.add(letter(1, 1, &long(20 << 20)));
-        letters.add(letter(2, 1, &long(60 << 20)));
-        letters.add(letter(3, 1, &long(20 << 20)));
-        letters.add(letter(4, 1, "short"));
-        letters.add(letter(5, 1, &long(20 << 20)));
-        let (told, all) = letters.find(&Selection::default(), 10);
-        let numbers: Vec<_> =
-            told.iter().map(|letter| letter.oid.ends_with('5') || letter.oid.ends_with('4')).collect();
-        assert_eq!((numbers, all), (vec![true, true, false], 5));
-        let frame = serde_json::to_vec(&told).map_or(0, |json| json.len());
-        assert!(frame < crate::remote::MAX_FRAME, "{frame}");
+        for (counter, bytes) in [(1, 60), (2, 20), (3, 60), (4, 20), (5, 0), (6, 20)] {
+            letters.add(letter(counter, 1, &long(bytes << 20)));
+        }
+        let mut told = Vec::new();
+        let mut before = u64::MAX;
+        loop {
+            let answer = found(&letters, None, usize::MAX, before);
+            let frame = serde_json::to_vec(&answer.letters).map_or(0, |json| json.len());
+            assert!(frame < crate::remote::MAX_FRAME, "{frame}");
+            let last = |letter: &DeadLetter| letter.oid.chars().last();
+            told.push((answer.letters.iter().filter_map(last).collect::<String>(), answer.matching, answer.too_long));
+            let Some(next) = answer.next else { break };
+            before = next;
+        }
+        let expected = [("654", 6, 0), ("2", 3, 1), ("", 1, 1)];
+        assert_eq!(told, expected.map(|(oids, matching, too_long)| (oids.to_owned(), matching, too_long)));
+    }
+
+    #[test]
+    fn answers_have_each_letter_once_whatever_comes_and_is_tried_between_them() {
+        let mut letters = Letters::default();
+        (0..6).for_each(|counter| letters.add(letter(counter, 1, "old")));
+        let again = |counter: u32| (0..8).map(|slot| letter(counter, slot, "new")).collect();
+        letters.replace(Oid { seconds: 1, counter: 2 }, again(2));
+        let (mut told, mut before) = (Vec::new(), u64::MAX);
+        loop {
+            let answer = found(&letters, None, 3, before);
+            told.extend(answer.letters.into_iter().map(|letter| (letter.oid, letter.slot)));
+            letters.add(letter(9, 1, "meanwhile"));
+            // What was told already comes back at its old place: no answer has it again.
+            letters.replace(Oid { seconds: 1, counter: 5 }, again(5));
+            let Some(next) = answer.next else { break };
+            before = next;
+        }
+        let distinct: std::collections::BTreeSet<_> = told.iter().collect();
+        assert_eq!((told.len(), distinct.len()), (13, 13), "{told:?}");
     }
 
     #[test]
@@ -306,9 +363,13 @@ mod tests {
         letters.add(letter(1, 2, "old too"));
         let (all, oid) = (Selection::default(), Oid { seconds: 1, counter: 1 });
         letters.replace(oid, vec![letter(1, 4, "new")]);
-        let errors: Vec<_> = letters.newest(None, 9).into_iter().map(|letter| letter.error).collect();
+        let errors: Vec<_> =
+            found(&letters, None, 9, u64::MAX).letters.into_iter().map(|letter| letter.error).collect();
         assert_eq!(errors, ["old", "new", "old"]);
-        assert_eq!(letters.first(&all, 2).map(|(number, letter)| (number, letter.oid.counter)), Some((2, 2)));
+        assert_eq!(
+            letters.first(&all, after(APART)).map(|(number, letter)| (number, letter.oid.counter)),
+            Some((2 * APART, 2))
+        );
         letters.replace(oid, Vec::new());
         assert_eq!((letters.len(), letters.retried, letters.passed), (2, 2, 1));
     }

@@ -5,7 +5,7 @@ use crate::budget::{fitting, told as told_bytes};
 use crate::command_error::{failed, no_such_slot};
 use crate::filter::{Lookup, inside, meant};
 use crate::hook::InSlot;
-use crate::letters::Letter;
+use crate::letters::{Found, Letter};
 use crate::machine::Machine;
 use crate::nearest::did_you_mean;
 use crate::oid::{self, Oid};
@@ -76,8 +76,8 @@ fn told(entry: &Entry, slot: Option<usize>) -> KeptMessage {
 pub(crate) fn answer(command: Command) -> Result<Reply, Failure> {
     Ok(match command {
         Command::FindErrors { machine, query } => {
-            let (letters, matching) = find(&machine)?.find_letters(&query)?;
-            Reply::FoundErrors { letters, matching }
+            let Found { letters, matching, too_long, next } = find(&machine)?.find_letters(&query)?;
+            Reply::FoundErrors { letters, matching, too_long, next }
         }
         Command::RetryErrors { machine, query, from } => Reply::Retried(find(&machine)?.retry_letters(&query, from)?),
         Command::Kept { machine, query } => Reply::Kept(Box::new(find(&machine)?.recall(&query)?)),

@@ -263,16 +263,6 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         Command::Retry { machine } => Reply::Outputs(find(&machine)?.retry()?),
         Command::GiveUp { machine } => Reply::Count(u64::from(find(&machine)?.give_up_in_hand())),
         Command::LastOutputs { machine } => Reply::LastOutputs(find(&machine)?.kept.last()),
-        Command::Errors { machine, slot, limit } => {
-            let machine = find(&machine)?;
-            let slot = slot.map(|slot| usize::try_from(slot).unwrap_or(usize::MAX));
-            if let Some(slot) = slot
-                && slot >= machine.config.slots
-            {
-                return Err(crate::command_error::no_such_slot(slot, machine.config.slots, &machine.config.name));
-            }
-            Reply::Errors(machine.letters().newest(slot, limit))
-        }
         Command::History { machine, since_ms } => history(&machine, since_ms)?,
         Command::Enter(cell) => {
             types::announce(cell);

@@ -8,7 +8,7 @@ use crate::breakpoint::read_filter;
 use crate::command_error::{failed, no_such_slot};
 use crate::frame::Frame;
 use crate::hook::InSlot;
-use crate::letters::{Letter, Selection};
+use crate::letters::{self, Found, Letter, Selection};
 use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
 use crate::output::{Handover, Times};
@@ -18,7 +18,6 @@ use crate::slots::From;
 use crate::worker::Caught;
 use machine::command::Failure;
 use machine::kept::{LetterQuery, Retried};
-use machine::status::DeadLetter;
 use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -73,7 +72,8 @@ impl Machine {
             })
         });
         let filter = read_filter(&query.filter)?;
-        if let Some(filter) = &filter {
+        // Asked for what is older than an answer, there may be no letter left that has it.
+        if let Some(filter) = filter.as_ref().filter(|_| query.before.is_none()) {
             let letters = self.letters();
             if let Some(name) = filter.names().into_iter().find(|name| !letters.knows(name)) {
                 return Err(failed("no_such_column", letters.instead_of(name)));
@@ -84,14 +84,14 @@ impl Machine {
         Ok(Selection { slot, oid: oid.transpose()?, since_ms, filter })
     }
 
-    /// Dead letters, newest first, as many as fit in an answer; and how many the query is about.
+    /// Dead letters, newest first, as many as fit in an answer.
     ///
     /// # Errors
     /// If the query cannot be read, or names what there is not.
-    pub fn find_letters(&self, query: &LetterQuery) -> Result<(Vec<DeadLetter>, u64), Failure> {
+    pub fn find_letters(&self, query: &LetterQuery) -> Result<Found, Failure> {
         let selection = self.selection(query)?;
         let most = if query.limit == 0 { usize::MAX } else { query.limit };
-        Ok(self.letters().find(&selection, most))
+        Ok(self.letters().find(&selection, most, query.before.unwrap_or(u64::MAX)))
     }
 
     /// Tries dead letters again, from number `from` on, oldest first, for a while.
@@ -121,7 +121,7 @@ impl Machine {
             // Let go of before the message is tried: that is code of the user's.
             let first = self.letters().first(&selection, done.next);
             let Some((number, letter)) = first else { break };
-            done.next = number + 1;
+            done.next = letters::after(number);
             done.tried += 1;
             done.passed += u64::from(self.try_again(&letter));
         }

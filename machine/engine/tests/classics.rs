@@ -10,6 +10,7 @@
 
 use machine::command::{Command, Outputs as Made, Reply, Target};
 use machine::handle::ask;
+use machine::kept::LetterQuery;
 use machine::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -144,9 +145,10 @@ fn what_is_out_of_range_is_refused_and_changes_nothing() {
         assert!(out.get::<u64>(slot).is_err() && out.json(slot).is_err());
     }
     let target = || Target::Name(before.machine.clone());
-    let errors = |slot| ask(&Command::Errors { machine: target(), slot: Some(slot), limit: 1 });
+    let of_slot = |slot| LetterQuery { slot: Some(slot), ..LetterQuery::default() };
+    let errors = |slot| ask(&Command::FindErrors { machine: target(), query: of_slot(slot) });
     assert!(matches!(errors(8), Reply::Failed(failure) if failure.code == "no_such_slot"));
-    assert_eq!(errors(7), Reply::Errors(Vec::new()));
+    assert!(matches!(errors(7), Reply::FoundErrors { matching: 0, .. }));
     let s = m.status();
     let revisions = |s: &machine::Status| s.slots.iter().map(|slot| slot.revision).collect::<Vec<_>>();
     assert_eq!((s.slots.len(), revisions(&s)), (8, revisions(&before)));

@@ -224,6 +224,31 @@ fn dead_letters_keep_what_was_made_of_them_and_are_tried_again() {
 }
 
 #[test]
+fn dead_letters_come_in_as_many_answers_as_they_take_and_what_fits_in_none_is_counted() {
+    let m = fresh();
+    // As JSON each character takes six bytes: two such errors fill an answer, and three times as much fits in none.
+    let long = |times: usize| "\u{1}".repeat(times * (3 << 20));
+    m[0].set(move |times: usize| -> Result<(), String> { Err(long(times)) }).unwrap();
+    for times in [1, 3, 1, 1, 0] {
+        m.put_wait(times).unwrap();
+    }
+    m.drain();
+    let inputs = |errors: &Errors| errors.iter().map(|letter| letter.input.clone()).collect::<String>();
+    let all = m.errors();
+    assert_eq!((inputs(&all).as_str(), all.left_out), ("0111", 1));
+    let some = m.errors_where("in > 0").unwrap();
+    assert_eq!((inputs(&some).as_str(), some.left_out), ("111", 1));
+    let query = LetterQuery::default();
+    match ask(&Command::FindErrors { machine: m.target.clone(), query }) {
+        Reply::FoundErrors { letters, matching, too_long, next } => {
+            assert_eq!((letters.len(), matching, too_long, next.is_some()), (3, 5, 0, true));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(m.errors_where("in = 3").unwrap(), Errors { letters: Vec::new(), left_out: 1 });
+}
+
+#[test]
 fn a_retry_of_what_there_is_not_says_so() {
     let m = fresh();
     let query = |oid: &str| LetterQuery { oid: Some(oid.to_owned()), ..LetterQuery::default() };

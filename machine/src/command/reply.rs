@@ -31,14 +31,20 @@ pub enum Reply {
     Sink(Box<SinkStatus>),
     /// The last outputs, newest first.
     LastOutputs(Vec<LastOutput>),
-    /// Dead letters, newest first.
-    Errors(Vec<DeadLetter>),
     /// Dead letters that fulfil a query, newest first.
     FoundErrors {
         /// As many as were asked for and fit in an answer.
         letters: Vec<DeadLetter>,
         /// How many there are.
         matching: u64,
+        /// How many were passed over because one alone would fit in no answer. Of those between the first and the
+        /// last that is told, and of all older ones if there is no `next`.
+        #[serde(default)]
+        too_long: u64,
+        /// What to ask for to get the older ones: [`LetterQuery::before`](crate::kept::LetterQuery::before). Nothing
+        /// if there are no more.
+        #[serde(default)]
+        next: Option<u64>,
     },
     /// What became of dead letters.
     Retried(Retried),

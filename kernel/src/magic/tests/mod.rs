@@ -70,7 +70,7 @@ impl Engine for Table {
             Command::FindErrors { machine, query } => {
                 known(&machine)?;
                 let letters: Vec<_> = dead_letters().into_iter().take(query.limit).collect();
-                Reply::FoundErrors { letters, matching: dead_letters().len() as u64 }
+                Reply::FoundErrors { letters, matching: dead_letters().len() as u64, too_long: 0, next: None }
             }
             Command::RetryErrors { machine, from, .. } => {
                 known(&machine)?;

@@ -33,6 +33,9 @@ pub fn letters(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
     if look.status.dead_letters_dropped > 0 {
         title.push_str(&format!("({} older ones fell out) ", grouped(look.status.dead_letters_dropped)));
     }
+    if (look.letters.len() as u64) < look.status.dead_letters {
+        title.push_str(&format!("({} shown) ", look.letters.len()));
+    }
     let table = Table::new(rows, widths).block(titled(title));
     frame.render_stateful_widget(table, area, &mut TableState::new().with_selected(shown.letter));
 }
