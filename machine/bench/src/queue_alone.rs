@@ -40,7 +40,7 @@ mod raw {
 }
 
 use machine::command::Policy;
-use queue::{CLAIM, Claim, Mode, Queue};
+use queue::{CLAIM, Claim, Mode, Queue, Stretch};
 use raw::Message;
 use std::hint::black_box;
 use std::sync::atomic::Ordering::{Relaxed, Release};

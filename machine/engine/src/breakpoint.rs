@@ -7,7 +7,7 @@ use crate::command_error::{failed, no_such_slot};
 use crate::filter::{Filter, Lookup, inside};
 use crate::frame::Frame;
 use crate::machine::Machine;
-use crate::oid::{self, Oid};
+use crate::oid;
 use crate::output::Times;
 use crate::slots::From;
 use crate::worker::Worker;
@@ -98,20 +98,21 @@ pub(crate) fn read_filter(text: &str) -> Result<Option<Filter>, Failure> {
 impl Worker {
     /// Takes a message through the slots, unless the breakpoint holds it.
     #[cold]
-    pub(crate) fn run_to_breakpoint(&mut self, at: usize, oid: Oid) {
+    pub(crate) fn run_to_breakpoint(&mut self, at: usize) {
         let (Some(breakpoint), Some(frame)) = (self.plan.breakpoint.clone(), self.frames.get_mut(at)) else { return };
         let begun_ms = oid::coarse_millis();
         let step = frame.advance(0, Some(breakpoint.slot), &mut self.caught);
         let row = OnItsWay { frame, slot: breakpoint.slot };
         if breakpoint.filter.as_ref().is_none_or(|filter| filter.holds(&row)) {
-            return self.stop_with(at, oid, begun_ms, Some(step));
+            return self.stop_with(at, begun_ms, Some(step));
         }
         frame.advance(step, None, &mut self.caught);
         if self.machine.stops_at(&self.caught) {
-            return self.stop_with(at, oid, begun_ms, None);
+            return self.stop_with(at, begun_ms, None);
         }
         let mut frame = self.frames.remove(at);
         let caught = std::mem::take(&mut self.caught);
+        let oid = self.oid();
         self.end(&mut frame, oid, &caught, Times { put: self.put, begun_ms, is_timed: true });
         self.frames.insert(at, frame);
     }

@@ -163,7 +163,8 @@ impl Machine {
         plan.adopt(STEPS, progress.done.load(Ordering::Relaxed));
         self.record(STEPS, &visit.frame, visit.oid, &visit.caught);
         let mut handover = Handover::default();
-        handover.hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &visit.caught, Some(times));
+        let missing = Missing::of(&visit.frame, &visit.caught);
+        handover.hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
         progress.finish();
         progress.note_last(visit.oid, oid::coarse_millis());
     }

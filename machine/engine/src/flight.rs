@@ -252,11 +252,6 @@ impl Flights {
         self.taken.fetch_update(Ordering::SeqCst, Ordering::Relaxed, taken).is_ok()
     }
 
-    /// Takes a place that there may not be: the slots have changed since the message was claimed.
-    pub fn take_any_place(&self) {
-        self.taken.fetch_add(1, Ordering::SeqCst);
-    }
-
     /// Gives a place back.
     pub fn leave(&self, machine: &Machine) {
         // Only whoever makes room where there was none has anyone to wake.

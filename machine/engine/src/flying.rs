@@ -2,11 +2,12 @@
 
 use crate::flight::{Flight, Home};
 use crate::frame::Frame;
-use crate::oid::{self, Oid};
+use crate::oid;
 use crate::output::Times;
-use crate::queue::{CLAIM, Claim};
+use crate::queue::{CLAIM, Claim, Stretch};
 use crate::slots::Tally;
 use crate::types;
+use crate::visit::Missing;
 use crate::worker::{SLOW, Worker};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -17,8 +18,6 @@ pub(crate) struct Flying {
     /// Flights that have ended, of the worker's plan, to be used again.
     #[expect(clippy::vec_box, reason = "a flight goes around in its box")]
     spare: Vec<Box<Flight>>,
-    /// Whether a place is taken for the next one.
-    has_place: bool,
 }
 
 impl Flying {
@@ -49,35 +48,33 @@ impl Worker {
         (room > 0).then_some(self.most.min(room))
     }
 
-    /// Begins what was claimed, as far as there are places, and gives back the rest.
+    /// Begins what was claimed, as far as there are places and messages fly, and gives back the rest.
     pub fn take_off_all(&mut self, mut claim: Claim<'_>) {
         let machine = self.machine;
+        let mut has_place = false;
         while claim.len() > 0 {
-            // The slots may have changed to ones that messages go through at once.
-            self.flying.has_place = self.flying.has_place || machine.flights.take_place();
-            if !self.flying.has_place || machine.queue.held() {
+            self.look_for_changes();
+            has_place = has_place || machine.flights.take_place();
+            if !has_place || !self.plan.flies || machine.queue.held() {
                 machine.queue.give_back(claim);
                 break;
             }
-            let Some((frame, oid)) = claim.next_in_place(|message| self.load(message)) else { break };
-            self.run(frame, oid, false);
+            let Some(frame) = claim.next_in_place(|message| self.load(message)) else { break };
+            has_place = false;
+            self.take_off(frame);
             if machine.flights.is_waiting() {
                 self.take_on();
             }
         }
-        if std::mem::take(&mut self.flying.has_place) {
+        if has_place {
             machine.flights.leave(machine);
         }
     }
 
-    /// The message in a frame becomes a flight.
-    #[cold]
-    pub fn take_off(&mut self, at: usize, oid: Oid) {
-        let machine = self.machine;
-        let Some(loaded) = self.frames.get_mut(at) else { return };
-        if !std::mem::take(&mut self.flying.has_place) {
-            machine.flights.take_any_place();
-        }
+    /// The message in a frame becomes a flight; its place is taken.
+    fn take_off(&mut self, at: usize) {
+        let (machine, oid) = (self.machine, self.oid());
+        let Some(loaded) = self.frames.get_mut(at) else { return machine.flights.leave(machine) };
         let desc = loaded.input.desc;
         let spare = &mut self.flying.spare;
         let at = spare.iter().rposition(|flight| std::ptr::eq(flight.frame.input.desc, desc));
@@ -138,7 +135,8 @@ impl Worker {
         let now = oid::coarse_millis();
         self.tokens.refill(now);
         let times = self.tokens.allow(|| true).then_some(flight.times);
-        let bytes = self.handover.hand_over(machine, &plan, &mut flight.frame, name, &flight.caught, times);
+        let missing = Missing::of(&flight.frame, &flight.caught);
+        let bytes = self.handover.hand_over(machine, &plan, &mut flight.frame, name, &missing, times);
         if times.is_some() {
             self.tokens.pay(bytes);
         }

@@ -69,8 +69,12 @@ pub(crate) struct Frame {
     drops: Vec<Place>,
     /// Nothing of a message has a destructor.
     plain: bool,
+    /// No argument has to be made: each is the message, or the output of a slot before.
+    straight: bool,
     /// Bit 0: the message; bit i + 1: the output of slot i.
     present: u64,
+    /// `present` of a message for which all slots gave something.
+    whole: u64,
     /// How long each slot took, of the last message that was timed.
     nanos: Vec<u64>,
     memory: *mut u8,
@@ -97,14 +101,42 @@ impl Frame {
         self.present = INPUT;
     }
 
-    /// Calls the slots, one after the other; `TIMED`, measures each. Not for a plan that flies.
+    /// Calls the slots, one after the other; `TIMED`, measures each. Returns whether all gave an output. Not for a plan
+    /// that flies.
     #[inline]
-    pub fn run<const TIMED: bool>(&mut self, events: &mut impl Events) {
-        let mut text = std::mem::take(&mut self.text);
-        let mut sink = Sink::new(&mut text);
+    pub fn run<const TIMED: bool>(&mut self, events: &mut impl Events) -> bool {
+        let mut sink = Sink::new(&mut self.text);
+        if !TIMED && self.straight {
+            for (at, step) in self.steps.iter().enumerate() {
+                // SAFETY: as in `run_from`; all arguments are there: those of a straight frame are the message, and
+                // outputs of the slots before, which have all given one.
+                let outcome = unsafe { (step.call)(step.state, step.args, step.out, &raw mut sink) };
+                if outcome != Outcome::Done {
+                    self.fail(at, outcome, events);
+                    return self.run_from::<TIMED>(at + 1, events);
+                }
+            }
+            self.present = self.whole;
+            return true;
+        }
+        self.run_from::<TIMED>(0, events)
+    }
+
+    /// A step has no output, and those before it have.
+    #[cold]
+    fn fail(&mut self, at: usize, outcome: Outcome, events: &mut impl Events) {
+        self.present = self.steps.iter().take(at).fold(self.present, |present, step| present | step.bit);
+        if let Some(step) = self.steps.get(at) {
+            failed(step.slot, outcome, &mut self.text, events);
+        }
+    }
+
+    /// Calls the slots from a step on, as far as what they need is there. Returns whether nothing is missing.
+    fn run_from<const TIMED: bool>(&mut self, first: usize, events: &mut impl Events) -> bool {
+        let mut sink = Sink::new(&mut self.text);
         let mut present = self.present;
         let mut before = TIMED.then(Instant::now);
-        for step in &self.steps {
+        for step in self.steps.iter().skip(first) {
             if present & step.needs == step.needs || self.preparation.run(step, present, events) {
                 // SAFETY: the arguments point at live values of the types in the slot's descriptor (laid out so in
                 // `new`, present as checked above, or made by `prepare`); `out` is an empty place for its output; the
@@ -113,8 +145,8 @@ impl Frame {
                 if outcome == Outcome::Done {
                     present |= step.bit;
                 } else {
-                    failed(step.slot, outcome, &mut text, events);
-                    sink = Sink::new(&mut text);
+                    failed(step.slot, outcome, &mut self.text, events);
+                    sink = Sink::new(&mut self.text);
                 }
             }
             if let Some(before) = &mut before {
@@ -128,7 +160,7 @@ impl Frame {
             }
         }
         self.present = present;
-        self.text = text;
+        present == self.whole
     }
 
     /// Notes how long one call of a slot took.

@@ -85,7 +85,7 @@ impl Machine {
         bad_number("workers", config.workers, 1, MAX_WORKERS)?;
         bad_number("in_flight", config.in_flight, 1, 1 << 20)?;
         Ok(Self {
-            plan: Mutex::new(Arc::new(Plan::new(config.slots))),
+            plan: Mutex::new(Arc::new(Plan::new(config.slots, config.ordered))),
             version: AtomicU64::new(0),
             queue: Queue::new(config.queue, config.workers, config.policy),
             flights: Flights::new(config.in_flight),

@@ -13,6 +13,12 @@ pub struct Oid {
 }
 
 impl Oid {
+    /// The name of the message that was put at this moment, as the queue's number `number`.
+    pub(crate) const fn new(put: Moment, number: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "a counter that wraps")]
+        Self { seconds: put.seconds, counter: number as u32 }
+    }
+
     /// The oid that these 24 hex digits stand for, if this process made it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -24,14 +30,10 @@ impl Oid {
     /// The 24 hex digits. Called for each message that is written.
     #[inline]
     pub(crate) fn hex(self) -> [u8; 24] {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut hex = [0; 24];
         let words = [self.seconds, process_number(), self.counter];
         for (digits, word) in hex.chunks_exact_mut(8).zip(words) {
-            for (digit, shift) in digits.iter_mut().zip((0..8_u32).rev()) {
-                let at = usize::try_from((word >> (4 * shift)) & 0xf).unwrap_or_default();
-                *digit = DIGITS.get(at).copied().unwrap_or_default();
-            }
+            digits.copy_from_slice(&hex_digits(word));
         }
         hex
     }
@@ -49,6 +51,19 @@ impl std::fmt::Display for Oid {
     }
 }
 
+/// All eight digits at once, each in its byte of one word.
+#[inline]
+fn hex_digits(word: u32) -> [u8; 8] {
+    let halves = (u64::from(word) | u64::from(word) << 16) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes | bytes << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 1 in the bytes of digits above nine, which are letters.
+    let letters = ((digits + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    let (zero, to_letters) = (0x3030_3030_3030_3030, u64::from(b'a' - b'9' - 1));
+    (digits + zero + letters * to_letters).to_be_bytes()
+}
+
+#[inline]
 fn process_number() -> u32 {
     static NUMBER: OnceLock<u32> = OnceLock::new();
     *NUMBER.get_or_init(|| {

@@ -83,7 +83,8 @@ impl<T> Ring<T> {
 
     /// Puts up to `most` messages next to each other: as many as `room` says may be put after so many in all, and as
     /// there are free cells in a row. `make` makes each of its number, in order. Returns how many were put.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Machine::put_some`")]
     pub fn push(&self, most: u64, room: impl Fn(u64) -> u64, mut make: impl FnMut(u64) -> T) -> u64 {
         let mut tail = self.tail.0.load(Ordering::Relaxed);
         let mut turns = 0_u32;

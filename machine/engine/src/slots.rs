@@ -129,8 +129,10 @@ pub(crate) struct Plan {
     pub sinks: Sinks,
     /// Where messages are held.
     pub breakpoint: Option<Arc<Breakpoint>>,
-    /// Whether messages take a longer way than straight through: they fly, or may be held.
-    pub detours: bool,
+    /// Whether outputs are in the order of the messages' arrival.
+    is_ordered: bool,
+    /// Whether messages are handed over once they are through: there are sinks, or an order that outputs are in.
+    pub hands_over: bool,
     /// The revision of each slot.
     pub revisions: Arc<[u64]>,
 }
@@ -143,14 +145,15 @@ pub(crate) enum From {
 }
 
 impl Plan {
-    pub fn new(slots: usize) -> Self {
+    pub fn new(slots: usize, is_ordered: bool) -> Self {
         Self {
             version: 0,
             slots: vec![Slot::default(); slots],
             flies: false,
             sinks: Sinks::default(),
             breakpoint: None,
-            detours: false,
+            is_ordered,
+            hands_over: is_ordered,
             revisions: vec![0; slots].into(),
         }
     }
@@ -162,7 +165,7 @@ impl Plan {
             .slots
             .iter()
             .any(|slot| slot.function.as_ref().is_some_and(|f| f.is_async() || slot.settings != Settings::default()));
-        self.detours = self.flies || self.breakpoint.is_some();
+        self.hands_over = self.is_ordered || !self.sinks.is_empty();
         self.revisions = self.slots.iter().map(|slot| slot.revision).collect();
     }
 

@@ -22,9 +22,6 @@ pub(crate) struct Missing {
 impl Missing {
     /// What a message's slots failed on or skipped.
     pub fn of(frame: &Frame, caught: &Caught) -> Vec<Self> {
-        if caught.is_empty() {
-            return Vec::new();
-        }
         let failed = caught.errors.iter().map(|(slot, kind, text)| Self {
             slot: *slot,
             code: Some(kind.code()),

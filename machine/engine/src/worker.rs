@@ -7,10 +7,11 @@ use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
 use crate::output::{Handover, LAST, Times, Tokens};
-use crate::queue::{CLAIM, Claim, Progress};
+use crate::queue::{CLAIM, Claim, Progress, Stretch};
 use crate::raw::InPlace;
 use crate::slots::Plan;
 use crate::types;
+use crate::visit::Missing;
 use machine::abi::TypeDesc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -75,8 +76,6 @@ pub(crate) struct Worker {
     pub(crate) tokens: Tokens,
     /// Counts down to the next message that is timed.
     untimed: u32,
-    /// Messages left untimed after each timed one.
-    sampling: u32,
     /// How many messages are claimed at once.
     pub(crate) most: usize,
 }
@@ -100,7 +99,6 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
         handover: Handover::default(),
         tokens: Tokens::new(oid::coarse_millis()),
         untimed: 0,
-        sampling: 0,
         most: 1,
     };
     worker.adopt(worker.plan.clone());
@@ -121,7 +119,7 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
                 continue;
             }
             // Plan and frames keep the slots' closures alive; a resting worker holds none.
-            worker.adopt(Arc::new(Plan::new(0)));
+            worker.adopt(Arc::new(Plan::new(0, false)));
             if machine.queue.held() && !machine.queue.rest(index) {
                 return;
             }
@@ -133,7 +131,14 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
             worker.take_off_all(claim);
             continue;
         }
-        let last = worker.take_all(claim);
+        let took_any = match claim {
+            Claim::Nothing => false,
+            Claim::Ring(claimed) => worker.take_all(claimed),
+            Claim::Returned(messages) => worker.take_all(messages),
+        };
+        if !took_any {
+            continue;
+        }
         let now = oid::coarse_millis();
         if several && now.saturating_sub(before) > SLOW_CLAIM_MILLIS {
             // It may be the wait for the first of them that took so long; the next message tells, it is timed.
@@ -144,25 +149,36 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
             worker.tokens.refill(now);
         }
         before = now;
-        progress.note_last(last, now);
+        progress.note_last(worker.oid(), now);
     }
 }
 
 impl Worker {
-    /// Takes what was claimed, or gives back the rest if the queue is held; returns the last oid.
-    fn take_all(&mut self, mut claim: Claim<'_>) -> Oid {
-        let mut last = Oid::default();
-        while let Some((frame, oid)) = claim.next_in_place(|message| self.load(message)) {
-            last = oid;
-            let sample = self.tokens.allow(|| self.is_among_last(claim.len()));
-            self.run(frame, oid, sample);
-            // Messages that fly need a place each, for which this claim has not looked.
-            if (self.machine.queue.held() || self.plan.flies) && claim.len() > 0 {
+    /// Takes what was claimed. Gives back the rest if the queue is held, or if the slots have changed to ones that
+    /// messages fly through: those need a place each, for which nobody has looked. Returns whether it took any.
+    fn take_all(&mut self, mut claim: impl Stretch) -> bool {
+        let mut took_any = false;
+        while claim.len() > 0 {
+            self.look_for_changes();
+            if self.plan.flies || self.machine.queue.held() {
                 self.machine.queue.give_back(claim);
                 break;
             }
+            let Some(frame) = claim.next_in_place(|message| self.load(message)) else { break };
+            took_any = true;
+            let sample = self.tokens.allow(|| self.is_among_last(claim.len()));
+            self.run(frame, sample);
         }
-        last
+        took_any
+    }
+
+    /// From here on messages see the slots that there are now.
+    #[inline]
+    pub(crate) fn look_for_changes(&mut self) {
+        // Acquire: pairs with the Release in `Machine::change`, so the plan read below is that one or a later one.
+        if self.machine.version.load(Acquire) != self.plan.version {
+            self.adopt(self.machine.plan());
+        }
     }
 
     /// Whether a message may be one of the last for now: few are claimed after it, and nothing waits behind them.
@@ -172,13 +188,9 @@ impl Worker {
     }
 
     /// Moves a message into a frame; its cell in the ring is free after this.
-    #[inline]
-    pub(crate) fn load(&mut self, message: InPlace<'_>) -> (usize, Oid) {
-        // Acquire: pairs with the Release in `Machine::change`, so the plan read below is that one or a later one.
-        if self.machine.version.load(Acquire) != self.plan.version {
-            self.adopt(self.machine.plan());
-        }
-        let oid = message.oid();
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a fifth of what a message costs goes by in registers instead of calls")]
+    pub(crate) fn load(&mut self, message: InPlace<'_>) -> usize {
         self.number = message.number();
         self.put = message.put();
         let begun = self.progress.begun.load(Relaxed);
@@ -187,69 +199,83 @@ impl Worker {
         if let Some(frame) = self.frames.get_mut(at) {
             frame.load(message);
         }
-        (at, oid)
+        at
     }
 
-    /// Takes the message in a frame through the slots.
+    /// The name of the message that was loaded last.
     #[inline]
-    pub(crate) fn run(&mut self, at: usize, oid: Oid, sample: bool) {
-        if self.plan.detours {
-            self.detour(at, oid);
-            return;
+    pub(crate) fn oid(&self) -> Oid {
+        Oid::new(self.put, self.number)
+    }
+
+    /// Takes the message in a frame straight through the slots.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as above")]
+    fn run(&mut self, at: usize, sample: bool) {
+        if self.plan.breakpoint.is_some() {
+            return self.run_to_breakpoint(at);
         }
         let Some(frame) = self.frames.get_mut(at) else { return };
-        let begun_ms = if sample { oid::coarse_millis() } else { 0 };
-        let is_timed = sample || self.untimed == 0;
-        if is_timed {
-            let before = Instant::now();
-            frame.run::<true>(&mut self.caught);
-            let took = before.elapsed();
-            self.most = if took > SLOW { 1 } else { CLAIM };
-            self.sampling = match took.as_nanos() {
-                0..3_000 => 1023,
-                3_000..20_000 => 127,
-                20_000..100_000 => 15,
-                _ => 0,
-            };
-            self.untimed = self.sampling;
-        } else {
-            self.untimed -= 1;
-            frame.run::<false>(&mut self.caught);
+        if sample || self.untimed == 0 {
+            return self.run_timed(at, sample);
         }
-        if !self.caught.is_empty() {
-            if self.machine.stops_at(&self.caught) {
-                return self.stop_with(at, oid, begun_ms, None);
-            }
-            self.machine.record(self.index, frame, oid, &self.caught);
+        self.untimed -= 1;
+        let is_fine = frame.run::<false>(&mut self.caught);
+        if !is_fine {
+            return self.finish(at, None);
         }
-        if sample || !self.plan.sinks.is_empty() || self.machine.sequence.is_some() {
-            let times = sample.then_some(Times { put: self.put, begun_ms, is_timed });
-            let bytes =
-                self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &self.caught, times);
-            if sample {
-                self.tokens.pay(bytes);
-            }
-        }
-        if !self.caught.is_empty() {
-            self.caught.clear();
+        if self.plan.hands_over {
+            let name = (Oid::new(self.put, self.number), self.number);
+            self.handover.hand_over(self.machine, &self.plan, frame, name, &[], None);
         }
         frame.clear();
         self.progress.finish();
     }
 
-    /// The message goes another way than straight through the slots.
+    /// As `run`, and measures each slot; if it is a sample, the message is kept.
     #[cold]
-    fn detour(&mut self, at: usize, oid: Oid) {
-        if self.plan.flies {
-            self.take_off(at, oid);
-        } else {
-            self.run_to_breakpoint(at, oid);
+    fn run_timed(&mut self, at: usize, sample: bool) {
+        let Some(frame) = self.frames.get_mut(at) else { return };
+        let begun_ms = if sample { oid::coarse_millis() } else { 0 };
+        let before = Instant::now();
+        frame.run::<true>(&mut self.caught);
+        let took = before.elapsed();
+        self.most = if took > SLOW { 1 } else { CLAIM };
+        self.untimed = match took.as_nanos() {
+            0..3_000 => 1023,
+            3_000..20_000 => 127,
+            20_000..100_000 => 15,
+            _ => 0,
+        };
+        self.finish(at, sample.then_some(Times { put: self.put, begun_ms, is_timed: true }));
+    }
+
+    /// A message is through its slots, with errors or to be kept: its errors are counted, its sinks are given it, and with times it is kept.
+    fn finish(&mut self, at: usize, times: Option<Times>) {
+        let oid = self.oid();
+        if !self.caught.is_empty() && self.machine.stops_at(&self.caught) {
+            return self.stop_with(at, times.map_or(0, |times| times.begun_ms), None);
         }
+        let Some(frame) = self.frames.get_mut(at) else { return };
+        if !self.caught.is_empty() {
+            self.machine.record(self.index, frame, oid, &self.caught);
+        }
+        if times.is_some() || self.plan.hands_over {
+            let missing = Missing::of(frame, &self.caught);
+            let bytes = self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &missing, times);
+            if times.is_some() {
+                self.tokens.pay(bytes);
+            }
+        }
+        self.caught.clear();
+        frame.clear();
+        self.progress.finish();
     }
 
     /// The message stays in hand, with its errors, or before a step. If another one is in hand already, it goes its way.
     #[cold]
-    pub(crate) fn stop_with(&mut self, at: usize, oid: Oid, begun_ms: u64, before: Option<usize>) {
+    pub(crate) fn stop_with(&mut self, at: usize, begun_ms: u64, before: Option<usize>) {
+        let oid = self.oid();
         let (frame, caught) = (self.frames.remove(at), std::mem::take(&mut self.caught));
         let times = Times { put: self.put, begun_ms, is_timed: true };
         let back = self.machine.keep_in_hand(frame, (oid, self.number), caught, times, before);
@@ -268,7 +294,8 @@ impl Worker {
         }
         self.tokens.refill(oid::coarse_millis());
         let times = self.tokens.allow(|| true).then_some(times);
-        let bytes = self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), caught, times);
+        let missing = Missing::of(frame, caught);
+        let bytes = self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &missing, times);
         if times.is_some() {
             self.tokens.pay(bytes);
         }
@@ -276,12 +303,16 @@ impl Worker {
         self.progress.finish();
     }
 
-    /// The frame for this type of message; laid out if there is none.
+    /// The frame for this type of message.
     #[inline]
     fn frame_for(&mut self, desc: &'static TypeDesc) -> usize {
-        if let Some(at) = self.frames.iter().position(|frame| std::ptr::eq(frame.input.desc, desc)) {
-            return at;
-        }
+        let at = self.frames.iter().position(|frame| std::ptr::eq(frame.input.desc, desc));
+        at.unwrap_or_else(|| self.lay_out(desc))
+    }
+
+    /// A frame for a type of message that has none.
+    #[cold]
+    fn lay_out(&mut self, desc: &'static TypeDesc) -> usize {
         if self.frames.len() == FRAMES {
             self.frames.remove(0);
         }

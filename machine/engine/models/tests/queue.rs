@@ -71,7 +71,7 @@ mod raw {
 }
 
 use machine::command::Policy;
-use queue::{CLAIM, Claim, Mode, Queue};
+use queue::{CLAIM, Claim, Mode, Queue, Stretch};
 use raw::Message;
 use shuttle::sync::Arc;
 use shuttle::thread;

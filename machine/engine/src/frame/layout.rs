@@ -54,10 +54,13 @@ impl Frame {
             From::Input => Some(input_place),
             From::Slot(slot) => outputs.get(slot).copied().flatten(),
         };
+        let mut before = None;
         let froms = std::iter::once(From::Input).chain((0..plan.slots.len()).map(|slot| plan.producer(slot)));
         let spots = froms.map(|from| {
             let place = place(from).unwrap_or(input_place);
-            Spot { offset: place.at.addr() - memory.addr(), info: place.info, bit: place.bit, from }
+            let (kind, repeats) = (place.info.kind, before.replace(from) == Some(from));
+            let number = (kind.is_number() && place.info.desc.payload.is_none() && !repeats).then_some(kind);
+            Spot { offset: place.at.addr() - memory.addr(), info: place.info, bit: place.bit, from, repeats, number }
         });
         let spots = spots.collect();
 
@@ -99,7 +102,7 @@ impl Frame {
         }
         let args = args.into_boxed_slice();
         let no_preparation = prepares.is_empty();
-        let steps = drafts
+        let steps: Vec<Step> = drafts
             .into_iter()
             .filter_map(|(slot, function, first_arg, prepare, needs)| {
                 let out = outputs.get(slot).copied().flatten()?;
@@ -120,6 +123,7 @@ impl Frame {
                 })
             })
             .collect();
+        let whole = steps.iter().fold(INPUT, |bits, step: &Step| bits | step.bit);
         let drops: Vec<Place> =
             outputs.iter().flatten().copied().filter(|place| place.info.desc.drop.is_some()).collect();
         Self {
@@ -133,8 +137,10 @@ impl Frame {
             preparation: Preparation { prepares, args, made: Vec::new() },
             text: Vec::new(),
             plain: drops.is_empty() && input.desc.drop.is_none() && no_preparation,
+            straight: no_preparation,
             drops,
             present: 0,
+            whole,
             memory,
             layout,
         }

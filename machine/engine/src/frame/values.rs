@@ -5,10 +5,10 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use crate::machine::Machine;
-use crate::raw::{self, drop_value};
+use crate::raw::{self, MOST_DIGITS, drop_value, write_number};
 use crate::slots::From;
 use crate::types::{Conversion, TypeInfo};
-use machine::abi::{Patience, Put};
+use machine::abi::{Kind, Patience, Put};
 use std::alloc::Layout;
 use std::sync::Arc;
 
@@ -21,6 +21,10 @@ pub(super) struct Spot {
     pub bit: u64,
     /// Which value it is.
     pub from: From,
+    /// It is the value of the spot before.
+    pub repeats: bool,
+    /// What kind of number lies here; none if it is something else, or repeats.
+    pub number: Option<Kind>,
 }
 
 /// The message and its outputs, where they lie.
@@ -69,13 +73,40 @@ impl<'f> View<'f> {
         self.place(at).is_some()
     }
 
+    /// Whether it is the value of the number before.
+    pub fn repeats(&self, at: usize) -> bool {
+        self.spots.get(at).is_some_and(|spot| spot.repeats)
+    }
+
     /// Whether writing a value can give nothing but the signs of a number.
     pub fn is_number(&self, at: usize) -> bool {
         self.spots.get(at).is_some_and(|spot| spot.info.kind.is_number())
     }
 
+    /// Appends the numbers that lie next to each other from `first` on as JSON text, each with a comma after it, and notes
+    /// where each is. Returns how many there are: all up to the first that is missing, repeats, or is something else.
+    pub fn write_numbers(&self, first: usize, to: &mut Vec<u8>, parts: &mut [(usize, usize)]) -> usize {
+        let (Some(spots), Some(parts)) = (self.spots.get(first..), parts.get_mut(first..)) else { return 0 };
+        to.reserve(spots.len() * (MOST_DIGITS + 1));
+        let (begin, mut end, mut count) = (to.as_mut_ptr(), to.len(), 0);
+        for (spot, part) in spots.iter().zip(parts) {
+            let Some(kind) = spot.number.filter(|_| *self.present & spot.bit != 0) else { break };
+            // SAFETY: the value is live, and of this kind; there is room for all of them, and the commas.
+            unsafe {
+                let length = write_number(kind, self.memory.add(spot.offset), begin.add(end));
+                *part = (end, end + length);
+                end += length;
+                begin.add(end).write(b',');
+            }
+            end += 1;
+            count += 1;
+        }
+        // SAFETY: written up to here.
+        unsafe { to.set_len(end) };
+        count
+    }
+
     /// Appends a value as JSON text; `None` if it is missing. What cannot be written is told, and nothing appended.
-    #[inline]
     pub fn write_json(&self, at: usize, to: &mut Vec<u8>) -> Option<Result<(), String>> {
         let (spot, at) = self.place(at)?;
         // SAFETY: the value is live.

@@ -11,7 +11,7 @@ use crate::output::{Handover, Times};
 use crate::queue::{Mode, STEPS};
 use crate::raw::{InPlace, Message};
 use crate::types;
-use crate::visit::Visit;
+use crate::visit::{Missing, Visit};
 use crate::worker::Caught;
 use machine::command::{Failure, Outputs};
 use std::mem::ManuallyDrop;
@@ -96,7 +96,8 @@ impl Machine {
         self.record(index, &visit.frame, visit.oid, &visit.caught);
         let outputs = visit.outputs();
         let _in_slot = InSlot::enter();
-        Handover::default().hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &visit.caught, Some(times));
+        let missing = Missing::of(&visit.frame, &visit.caught);
+        Handover::default().hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
         progress.finish();
         progress.note_last(visit.oid, oid::coarse_millis());
         Ok(outputs)

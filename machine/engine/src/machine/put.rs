@@ -94,7 +94,8 @@ impl Machine {
     ///
     /// # Safety
     /// `values` points at `count` values of the type that `desc` describes.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "of one message nothing is left of the loops over many")]
     #[expect(unsafe_code, reason = "passes the caller's promise on")]
     unsafe fn put_some(&self, desc: &'static TypeDesc, values: *mut u8, count: usize) -> usize {
         let now = oid::coarse_now();

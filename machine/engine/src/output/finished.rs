@@ -47,7 +47,7 @@ impl Finished<'_> {
                 Place::Values(values) => values.as_mut().map(Values::view),
             };
             if let Some(view) = view {
-                self.rendering.write(&view, self.missing);
+                self.rendering.write(self.oid, &view, self.missing);
             }
         }
         self.rendering

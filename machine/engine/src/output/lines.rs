@@ -98,11 +98,7 @@ impl Sink for Lines {
     }
 
     fn accept(&self, message: &mut Finished<'_>) {
-        let mut line = *b"{\"oid\":\"000000000000000000000000\",\"outputs\":";
-        if let Some(oid) = line.get_mut(8..32) {
-            oid.copy_from_slice(&message.oid.hex());
-        }
-        let json = message.json().array();
+        let line = message.json().line();
         let mut state = self.0.lock();
         while state.buffer.len() > MOST_BUFFERED && !state.closed {
             let _waiting = Waiting::begin();
@@ -112,10 +108,7 @@ impl Sink for Lines {
             return;
         }
         let buffer = &mut state.buffer;
-        buffer.reserve(line.len() + json.len() + 2);
-        buffer.extend_from_slice(&line);
-        buffer.extend_from_slice(json);
-        buffer.extend_from_slice(b"}\n");
+        buffer.extend_from_slice(line);
         let full = buffer.len() > WORTH_WAKING;
         state.lines += 1;
         if state.asleep || (full && !state.hurry) {
@@ -186,9 +179,9 @@ fn write_all(shared: &Shared, mut output: Output) {
         std::mem::swap(&mut batch, &mut state.buffer);
         let lines = std::mem::take(&mut state.lines);
         state.writing = lines;
-        let (rotate, keep) = (state.rotate, state.keep);
+        let rotation = (state.rotate, state.keep);
         drop(state);
-        let (written, error) = output.write(&shared.path, &batch, rotate, keep);
+        let (written, error) = output.write(&shared.path, &batch, lines, rotation);
         shared.sent.fetch_add(written, Ordering::Relaxed);
         shared.lost.fetch_add(lines.saturating_sub(written), Ordering::Relaxed);
         state = shared.lock();
@@ -222,8 +215,14 @@ impl Output {
         Ok(Self { file: Some(file), size })
     }
 
-    /// Writes whole lines; returns how many were written, and what kept it from writing the others.
-    fn write(&mut self, path: &Path, mut lines: &[u8], rotate: u64, keep: u32) -> (u64, Option<io::Error>) {
+    /// Writes `all` lines; returns how many were written, and what kept it from writing the others.
+    fn write(
+        &mut self,
+        path: &Path,
+        mut lines: &[u8],
+        all: u64,
+        (rotate, keep): (u64, u32),
+    ) -> (u64, Option<io::Error>) {
         let mut written = 0;
         while !lines.is_empty() {
             let room = if rotate == 0 { u64::MAX } else { rotate.saturating_sub(self.size) };
@@ -237,7 +236,8 @@ impl Output {
                 let result = self.append(path, now);
                 if result.is_ok() {
                     lines = later;
-                    written += memchr::memchr_iter(b'\n', now).count() as u64;
+                    written +=
+                        if lines.is_empty() { all - written } else { memchr::memchr_iter(b'\n', now).count() as u64 };
                 }
                 result
             };

@@ -31,7 +31,6 @@ use crate::machine::Machine;
 use crate::oid::Oid;
 use crate::slots::Plan;
 use crate::visit::Missing;
-use crate::worker::Caught;
 use finished::Place;
 use json::Rendering;
 use machine::command::{Failure, SinkConfig};
@@ -117,20 +116,20 @@ pub(crate) struct Handover {
 impl Handover {
     /// Hands a finished message to the sinks of its plan, now or when its turn comes, and keeps it if its times are
     /// given; returns its size if it was kept. `record` has been called.
+    #[inline]
     pub fn hand_over(
         &mut self,
         machine: &Machine,
         plan: &Plan,
         frame: &mut Frame,
         (oid, number): (Oid, u64),
-        caught: &Caught,
+        missing: &[Missing],
         times: Option<Times>,
     ) -> usize {
-        let missing = Missing::of(frame, caught);
         let mut finished = Finished {
             oid,
             place: Place::Frame(frame),
-            missing: &missing,
+            missing,
             rendering: &mut self.rendering,
             is_rendered: false,
             is_last: false,

@@ -19,28 +19,50 @@ pub(crate) enum Claim<'q> {
     Returned(VecDeque<Message>),
 }
 
-impl Claim<'_> {
+/// Messages that one worker has claimed, in order.
+pub(crate) trait Stretch: IntoIterator<Item = Message> {
     /// How many are left.
+    fn len(&self) -> u64;
+    /// Gives the next message to `f` where it lies; `f` moves it out.
+    fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R>;
+}
+
+impl Stretch for Claimed<'_, Message> {
     #[inline]
-    pub fn len(&self) -> u64 {
-        match self {
-            Self::Nothing => 0,
-            Self::Ring(claimed) => claimed.len(),
-            Self::Returned(messages) => messages.len() as u64,
-        }
+    fn len(&self) -> u64 {
+        self.len()
+    }
+
+    #[inline]
+    fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R> {
+        self.next_in_place(|message| f(InPlace::new(message)))
     }
 }
 
-impl Claim<'_> {
-    /// Gives the next message to `f` where it lies; `f` moves it out.
-    #[inline]
-    pub fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R> {
+impl Stretch for VecDeque<Message> {
+    fn len(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R> {
+        self.pop_front().map(|message| f(InPlace::new(&ManuallyDrop::new(message))))
+    }
+}
+
+impl Stretch for Claim<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Ring(claimed) => claimed.len(),
+            Self::Returned(messages) => Stretch::len(messages),
+        }
+    }
+
+    fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R> {
         match self {
             Self::Nothing => None,
-            Self::Ring(claimed) => claimed.next_in_place(|message| f(InPlace::new(message))),
-            Self::Returned(messages) => {
-                messages.pop_front().map(|message| f(InPlace::new(&ManuallyDrop::new(message))))
-            }
+            Self::Ring(claimed) => Stretch::next_in_place(claimed, f),
+            Self::Returned(messages) => messages.next_in_place(f),
         }
     }
 }
@@ -48,7 +70,6 @@ impl Claim<'_> {
 impl Iterator for Claim<'_> {
     type Item = Message;
 
-    #[inline]
     fn next(&mut self) -> Option<Message> {
         match self {
             Self::Nothing => None,
@@ -111,7 +132,7 @@ impl Queue {
     }
 
     /// A worker gives back what it has not begun, in order.
-    pub fn give_back(&self, messages: impl Iterator<Item = Message>) {
+    pub fn give_back(&self, messages: impl IntoIterator<Item = Message>) {
         let mut control = self.control();
         control.returned.extend(messages);
         // Several workers give back stretches of one sequence.

@@ -9,7 +9,7 @@ mod mode;
 mod progress;
 mod wait;
 
-pub(crate) use claim::Claim;
+pub(crate) use claim::{Claim, Stretch};
 pub(crate) use mode::{Control, Mode};
 pub(crate) use progress::{Progress, STEPS};
 
@@ -151,7 +151,8 @@ impl Queue {
     }
 
     /// Puts up to `most` messages, as many as there is room for; `make` makes each of its number. Returns how many.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Machine::put_some`")]
     pub fn try_put(&self, most: u64, make: impl FnMut(u64) -> Message) -> u64 {
         let put = self.ring.push(most, |put| self.room(put), make);
         // SeqCst: the push before it and this load pair with the store and load in `sleep`: either the worker sees

@@ -72,8 +72,7 @@ impl Message {
     /// Its name.
     #[inline]
     pub const fn oid(&self) -> Oid {
-        #[expect(clippy::cast_possible_truncation, reason = "a counter that wraps")]
-        Oid { seconds: self.put.seconds, counter: self.number as u32 }
+        Oid::new(self.put, self.number)
     }
 
     /// The type of the value.
@@ -106,12 +105,6 @@ impl<'m> InPlace<'m> {
     /// The message is moved by this.
     pub fn new(message: &'m ManuallyDrop<Message>) -> Self {
         Self(message)
-    }
-
-    /// Its name.
-    #[inline]
-    pub fn oid(&self) -> Oid {
-        self.0.oid()
     }
 
     /// How many messages the queue had accepted before it.

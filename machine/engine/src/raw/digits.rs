@@ -1,0 +1,180 @@
+//! Numbers as JSON text, in the signs of `serde_json`: the digits of `zmij` and `itoa`, `null` for what is not finite.
+//!
+//! They are written where they stay, next to each other: to copy so few bytes is a call, and one for each number.
+#![expect(clippy::cast_ptr_alignment, reason = "the caller passes an address that is aligned for its type")]
+#![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
+
+use machine::abi::Kind;
+use std::mem::MaybeUninit;
+
+/// The most bytes that a number takes, and that are written to.
+pub(crate) const MOST_DIGITS: usize = {
+    // The longest integer is i64::MIN, of 20 signs.
+    assert!(size_of::<zmij::Buffer>() >= 20 && align_of::<zmij::Buffer>() == 1);
+    size_of::<zmij::Buffer>()
+};
+
+/// From here on `zmij` writes integers with an exponent.
+const EXPONENT: f64 = 1e16;
+
+/// Writes a number to `to`; returns how many bytes it takes, 0 if `kind` is no number.
+///
+/// # Safety
+/// `at` points at a number of this kind, `to` at room for [`MOST_DIGITS`] bytes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the call was a fifth of what a number costs beside its digits")]
+pub(crate) unsafe fn write_number(kind: Kind, at: *const u8, to: *mut u8) -> usize {
+    // SAFETY: the kind says the type; the room is the caller's.
+    unsafe {
+        // The usual one is not looked for among all of them.
+        if kind == Kind::F64 {
+            return write_f64(at.cast::<f64>().read(), to);
+        }
+        match kind {
+            Kind::F64 => 0,
+            Kind::F32 => {
+                let number = at.cast::<f32>().read();
+                write_float(number, number.is_finite(), to)
+            }
+            Kind::I64 => write_integer(at.cast::<i64>().read(), to),
+            Kind::U64 => write_integer(at.cast::<u64>().read(), to),
+            Kind::I32 => write_integer(at.cast::<i32>().read(), to),
+            Kind::U32 => write_integer(at.cast::<u32>().read(), to),
+            Kind::Isize => write_integer(at.cast::<isize>().read(), to),
+            Kind::Usize => write_integer(at.cast::<usize>().read(), to),
+            Kind::I16 => write_integer(at.cast::<i16>().read(), to),
+            Kind::U16 => write_integer(at.cast::<u16>().read(), to),
+            Kind::I8 => write_integer(at.cast::<i8>().read(), to),
+            Kind::U8 => write_integer(at.cast::<u8>().read(), to),
+            Kind::Bool | Kind::String | Kind::Json | Kind::Other => 0,
+        }
+    }
+}
+
+/// Many floats are integers, which are written in half the time.
+///
+/// # Safety
+/// As `write_number`.
+#[inline]
+unsafe fn write_f64(number: f64, to: *mut u8) -> usize {
+    if number.abs() < EXPONENT {
+        // SAFETY: in the range of i64.
+        let integer: i64 = unsafe { number.to_int_unchecked() };
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "compared with what it was made from, also for the sign of zero"
+        )]
+        if (integer as f64).to_bits() == number.to_bits() {
+            // SAFETY: the caller's; at most 17 signs come before these two.
+            return unsafe {
+                let length = write_integer(integer, to);
+                to.add(length).cast::<[u8; 2]>().write(*b".0");
+                length + 2
+            };
+        }
+    }
+    // SAFETY: the caller's.
+    unsafe { write_float(number, number.is_finite(), to) }
+}
+
+/// Where an integer's digits come about: somewhere in their buffer, so that from any place in it the most bytes that a
+/// number takes can be read.
+#[repr(C)]
+struct Scratch {
+    digits: itoa::Buffer,
+    beyond: [MaybeUninit<u8>; MOST_DIGITS],
+}
+
+/// # Safety
+/// As `write_number`.
+#[inline]
+unsafe fn write_integer(number: impl itoa::Integer, to: *mut u8) -> usize {
+    let mut scratch = Scratch { digits: itoa::Buffer::new(), beyond: [MaybeUninit::uninit(); MOST_DIGITS] };
+    let text = scratch.digits.format(number);
+    let (length, begin) = (text.len(), text.as_ptr().addr());
+    let digits = (&raw const scratch).cast::<MaybeUninit<u8>>();
+    // SAFETY: the digits lie in the scratch, with as much behind them as is read, and there is room for it. A fixed number
+    // of bytes is copied without a call.
+    unsafe {
+        std::ptr::copy_nonoverlapping(digits.add(begin - digits.addr()), to.cast::<MaybeUninit<u8>>(), MOST_DIGITS);
+    }
+    length
+}
+
+/// # Safety
+/// As `write_number`.
+#[inline]
+unsafe fn write_float(number: impl zmij::Float, is_finite: bool, to: *mut u8) -> usize {
+    if !is_finite {
+        // SAFETY: the caller's.
+        return unsafe { put("null", to) };
+    }
+    // SAFETY: there is room for the buffer, which lies at any address.
+    let digits = unsafe {
+        to.cast::<zmij::Buffer>().write(zmij::Buffer::new());
+        &mut *to.cast::<zmij::Buffer>()
+    };
+    let text = digits.format_finite(number);
+    if std::ptr::eq(text.as_ptr(), to) {
+        return text.len();
+    }
+    // SAFETY: the caller's. They are written elsewhere, and copied: they lay somewhere else in the room.
+    unsafe { put(zmij::Buffer::new().format_finite(number), to) }
+}
+
+/// # Safety
+/// There is room.
+#[inline]
+unsafe fn put(text: &str, to: *mut u8) -> usize {
+    // SAFETY: the caller's; the text lies elsewhere.
+    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), to, text.len()) };
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_DIGITS, write_number};
+    use machine::abi::Kind;
+    use proptest::prelude::*;
+
+    fn written<T>(kind: Kind, number: T) -> String {
+        let mut text = vec![0; MOST_DIGITS];
+        // SAFETY: the kind is the number's, and there is room.
+        let length = unsafe { write_number(kind, (&raw const number).cast(), text.as_mut_ptr()) };
+        text.truncate(length);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    fn is_as_serde_json(number: f64) {
+        assert_eq!(written(Kind::F64, number), serde_json::to_string(&number).unwrap_or_default());
+    }
+
+    #[test]
+    fn floats_that_are_almost_integers() {
+        let around =
+            [0.0, 1.0, 10.0, 1e15, 9_007_199_254_740_993.0, 1e16, 1e17, 9.2e18, 1e19, f64::MAX, f64::MIN_POSITIVE];
+        for number in around.into_iter().flat_map(|n| [n, -n, n.next_up(), n.next_down(), n + 0.5]) {
+            is_as_serde_json(number);
+        }
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            is_as_serde_json(number);
+        }
+        assert_eq!(written(Kind::F32, f32::NAN), "null");
+        assert_eq!(written(Kind::I64, i64::MIN), i64::MIN.to_string());
+        assert_eq!(written(Kind::U64, u64::MAX), u64::MAX.to_string());
+        assert_eq!(written(Kind::Bool, true), "");
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_is_written_as_by_serde_json(float: f64, bits: u64, integer: i64, short: f32, byte: i8) {
+            is_as_serde_json(float);
+            is_as_serde_json(f64::from_bits(bits));
+            #[expect(clippy::cast_precision_loss, reason = "the floats that are integers")]
+            is_as_serde_json((integer >> (bits % 64)) as f64);
+            prop_assert_eq!(written(Kind::I64, integer), integer.to_string());
+            prop_assert_eq!(written(Kind::I8, byte), byte.to_string());
+            prop_assert_eq!(written(Kind::F32, short), serde_json::to_string(&short).unwrap_or_default());
+        }
+    }
+}
