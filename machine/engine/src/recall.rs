@@ -349,7 +349,7 @@ impl crate::queue::Queue {
     }
 
     fn return_first(&self, messages: Vec<crate::raw::Message>) {
-        self.give_back(messages.into_iter());
+        self.give_back(messages);
         self.end_look();
     }
 

@@ -31,7 +31,6 @@ pub(crate) unsafe fn write_number(kind: Kind, at: *const u8, to: *mut u8) -> usi
             return write_f64(at.cast::<f64>().read(), to);
         }
         match kind {
-            Kind::F64 => 0,
             Kind::F32 => {
                 let number = at.cast::<f32>().read();
                 write_float(number, number.is_finite(), to)
@@ -46,7 +45,7 @@ pub(crate) unsafe fn write_number(kind: Kind, at: *const u8, to: *mut u8) -> usi
             Kind::U16 => write_integer(at.cast::<u16>().read(), to),
             Kind::I8 => write_integer(at.cast::<i8>().read(), to),
             Kind::U8 => write_integer(at.cast::<u8>().read(), to),
-            Kind::Bool | Kind::String | Kind::Json | Kind::Other => 0,
+            Kind::F64 | Kind::Bool | Kind::String | Kind::Json | Kind::Other => 0,
         }
     }
 }
