@@ -9,10 +9,10 @@
 #![allow(unsafe_code, reason = "the boundary: one of the two files of this crate with unsafe code")]
 
 use std::ffi::{c_char, c_void};
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// The version of this boundary. A cell built against another version refuses to talk to the engine.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The symbol under which the executable exports its [`Host`] table.
 pub const HOST_SYMBOL: &str = "machine_host_v1";
@@ -197,9 +197,14 @@ pub enum Outcome {
 pub struct Flight {
     /// The engine's side of it, for [`Host::complete`].
     pub ticket: *mut c_void,
-    /// How long the call may take, nanoseconds; 0 for as long as it likes.
-    pub timeout_nanos: u64,
+    /// How long the call may take from its beginning, nanoseconds; 0 for as long as it likes, [`GIVEN_UP`] if nobody
+    /// waits for it any more. It may change; then the library is told to look (see [`Run::Begin`]). Lives until
+    /// `complete`.
+    pub limit: *const AtomicU64,
 }
+
+/// In the place of a call's time: nobody waits for it any more, and it is to end at once, in whatever way.
+pub const GIVEN_UP: u64 = u64::MAX;
 
 /// How a slot's function is called.
 #[repr(C, u32)]
@@ -210,8 +215,9 @@ pub enum Run {
     Call(unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut Sink) -> Outcome),
     /// The call begins a flight and returns: state, arguments, where the output goes, the flight. State, arguments
     /// and the place of the output stay valid, and nobody else's, until the library calls [`Host::complete`], which it
-    /// does once, from any thread, when nothing of the call is left.
-    Begin(unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, Flight)),
+    /// does once, from any thread, when nothing of the call is left. The second function says that the limits of some
+    /// flights have changed; it does not wait, and may be called at any time, also when no flight is left.
+    Begin(unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, Flight), extern "C" fn()),
 }
 
 /// One function in a slot, its types erased.

@@ -162,6 +162,12 @@ impl Machine {
     }
 
     /// Discards what waits in the queue; returns how many messages that were.
+    ///
+    /// Of a machine that is stopped it also gives up what is in flight: messages that wait for the future of an async
+    /// slot, for a place in a slot, or before a call again. They count as discarded
+    /// ([`Drops::in_flight`](crate::status::Drops::in_flight)), their futures are dropped, and their places are free:
+    /// `stop().clear()` is the way out for futures that never end. A message that a worker has in a slot that is not
+    /// async goes on to the end of that call.
     pub fn clear(&self) -> u64 {
         match ask(&Command::ClearQueue { machine: self.target() }) {
             Reply::Count(n) => n,

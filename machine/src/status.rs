@@ -129,6 +129,9 @@ pub struct Drops {
     pub oldest: u64,
     /// Never accepted, because the queue was full ([`Policy::DropNewest`]); not in `accepted`.
     pub newest: u64,
+    /// Given up in flight by `clear` while the machine was stopped; in `discarded`.
+    #[serde(default)]
+    pub in_flight: u64,
 }
 
 /// One place where finished messages go. `sent + waiting + lost` is what was meant for it.

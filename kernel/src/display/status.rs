@@ -94,7 +94,11 @@ fn flow(status: &Status) -> String {
         grouped(status.refused),
         grouped(status.discarded)
     );
-    let drops = [(status.drops.oldest, "of these the oldest of a full queue"), (status.drops.newest, "newest dropped")];
+    let drops = [
+        (status.drops.oldest, "of these the oldest of a full queue"),
+        (status.drops.in_flight, "of these given up in flight"),
+        (status.drops.newest, "newest dropped"),
+    ];
     let order = [(status.reordered, "out of order"), (status.out_of_order, "of these waiting for their turn")];
     for (count, what) in drops.into_iter().chain(order).filter(|(count, _)| *count > 0) {
         flow.push_str(&format!(", {} {what}", grouped(count)));

@@ -122,7 +122,7 @@ def test_the_last_export_is_what_the_engine_has_counted(machine: Machine, square
         },
         "machine_refused_messages_total": {("main",): status["refused"]},
         "machine_discarded_messages_total": {
-            ("main", "cleared", "true"): 0, ("main", "oldest", "false"): 0, ("main", "newest", "false"): 0,
+            ("main", "cleared", "true"): 0, ("main", "in_flight", "true"): 0, ("main", "oldest", "false"): 0, ("main", "newest", "false"): 0,
         },
         "machine_queue_messages": {("main",): 0},
         "machine_queue_capacity_messages": {("main",): status["queue_capacity"]},

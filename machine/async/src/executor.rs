@@ -5,6 +5,7 @@
 
 use crate::shim::Job;
 use machine::abi::host;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,11 +21,21 @@ struct Inbox {
     waker: Option<Waker>,
     /// Async closures of this library that have not been dropped.
     closures: usize,
+    /// Limits of flights have changed.
+    changed: bool,
     /// Whether there is a thread that looks here.
     running: bool,
 }
 
-static INBOX: Mutex<Inbox> = Mutex::new(Inbox { jobs: Vec::new(), waker: None, closures: 0, running: false });
+static INBOX: Mutex<Inbox> =
+    Mutex::new(Inbox { jobs: Vec::new(), waker: None, closures: 0, changed: false, running: false });
+
+thread_local! {
+    /// The tasks of flights that wait: on the thread of the futures, and empty on all others.
+    static TASKS: RefCell<Vec<Option<Waker>>> = const { RefCell::new(Vec::new()) };
+    /// The free places among them.
+    static FREE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
 
 /// No user code runs under this lock.
 fn inbox() -> MutexGuard<'static, Inbox> {
@@ -69,6 +80,55 @@ pub(crate) fn post(job: Job) {
     }
 }
 
+/// Limits of flights have changed: each of them looks. Called from any thread.
+pub(crate) extern "C" fn look() {
+    let waker = {
+        let mut inbox = inbox();
+        inbox.changed = true;
+        inbox.waker.take()
+    };
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// A flight's place among those that are woken when limits have changed. Stays on the thread of the futures.
+#[derive(Debug, Default)]
+pub(crate) struct Place(Option<usize>);
+
+impl Place {
+    /// Is woken from here on; a task keeps its waker for life.
+    pub(crate) fn take(&mut self, waker: &Waker) {
+        if self.0.is_some() {
+            return;
+        }
+        self.0 = TASKS.with_borrow_mut(|tasks| {
+            let free = FREE.with_borrow_mut(Vec::pop).unwrap_or(tasks.len());
+            match tasks.get_mut(free) {
+                Some(place) => *place = Some(waker.clone()),
+                None => tasks.push(Some(waker.clone())),
+            }
+            Some(free)
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(at) = self.0.take() else { return };
+        // The thread may be ending: then nobody is woken any more.
+        let waker = TASKS.try_with(|tasks| tasks.borrow_mut().get_mut(at).and_then(Option::take));
+        let _ = FREE.try_with(|free| free.borrow_mut().push(at));
+        drop(waker);
+    }
+}
+
+/// Wakes all flights.
+fn wake_all() {
+    // Waking a task of this thread runs nothing of it.
+    TASKS.with_borrow(|tasks| tasks.iter().flatten().for_each(Waker::wake_by_ref));
+}
+
 fn spawn() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name("machine/async".to_owned()).stack_size(8 << 20);
@@ -108,6 +168,9 @@ fn run(runtime: Runtime) {
 async fn next() -> Option<Vec<Job>> {
     poll_fn(|context| {
         let mut inbox = inbox();
+        if std::mem::take(&mut inbox.changed) {
+            wake_all();
+        }
         if !inbox.jobs.is_empty() {
             return Poll::Ready(Some(std::mem::take(&mut inbox.jobs)));
         }

@@ -3,16 +3,18 @@
 //! Compiled into the library of the cell, a few lines a closure. User code runs under `catch_unwind`.
 #![allow(unsafe_code, reason = "the boundary: pointers that the engine lends for the time of a flight")]
 
-use crate::executor::{self, Lease};
-use machine::abi::{Flight, Outcome, ParamDesc, Run, SlotDesc, Text, TypeDesc, host};
+use crate::executor::{self, Lease, Place};
+use machine::abi::{Flight, GIVEN_UP, Outcome, ParamDesc, Run, SlotDesc, Text, TypeDesc, host};
 use machine::shim::{bury, describe, panics};
 pub(crate) use machine::slot::Arg;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::Poll;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// An async function with the types that its slot takes and gives.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub(crate) fn erase<C: Begin, const N: usize>(
     params: &[ParamDesc; N],
     output: &'static TypeDesc,
 ) -> SlotDesc {
-    describe(Held { closure, _lease: Lease::new() }, Run::Begin(begin::<C>), params, output)
+    describe(Held { closure, _lease: Lease::new() }, Run::Begin(begin::<C>, executor::look), params, output)
 }
 
 /// What the engine lends for the time of a flight.
@@ -62,6 +64,13 @@ struct Duty(Flight);
 unsafe impl Send for Duty {}
 
 impl Duty {
+    /// How long the call may take, nanoseconds.
+    fn limit(&self) -> u64 {
+        // SAFETY: it lives until `complete`, which takes the duty away.
+        // Relaxed: it carries nothing but itself.
+        unsafe { &*self.0.limit }.load(Ordering::Relaxed)
+    }
+
     fn done(self, outcome: Outcome, text: &str) {
         self.complete(outcome, text);
         std::mem::forget(self);
@@ -123,27 +132,68 @@ impl Job {
         // Declared after `duty`, so dropped before it if the thread ends in between.
         // SAFETY: what is lent stays so until `duty` is done, and the future is dropped before that.
         let mut future = Some(unsafe { start(&lent) });
-        let call = poll_fn(|context| {
-            let Some(running) = future.as_mut() else { return Poll::Ready(None) };
-            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-                Ok(poll) => poll.map(Some),
-                Err(payload) => {
-                    bury(payload);
-                    Poll::Ready(None)
-                }
-            }
-        });
-        let ended = match duty.0.timeout_nanos {
-            0 => Ok(call.await),
-            nanos => tokio::time::timeout(Duration::from_nanos(nanos), call).await,
-        };
+        let ended = until_ended(&duty, &mut future).await;
         // A panic while the future is dropped has no message left to fail.
         panics(&mut || drop(future.take()));
         match ended {
-            Ok(Some(Ok(()))) => duty.done(Outcome::Done, ""),
-            Ok(Some(Err(text))) => duty.done(Outcome::Failed, &text),
-            Ok(None) => duty.done(Outcome::Panicked, ""),
-            Err(_) => duty.done(Outcome::TimedOut, ""),
+            End::Of(Ok(())) => duty.done(Outcome::Done, ""),
+            End::Of(Err(text)) => duty.done(Outcome::Failed, &text),
+            End::Panicked => duty.done(Outcome::Panicked, ""),
+            End::TimedOut => duty.done(Outcome::TimedOut, ""),
+        }
+    }
+}
+
+/// How a flight ends.
+enum End {
+    Of(Ended<()>),
+    Panicked,
+    TimedOut,
+}
+
+/// Polls the future; `None` while it runs.
+fn poll(future: &mut Option<LocalFuture>, context: &mut Context<'_>) -> Option<End> {
+    let running = future.as_mut()?;
+    match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
+        Ok(Poll::Ready(ended)) => Some(End::Of(ended)),
+        Ok(Poll::Pending) => None,
+        Err(payload) => {
+            bury(payload);
+            Some(End::Panicked)
+        }
+    }
+}
+
+/// Waits for the future's end, or that of its time, which may change meanwhile.
+async fn until_ended(duty: &Duty, future: &mut Option<LocalFuture>) -> End {
+    let began = Instant::now();
+    let mut place = Place::default();
+    loop {
+        let limit = duty.limit();
+        if limit == GIVEN_UP {
+            return End::TimedOut;
+        }
+        // `None`: the limit has changed.
+        let call = poll_fn(|context| {
+            if let Some(end) = poll(future, context) {
+                return Poll::Ready(Some(end));
+            }
+            if duty.limit() != limit {
+                return Poll::Ready(None);
+            }
+            place.take(context.waker());
+            Poll::Pending
+        });
+        // A time beyond what a clock can tell does not end.
+        let ended = match (limit, began.checked_add(Duration::from_nanos(limit))) {
+            (0, _) | (_, None) => Ok(call.await),
+            (_, Some(deadline)) => tokio::time::timeout_at(deadline, call).await,
+        };
+        match ended {
+            Ok(Some(end)) => return end,
+            Err(_) if duty.limit() == limit => return End::TimedOut,
+            // The time may also have changed in the moment of its end.
+            Ok(None) | Err(_) => {}
         }
     }
 }

@@ -62,6 +62,16 @@ pub(crate) fn land_after(wait: Duration, flight: Box<Flight>) {
     CHANGED.notify_one();
 }
 
+/// Takes out those that wait and of which `goes` is true.
+#[expect(clippy::vec_box, reason = "a flight goes around in its box")]
+pub(crate) fn take_out(goes: impl Fn(&Flight) -> bool) -> Vec<Box<Flight>> {
+    let mut all = waiting();
+    let (gone, left): (Vec<_>, Vec<_>) = all.drain().partition(|waiting| goes(&waiting.flight));
+    all.extend(left);
+    drop(all);
+    gone.into_iter().map(|waiting| waiting.flight).collect()
+}
+
 fn run() {
     let mut all = waiting();
     loop {

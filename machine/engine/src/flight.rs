@@ -6,20 +6,21 @@
 //! next worker that looks.
 //!
 //! A machine has a bounded number of flights at once. `pause` and `stop` hold flights that have landed until `start`;
-//! futures are let finish.
+//! futures are let finish. What was told to end sooner is in `given_up.rs`.
 
 use crate::backoff;
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::gate::Permit;
+use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::Oid;
 use crate::output::Times;
 use crate::slots::Slot;
 use crate::worker::Caught;
-use machine::abi::Outcome;
+use machine::abi::{GIVEN_UP, Outcome};
 use machine::status::Settings;
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,8 @@ pub(crate) struct Flight {
     pub times: Times,
     pub caught: Caught,
     pub permit: Option<Permit>,
+    /// How long its call may take, nanoseconds, or `GIVEN_UP`.
+    limit: Arc<AtomicU64>,
     home: Home,
     stage: Stage,
     /// Calls of this step that have failed.
@@ -84,6 +87,7 @@ impl Flight {
             times: Times::default(),
             caught: Caught::default(),
             permit: None,
+            limit: Arc::default(),
             home,
             stage: Stage::Find(0),
             failures: 0,
@@ -118,9 +122,13 @@ impl Flight {
                 Stage::Call(step) => {
                     self.stage = Stage::Ended(step);
                     self.began = Instant::now();
-                    if self.frame.is_async(step) {
-                        let timeout = Duration::from_nanos(self.settings(step).timeout_ns);
-                        Frame::begin(self, step, timeout);
+                    // Relaxed: a call that begins while the timeout is changed has one or the other.
+                    self.limit.store(self.timeout(step), Ordering::Relaxed);
+                    if let Some(look) = self.look(step) {
+                        if let Home::Machine(machine) = self.home {
+                            self = machine.flights.begin(machine, self, step, look)?;
+                        }
+                        Frame::begin(self, step);
                         return None;
                     }
                     let (outcome, text) = self.frame.call(step);
@@ -155,6 +163,36 @@ impl Flight {
         self.slot(step).map(|slot| slot.settings).unwrap_or_default()
     }
 
+    /// How long a call of a step may take from now on, nanoseconds.
+    fn timeout(&self, step: usize) -> u64 {
+        self.slot(step).map_or(0, |slot| slot.timeout.load(Ordering::Relaxed))
+    }
+
+    /// For a step with an async function: tells its library of changed limits.
+    fn look(&self, step: usize) -> Option<extern "C" fn()> {
+        self.slot(step)?.function.as_ref()?.look()
+    }
+
+    /// How long its call may take: 0 for as long as it likes.
+    pub fn limit(&self) -> &AtomicU64 {
+        &self.limit
+    }
+
+    /// Whether it is of a machine's workers.
+    pub fn is_of(&self, machine: &Machine) -> bool {
+        matches!(self.home, Home::Machine(home) if std::ptr::eq(home, machine))
+    }
+
+    /// Drops it, with what its last call gave.
+    pub fn bury(mut self: Box<Self>) {
+        // The values' destructors are user code.
+        let _in_slot = InSlot::enter();
+        if let (Stage::Ended(step), Some(End { outcome: Outcome::Done, .. })) = (self.stage, &self.end) {
+            self.frame.arrived(step);
+        }
+        drop(self);
+    }
+
     fn is_held(&self) -> bool {
         matches!(self.home, Home::Machine(machine) if machine.queue.held())
     }
@@ -165,7 +203,7 @@ impl Flight {
         let (slot, settings) = (self.frame.slot(step), self.settings(step));
         let took = end.at.saturating_duration_since(self.began);
         self.frame.note(slot, took);
-        let timeout = Duration::from_nanos(settings.timeout_ns);
+        let timeout = Duration::from_nanos(self.limit.load(Ordering::Relaxed));
         let late = !self.frame.is_async(step) && !timeout.is_zero() && took > timeout;
         let (kind, mut text) = match end.outcome {
             Outcome::TimedOut => (ErrorKind::Timeout, format!("timed out after {timeout:?}")),
@@ -195,21 +233,39 @@ impl Flight {
     /// The call of the step that it waits for has ended.
     pub fn complete(mut self: Box<Self>, outcome: Outcome, text: String) {
         self.end = Some(End { outcome, text, at: Instant::now() });
-        self.land();
+        match self.home {
+            Home::Machine(machine) => machine.flights.complete(machine, self),
+            Home::Caller(_) => self.land(),
+        }
     }
 
     /// What it waited for is there: whoever it belongs to takes it on.
     pub fn land(self: Box<Self>) {
         match self.home.clone() {
-            Home::Machine(machine) => {
-                machine.flights.landed.lock().unwrap_or_else(PoisonError::into_inner).push_back(self);
-                // SeqCst: pairs with the look at it before a worker sleeps.
-                machine.flights.waiting.fetch_add(1, Ordering::SeqCst);
-                machine.queue.call_worker();
-            }
+            Home::Machine(machine) => machine.flights.land(machine, self),
             Home::Caller(arrival) => arrival.put(self),
         }
     }
+}
+
+/// A call of an async function that runs.
+#[derive(Debug)]
+struct Running {
+    slot: usize,
+    limit: Arc<AtomicU64>,
+    /// Tells its library that the limit has changed.
+    look: extern "C" fn(),
+    permit: Option<Permit>,
+}
+
+/// Flights that are with no worker and wait for nothing of the engine's.
+#[derive(Debug, Default)]
+struct Air {
+    landed: VecDeque<Box<Flight>>,
+    /// Those that are with a library, by the number of their message.
+    running: HashMap<u64, Running>,
+    /// Messages with smaller numbers are given up, wherever they land.
+    given_up: u64,
 }
 
 /// The flights of one machine.
@@ -218,21 +274,107 @@ pub(crate) struct Flights {
     most: usize,
     /// Flights that there are, and places that workers have taken for the next ones.
     taken: AtomicUsize,
-    /// Flights that have landed.
-    landed: Mutex<VecDeque<Box<Flight>>>,
-    /// How many that are.
+    air: Mutex<Air>,
+    /// How many have landed.
     waiting: AtomicUsize,
 }
 
 impl Flights {
     /// At most so many flights at once.
     pub fn new(most: usize) -> Self {
-        Self { most, taken: AtomicUsize::new(0), landed: Mutex::default(), waiting: AtomicUsize::new(0) }
+        Self { most, taken: AtomicUsize::new(0), air: Mutex::default(), waiting: AtomicUsize::new(0) }
     }
 
     /// No user code runs under this lock.
-    fn landed(&self) -> MutexGuard<'_, VecDeque<Box<Flight>>> {
-        self.landed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn air(&self) -> MutexGuard<'_, Air> {
+        self.air.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The flight's call of an async function begins; `None` if the flight is given up.
+    fn begin(
+        &self,
+        machine: &'static Machine,
+        mut flight: Box<Flight>,
+        step: usize,
+        look: extern "C" fn(),
+    ) -> Option<Box<Flight>> {
+        let mut air = self.air();
+        if flight.number < air.given_up {
+            drop(air);
+            machine.give_up(flight);
+            return None;
+        }
+        // Under the lock, so that each change of the timeout finds the call, or was before it.
+        flight.limit.store(flight.timeout(step), Ordering::Relaxed);
+        let (slot, limit, permit) = (flight.frame.slot(step), flight.limit.clone(), flight.permit.take());
+        air.running.insert(flight.number, Running { slot, limit, look, permit });
+        Some(flight)
+    }
+
+    /// The flight's call has ended; nobody may be waiting for it any more.
+    fn complete(&self, machine: &'static Machine, mut flight: Box<Flight>) {
+        let mut air = self.air();
+        let Some(running) = air.running.remove(&flight.number) else {
+            drop(air);
+            // It was counted when it was given up.
+            flight.bury();
+            return;
+        };
+        flight.permit = running.permit;
+        air.landed.push_back(flight);
+        drop(air);
+        self.call(machine);
+    }
+
+    /// The flight can go on.
+    fn land(&self, machine: &'static Machine, flight: Box<Flight>) {
+        let mut air = self.air();
+        if flight.number < air.given_up {
+            drop(air);
+            machine.give_up(flight);
+            return;
+        }
+        air.landed.push_back(flight);
+        drop(air);
+        self.call(machine);
+    }
+
+    /// Calls a worker for one flight that has landed.
+    fn call(&self, machine: &Machine) {
+        // SeqCst: pairs with the look at it before a worker sleeps.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        machine.queue.call_worker();
+    }
+
+    /// Gives up all messages with a number below `number` that have landed or are with a library, and those that land
+    /// later. Returns the flights that have landed, and of the others, whose calls are told to end, the numbers and the
+    /// right to be in their slot.
+    #[expect(clippy::type_complexity, reason = "two lists, taken apart at once")]
+    pub fn give_up(&self, number: u64) -> (VecDeque<Box<Flight>>, Vec<(u64, Option<Permit>)>) {
+        let mut air = self.air();
+        air.given_up = air.given_up.max(number);
+        let (gone, landed): (VecDeque<_>, _) = air.landed.drain(..).partition(|flight| flight.number < number);
+        air.landed = landed;
+        self.waiting.fetch_sub(gone.len(), Ordering::SeqCst);
+        let running: Vec<(u64, Running)> = air.running.extract_if(|&running, _| running < number).collect();
+        drop(air);
+        for (_, running) in &running {
+            running.limit.store(GIVEN_UP, Ordering::Relaxed);
+        }
+        look(running.iter().map(|(_, running)| running.look).collect());
+        (gone, running.into_iter().map(|(number, running)| (number, running.permit)).collect())
+    }
+
+    /// Calls of a slot's functions that run may take so long from their beginning, nanoseconds.
+    pub fn set_timeout(&self, slot: usize, nanos: u64) {
+        let air = self.air();
+        let of_slot: Vec<_> = air.running.values().filter(|running| running.slot == slot).collect();
+        for running in &of_slot {
+            running.limit.store(nanos, Ordering::Relaxed);
+        }
+        let libraries = of_slot.iter().map(|running| running.look).collect();
+        drop(air);
+        look(libraries);
     }
 
     /// How many more there can be.
@@ -268,26 +410,43 @@ impl Flights {
 
     /// Up to `most` flights that have landed, but no more than one worker's share among `workers`.
     pub fn take(&self, most: usize, workers: usize) -> VecDeque<Box<Flight>> {
-        let mut landed = self.landed();
+        let landed = &mut self.air().landed;
         let count = landed.len().div_ceil(workers.max(1)).min(most);
         self.waiting.fetch_sub(count, Ordering::SeqCst);
         if count == landed.len() {
-            return std::mem::take(&mut landed);
+            return std::mem::take(landed);
         }
         landed.drain(..count).collect()
     }
 
     /// Flights that a worker took and cannot take on, in order.
     pub fn put_back(&self, machine: &Machine, flights: VecDeque<Box<Flight>>) {
+        let mut gone = Vec::new();
         {
-            let mut landed = self.landed();
-            self.waiting.fetch_add(flights.len(), Ordering::SeqCst);
+            let mut air = self.air();
             for flight in flights.into_iter().rev() {
-                landed.push_front(flight);
+                if flight.number < air.given_up {
+                    gone.push(flight);
+                } else {
+                    self.waiting.fetch_add(1, Ordering::SeqCst);
+                    air.landed.push_front(flight);
+                }
             }
+        }
+        for flight in gone {
+            machine.give_up(flight);
         }
         // This worker may be one too many, and the others asleep.
         machine.queue.call_worker();
+    }
+}
+
+/// Tells libraries that limits of their flights have changed, each once.
+fn look(mut libraries: Vec<extern "C" fn()>) {
+    libraries.sort_unstable_by_key(|look| *look as usize);
+    libraries.dedup_by_key(|look| *look as usize);
+    for look in libraries {
+        look();
     }
 }
 
@@ -310,9 +469,7 @@ impl Arrival {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.given_up {
             drop(state);
-            // The values' destructors are user code.
-            let _in_slot = crate::hook::InSlot::enter();
-            drop(flight);
+            flight.bury();
             return;
         }
         state.flight = Some(flight);

@@ -49,6 +49,14 @@ impl Gate {
         Some(flight)
     }
 
+    /// Takes out those that wait and of which `goes` is true.
+    pub fn take_out(&self, goes: impl Fn(&Flight) -> bool) -> VecDeque<Box<Flight>> {
+        let mut state = self.state();
+        let (gone, waiting) = state.waiting.drain(..).partition(|flight| goes(flight));
+        state.waiting = waiting;
+        gone
+    }
+
     fn let_in(self: &Arc<Self>) {
         loop {
             let mut state = self.state();

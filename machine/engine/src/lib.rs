@@ -17,6 +17,7 @@ mod flight;
 mod flying;
 mod frame;
 mod gate;
+mod given_up;
 mod histogram;
 mod history;
 mod hook;

@@ -77,7 +77,12 @@ impl Function {
 
     /// Whether a call of it gives a future.
     pub fn is_async(&self) -> bool {
-        matches!(self.desc.run, Run::Begin(_))
+        self.look().is_some()
+    }
+
+    /// Tells the library of an async function that limits of flights have changed.
+    pub fn look(&self) -> Option<extern "C" fn()> {
+        if let Run::Begin(_, look) = self.desc.run { Some(look) } else { None }
     }
 
     /// Messages that it failed on, and that it could not run on, by the first `counters` who count.
@@ -113,6 +118,8 @@ pub(crate) struct Slot {
     pub revision: u64,
     pub function: Option<Arc<Function>>,
     pub settings: Settings,
+    /// The timeout of calls that begin, nanoseconds: messages that saw another plan at their beginning have it too.
+    pub timeout: Arc<AtomicU64>,
     /// How many messages may be in it at once; `None` as long as nobody has said.
     pub gate: Option<Arc<Gate>>,
 }
@@ -148,7 +155,7 @@ impl Plan {
     pub fn new(slots: usize, is_ordered: bool) -> Self {
         Self {
             version: 0,
-            slots: vec![Slot::default(); slots],
+            slots: std::iter::repeat_with(Slot::default).take(slots).collect(),
             flies: false,
             sinks: Sinks::default(),
             breakpoint: None,

@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 
 #[path = "asynchronous/call.rs"]
 mod call;
+#[path = "asynchronous/given_up.rs"]
+mod given_up;
 #[path = "asynchronous/in_flight.rs"]
 mod in_flight;
 #[path = "asynchronous/random.rs"]

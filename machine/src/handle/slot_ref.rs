@@ -52,7 +52,8 @@ impl SlotRef {
         }
     }
 
-    /// How long a call may take; zero for as long as it likes. Stays when the function changes.
+    /// How long a call may take, from its beginning; zero for as long as it likes. Stays when the function changes, and
+    /// also holds for calls that run.
     ///
     /// A future that takes longer is dropped. A plain function cannot be stopped: it counts as failed once it has
     /// returned, and what it gave is dropped.

@@ -108,7 +108,7 @@ impl Frame {
                 let out = outputs.get(slot).copied().flatten()?;
                 let (call, begin) = match function.desc.run {
                     Run::Call(call) => (call, None),
-                    Run::Begin(begin) => (never as _, Some(begin)),
+                    Run::Begin(begin, _) => (never as _, Some(begin)),
                 };
                 Some(Step {
                     call,

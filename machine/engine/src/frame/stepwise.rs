@@ -7,7 +7,8 @@ use crate::flight::Flight;
 use crate::hook;
 use crate::raw::drop_value;
 use machine::abi::{self, Outcome, Sink};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 impl Frame {
     /// The first step from `step` on whose slot can be called, with its arguments made; all before it are skipped or
@@ -76,17 +77,18 @@ impl Frame {
         end
     }
 
-    /// Begins the call of the async function of one step, which `prepare` has given. The flight comes back through
-    /// `Host::complete`, on any thread, perhaps before this returns.
-    pub fn begin(flight: Box<Flight>, step: usize, timeout: Duration) {
+    /// Begins the call of the async function of one step, which `prepare` has given; `limit` is the flight's own. The
+    /// flight comes back through `Host::complete`, on any thread, perhaps before this returns.
+    pub fn begin(flight: Box<Flight>, step: usize) {
         let Some(step) = flight.frame.steps.get(step) else { return };
         let (begin, state, args, out) = (step.begin, step.state, step.args, step.out);
         let Some(begin) = begin else { return };
-        let timeout_nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let limit: *const AtomicU64 = flight.limit();
         let ticket = Box::into_raw(flight).cast();
         // SAFETY: `prepare` has seen to the arguments, and `out` is empty. Frame, arguments and closure (by the plan)
-        // are the flight's, which nobody touches until `complete` takes it back from the ticket.
-        unsafe { begin(state, args, out, abi::Flight { ticket, timeout_nanos }) };
+        // are the flight's, which nobody touches until `complete` takes it back from the ticket; so is its share in the
+        // limit, which lives on the heap.
+        unsafe { begin(state, args, out, abi::Flight { ticket, limit }) };
     }
 
     /// The output of a step has been written.

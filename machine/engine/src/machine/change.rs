@@ -4,7 +4,7 @@ use super::{Machine, guard};
 use crate::command_error::{failed, no_such_slot};
 use crate::hook::InSlot;
 use crate::slots::{Function, Plan};
-use machine::abi::SlotDesc;
+use machine::abi::{GIVEN_UP, SlotDesc};
 use machine::command::{Failure, Origin, Reply, Setting};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -72,6 +72,7 @@ impl Machine {
     /// Changes how functions are run in a slot.
     pub fn set(&self, slot: usize, setting: Setting) -> Result<(), Failure> {
         let (old, gate, most);
+        let mut timeout_set = None;
         {
             let mut current = guard(&self.plan);
             let mut next = Plan::clone(&current);
@@ -80,7 +81,13 @@ impl Machine {
             };
             let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             match setting {
-                Setting::Timeout(timeout) => place.settings.timeout_ns = nanos(timeout),
+                Setting::Timeout(timeout) => {
+                    // The largest number means something else, and is as good as the one before it.
+                    let nanos = nanos(timeout).min(GIVEN_UP - 1);
+                    place.settings.timeout_ns = nanos;
+                    place.timeout.store(nanos, Ordering::Relaxed);
+                    timeout_set = Some(nanos);
+                }
                 Setting::Retry { times, backoff } => {
                     place.settings.retries = times;
                     place.settings.backoff_ns = if times == 0 { 0 } else { nanos(backoff) };
@@ -100,6 +107,9 @@ impl Machine {
         }
         if let Some(gate) = gate {
             gate.set_limit(most);
+        }
+        if let Some(nanos) = timeout_set {
+            self.flights.set_timeout(slot, nanos);
         }
         self.queue.wake_all();
         let _in_slot = InSlot::enter();

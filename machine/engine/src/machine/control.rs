@@ -78,7 +78,8 @@ impl Machine {
     pub fn drain(&self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> u64 {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let left = || {
-            let gone = self.queue.done() + self.queue.discarded.load(Ordering::Acquire);
+            let given_up = self.queue.given_up.load(Ordering::Acquire);
+            let gone = self.queue.done() + given_up + self.queue.discarded.load(Ordering::Acquire);
             self.queue.accepted().saturating_sub(gone)
         };
         self.queue.wait_idle(deadline, give_up, |control| {
@@ -94,12 +95,16 @@ impl Machine {
         control.mode == Mode::Stopped && control.alive == 0
     }
 
-    /// Discards what waits; returns how many messages that were.
+    /// Discards what waits, and gives up what is in flight if the machine is stopped; returns how many messages that
+    /// were.
     pub fn clear_queue(&self) -> u64 {
+        let stopped = self.queue.control().mode == Mode::Stopped;
+        let before = self.queue.accepted();
         // The destructors are user code.
         let _in_slot = InSlot::enter();
         let discarded = self.queue.take_all();
         self.gone(discarded.iter().map(|message| message.number));
-        discarded.len() as u64
+        let given_up = if stopped { self.give_up_flights(before) } else { 0 };
+        discarded.len() as u64 + given_up
     }
 }

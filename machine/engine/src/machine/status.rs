@@ -34,6 +34,7 @@ impl Machine {
             (0..plan.slots.len()).map(|slot| plan.function(slot).map(|f| f.flown(progress.len()))).collect();
         let straight: Vec<u64> = progress.iter().map(Progress::straight).collect();
         let processed = self.queue.done();
+        let given_up = self.queue.given_up.load(Ordering::Acquire);
         let begun = self.queue.begun();
         let discarded = self.queue.discarded.load(Ordering::Acquire);
         // What was accepted while the others were read may have taken places that they do not know to be free: as many
@@ -82,10 +83,10 @@ impl Machine {
             queue_capacity: self.config.queue as u64,
             accepted,
             refused,
-            discarded,
-            drops: Drops { cleared: discarded - oldest, oldest, newest },
+            discarded: discarded + given_up,
+            drops: Drops { cleared: discarded - oldest, oldest, newest, in_flight: given_up },
             policy: self.queue.policy(),
-            in_flight: begun.saturating_sub(processed),
+            in_flight: begun.saturating_sub(processed + given_up),
             rate: self.rate(processed),
             workers,
             load: self.load(),

@@ -36,8 +36,12 @@ const ROWS: [Row; 21] = [
     }),
     counter("machine_discarded_messages_total", "Messages that were not processed and never will be.", |status| {
         let drops = status.drops;
-        let all =
-            [("cleared", "true", drops.cleared), ("oldest", "false", drops.oldest), ("newest", "false", drops.newest)];
+        let all = [
+            ("cleared", "true", drops.cleared),
+            ("in_flight", "true", drops.in_flight),
+            ("oldest", "false", drops.oldest),
+            ("newest", "false", drops.newest),
+        ];
         let sample = |(reason, meant, count): (&str, &str, u64)| {
             Sample::new(count.into()).of("intentional", meant).of("reason", reason)
         };

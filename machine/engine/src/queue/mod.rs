@@ -48,6 +48,8 @@ pub(crate) struct Queue {
     pub discarded: AtomicU64,
     /// Of these, the ones that made room for newer ones.
     pub dropped_oldest: AtomicU64,
+    /// Begun, and given up before they were through.
+    pub given_up: AtomicU64,
     /// Dropped instead of being accepted.
     pub dropped_newest: AtomicU64,
     control: Mutex<Control>,
@@ -80,6 +82,7 @@ impl Queue {
             refused: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
             dropped_oldest: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
             dropped_newest: AtomicU64::new(0),
             control: Mutex::new(Control {
                 mode: Mode::Stopped,
