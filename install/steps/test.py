@@ -24,8 +24,9 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["--fuzz", seconds]:
             fuzz(summary, int(seconds))
-        case ["--sanitize"]:
-            summary.run("ThreadSanitizer", sanitizing.run)
+        case ["--sanitize", *names]:
+            for name in names or sanitizing.SANITIZERS:
+                summary.run(sanitizing.SANITIZERS[name].title, lambda name=name: sanitizing.run(name))
         case _:
             everything(summary)
     return summary.show(time.monotonic() - begin)
