@@ -1,6 +1,7 @@
 //! What the execution of a cell or magic gives to the notebook.
 
 use serde_json::{Map, Value};
+use std::time::Instant;
 
 /// One thing to show, in all its forms.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +21,22 @@ pub struct CellError {
     pub evalue: String,
     /// Lines to print; they point at what the user wrote.
     pub traceback: Vec<String>,
+}
+
+/// What came of a cell of Rust.
+#[derive(Debug)]
+pub struct Executed {
+    /// The value of its final expression, or why it failed.
+    pub result: Result<Option<Display>, CellError>,
+    /// When its own code began to run; nothing if none of it ran. All time before that is the compiler's.
+    pub began: Option<Instant>,
+}
+
+/// Of what is not compiled.
+impl From<Result<Option<Display>, CellError>> for Executed {
+    fn from(result: Result<Option<Display>, CellError>) -> Self {
+        Self { result, began: None }
+    }
 }
 
 /// Which standard stream.

@@ -12,7 +12,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// The version of this boundary. A cell built against another version refuses to talk to the engine.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// The symbol under which the executable exports its [`Host`] table.
 pub const HOST_SYMBOL: &str = "machine_host_v1";
@@ -330,6 +330,9 @@ pub struct Host {
     pub call_value: unsafe extern "C" fn(*const c_void, usize, &'static TypeDesc) -> *const u8,
     /// Writes a value of a call as JSON, or why there is none and returns false.
     pub call_json: unsafe extern "C" fn(*const c_void, usize, *mut Sink) -> bool,
+    /// Writes what a call has made, for people: a JSON array of `[name, value, reason]`, the input and each slot that has
+    /// a function, with the reason if there is no value.
+    pub call_shown: unsafe extern "C" fn(*const c_void, *mut Sink),
     /// Writes the oid of a call.
     pub call_oid: unsafe extern "C" fn(*const c_void, *mut Sink),
     /// Frees a call's handle.

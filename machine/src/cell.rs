@@ -245,6 +245,12 @@ pub(crate) fn show_json<T: Serialize>(mime: &str, value: &T) {
     }
 }
 
+/// Shows text.
+pub(crate) fn show_text(text: &str) {
+    flush();
+    raw::show("text/plain", text);
+}
+
 /// Gives every `Debug` type the method that evcxr shows a cell's last expression with. A type's own method of that
 /// name goes first.
 pub trait Show {
@@ -255,9 +261,10 @@ pub trait Show {
 impl<T: Debug> Show for T {
     fn evcxr_display(&self) {
         let text = format!("{self:?}");
-        flush();
-        if text != "()" {
-            raw::show("text/plain", &text);
+        if text == "()" {
+            flush();
+        } else {
+            show_text(&text);
         }
     }
 }

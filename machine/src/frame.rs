@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Shown by [`Frame`].
-const FRAME: &str = "application/vnd.machine.frame+json";
+pub(crate) const FRAME: &str = "application/vnd.machine.frame+json";
 
 /// Rows, to be shown as a data frame: as the last expression of a cell, or by [`evcxr_display`](Self::evcxr_display).
 #[derive(Clone, Debug)]

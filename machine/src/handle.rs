@@ -10,6 +10,7 @@ pub use builder::Builder;
 pub use call::Call;
 pub use refused::Refused;
 pub use shown::Errors;
+pub(crate) use shown::status_of;
 pub use slot_ref::SlotRef;
 pub(crate) use slot_ref::warn;
 
@@ -33,7 +34,7 @@ pub const MAX_SLOTS: usize = 60;
 /// A machine: slots, a queue in front of them, workers that take messages through.
 ///
 /// A handle is a number; copies mean the same machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Machine {
     pub(crate) id: u32,
     slots: [SlotRef; MAX_SLOTS],
@@ -197,7 +198,7 @@ impl Machine {
         CallHandle::new(self.id, value).map(Call).map_err(|reply| failure(decode(&reply)))
     }
 
-    /// The machine's state now. As the last expression of a cell it is shown as a table.
+    /// The machine's state now. As the last expression of a cell it is shown as a table, as the machine itself is.
     ///
     /// # Panics
     /// If the engine answers anything else: a bug of ours.

@@ -39,7 +39,7 @@ pub mod status;
 
 pub use frame::{Frame, frame};
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};
-pub use outputs::{Output, Outputs, SinkHandle};
+pub use outputs::{LastOutputs, Output, Outputs, SinkHandle};
 pub use progress::{Progress, progress};
 pub use serde_json::Value;
 pub use slot::Ignored;

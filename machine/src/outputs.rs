@@ -1,10 +1,14 @@
 //! What leaves a machine: outputs in a cell, in another machine, in a file, on a socket.
 
+mod shown;
+
+pub use shown::LastOutputs;
+
 use crate::abi::Pulled;
 use crate::command::{Command, Failure, Reply, SinkConfig, WhenFull};
 use crate::handle::{Call, Machine, ask, decode, failure};
 use crate::shim::OutputsHandle;
-use crate::status::{LastOutput, SinkStatus};
+use crate::status::SinkStatus;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +37,7 @@ impl Machine {
     /// If the machine is gone.
     pub fn outputs_bounded(&self, most: usize) -> Result<Outputs, Failure> {
         let handle = OutputsHandle::new(self.id, most, false).map_err(|reply| failure(decode(&reply)))?;
-        Ok(Outputs { handle, timeout: None })
+        Ok(Outputs { handle, machine: self.id, timeout: None })
     }
 
     /// Calls `f` with each output from now on, in order, on a thread of its own (`main/on_output`). At most 16,384
@@ -91,10 +95,12 @@ impl Machine {
 
     /// The last ten outputs, newest first, whether or not somebody takes outputs. Of a machine that takes up to some
     /// thousand messages a second these are exactly the last ten; of a faster one a sample of the last ones.
-    pub fn last_outputs(&self) -> Vec<LastOutput> {
+    ///
+    /// As the last expression of a cell they are shown as a data frame.
+    pub fn last_outputs(&self) -> LastOutputs {
         match ask(&Command::LastOutputs { machine: self.target() }) {
-            Reply::LastOutputs(outputs) => outputs,
-            _ => Vec::new(),
+            Reply::LastOutputs(outputs) => LastOutputs { outputs },
+            _ => LastOutputs::default(),
         }
     }
 
@@ -109,7 +115,6 @@ impl Machine {
 }
 
 /// One finished message.
-#[derive(Debug)]
 pub struct Output {
     /// The message's oid, 24 hex digits.
     pub oid: String,
@@ -154,9 +159,9 @@ impl Output {
 /// The outputs of a machine, as they finish. Ends when the machine is stopped and all outputs are taken, when the
 /// user interrupts the cell, or when none comes in the time that was given ([`timeout`](Self::timeout)). Dropping it
 /// ends the collecting.
-#[derive(Debug)]
 pub struct Outputs {
     handle: OutputsHandle,
+    machine: u32,
     timeout: Option<Duration>,
 }
 
@@ -197,8 +202,9 @@ fn on_output(machine: &Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<
     let handle = OutputsHandle::new(machine.id, MOST_WAITING, true).map_err(|reply| failure(decode(&reply)))?;
     let id = handle.id();
     let name = format!("{}/on_output", machine.status().machine);
+    let number = machine.id;
     let work = move || {
-        let outputs = Outputs { handle, timeout: None };
+        let outputs = Outputs { handle, machine: number, timeout: None };
         let ended = catch_unwind(AssertUnwindSafe(|| {
             while let Ok(output) = outputs.pull(None) {
                 f(output);
@@ -218,7 +224,7 @@ fn on_output(machine: &Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<
 }
 
 /// One place where a machine's outputs go. Dropping the handle changes nothing; [`stop`](Self::stop) ends it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SinkHandle {
     machine: Machine,
     id: u64,

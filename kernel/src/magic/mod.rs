@@ -32,7 +32,7 @@
 //! | `%machines` | `{"machines": [Status, …]}` |
 //! | `%lsmagic` | `{"magics": [{"name", "usage", "summary", "example"}, …]}` |
 //! | `%help NAME` | `{"name", "usage", "summary", "details", "example", "arguments": [{"argument", "help"}, …]}` |
-//! | `%%time` | `{"seconds"}` |
+//! | `%%time` | `{"seconds", "compiling", "running"}`: `running` is all that is not compiling, magics too |
 
 mod actions;
 mod arguments;
@@ -49,6 +49,7 @@ mod plot_query;
 mod registry;
 mod sql;
 mod tables;
+mod timed;
 mod words;
 
 #[cfg(test)]
@@ -62,7 +63,7 @@ pub use help::{help, inspect};
 pub use trouble::{Trouble, did_you_mean, given, nearest};
 pub use words::Word;
 
-use crate::output::{CellError, Display, Output, Stream};
+use crate::output::{CellError, Display, Executed, Output};
 use crate::query::{QueryError, Tables};
 use crate::watch::Watches;
 use arguments::Query;
@@ -70,7 +71,8 @@ use cell::{Body, Line};
 use machine::command::{Command, Failure, Reply};
 use polars::prelude::DataFrame;
 use registry::Action;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use timed::{Stopwatch, Timed};
 
 /// Whoever carries out commands: the control client, or a table in a test.
 pub trait Engine {
@@ -108,7 +110,7 @@ pub trait Engine {
 }
 
 /// Runs the Rust part of a cell. It is given the cell's code with the magic lines blanked, so that line numbers stay.
-pub type RunRust<'a> = &'a dyn Fn(&str) -> Result<Option<Display>, CellError>;
+pub type RunRust<'a> = &'a dyn Fn(&str) -> Executed;
 
 /// Runs a cell that begins with magics: these first, in order, then its Rust, if it has any.
 ///
@@ -125,20 +127,23 @@ pub fn run(
     if let Some(with_body) = cell::body(code) {
         return run_body(&with_body, engine, output).map(Some);
     }
-    let Some(cell) = cell::split(code) else { return rust(code) };
-    let started = Instant::now();
+    let Some(cell) = cell::split(code) else { return rust(code).result };
     let mut lines = cell.lines.iter();
-    let mut timed = None;
+    let mut watch = None;
     if let Some(first) = cell.lines.first().filter(|line| line.text.starts_with("%%")) {
         lines.next();
-        timed = Some(time_arguments(first).map_err(|trouble| trouble.into_cell_error(first))?);
-        if let Some(Timed::Help(display)) = timed {
-            return Ok(Some(display));
+        match timed::arguments(first).map_err(|trouble| trouble.into_cell_error(first))? {
+            Timed::Help(display) => return Ok(Some(display)),
+            Timed::Cell { json } => watch = Some(Stopwatch::start(json)),
         }
     }
-    let result = run_parts(lines.as_slice(), cell.rust.as_deref(), engine, output, rust);
-    if let Some(Timed::Cell { json }) = timed {
-        report_time(started.elapsed(), json, output);
+    let run_rust = |code: &str| match &watch {
+        Some(watch) => watch.run(code, rust),
+        None => rust(code).result,
+    };
+    let result = run_parts(lines.as_slice(), cell.rust.as_deref(), engine, output, &run_rust);
+    if let Some(watch) = watch {
+        watch.tell(output);
     }
     result
 }
@@ -168,7 +173,7 @@ fn run_parts(
     rust_code: Option<&str>,
     engine: &dyn Engine,
     output: &dyn Output,
-    rust: RunRust<'_>,
+    rust: &dyn Fn(&str) -> Result<Option<Display>, CellError>,
 ) -> Result<Option<Display>, CellError> {
     let mut last = None;
     for line in lines {
@@ -233,29 +238,4 @@ pub fn time(text: &str) -> Result<Duration, String> {
         Trouble::Usage { message, .. } | Trouble::Interrupted(message) => message,
         Trouble::Failure(failure) => failure.message,
     })
-}
-
-enum Timed {
-    Cell { json: bool },
-    Help(Display),
-}
-
-fn time_arguments(line: &Line<'_>) -> Result<Timed, Trouble> {
-    let call = arguments::parse(line.text)?;
-    match call.magic.action {
-        Action::Time if call.arguments.help => Ok(Timed::Help(help::display(call.magic, call.arguments.json))),
-        Action::Time => Ok(Timed::Cell { json: call.arguments.json }),
-        // `arguments::parse` knows no line magic by a name with `%%`, and those with a body were taken before.
-        Action::Line(_) | Action::Live(_) | Action::Body(_) => {
-            Err(Trouble::usage("it concerns one line", Some(call.name)))
-        }
-    }
-}
-
-fn report_time(elapsed: std::time::Duration, json: bool, output: &dyn Output) {
-    if json {
-        output.display(crate::display::json(serde_json::json!({ "seconds": elapsed.as_secs_f64() })));
-    } else {
-        output.stream(Stream::Stdout, &format!("wall time: {}\n", crate::display::duration(elapsed)));
-    }
 }

@@ -337,7 +337,7 @@ pub static MAGICS: &[Magic] = &[
         name: "time",
         parameters: &[],
         summary: "runs the rest of the cell and tells how long that took",
-        details: "Wall time, compiling included.",
+        details: "Wall time, and how much of it was compiling and how much running the cell, magics included.",
         example: "%%time",
         action: Action::Time,
     },

@@ -91,7 +91,7 @@ impl Cells for Live {
     fn magic(&self, code: &str, output: &dyn Output) -> Result<Option<Display>, CellError> {
         self.interrupted.store(false, Ordering::Relaxed);
         // A cell of magic lines only has no Rust.
-        magic::run(code, self, output, &|_| Ok(None))
+        magic::run(code, self, output, &|_| Ok(None).into())
     }
 
     fn complete(&self, code: &str, offset: usize, running: bool) -> Completions {

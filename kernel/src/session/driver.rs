@@ -37,7 +37,7 @@ pub fn run(config: SessionConfig) -> io::Result<()> {
             let start = Instant::now();
             let outcome = session.execute(Cell { number, code: code.to_owned(), silent: false });
             let seconds = start.elapsed().as_secs_f64();
-            print(&match outcome {
+            print(&match outcome.result {
                 Ok(result) => json!({"done": number, "seconds": seconds, "result": result.map(|shown| shown.data)}),
                 Err(error) => json!({
                     "done": number, "seconds": seconds, "ename": error.ename, "evalue": error.evalue,
@@ -97,7 +97,7 @@ pub fn warm(config: SessionConfig) -> io::Result<()> {
         ["1 + 1", "let warm = vec![1.0];", "MACHINE[0] = |x: f64| x + 1.0;", "MACHINE[0] = async |x: f64| x + 1.0;"]
     {
         let cell = Cell { number: 1, code: code.to_owned(), silent: true };
-        if let Err(error) = session.execute(cell) {
+        if let Err(error) = session.execute(cell).result {
             return Err(io::Error::other(error.traceback.join("\n")));
         }
     }

@@ -18,7 +18,7 @@ mod sources;
 mod worker;
 
 use crate::control::client::{Client, Happening};
-use crate::output::{CellError, Display, Output};
+use crate::output::{CellError, Display, Executed, Output};
 use directory::Directory;
 use events::Events;
 use interrupt::Interrupt;
@@ -181,16 +181,12 @@ impl Session {
     }
 
     /// Runs a cell. Output goes to [`Output`] while it happens; the value of a final expression is returned, to be
-    /// shown as the result.
-    ///
-    /// # Errors
-    /// Why the cell failed.
-    pub fn execute(&self, cell: Cell) -> Result<Option<Display>, CellError> {
+    /// shown as the result, or why the cell failed.
+    pub fn execute(&self, cell: Cell) -> Executed {
         let (reply, answer) = mpsc::channel();
-        if self.jobs.send(Job::Execute { cell, reply }).is_err() {
-            return Err(over());
-        }
-        answer.recv().unwrap_or_else(|_| Err(over()))
+        // A job that is not taken is dropped, and its channel with it.
+        let _ = self.jobs.send(Job::Execute { cell, reply });
+        answer.recv().unwrap_or_else(|_| Err(over()).into())
     }
 
     /// Proposals for what could stand at a byte offset. Empty if the session is busy for too long.

@@ -20,7 +20,7 @@ use super::rewrite::{ErrorText, Form, Rewritten, Types, is_async, rewrite, rust_
 use super::sources::Sources;
 use super::{Cell, SessionConfig};
 use crate::control::client::Client;
-use crate::output::{CellError, Display};
+use crate::output::{CellError, Display, Executed};
 use annotate_snippets::Renderer;
 use annotate_snippets::renderer::DecorStyle;
 use commands::needs_network;
@@ -153,14 +153,21 @@ impl Worker {
         let _ = std::thread::Builder::new().name("runtime-stdout".into()).spawn(stdout);
     }
 
-    fn execute(&mut self, cell: &Cell) -> Result<Option<Display>, CellError> {
+    fn execute(&mut self, cell: &Cell) -> Executed {
+        let mut began = None;
+        let result = self.execute_prepared(cell, &mut began);
+        Executed { result, began }
+    }
+
+    /// Starts the session if it is not there, and executes. `began` becomes when the cell's own code began to run.
+    fn execute_prepared(&mut self, cell: &Cell, began: &mut Option<Instant>) -> Result<Option<Display>, CellError> {
         if self.context.is_none() {
             self.prepare()?;
         }
         let _span = tracing::debug_span!("cell", number = cell.number).entered();
         self.interrupt.begin();
         self.events.begin(cell.silent);
-        let outcome = self.attempt(cell);
+        let outcome = self.attempt(cell, began);
         let reach = self.interrupt.finish();
         if reach != Reach::None {
             let _ = self.client.command_now(Command::Interrupt { on: false });
@@ -179,7 +186,7 @@ impl Worker {
         }
     }
 
-    fn attempt(&mut self, cell: &Cell) -> Result<Option<Display>, Failed> {
+    fn attempt(&mut self, cell: &Cell, began: &mut Option<Instant>) -> Result<Option<Display>, Failed> {
         let code = self.commands(&cell.code).map_err(Failed::Cell)?;
         let prelude = if self.prelude { "" } else { PRELUDE };
         let definitions = self.definitions.with_cell(&code);
@@ -214,6 +221,7 @@ impl Worker {
         let over = Instant::now();
         self.client.ping();
         let happened = self.events.end();
+        *began = happened.began;
         tell_times(start, happened.began, over, result.is_ok());
         match result {
             Ok(outputs) => {

@@ -89,7 +89,13 @@ def test_the_enrichment_notebook_shows_what_it_promises(tmp_path: Path) -> None:
 
     message = json.loads(tagged(notebook, "message"))
     assert set(message["enrichments"]) == {"sentiment", "words"} and message["id"] == "1"
-    assert all("wall time" in tagged(notebook, way) for way in ("sequential", "pool", "async"))
+    timed = r"wall time: .* \(compiling .*, running .*\)"
+    assert all(re.search(timed, tagged(notebook, way)) for way in ("sequential", "pool", "async"))
+    rows = [list(map(int, row)) for row in re.findall(r"┆ (\d+) +┆ (\d+) +┆ \d+ +┆ \d+ +│", tagged(notebook, "ways"))]
+    assert [at_once for at_once, _ in rows] == [1, 10, 100]
+    # A hundred tweets need as many rounds of 50 ms as their share that waits at once allows.
+    assert all(took >= 50 * 100 // at_once for at_once, took in rows), rows
+    assert re.search(r"4200 lines in [\d.]+ s: \d+ a second", tagged(notebook, "series"))
     assert tagged(notebook, "complete").count(" ms  tweet ") == 5
     series = re.search(r"(\d+) tweets in (\d+) minutes, (\d+) lines", tagged(notebook, "series"))
     assert series is not None, tagged(notebook, "series")

@@ -136,6 +136,13 @@ unsafe extern "C" fn call_json(handle: *const c_void, at: usize, sink: *mut Sink
     ok
 }
 
+unsafe extern "C" fn call_shown(handle: *const c_void, sink: *mut Sink) {
+    // SAFETY: the cell's handle is live.
+    let shown = unsafe { held(handle) }.shown();
+    // SAFETY: the cell's sink lives for the call. Writing to it cannot fail.
+    let _ = unsafe { serde_json::to_writer(&mut *sink, &shown) };
+}
+
 unsafe extern "C" fn call_oid(handle: *const c_void, sink: *mut Sink) {
     // SAFETY: the cell's handle and sink are live.
     let _ = unsafe { write!(*sink, "{}", held(handle).oid) };
@@ -281,6 +288,7 @@ pub static HOST: Host = Host {
     call,
     call_value,
     call_json,
+    call_shown,
     call_oid,
     call_free,
     outputs,

@@ -5,8 +5,7 @@ use crate::shim::{self, CallHandle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What each slot made of one value.
-#[derive(Debug)]
+/// What each slot made of one value. As the last expression of a cell it is shown with its values.
 pub struct Call(pub(crate) CallHandle);
 
 impl Call {

@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 /// One slot of a machine: `MACHINE[3]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct SlotRef {
     pub(super) machine: u32,
     pub(super) slot: u32,

@@ -49,6 +49,11 @@ impl CallHandle {
         if ok { Ok(bytes) } else { Err(bytes) }
     }
 
+    pub(crate) fn shown(&self) -> Vec<u8> {
+        // SAFETY: the handle is live until `drop`.
+        ask(|sink| unsafe { (host().call_shown)(self.0, sink) })
+    }
+
     pub(crate) fn oid(&self) -> Vec<u8> {
         // SAFETY: the handle is live until `drop`.
         ask(|sink| unsafe { (host().call_oid)(self.0, sink) })

@@ -16,7 +16,7 @@ fn the_engine_answers_every_magic() {
     machine_engine::init();
     MACHINE[0].set(|x: f64| x.sqrt()).unwrap();
     MACHINE[1].set(|x: f64| if x > 4.0 { Err(format!("{x} is too much")) } else { Ok(x) }).unwrap();
-    let ask = |line: &str| run(line, &Real, &Record::default(), &|_| Ok(None)).map(|display| display.unwrap());
+    let ask = |line: &str| run(line, &Real, &Record::default(), &|_| Ok(None).into()).map(|display| display.unwrap());
     let text = |line: &str| text_of(&ask(line).unwrap()).to_owned();
     let json = |line: &str| ask(&format!("{line} --json")).unwrap().data["application/json"].clone();
 

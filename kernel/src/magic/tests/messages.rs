@@ -52,8 +52,8 @@ fn messages_are_shown_in_columns_with_what_is_not_shown() {
         let error = run_alone(line).unwrap_err().evalue;
         assert!(error.contains(told), "{line}: {error}");
     }
-    let error = run("%tap f1 --follow", &Interrupted(Table::default()), &Record::default(), &|_| Ok(None));
+    let error = run("%tap f1 --follow", &Interrupted(Table::default()), &Record::default(), &|_| Ok(None).into());
     assert!(error.is_ok(), "an interrupt ends the following, and the last state stays");
-    let error = run("%retry", &Interrupted(Table::default()), &Record::default(), &|_| Ok(None)).unwrap_err();
+    let error = run("%retry", &Interrupted(Table::default()), &Record::default(), &|_| Ok(None).into()).unwrap_err();
     assert_eq!((error.ename.as_str(), error.evalue.contains("3 not yet tried")), ("KeyboardInterrupt", true));
 }

@@ -199,7 +199,7 @@ fn failures_of_the_engine_keep_their_name() {
             Ok(Reply::Failed(Failure::new("queue_full", "the queue of main is full: 1,024 messages wait")))
         }
     }
-    let error = run("%put 1", &Refuses, &Record::default(), &|_| Ok(None)).unwrap_err();
+    let error = run("%put 1", &Refuses, &Record::default(), &|_| Ok(None).into()).unwrap_err();
     assert_eq!(error.ename, "QueueFull");
     assert_eq!(error.evalue, "the queue of main is full: 1,024 messages wait");
 }

@@ -11,7 +11,7 @@ mod running;
 use super::registry::{MAGICS, Magic};
 use super::*;
 use crate::display::tests::{dead_letters, example_outputs, example_status};
-use crate::output::Display;
+use crate::output::{Display, Stream};
 use expect_test::{Expect, expect};
 use machine::command::Target;
 use machine::kept::{Explained, ExplainedSlot, Kept, KeptMessage, KeptQuery, LetterQuery, Retried};
@@ -172,7 +172,7 @@ fn check_error(code: &str, expected: &Expect) {
 #[track_caller]
 fn check_command(code: &str, expected: &Command) {
     let engine = Table::default();
-    run(code, &engine, &Record::default(), &|_| Ok(None)).unwrap();
+    run(code, &engine, &Record::default(), &|_| Ok(None).into()).unwrap();
     assert_eq!(engine.commands.lock().unwrap().iter().find(|command| *command == expected), Some(expected));
 }
 

@@ -10,7 +10,7 @@ fn drain_waits_until_the_time_is_up_or_the_user_interrupts() {
         note: the time is up and 3 messages still wait"]]
     .assert_eq(text_of(&display));
 
-    let error = run("%drain", &Interrupted(Table::default()), &Record::default(), &|_| Ok(None)).unwrap_err();
+    let error = run("%drain", &Interrupted(Table::default()), &Record::default(), &|_| Ok(None).into()).unwrap_err();
     assert_eq!(error.ename, "KeyboardInterrupt");
 }
 
@@ -21,7 +21,7 @@ fn a_cell_runs_its_magics_and_then_its_rust() {
         let record = Record::default();
         let rust = |code: &str| {
             record.add(&format!("[Rust {code:?}]"));
-            Ok(None)
+            Ok(None).into()
         };
         let last = run(code, &Table::default(), &record, &rust).unwrap();
         let last = last.map(|display| text_of(&display).lines().next().unwrap_or_default().to_owned());

@@ -1,7 +1,7 @@
 //! What the thread of the session is asked for.
 
 use super::super::{Cell, Completions};
-use crate::output::{CellError, Display};
+use crate::output::{Display, Executed};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ pub enum Job {
         /// The cell.
         cell: Cell,
         /// Where its end is told.
-        reply: Sender<Result<Option<Display>, CellError>>,
+        reply: Sender<Executed>,
     },
     /// Propose what could stand at a byte offset.
     Complete {

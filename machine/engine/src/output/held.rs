@@ -8,6 +8,7 @@ use crate::oid::Oid;
 use crate::slots::From;
 use crate::types::TypeInfo;
 use crate::visit::Missing;
+use serde_json::value::RawValue;
 
 /// Values are numbered as in a call: 0 is the message, *i* + 1 what slot *i* gave.
 #[derive(Debug)]
@@ -63,6 +64,44 @@ impl Held {
                 Some(Some(why)) => Err(why.clone()),
                 Some(None) => Ok(rendering.part(at).to_vec()),
             },
+        }
+    }
+}
+
+/// One value for people: `in`, `f0`, …; its JSON text; or why it is missing.
+pub(crate) type Shown = (String, Option<Box<RawValue>>, Option<String>);
+
+impl Held {
+    /// The message, and what each slot with a function made of it.
+    pub fn shown(&mut self) -> Vec<Shown> {
+        let slots = (1..self.len()).filter(|at| !self.passes_through(*at)).collect::<Vec<_>>();
+        std::iter::once(0).chain(slots).map(|at| self.shown_at(at)).collect()
+    }
+
+    fn shown_at(&mut self, at: usize) -> Shown {
+        let name = at.checked_sub(1).map_or_else(|| "in".to_owned(), |slot| format!("f{slot}"));
+        let value = self.json(at).and_then(|json| serde_json::from_slice(&json).map_err(|error| error.to_string()));
+        match value {
+            Ok(json) => (name, Some(json), None),
+            Err(why) => (name, None, Some(why)),
+        }
+    }
+
+    /// How many values there are, the message one of them.
+    fn len(&mut self) -> usize {
+        match &mut self.content {
+            Content::Values(Some(values), _) => values.view().len(),
+            Content::Values(None, _) => 1,
+            Content::Text(rendering, _) => rendering.len(),
+        }
+    }
+
+    /// Whether a slot is empty, as far as that can be seen: it has the output of the one before it.
+    fn passes_through(&mut self, at: usize) -> bool {
+        match &mut self.content {
+            Content::Values(Some(values), _) => values.view().from(at) != From::Slot(at - 1),
+            Content::Values(None, _) => false,
+            Content::Text(rendering, _) => rendering.part(at) == rendering.part(at - 1),
         }
     }
 }
