@@ -6,7 +6,7 @@ mod reply;
 
 pub use config::{Config, Policy, SinkConfig, WhenFull};
 pub use failure::Failure;
-pub use reply::{Outputs, Reply, SlotOutput};
+pub use reply::{Outputs, Reply, SlotOutput, Undrained};
 
 use crate::kept::{KeptQuery, LetterQuery};
 use crate::source::{Description, Pacing};
@@ -63,7 +63,8 @@ pub enum Command {
         /// The machine.
         machine: Target,
     },
-    /// Waits until queue and flight are empty.
+    /// Waits until queue and flight are empty and a source that has an end has come to it. Answered by `Done`, or by
+    /// `Undrained`.
     Drain {
         /// The machine.
         machine: Target,

@@ -15,7 +15,7 @@ pub use slot_ref::SlotRef;
 pub(crate) use slot_ref::warn;
 
 use crate::abi::Patience;
-use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Policy, Reply, Target};
+use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Policy, Reply, Target, Undrained};
 use crate::kept::LetterQuery;
 use crate::shim::{CallHandle, raw};
 use crate::source::IntoSource;
@@ -182,11 +182,15 @@ impl Machine {
         self.tell(&Command::Drain { machine: self.target(), timeout: None })
     }
 
-    /// Like [`drain`](Self::drain), for at most `timeout`. Returns how many messages are left.
-    pub fn drain_timeout(&self, timeout: Duration) -> u64 {
+    /// Like [`drain`](Self::drain), for at most `timeout`.
+    ///
+    /// # Errors
+    /// What is left: messages, and whether the source has not come to its end. Also, at once, of a machine that does
+    /// not run.
+    pub fn drain_timeout(&self, timeout: Duration) -> Result<(), Undrained> {
         match ask(&Command::Drain { machine: self.target(), timeout: Some(timeout) }) {
-            Reply::Count(n) => n,
-            _ => 0,
+            Reply::Undrained(left) => Err(left),
+            _ => Ok(()),
         }
     }
 

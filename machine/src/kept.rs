@@ -106,7 +106,7 @@ pub struct ExplainedSlot {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LetterQuery {
-    /// Only those of this slot.
+    /// Only those of this slot; [`SOURCE`](Self::SOURCE) for those of the source.
     pub slot: Option<u32>,
     /// Only this message's.
     pub oid: Option<String>,
@@ -131,6 +131,11 @@ pub struct Retried {
     pub left: u64,
     /// Where to go on.
     pub next: u64,
+}
+
+impl LetterQuery {
+    /// In [`slot`](Self::slot): what a source gave that is no message, and why a source failed.
+    pub const SOURCE: u32 = u32::MAX;
 }
 
 impl Retried {

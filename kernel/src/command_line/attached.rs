@@ -40,7 +40,7 @@ impl Attached {
         loop {
             let left = timeout.map_or(SLICE, |timeout| timeout.saturating_sub(begin.elapsed()).min(SLICE));
             let reply = self.ask(Command::Drain { machine: machine.clone(), timeout: Some(left) })?;
-            let over = matches!(reply, Reply::Count(0) | Reply::Done);
+            let over = !matches!(reply, Reply::Undrained(_));
             if !over
                 && self.terminal
                 && let Reply::Status(status) = self.ask(Command::Status { machine: machine.clone() })?

@@ -11,6 +11,7 @@ use machine_engine::decode::told;
 use machine_engine::remote::{self, Process};
 use serde_json::{Value, json};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Carries out a command that names a machine.
 pub fn carry_out(command: Commands) -> ExitCode {
@@ -28,7 +29,7 @@ pub fn carry_out(command: Commands) -> ExitCode {
         }
         Commands::Drain(Drain { machine, timeout }) => {
             let timeout = timeout.as_deref().map(|text| magic::time(text).map_err(Failed::Usage)).transpose();
-            ("drain", machine, timeout.map(|timeout| Arguments { timeout, ..Arguments::default() }))
+            return outcome::end(timeout.and_then(|timeout| drain(machine, timeout)), machine.json);
         }
         Commands::Put(Message { machine, message }) => ("put", machine, checked(message)),
         Commands::Call(Message { machine, message }) => ("call", machine, checked(message)),
@@ -68,12 +69,27 @@ pub fn run(magic: &str, named: &Named, arguments: Arguments<'_>, output: &dyn Ou
     let arguments = Arguments { json: named.json, machine: Some(Word::from(machine.as_str())), ..arguments };
     let shown = magic::ask(magic, &arguments, &engine, output);
     engine.clear_line();
-    match shown {
-        Ok(display) => Ok(text(&display, named.json)),
+    shown.map(|display| text(&display, named.json)).map_err(|trouble| failed(trouble, &machine))
+}
+
+/// Fails if the time is up before the end.
+fn drain(named: &Named, timeout: Option<Duration>) -> Outcome {
+    let (engine, machine) = attach(named)?;
+    let word = Word::from(machine.as_str());
+    let arguments = Arguments { json: named.json, machine: Some(word), timeout, ..Arguments::default() };
+    let drained = magic::drain(&arguments, &engine, &Silent);
+    engine.clear_line();
+    let (display, is_over) = drained.map_err(|trouble| failed(trouble, &machine))?;
+    let text = text(&display, named.json);
+    if is_over { Ok(text) } else { Err(Failed::Unfinished(text)) }
+}
+
+fn failed(trouble: Trouble, machine: &str) -> Failed {
+    match trouble {
         // A machine that holds, or a slot that there is not: the machine's state is at fault, not the line.
-        Err(Trouble::Usage { message, .. }) => Err(Failed::new("refused", message)),
-        Err(Trouble::Failure(failure)) => Err(failure.into()),
-        Err(Trouble::Interrupted(left)) => Err(Failed::Interrupted(format!("{machine} goes on: {left}"))),
+        Trouble::Usage { message, .. } => Failed::new("refused", message),
+        Trouble::Failure(failure) => failure.into(),
+        Trouble::Interrupted(left) => Failed::Interrupted(format!("{machine} goes on: {left}")),
     }
 }
 

@@ -12,17 +12,19 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::time::Duration;
-use zeromq::{Socket, SocketOptions, SocketRecv, SubSocket};
+use zeromq::{Socket, SocketEvent, SocketOptions, SocketRecv, SubSocket};
 
 /// How long is tried to reach the publisher at first. Once it was there, it is waited for.
 const CONNECT: Duration = Duration::from_secs(3);
+/// How often is looked whether the publisher went away, while nothing comes.
+const LOOK: Duration = Duration::from_millis(200);
 /// What was received is printed at the latest when nothing has followed for this long.
 const LULL: Duration = Duration::from_millis(20);
 
 /// Prints until the count is reached or nobody reads any more.
 pub fn run(log: &Log) -> Outcome {
     let slot = log.slot.as_deref().map(Column::parse).transpose()?;
-    let endpoint = endpoint(&log.endpoint)?;
+    let endpoint = endpoint(&log.endpoint, slot)?;
     let printer = Printer { column: slot, json: log.json };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -31,17 +33,21 @@ pub fn run(log: &Log) -> Outcome {
     runtime.block_on(follow(&endpoint, log.count, &printer))
 }
 
-/// What is connected to: the endpoint as it is, or that of a machine.
-fn endpoint(given: &str) -> Result<String, Failed> {
+/// What is connected to: the endpoint as it is, or that of a machine, which is to have the slot.
+fn endpoint(given: &str, column: Option<Column>) -> Result<String, Failed> {
     if given.contains("://") {
         return Ok(given.to_owned());
     }
     let (mut process, machine) = control::find(given)?;
     let target = machine::command::Target::Name(machine.clone());
     let status = match process.command(Command::Status { machine: target })? {
-        Reply::Status(status) => serde_json::to_value(&*status).unwrap_or_default(),
+        Reply::Status(status) => status,
         other => return Err(Failed::new("protocol", format!("the engine answers {other:?}"))),
     };
+    if let Some(column) = column {
+        column.within(status.slots.len() + 1, &machine)?;
+    }
+    let status = serde_json::to_value(&*status).unwrap_or_default();
     published(&status).ok_or_else(|| {
         Failed::new("not_published", format!("{machine} publishes nothing: MACHINE.publish(…) makes it"))
     })
@@ -64,33 +70,50 @@ async fn follow(endpoint: &str, count: Option<u64>, printer: &Printer) -> Outcom
     let mut socket = SubSocket::with_options(options);
     // Before the connection: then nothing is missed once it is there.
     socket.subscribe("").await.map_err(|error| failed("cannot subscribe", &error))?;
+    let mut events = socket.monitor();
     match tokio::time::timeout(CONNECT, socket.connect(endpoint)).await {
         Ok(connected) => connected.map_err(|error| failed("nobody publishes there", &error))?,
         Err(elapsed) => return Err(failed("nobody publishes there", &elapsed)),
     }
     let mut out = BufWriter::new(io::stdout().lock());
     let mut left = count.unwrap_or(u64::MAX);
+    let mut is_gone = false;
     while left > 0 {
-        let received = match tokio::time::timeout(LULL, socket.recv()).await {
-            Ok(received) => received,
-            Err(_) if out.buffer().is_empty() => socket.recv().await,
-            Err(_) => {
-                if is_over(out.flush())? {
-                    break;
-                }
-                continue;
+        let wait = if out.buffer().is_empty() { LOOK } else { LULL };
+        let received = tokio::time::timeout(wait, socket.recv()).await;
+        if !matches!(received, Ok(Ok(_))) {
+            // What has come is printed before what is told of the connection.
+            if is_over(out.flush())? {
+                break;
             }
-        };
+            while let Ok(event) = events.try_recv() {
+                is_gone = tell(&event, is_gone, endpoint);
+            }
+        }
+        let Ok(received) = received else { continue };
         // A publisher that went away may come back; the socket looks for it.
         let Ok(message) = received else { continue };
         let Some((oid, outputs)) = message.get(0).zip(message.get(1)).filter(|_| message.len() == 2) else { continue };
-        let Some(line) = printer.line(oid, outputs) else { continue };
+        let Some(line) = printer.line(oid, outputs)? else { continue };
         if is_over(writeln!(out, "{line}"))? {
             break;
         }
         left -= 1;
     }
     is_over(out.flush()).map(|_| String::new())
+}
+
+/// Tells on standard error that the publisher went away, and that it is back. Returns whether it is gone.
+fn tell(event: &SocketEvent, was_gone: bool, endpoint: &str) -> bool {
+    let (is_gone, what) = match event {
+        SocketEvent::Disconnected(_) => (true, "the publisher is gone; waiting for it until Ctrl-C"),
+        SocketEvent::Connected(..) => (false, "the publisher is back"),
+        _ => return was_gone,
+    };
+    if is_gone != was_gone {
+        crate::server::log(&format!("{endpoint}: {what}"));
+    }
+    is_gone
 }
 
 /// Whether nobody reads any more.
@@ -117,6 +140,18 @@ impl Column {
             .map_err(|_| Failed::Usage(format!("--slot {text} is no slot; expected f0, f1, … or in")))
     }
 
+    /// Fails unless it is one of so many outputs, the message itself being the first. `whose` they are.
+    fn within(self, outputs: usize, whose: &str) -> Result<(), Failed> {
+        if self.0 < outputs {
+            return Ok(());
+        }
+        let slots = match outputs.checked_sub(2) {
+            None => "no slot".to_owned(),
+            Some(last) => format!("f0 to f{last}"),
+        };
+        Err(Failed::Usage(format!("{whose} has no slot {}; it has {slots}", self.name())))
+    }
+
     fn name(self) -> Cow<'static, str> {
         match self.0.checked_sub(1) {
             None => "in".into(),
@@ -131,21 +166,25 @@ struct Printer {
 }
 
 impl Printer {
-    /// The line of a message; `None` if it is no message of a machine's, or has no such output. Values stay as they
-    /// were written.
-    fn line(&self, oid: &[u8], outputs: &[u8]) -> Option<String> {
+    /// The line of a message; `None` if it is no message of a machine's. Values stay as they were written.
+    ///
+    /// # Errors
+    /// If it has no such output: none of those that follow will have it.
+    fn line(&self, oid: &[u8], outputs: &[u8]) -> Result<Option<String>, Failed> {
         let is_oid = oid.len() == 24 && oid.iter().all(u8::is_ascii_hexdigit);
-        let oid = str::from_utf8(oid).ok().filter(|_| is_oid)?;
-        let values: Vec<&RawValue> = serde_json::from_slice(outputs).ok()?;
-        let value = |at: usize| values.get(at).map(|value| value.get());
-        Some(match (self.column, self.json) {
-            (None, false) => format!("{oid} {}", one_line(str::from_utf8(outputs).ok()?)),
-            (Some(column), false) => format!("{oid} {}", one_line(value(column.0)?)),
-            (None, true) => format!("{{\"oid\":\"{oid}\",\"outputs\":{}}}", one_line(str::from_utf8(outputs).ok()?)),
-            (Some(column), true) => {
-                format!("{{\"oid\":\"{oid}\",\"{}\":{}}}", column.name(), one_line(value(column.0)?))
-            }
-        })
+        let Some((oid, text)) = str::from_utf8(oid).ok().filter(|_| is_oid).zip(str::from_utf8(outputs).ok()) else {
+            return Ok(None);
+        };
+        let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(text) else { return Ok(None) };
+        let Some(column) = self.column else {
+            let text = one_line(text);
+            let json = || format!("{{\"oid\":\"{oid}\",\"outputs\":{text}}}");
+            return Ok(Some(if self.json { json() } else { format!("{oid} {text}") }));
+        };
+        column.within(values.len(), "what is published there")?;
+        let value = one_line(values.get(column.0).map_or("null", |value| value.get()));
+        let json = || format!("{{\"oid\":\"{oid}\",\"{}\":{value}}}", column.name());
+        Ok(Some(if self.json { json() } else { format!("{oid} {value}") }))
     }
 }
 
@@ -160,7 +199,7 @@ mod tests {
 
     const OID: &[u8] = b"6b03da0c50cca3c100001067";
 
-    fn line(slot: Option<&str>, json: bool, outputs: &str) -> Option<String> {
+    fn line(slot: Option<&str>, json: bool, outputs: &str) -> Result<Option<String>, Failed> {
         let column = slot.map(|slot| Column::parse(slot).unwrap_or(Column(99)));
         Printer { column, json }.line(OID, outputs.as_bytes())
     }
@@ -175,7 +214,7 @@ mod tests {
             (Some("f0"), true, "{\"oid\":\"6b03da0c50cca3c100001067\",\"f0\":196.0}"),
             (Some("1"), false, "6b03da0c50cca3c100001067 {\"a\":1}"),
         ] {
-            assert_eq!(line(slot, json, outputs).as_deref(), Some(expected));
+            assert_eq!(line(slot, json, outputs), Ok(Some(expected.to_owned())));
         }
     }
 
@@ -190,10 +229,19 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_left_out() {
-        assert_eq!(line(Some("f7"), false, "[1]"), None);
-        assert_eq!(line(None, false, "not JSON"), None);
-        assert_eq!(line(None, false, "{\"a\":1}"), None);
-        assert_eq!(Printer { column: None, json: false }.line(b"f1.6b03da0c50cca3c100001", b"[1]"), None);
+        assert_eq!(line(None, false, "not JSON"), Ok(None));
+        assert_eq!(line(None, false, "{\"a\":1}"), Ok(None));
+        assert_eq!(Printer { column: None, json: false }.line(b"f1.6b03da0c50cca3c100001", b"[1]"), Ok(None));
         assert!(Column::parse("x").is_err());
+    }
+
+    #[test]
+    fn a_slot_that_there_is_not_is_told() {
+        let expected = "what is published there has no slot f7; it has f0 to f1";
+        assert_eq!(line(Some("f7"), false, "[1,2,3]"), Err(Failed::Usage(expected.to_owned())));
+        let expected = "main has no slot f0; it has no slot";
+        assert_eq!(Column(1).within(1, "main"), Err(Failed::Usage(expected.to_owned())));
+        assert_eq!(Column(0).within(1, "main"), Ok(()));
+        assert_eq!(Column(8).within(9, "main"), Ok(()));
     }
 }

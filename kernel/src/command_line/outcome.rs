@@ -23,6 +23,8 @@ pub enum Failed {
     Usage(String),
     /// It was not carried out.
     Failure(Failure),
+    /// It came to no end in its time; what is printed of it on standard output.
+    Unfinished(String),
     /// The user has ended it; what there is to say of it.
     Interrupted(String),
 }
@@ -47,6 +49,10 @@ pub fn end(outcome: Outcome, json: bool) -> ExitCode {
         Ok(text) => {
             print(&text);
             return ExitCode::SUCCESS;
+        }
+        Err(Failed::Unfinished(text)) => {
+            print(&text);
+            return ExitCode::from(FAILED);
         }
         Err(Failed::Usage(message)) => ("usage".to_owned(), message, UNUSABLE),
         Err(Failed::Failure(failure)) => (failure.code, failure.message, FAILED),

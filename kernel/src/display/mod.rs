@@ -34,7 +34,7 @@ pub use outputs::outputs;
 pub use plot::{Across, Plot, PlotKind, plot};
 pub use report::report;
 pub use slots::slots;
-pub use status::{changed, status, status_frame};
+pub use status::{changed, status, status_frame, still};
 pub use table::{Kind, Table};
 pub use text::{cut, duration, first_line, grouped, nanos, one_line, rate};
 

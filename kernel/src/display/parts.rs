@@ -2,7 +2,7 @@
 
 use super::table::Cell;
 use super::text::{cut, first_line, grouped, one_line};
-use machine::status::{SlotStatus, Status};
+use machine::status::{Settings, SlotStatus, Status};
 use maud::{Markup, html};
 
 /// How much of a line of code, of a value or of an error is shown at once, in characters.
@@ -64,10 +64,23 @@ pub fn signature(slot: &SlotStatus) -> String {
     }
 }
 
-/// The row of an empty slot.
+/// The row of an empty slot. Its settings are for the function that comes.
 pub fn empty(slot: &SlotStatus) -> Vec<Cell> {
-    let html = html! { em { "empty: " (signature(slot)) } };
-    vec![slot.slot.as_str().into(), Cell::new("(empty)", html)]
+    let settings = settings(slot);
+    let html = html! { em { "empty: " (signature(slot)) } @if !settings.is_empty() { " · " (settings) } };
+    let text = if settings.is_empty() { "(empty)".to_owned() } else { format!("(empty) {settings}") };
+    vec![slot.slot.as_str().into(), Cell::new(text, html)]
+}
+
+/// `timeout 2s, 3 retries from 100ms`; nothing if nothing is set.
+pub fn settings(slot: &SlotStatus) -> String {
+    slot.settings.to_string()
+}
+
+/// Whether any slot has settings, or was called again: most machines have none, and no column for them.
+pub fn have_settings(status: &Status) -> bool {
+    let has = |slot: &SlotStatus| slot.settings != Settings::default() || slot.retried > 0;
+    status.slots.iter().any(has)
 }
 
 /// Whether nothing is assigned to the slot.

@@ -1,10 +1,11 @@
 //! The status of one machine.
 
 use super::frame::{frame, frame_of_slots};
-use super::parts::{SHOWN, cell, code, cut_text, empty, is_empty, queue, queue_meter, types};
+use super::parts::{SHOWN, cell, code, cut_text, empty, have_settings, is_empty, queue, queue_meter, settings, types};
 use super::table::{Cell, Kind, Table};
 use super::text::{cut, first_line, grouped, nanos, one_line, rate, time};
 use crate::output::Display;
+use machine::command::Undrained;
 use machine::status::Status;
 use maud::{Markup, html};
 
@@ -43,6 +44,21 @@ pub fn changed(status: &Status, warning: Option<&str>) -> Display {
     super::html_and_text(&html, &text)
 }
 
+/// What a machine has still to do: `3 messages still wait, and the source has not ended`.
+#[must_use]
+pub fn still(left: Undrained) -> String {
+    let wait = match left.messages {
+        0 => String::new(),
+        1 => "1 message still waits".to_owned(),
+        several => format!("{} messages still wait", grouped(several)),
+    };
+    match (wait.is_empty(), left.source_runs) {
+        (_, false) => wait,
+        (true, true) => "the source has not ended".to_owned(),
+        (false, true) => format!("{wait}, and the source has not ended"),
+    }
+}
+
 fn source(status: &Status) -> String {
     let source = &status.source;
     let mut words = match source.state.as_str() {
@@ -60,8 +76,12 @@ fn source(status: &Status) -> String {
     if !source.description.contains(&source.address) {
         words.push_str(&format!(" at {}", source.address));
     }
-    for text in [&source.error, &source.note].into_iter().filter(|text| !text.is_empty()) {
-        words.push_str(&format!(": {text}"));
+    // Of one that runs, a note tells what was: it may have connected again since.
+    let note = if source.state == "running" { "; earlier: " } else { ": " };
+    for (before, text) in [(": ", &source.error), (note, &source.note)] {
+        if !text.is_empty() {
+            words.push_str(&format!("{before}{text}"));
+        }
     }
     words
 }
@@ -140,7 +160,7 @@ fn markup(status: &Status) -> Markup {
 }
 
 fn slots(status: &Status) -> Table {
-    let columns = [
+    let mut columns = vec![
         ("slot", Kind::Name),
         ("code", Kind::Words),
         ("rev", Kind::Number),
@@ -152,11 +172,15 @@ fn slots(status: &Status) -> Table {
         ("p50", Kind::Number),
         ("p99", Kind::Number),
     ];
+    let with_settings = have_settings(status);
+    if with_settings {
+        columns.extend([("retried", Kind::Number), ("settings", Kind::Words)]);
+    }
     Table::new(&columns).with(status.slots.iter().map(|slot| {
         if is_empty(slot) {
             return empty(slot);
         }
-        vec![
+        let mut row: Vec<Cell> = vec![
             slot.slot.as_str().into(),
             Cell::new(cut(&first_line(&slot.code), SHOWN), code(&slot.code)),
             slot.revision.to_string().into(),
@@ -167,7 +191,11 @@ fn slots(status: &Status) -> Table {
             grouped(slot.skipped).into(),
             nanos(slot.p50_ns).into(),
             nanos(slot.p99_ns).into(),
-        ]
+        ];
+        if with_settings {
+            row.extend([grouped(slot.retried).into(), settings(slot).into()]);
+        }
+        row
     }))
 }
 

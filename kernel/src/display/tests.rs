@@ -3,7 +3,7 @@ use super::frame::frame;
 use super::*;
 use expect_test::{Expect, expect};
 use machine::command::SlotOutput;
-use machine::status::{DeadLetter, ErrorLine, SlotStatus, SourceStatus, State};
+use machine::status::{DeadLetter, ErrorLine, Settings, SlotStatus, SourceStatus, State};
 use polars::prelude::{DataFrame, df};
 
 /// A status with markup wherever a user could write some.
@@ -136,25 +136,25 @@ fn a_status() {
     check(
         &status(&example_status()),
         &expect![[r#"
-        main running · 4,200 processed · 12,346/s · 1 worker · 25 % busy, 10 % blocked by full outputs
-        queue 12 of 1,024 (1 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded
-        135 errored, 100 dead letters kept, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken
+            main running · 4,200 processed · 12,346/s · 1 worker · 25 % busy, 10 % blocked by full outputs
+            queue 12 of 1,024 (1 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded
+            135 errored, 100 dead letters kept, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken
 
-        slot  code                                                   rev  cell       ok  errored  skipped     p50    p99  takes → gives
-        f0    |m: &Value| { …                                          1  In [3]  4,200        0        0  850 ns  12 µs  &Value → Value
-        f1    |x: f64| "<script>alert(1)</script>".len() as f64 + x    7          4,064      135        1  1.2 ms    2 s  f64, Option<&str> → Vec<f64>
-        f2    (empty)
-        f3    (empty)
-        f4    (empty)
-        f5    (empty)
-        f6    (empty)
-        f7    (empty)
-        ! f1 takes f64, but f0 gives Value
+            slot  code                                                   rev  cell       ok  errored  skipped     p50    p99  takes → gives
+            f0    |m: &Value| { …                                          1  In [3]  4,200        0        0  850 ns  12 µs  &Value → Value
+            f1    |x: f64| "<script>alert(1)</script>".len() as f64 + x    7          4,064      135        1  1.2 ms    2 s  f64, Option<&str> → Vec<f64>
+            f2    (empty)
+            f3    (empty)
+            f4    (empty)
+            f5    (empty)
+            f6    (empty)
+            f7    (empty)
+            ! f1 takes f64, but f0 gives Value
 
-        newest errors
-        slot  time                         oid                       rev  error
-        f1    2024-03-12 20:54:54.000 UTC  65f0c0de0123456789abcde0    7  <script>alert(2)</script>↵second line
-    "#]],
+            newest errors
+            slot  time                     oid                       rev  error
+            f1    2024-03-12 20:54:54 UTC  65f0c0de0123456789abcde0    7  <script>alert(2)</script>↵second line
+        "#]],
         &expect![[r#"
             <p><strong>main</strong> <strong>running</strong> · 4,200 processed · 12,346/s · 1 worker · 25 % busy, 10 % blocked by full outputs<br>
             queue <meter min="0" max="1024" low="614" high="870" optimum="0" value="12"></meter> 12 of 1,024 (1 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded<br>
@@ -174,7 +174,7 @@ fn a_status() {
             <tr><th style="text-align:left;white-space:nowrap">f7</th><td style="text-align:left" colspan="9"><em>empty: passes the previous output through</em></td></tr>
             </tbody></table><details open><summary>newest errors</summary><table><thead><tr><th style="text-align:left;white-space:nowrap">slot</th><th style="text-align:left;white-space:nowrap">time</th><th style="text-align:left;white-space:nowrap">oid</th><th style="text-align:right;white-space:nowrap">rev</th><th style="text-align:left">error</th></tr>
             </thead>
-            <tbody><tr><td style="text-align:left;white-space:nowrap">f1</td><td style="text-align:left;white-space:nowrap">2024-03-12 20:54:54.000 UTC</td><td style="text-align:left;white-space:nowrap"><code>65f0c0de0123456789abcde0</code></td><td style="text-align:right;white-space:nowrap">7</td><td style="text-align:left">&lt;script&gt;alert(2)&lt;/script&gt;
+            <tbody><tr><td style="text-align:left;white-space:nowrap">f1</td><td style="text-align:left;white-space:nowrap">2024-03-12 20:54:54 UTC</td><td style="text-align:left;white-space:nowrap"><code>65f0c0de0123456789abcde0</code></td><td style="text-align:right;white-space:nowrap">7</td><td style="text-align:left">&lt;script&gt;alert(2)&lt;/script&gt;
             second line</td></tr>
             </tbody></table></details>"#]],
     );
@@ -245,6 +245,34 @@ fn slots_with_all_their_code() {
 }
 
 #[test]
+fn settings_and_calls_again_are_shown_where_there_are_some() {
+    let mut with = example_status();
+    let settings = Settings { timeout_ns: 2_000_000_000, retries: 3, backoff_ns: 100_000_000, concurrency: 8 };
+    with.slots[0] = SlotStatus { settings, retried: 1_203, ..with.slots[0].clone() };
+    with.slots[4].settings = Settings { timeout_ns: 1_000_000, ..Settings::default() };
+    let (how, retried) = ("timeout 2s, 3 retries from 100ms, concurrency 8", "1,203");
+    for (display, without) in [(status(&with), status(&example_status())), (slots(&with), slots(&example_status()))] {
+        for form in [text(&display).to_owned(), html(&display)] {
+            assert!(form.contains(how) && form.contains(retried) && form.contains("timeout 1ms"), "{form}");
+        }
+        assert!(!text(&without).contains("retr") && !html(&without).contains("settings"));
+    }
+    let line =
+        |text: &str, begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap_or_default().to_owned();
+    assert_eq!(line(text(&slots(&with)), "f4"), "f4  empty: passes the previous output through  timeout 1ms");
+    assert_eq!(line(text(&status(&with)), "f4"), "f4    (empty) timeout 1ms");
+}
+
+#[test]
+fn what_a_source_has_lived_through_is_not_told_as_its_state() {
+    let mut status = example_status();
+    status.source = SourceStatus { note: "Connection refused".into(), reconnects: 1, ..status.source };
+    assert!(text(&self::status(&status)).contains("1 reconnects; earlier: Connection refused"));
+    status.source.state = "connecting".into();
+    assert!(text(&self::status(&status)).contains("1 reconnects: Connection refused"));
+}
+
+#[test]
 fn slots_as_a_frame() {
     let display = status_frame(&example_status());
     expect![[r#"
@@ -286,11 +314,11 @@ fn dead_letters_as_a_frame() {
     check(
         &errors(&dead_letters()),
         &expect![[r#"
-        shape: (2, 7)
-        oid                       time                         slot  revision  error                      input                                                         kind
-        65f0c0de0123456789abcde1  2024-03-12 20:54:54.000 UTC  f1           7  every <i>31st</i>↵message  {"text":"<script>alert(3)</script>"}                          error
-        65f0c0de0123456789abcde0  2024-03-12 20:54:54.000 UTC  f1           7  every <i>31st</i>↵message  "long long long long long long long long long long long lon…  error
-    "#]],
+            shape: (2, 7)
+            oid                       time                     slot  revision  error                      input                                                         kind
+            65f0c0de0123456789abcde1  2024-03-12 20:54:54 UTC  f1           7  every <i>31st</i>↵message  {"text":"<script>alert(3)</script>"}                          error
+            65f0c0de0123456789abcde0  2024-03-12 20:54:54 UTC  f1           7  every <i>31st</i>↵message  "long long long long long long long long long long long lon…  error
+        "#]],
         &expect![[r#"
             <small>shape: (2, 10)</small><table border="1" class="dataframe"><thead><tr><th>oid</th><th>time</th><th>slot</th><th>revision</th><th>error</th><th>input</th><th>kind</th><th>outputs</th><th>failed</th><th>retries</th></tr>
             <tr><td>str</td><td>datetime[ms]</td><td>str</td><td>u64</td><td>str</td><td>str</td><td>str</td><td>str</td><td>str</td><td>u32</td></tr>
@@ -387,6 +415,8 @@ fn numbers_and_times_in_words() {
     assert_eq!(cut("äöüß", 3), "äö…");
     assert_eq!(one_line("a\nb\u{1b}[31m"), "a↵b\\u{1b}[31m");
     assert_eq!(text::time("yesterday"), "yesterday");
+    assert_eq!(text::time("2024-03-12T20:54:54Z"), "2024-03-12 20:54:54 UTC");
+    assert_eq!(text::time("2024-03-12T20:54:54.000Z"), "2024-03-12 20:54:54.000 UTC");
 }
 
 #[test]

@@ -51,12 +51,12 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// `2026-01-31 12:34:56.789 UTC` from RFC 3339; what isn't that is left as it is.
+/// `2026-01-31 12:34:56.789 UTC` from RFC 3339, without a fraction if it tells whole seconds alone; what isn't RFC 3339
+/// is left as it is.
 pub fn time(rfc3339: &str) -> String {
-    DateTime::parse_from_rfc3339(rfc3339).map_or_else(
-        |_| one_line(rfc3339),
-        |time| time.with_timezone(&Utc).format("%Y-%m-%d %H:%M:%S%.3f UTC").to_string(),
-    )
+    let format = if rfc3339.contains('.') { "%Y-%m-%d %H:%M:%S%.3f UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
+    DateTime::parse_from_rfc3339(rfc3339)
+        .map_or_else(|_| one_line(rfc3339), |time| time.with_timezone(&Utc).format(format).to_string())
 }
 
 /// The first `most` characters, with `…` if there are more.

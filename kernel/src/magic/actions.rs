@@ -6,7 +6,8 @@ use super::meter::Meter;
 use super::trouble::{Trouble, did_you_mean, given, nearest};
 use crate::display;
 use crate::output::{Display, Output};
-use machine::command::{Command, Failure, Reply, Target};
+use machine::command::{Command, Failure, Reply, Target, Undrained};
+use machine::kept::LetterQuery;
 use machine::status::Status;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -100,6 +101,15 @@ pub fn stop(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, T
 const SLICE: Duration = Duration::from_millis(250);
 
 pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+    wait_drained(arguments, engine, output).map(|(display, _)| display)
+}
+
+/// `%drain`, and whether it came to its end: if not, the time was up.
+pub fn wait_drained(
+    arguments: &Arguments<'_>,
+    engine: &dyn Engine,
+    output: &dyn Output,
+) -> Result<(Display, bool), Trouble> {
     let mut meter = Meter::new(output, "drain:");
     let mut most = 0;
     let until = arguments.timeout.map(|timeout| Instant::now() + timeout);
@@ -108,25 +118,26 @@ pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output
         let time_left = until.map_or(SLICE, |until| until.saturating_duration_since(asked).min(SLICE));
         let (left, warning) =
             match engine.command(Command::Drain { machine: target(arguments), timeout: Some(time_left) })? {
-                Reply::Done => (0, None),
-                Reply::Count(left) => (left, None),
-                Reply::Warned(warning) => (0, Some(warning)),
+                Reply::Done => (Undrained::default(), None),
+                Reply::Undrained(left) => (left, None),
+                Reply::Warned(warning) => (Undrained::default(), Some(warning)),
                 reply => return Err(unexpected(reply)),
             };
         let status = status_of(target(arguments), engine)?;
-        most = left.max(most);
-        meter.at(most - left, Some(most));
-        if left == 0 {
+        most = left.messages.max(most);
+        // How much a source will still give is not known.
+        meter.at(most - left.messages, (!left.source_runs).then_some(most));
+        if left == Undrained::default() {
             drop(meter);
-            return Ok(done(&status, Some(0), warning.as_deref(), arguments.json));
+            return Ok((done(&status, Some(left), warning.as_deref(), arguments.json), true));
         }
-        let wait = format!("{} messages still wait", display::grouped(left));
+        let wait = display::still(left);
         if !status.running {
-            let message = format!("{} is {}: {wait}, and will until it is started", status.machine, status.state);
+            let message = format!("{} is {}: {wait}; nothing moves until it is started", status.machine, status.state);
             return Err(Trouble::usage(message, None));
         }
         if until.is_some_and(|until| Instant::now() >= until) {
-            return Ok(done(&status, Some(left), Some(&format!("the time is up and {wait}")), arguments.json));
+            return Ok((done(&status, Some(left), Some(&format!("the time is up: {wait}")), arguments.json), false));
         }
         // The engine waits as long as it is told, unless it was interrupted itself.
         if engine.interrupted() || asked.elapsed() < time_left / 2 {
@@ -172,14 +183,16 @@ pub fn control(command: Command, arguments: &Arguments<'_>, engine: &dyn Engine)
 }
 
 /// What a machine is doing after a command that changed it.
-fn done(status: &Status, left: Option<u64>, warning: Option<&str>, as_json: bool) -> Display {
+fn done(status: &Status, left: Option<Undrained>, warning: Option<&str>, as_json: bool) -> Display {
     if as_json {
         let mut value = json!({
             "machine": status.machine, "state": status.state, "queue_size": status.queue_size,
             "in_flight": status.in_flight, "processed": status.processed, "warning": warning,
         });
         if let (Some(left), Some(object)) = (left, value.as_object_mut()) {
-            object.insert("left".to_owned(), left.into());
+            object.insert("drained".to_owned(), (left == Undrained::default()).into());
+            object.insert("left".to_owned(), left.messages.into());
+            object.insert("source_runs".to_owned(), left.source_runs.into());
         }
         return display::json(value);
     }
@@ -205,8 +218,24 @@ pub fn outputs(reply: Reply, arguments: &Arguments<'_>) -> Result<Display, Troub
     }
 }
 
+/// What stands in place of a slot for what its source gave that is no message.
+pub const SOURCE: &str = "source";
+
 /// The slot's number, if the machine has that slot.
 pub fn slot_number(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<u32>, Trouble> {
+    number_of(arguments, engine, "")
+}
+
+/// What [`slot_number`] gives, where the source may be meant, too.
+pub fn letter_slot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<u32>, Trouble> {
+    if arguments.slot.as_ref().is_some_and(|word| word.text == SOURCE) {
+        return Ok(Some(LetterQuery::SOURCE));
+    }
+    number_of(arguments, engine, SOURCE)
+}
+
+/// `other` may be meant, too.
+fn number_of(arguments: &Arguments<'_>, engine: &dyn Engine, other: &str) -> Result<Option<u32>, Trouble> {
     let Some(word) = &arguments.slot else { return Ok(None) };
     let status = status_of(target(arguments), engine)?;
     let number = word.text.strip_prefix(['f', 'F']).unwrap_or(&word.text).parse::<u32>().ok();
@@ -217,10 +246,12 @@ pub fn slot_number(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Opt
     let (first, last) = (names.first().unwrap_or(&""), names.last().unwrap_or(&""));
     let what = if number.is_some() { "has no slot" } else { "has slots, and none is called" };
     // Of a number that is too big, the last slot is the nearest.
-    let meant = number.map_or_else(|| nearest(&word.text, names.iter().copied()), |_| names.last().copied());
+    let all = || names.iter().copied().chain((!other.is_empty()).then_some(other));
+    let meant = number.map_or_else(|| nearest(&word.text, all()), |_| names.last().copied());
+    let other = if other.is_empty() { String::new() } else { format!(", and {other}") };
     Err(Trouble::usage(
         format!(
-            "{} {what} {}; it has {first} to {last}{}",
+            "{} {what} {}; it has {first} to {last}{other}{}",
             status.machine,
             given(&word.text),
             did_you_mean(meant.map(str::to_owned))

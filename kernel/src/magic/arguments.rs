@@ -272,7 +272,7 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
         Kind::Json => arguments.json = true,
         Kind::Frame => arguments.frame = true,
         Kind::Machine => arguments.machine = Some(word),
-        Kind::Slot => arguments.slot = Some(word),
+        Kind::Slot | Kind::Origin => arguments.slot = Some(word),
         Kind::Topic => arguments.topic = Some(word),
         Kind::Where => arguments.filter = Some(condition(word)?),
         Kind::Since => arguments.since = Some(timeout(&word)?),

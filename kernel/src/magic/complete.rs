@@ -144,9 +144,11 @@ fn values(parameter: &Parameter, words: &[&str], engine: &dyn Engine) -> Vec<Com
         Kind::Machine => (actions::machine_names(engine).unwrap_or_default(), "machine"),
         Kind::Which if parameter.value == "OID" => (Vec::new(), "option"),
         Kind::Shape => (super::plot::KINDS.iter().map(|(name, _)| (*name).to_owned()).collect(), "option"),
-        Kind::Slot | Kind::Which | Kind::Against | Kind::By => {
+        Kind::Slot | Kind::Origin | Kind::Which | Kind::Against | Kind::By => {
             let machine = words.iter().position(|word| *word == "--machine").and_then(|at| words.get(at + 1));
-            (actions::slot_names(machine.copied(), engine).unwrap_or_default(), "slot")
+            let mut names = actions::slot_names(machine.copied(), engine).unwrap_or_default();
+            names.extend((parameter.kind == Kind::Origin).then(|| actions::SOURCE.to_owned()));
+            (names, "slot")
         }
         Kind::Topic => (MAGICS.iter().map(|magic| magic.name.to_owned()).collect(), "magic"),
         Kind::Rule => {

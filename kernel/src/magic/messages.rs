@@ -1,7 +1,7 @@
 //! Magics about single messages: those that failed, that went through, that wait.
 
 use super::Engine;
-use super::actions::{machine_name, outputs, slot_number, target, to_json, unexpected};
+use super::actions::{SOURCE, letter_slot, machine_name, outputs, slot_number, target, to_json, unexpected};
 use super::arguments::Arguments;
 use super::meter::Meter;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
@@ -19,8 +19,12 @@ const SHOWN: usize = 20;
 /// How often `%tap --follow` looks for new messages.
 const LOOK: Duration = Duration::from_millis(200);
 
-pub const SLOT: Parameter =
-    Parameter { names: &["--slot"], value: "SLOT", kind: Kind::Slot, help: "only those of this slot: f3 or 3" };
+pub const SLOT: Parameter = Parameter {
+    names: &["--slot"],
+    value: "SLOT",
+    kind: Kind::Origin,
+    help: "only those of this slot: f3, 3, or source",
+};
 pub const SINCE: Parameter = Parameter {
     names: &["--since"],
     value: "TIME",
@@ -174,7 +178,7 @@ pub fn find_errors(arguments: &Arguments<'_>, engine: &dyn Engine, limit: usize)
 
 fn letter_query(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<LetterQuery, Trouble> {
     Ok(LetterQuery {
-        slot: slot_number(arguments, engine)?,
+        slot: letter_slot(arguments, engine)?,
         since: arguments.since,
         filter: arguments.filter.clone().unwrap_or_default(),
         ..LetterQuery::default()
@@ -185,6 +189,10 @@ fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) ->
     let mut query = letter_query(arguments, engine)?;
     match &arguments.which {
         Some(word) if word.text == "all" => {}
+        Some(word) if word.text == SOURCE => {
+            let why = "what a source gave that is no message cannot be tried again: %errors source shows it";
+            return Err(Trouble::usage(why, Some(word.span.clone())));
+        }
         Some(word) if word.text.len() == 24 => query.oid = Some(word.text.clone()),
         Some(word) => {
             let of_slot =

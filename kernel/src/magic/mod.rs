@@ -14,7 +14,7 @@
 //! | `%errors` | `{"machine", "errors": [DeadLetter, …]}`, newest first; `input` is JSON text |
 //! | `%slots` | `{"machine", "slots": [SlotStatus, …]}` |
 //! | `%start` `%pause` `%stop` | `{"machine", "state", "queue_size", "in_flight", "processed", "warning": null or text}` |
-//! | `%drain` | the same with `"left"`: the messages that still waited when the time was up |
+//! | `%drain` | the same with `"drained"`; if that is false, the time was up: `"left"` messages still waited, and `"source_runs"` tells whether the source had not ended |
 //! | `%step` `%call` | `{"machine", "oid", "input", "slots": [SlotOutput, …]}`; values are JSON text |
 //! | `%put` | `{"machine", "oid"}` |
 //! | `%retry` | `{"machine", "tried", "passed", "failed"}` |
@@ -227,6 +227,20 @@ pub fn ask(
         }
         _ => Err(Trouble::usage(format!("there is no line magic {name}"), None)),
     }
+}
+
+/// `%drain`, and whether it came to its end: if not, the time was up.
+///
+/// # Errors
+/// As [`ask`].
+pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<(Display, bool), Trouble> {
+    let mut is_over = false;
+    let action = |arguments: &Arguments<'_>, engine: &dyn Engine| {
+        let (display, drained) = actions::wait_drained(arguments, engine, output)?;
+        is_over = drained;
+        Ok(display)
+    };
+    actions::carry_out(action, arguments, engine).map(|display| (display, is_over))
 }
 
 /// `5s`, `500ms`, `2m`, `1.5s`; a bare number is seconds.

@@ -64,6 +64,8 @@ pub enum Kind {
     Machine,
     /// A slot: `f3` or `3`.
     Slot,
+    /// What a dead letter is of: a slot, or `source`.
+    Origin,
     /// How many at most.
     Limit,
     /// How long at most.
@@ -223,7 +225,12 @@ pub static MAGICS: &[Magic] = &[
     Magic {
         name: "errors",
         parameters: &[
-            Parameter { names: &[], value: "SLOT", kind: Kind::Slot, help: "only those of this slot: f3 or 3" },
+            Parameter {
+                names: &[],
+                value: "SLOT",
+                kind: Kind::Origin,
+                help: "only those of this slot: f3, 3, or source",
+            },
             Parameter {
                 names: &["-n", "--limit"],
                 value: "COUNT",
@@ -236,7 +243,7 @@ pub static MAGICS: &[Magic] = &[
             MACHINE,
         ],
         summary: "the messages that a slot failed on, newest first, as a DataFrame",
-        details: "revision is that of the slot's code when it failed; time is when the message was accepted, UTC.",
+        details: "slot source has what a source gave that is no message. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.",
         example: "%errors f3 -n 5",
         action: Action::Line(actions::errors),
     },
@@ -284,7 +291,7 @@ pub static MAGICS: &[Magic] = &[
             },
             MACHINE,
         ],
-        summary: "waits until the queue is empty and no message is in the slots",
+        summary: "waits until all messages have gone through, and its source has come to its end if it has one",
         details: "An interrupt ends the waiting.",
         example: "%drain --timeout 5s",
         action: Action::Live(actions::drain),

@@ -2,7 +2,7 @@
 
 use super::edits::{Edited, line_of, offset_of};
 use crate::output::CellError;
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, Title};
 use evcxr::CompilationError;
 use serde_json::Value;
 use std::ops::Range;
@@ -11,10 +11,13 @@ use std::ops::Range;
 const SHOWN: usize = 8;
 
 /// A place in the user's text with what is to be said about it.
-struct Label {
-    range: Range<usize>,
-    text: String,
-    primary: bool,
+pub struct Label {
+    /// The place, bytes.
+    pub range: Range<usize>,
+    /// What is said; may be empty.
+    pub text: String,
+    /// Whether the message is about this place.
+    pub primary: bool,
 }
 
 /// What the compiler says, as one error of the cell. `name` is how the cell is called: `cell [3]`.
@@ -24,7 +27,7 @@ pub fn compile_error(errors: &[CompilationError], cell: &Edited, name: &str, ren
     let real: Vec<&CompilationError> = errors.iter().filter(|error| error.level() != "warning").collect();
     for error in real.iter().take(SHOWN) {
         let labels = labels(error, cell);
-        let message = readable(&message_of(error));
+        let message = message_of(&error.message());
         let code = error.code();
         let line = labels.iter().find(|label| label.primary).or(labels.first());
         headline.get_or_insert_with(|| {
@@ -32,8 +35,17 @@ pub fn compile_error(errors: &[CompilationError], cell: &Edited, name: &str, ren
             let line = line.map(|label| format!(" (line {})", line_of(&cell.source, label.range.start)));
             format!("{code}{}{}", message.lines().next().unwrap_or_default(), line.unwrap_or_default())
         });
-        let notes = notes(error);
-        traceback.push(render(&message, code, &labels, &notes, cell, name, renderer));
+        let mut notes = notes(&error.message(), &error.json);
+        notes.extend(of_cells(code));
+        traceback.push(render(
+            Level::ERROR.primary_title(message.as_str()),
+            code,
+            &labels,
+            &notes,
+            cell,
+            name,
+            renderer,
+        ));
     }
     if real.len() > SHOWN {
         traceback.push(format!("… and {} more errors", real.len() - SHOWN));
@@ -45,14 +57,14 @@ pub fn compile_error(errors: &[CompilationError], cell: &Edited, name: &str, ren
     CellError { ename: "CompileError".to_owned(), evalue, traceback }
 }
 
-fn message_of(error: &CompilationError) -> String {
-    let message = error.message();
+/// What the compiler says, as the user knows the names.
+pub fn message_of(message: &str) -> String {
     // The method by which a final expression is shown is ours: say what it means.
     if message.contains("`evcxr_display`") {
         let shown = message.split('`').filter(|part| *part != "evcxr_display").nth(1).unwrap_or("the value");
         return format!("`{}` cannot be shown: it does not implement `Debug`", shown.trim_start_matches('&'));
     }
-    message
+    readable(message)
 }
 
 /// Whether a `?` was compiled with the text that `Display` gives, and the error's type has none.
@@ -105,13 +117,14 @@ fn find_by_text(json: &Value, source: &str) -> Option<Range<usize>> {
 }
 
 /// The notes and helps that belong to no place, or whose place says nothing by itself.
-fn notes(error: &CompilationError) -> Vec<(bool, String)> {
+/// Each with whether it is a help.
+pub fn notes(message: &str, json: &Value) -> Vec<(bool, String)> {
     let mut notes = Vec::new();
-    if error.message().contains("`evcxr_display`") {
+    if message.contains("`evcxr_display`") {
         notes.push((true, "add `#[derive(Debug)]` to the type, or end the line with `;` to show nothing".to_owned()));
         return notes;
     }
-    for child in error.json.get("children").and_then(Value::as_array).into_iter().flatten() {
+    for child in json.get("children").and_then(Value::as_array).into_iter().flatten() {
         let Some(message) = child.get("message").and_then(Value::as_str) else { continue };
         let level = child.get("level").and_then(Value::as_str).unwrap_or_default();
         if message.contains("evcxr_") || message.contains("machine::cell::") || !matches!(level, "note" | "help") {
@@ -125,22 +138,25 @@ fn notes(error: &CompilationError) -> Vec<(bool, String)> {
         };
         notes.push((level == "help", readable(&text)));
     }
-    if matches!(error.code(), Some("E0384" | "E0596")) {
-        notes.push((true, "a variable of an earlier cell becomes mutable with `let mut x = x;`".to_owned()));
-    }
-    if error.code() == Some("E0597") {
-        notes.push((
-            true,
-            "variables live on in later cells, so they cannot borrow from each other; \
-                           put the lines that belong together in braces"
-                .to_owned(),
-        ));
-    }
     notes
 }
 
-fn render(
-    message: &str,
+/// What helps in a cell, whose variables live on.
+fn of_cells(code: Option<&str>) -> Option<(bool, String)> {
+    let help = match code? {
+        "E0384" | "E0596" => "a variable of an earlier cell becomes mutable with `let mut x = x;`",
+        "E0597" => {
+            "variables live on in later cells, so they cannot borrow from each other; \
+             put the lines that belong together in braces"
+        }
+        _ => return None,
+    };
+    Some((true, help.to_owned()))
+}
+
+/// Draws it on the user's text.
+pub fn render(
+    title: Title<'_>,
     code: Option<&str>,
     labels: &[Label],
     notes: &[(bool, String)],
@@ -148,7 +164,6 @@ fn render(
     name: &str,
     renderer: &Renderer,
 ) -> String {
-    let title = Level::ERROR.primary_title(message);
     let title = match code {
         Some(code) => title.id(code),
         None => title,
@@ -170,7 +185,7 @@ fn render(
 }
 
 /// Paths of the crate's inner modules as the user knows them.
-fn readable(message: &str) -> String {
+pub fn readable(message: &str) -> String {
     let mut text = message.to_owned();
     for inner in ["machine::abi::", "machine::slot::", "machine::handle::", "machine::cell::", "machine::value::"] {
         text = text.replace(inner, "machine::");

@@ -14,6 +14,7 @@ mod interrupt;
 mod manifest;
 mod progress;
 mod rewrite;
+mod script;
 mod sources;
 mod worker;
 
@@ -22,6 +23,7 @@ use crate::output::{CellError, Display, Executed, Output};
 use directory::Directory;
 use events::Events;
 use interrupt::Interrupt;
+pub use script::Script;
 use sources::Sources;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,13 +92,7 @@ pub fn machine_crate() -> io::Result<PathBuf> {
     })
 }
 
-/// The statements of a script as those of a cell are compiled, `prelude` before them. It has the same lines.
-pub fn rewritten(script: &str, prelude: &str) -> String {
-    let form = rewrite::Form { errors: rewrite::ErrorText::Best, guess_with: None };
-    rewrite::rewrite(script, 0, prelude, form).edited.text
-}
-
-/// Whether what [`rewritten`] gives needs the crate `machine-async`.
+/// Whether what is compiled of a cell or a [`Script`] needs the crate `machine-async`.
 pub fn is_async(rewritten: &str) -> bool {
     rewrite::is_async(rewritten)
 }

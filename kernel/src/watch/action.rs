@@ -65,8 +65,8 @@ impl Action {
         Ok(match ask(command)?.checked()? {
             Reply::Warned(text) => text,
             Reply::Outputs(outputs) => state::step(&outputs),
-            Reply::Count(0) => "drained".to_owned(),
-            Reply::Count(left) => format!("{} still wait", display::grouped(left)),
+            Reply::Done if matches!(self, Self::Drain) => "drained".to_owned(),
+            Reply::Undrained(left) => display::still(left),
             _ => String::new(),
         })
     }

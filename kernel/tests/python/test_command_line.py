@@ -58,6 +58,13 @@ fn main() -> Result<(), Failure> {
 }
 """
 
+LINES = r"""
+MACHINE[0] = |line: &Value| line["id"].as_u64().or(line.as_str().map(|line| line.len() as u64)).ok_or("no number");
+MACHINE.on_output(|o| println!("{:?}", o.get::<u64>(0).ok()))?;
+let stdin = if std::env::args().any(|argument| argument == "json") { source::stdin().json() } else { source::stdin() };
+MACHINE.source(stdin)?;
+"""
+
 PROJECT = r"""
 use machine::prelude::*;
 
@@ -100,11 +107,11 @@ class Machine:
             **os.environ, "MACHINE_RUNTIME_DIR": str(runtime), "MACHINE_CRATE": str(ROOT / "machine"),
         }
 
-    def __call__(self, *arguments: object, timeout: float = PATIENCE) -> subprocess.CompletedProcess:
-        """Runs a command to its end."""
+    def __call__(self, *arguments: object, timeout: float = PATIENCE, given: str = "") -> subprocess.CompletedProcess:
+        """Runs a command to its end, with this text as its standard input."""
         command = [executable(), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=timeout,
-                              stdin=subprocess.DEVNULL, check=False)
+                              input=given, check=False)
 
     def json(self, *arguments: object) -> dict:
         """What a command that has to succeed says in JSON: one document."""
@@ -112,10 +119,10 @@ class Machine:
         assert ran.returncode == 0, ran.stderr
         return json.loads(ran.stdout)
 
-    def start(self, *arguments: object) -> subprocess.Popen:
+    def start(self, *arguments: object, stdin: int | None = None) -> subprocess.Popen:
         """Starts a command."""
         command = [executable(), *map(str, arguments)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 env=self.environment)
 
     def wait_for(self, process: subprocess.Popen, condition: Callable[[dict], bool] = lambda status: True) -> dict:
@@ -144,7 +151,7 @@ def files() -> Iterator[Path]:
     """Pipelines in a directory that stays from run to run, so that they stay compiled."""
     directory = Path(tempfile.gettempdir()) / f"machine-pipelines-{os.getuid()}"
     directory.mkdir(exist_ok=True)
-    for name, text in [("tweets.rs", SCRIPT), ("squares.rs", PROGRAM)]:
+    for name, text in [("tweets.rs", SCRIPT), ("squares.rs", PROGRAM), ("lines.rs", LINES)]:
         if not (file := directory / name).is_file() or file.read_text() != text:
             file.write_text(text)
     return directory
@@ -277,6 +284,37 @@ def test_a_program_with_a_main_runs(machine: Machine, files: Path) -> None:
     assert "main: 1000 processed" in ran.stderr and "1 errored (f0 1); source exhausted, 1000 taken" in ran.stderr
 
 
+def test_a_pipeline_takes_what_is_piped_into_it_and_ends_with_it(machine: Machine, files: Path) -> None:
+    ran = machine("run", files / "lines.rs", given="one\ntwo\nthree")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["Some(3)", "Some(3)", "Some(5)"]
+    assert "main: 3 processed" in ran.stderr and "source exhausted, 3 taken" in ran.stderr
+    ran = machine("run", files / "lines.rs", "--fail-on-error", "--", "json", given='{"id": 7}\nnot JSON\n{"id": 8}\n')
+    assert ran.returncode == 1, ran.stderr
+    assert ran.stdout.splitlines() == ["Some(7)", "Some(8)"]
+    assert "line 2: not JSON" in ran.stderr
+    ran = machine("run", files / "lines.rs")
+    assert ran.returncode == 0 and "main: 0 processed" in ran.stderr, ran.stderr
+    # Without an end of the input there is none of the pipeline.
+    pipeline = machine.start("run", files / "lines.rs", stdin=subprocess.PIPE)
+    pipeline.stdin.write("four\n")
+    pipeline.stdin.flush()
+    assert pipeline.stdout.readline() == "Some(4)\n"
+    pipeline.send_signal(signal.SIGINT)
+    _, errors = pipeline.communicate(timeout=PATIENCE)
+    assert pipeline.returncode == 0 and "1 processed" in errors, errors
+
+
+def test_a_drain_whose_time_is_up_fails(machine: Machine, endless: Callable) -> None:
+    endless()
+    ran = machine("drain", "main", "--timeout", "10ms")
+    assert ran.returncode == 1
+    assert "note: the time is up: " in ran.stdout and "the source has not ended" in ran.stdout, ran.stdout
+    ran = machine("drain", "main", "--timeout", "10ms", "--json")
+    told = json.loads(ran.stdout)
+    assert ran.returncode == 1 and told["drained"] is False and told["source_runs"] is True, told
+
+
 def test_a_cargo_project_runs(machine: Machine, files: Path) -> None:
     project = files / "project"
     (project / "src").mkdir(parents=True, exist_ok=True)
@@ -314,6 +352,12 @@ def test_a_file_that_does_not_compile_is_named(machine: Machine, tmp_path: Path)
     ran = machine("run", file)
     assert ran.returncode == 1
     assert f"{file}:2:14" in ran.stderr, ran.stderr
+    # Drawn on what stands in the file, not on what became of it.
+    file.write_text('let n = 1;\nMACHINE[0] = |x: u64| x + "a";\n')
+    ran = machine("run", file)
+    assert ran.returncode == 1
+    assert f"{file}:2:25" in ran.stderr and '| MACHINE[0] = |x: u64| x + "a";' in ran.stderr, ran.stderr
+    assert "cell::assign" not in ran.stderr and "not_built" not in ran.stderr
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
@@ -370,6 +414,39 @@ def test_log_ends_quietly_with_its_reader(machine: Machine) -> None:
     out, errors = log.communicate()
     assert (log.returncode, errors) == (0, "")
     assert out.splitlines()[0] == "6b03da0c50cca3c100000000 [1,2]" and len(out.splitlines()) == 3
+    pub.close()
+
+
+def test_log_says_that_the_publisher_is_gone(machine: Machine) -> None:
+    pub, endpoint = publisher()
+    log = machine.start("log", endpoint)
+    assert pub.recv() == b"\x01"
+    pub.send_multipart([b"6b03da0c50cca3c100001067", b"[1,2]"])
+    assert log.stdout.readline() == "6b03da0c50cca3c100001067 [1,2]\n"
+    pub.close()
+    assert log.stderr.readline().endswith(f"{endpoint}: the publisher is gone; waiting for it until Ctrl-C\n")
+    pub = zmq.Context.instance().socket(zmq.XPUB)
+    pub.bind(endpoint)
+    assert log.stderr.readline().endswith(f"{endpoint}: the publisher is back\n")
+    assert pub.recv() == b"\x01"
+    pub.send_multipart([b"6b03da0c50cca3c100001068", b"[3,4]"])
+    assert log.stdout.readline() == "6b03da0c50cca3c100001068 [3,4]\n"
+    log.kill()
+    log.communicate()
+    pub.close()
+
+
+def test_log_of_a_slot_that_there_is_not_ends(machine: Machine, endless: Callable) -> None:
+    endless()
+    ran = machine("log", "main", "--slot", "f77", "-n", "1")
+    assert ran.returncode == 2
+    assert "main has no slot f77; it has f0 to f7" in ran.stderr and ran.stderr.count("\n") == 1
+    pub, endpoint = publisher()
+    log = machine.start("log", endpoint, "--slot", "f7")
+    assert pub.recv() == b"\x01"
+    pub.send_multipart([b"6b03da0c50cca3c100001067", b"[1,2]"])
+    _, errors = log.communicate(timeout=PATIENCE)
+    assert log.returncode == 2 and "has no slot f7; it has f0" in errors, errors
     pub.close()
 
 

@@ -22,22 +22,28 @@ use std::time::Duration;
 /// Set while the user wants the running cell to stop.
 pub(crate) static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
-static HAS_CELL_THREAD: AtomicBool = AtomicBool::new(false);
+static RUNS_CELLS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static CELL_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Tells that the calling thread is the one that runs cells.
+/// Tells that the calling thread is the one that runs the cells of a notebook.
 pub fn set_cell_thread() {
-    HAS_CELL_THREAD.store(true, Ordering::Relaxed);
+    RUNS_CELLS.store(true, Ordering::Relaxed);
+    set_interruptible();
+}
+
+/// Tells that what waits on the calling thread gives up when the user asks for it: the thread of a notebook's cells, or
+/// the one that sets a pipeline up.
+pub(crate) fn set_interruptible() {
     CELL_THREAD.with(|here| here.set(true));
 }
 
-/// Whether this process runs cells.
-pub(crate) fn has_cell_thread() -> bool {
+/// Whether this process runs the cells of a notebook.
+pub(crate) fn runs_cells() -> bool {
     // Relaxed: the flag carries nothing but itself.
-    HAS_CELL_THREAD.load(Ordering::Relaxed)
+    RUNS_CELLS.load(Ordering::Relaxed)
 }
 
 fn is_cell_thread() -> bool {

@@ -218,9 +218,9 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         Command::Drain { machine, timeout } => {
             let machine = find(&machine)?;
             let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-            let left = machine.drain(timeout, interrupted);
+            let drained = machine.drain(timeout, interrupted);
             machine.flush_sinks(deadline);
-            Reply::Count(left)
+            drained.map_or_else(Reply::Undrained, |()| Reply::Done)
         }
         Command::Step { machine } => Reply::Outputs(find(&machine)?.step()?),
         Command::ClearQueue { machine } => Reply::Count(find(&machine)?.clear_queue()),

@@ -8,7 +8,7 @@ use crate::breakpoint::read_filter;
 use crate::command_error::{failed, no_such_slot};
 use crate::frame::Frame;
 use crate::hook::InSlot;
-use crate::letters::{self, Found, Letter, Selection};
+use crate::letters::{self, Found, Letter, SOURCE, Selection};
 use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
 use crate::output::{Handover, Times};
@@ -59,8 +59,11 @@ fn outputs_so_far(frame: &Frame) -> String {
 
 impl Machine {
     fn selection(&self, query: &LetterQuery) -> Result<Selection, Failure> {
-        let slot = query.slot.map(|slot| usize::try_from(slot).unwrap_or(usize::MAX));
-        if let Some(slot) = slot.filter(|slot| *slot >= self.config.slots) {
+        let slot = query.slot.map(|slot| match slot {
+            LetterQuery::SOURCE => SOURCE,
+            slot => usize::try_from(slot).unwrap_or(usize::MAX),
+        });
+        if let Some(slot) = slot.filter(|slot| *slot >= self.config.slots && *slot != SOURCE) {
             return Err(no_such_slot(slot, self.config.slots, &self.config.name));
         }
         let oid = query.oid.as_ref().map(|oid| {

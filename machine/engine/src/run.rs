@@ -47,7 +47,7 @@ pub fn run<T: Termination>(main: impl FnOnce() -> T) -> ExitCode {
     let begin = Instant::now();
     registry::init();
     // What waits on this thread, in `put_wait` or `drain`, gives up when the process is asked to stop.
-    host::set_cell_thread();
+    host::set_interruptible();
     let run = Arc::new(Run::default());
     if let Err(error) = run.handle_signals(begin) {
         registry::notice(&format!("Ctrl-C will end the process at once: {error}"));
@@ -175,7 +175,7 @@ impl Run {
             match busy.and_then(|id| registry::machine(u32::try_from(id).ok()?)) {
                 // Returns as soon as it is idle. Not the command: that gives up on this thread once Ctrl-C came.
                 Some(machine) => {
-                    machine.drain(Some(LOOK), || false);
+                    let _left = machine.drain(Some(LOOK), || false);
                 }
                 None => std::thread::sleep(LOOK / 4),
             }

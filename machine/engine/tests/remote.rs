@@ -1,7 +1,7 @@
 //! Machines are commanded from outside through the socket of their process: here, of this same process.
 
 use machine::Status;
-use machine::command::{Cell, Command, Failure, Reply, Target};
+use machine::command::{Cell, Command, Failure, Reply, Target, Undrained};
 use machine::prelude::*;
 use machine_engine::remote::{Process, attach, processes};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ fn commands_do_what_they_do_inside() -> Result<(), Box<dyn std::error::Error>> {
     for n in ["1", "2", "3"] {
         process.command(Command::Put { machine: target(&name), json: n.to_owned() })?;
     }
-    assert_eq!(process.command(Command::Drain { machine: target(&name), timeout: None })?, Reply::Count(0));
+    assert_eq!(process.command(Command::Drain { machine: target(&name), timeout: None })?, Reply::Done);
     let Reply::Status(status) = process.command(Command::Status { machine: target(&name) })? else {
         panic!("a status answers with a status");
     };
@@ -57,9 +57,10 @@ fn a_drain_from_outside_comes_back_although_nothing_moves() -> Result<(), Box<dy
     machine.put(1.0)?;
     let (mut process, _) = own("slow")?;
     let timeout = Some(Duration::from_millis(1));
-    assert_eq!(process.command(Command::Drain { machine: target("slow"), timeout })?, Reply::Count(1));
+    let left = Undrained { messages: 1, source_runs: false };
+    assert_eq!(process.command(Command::Drain { machine: target("slow"), timeout })?, Reply::Undrained(left));
     open.send(())?;
-    assert_eq!(process.command(Command::Drain { machine: target("slow"), timeout: None })?, Reply::Count(0));
+    assert_eq!(process.command(Command::Drain { machine: target("slow"), timeout: None })?, Reply::Done);
     Ok(())
 }
 

@@ -313,6 +313,62 @@ fn standard_input_is_a_source_of_a_program() {
     assert!(child.wait().unwrap().success());
 }
 
+/// Does nothing, unless the test below starts it in a process of its own.
+#[test]
+fn pipeline_of_standard_input() {
+    if std::env::var_os("MACHINE_TEST_PIPELINE").is_none() {
+        return;
+    }
+    let code = machine_engine::run(|| {
+        MACHINE.on_output(|output| println!("out {}", output.get::<Value>(0).unwrap()))?;
+        MACHINE.source(source::stdin())
+    });
+    assert_eq!(format!("{code:?}"), format!("{:?}", std::process::ExitCode::SUCCESS));
+}
+
+#[test]
+fn standard_input_is_a_source_of_a_pipeline_that_ends_with_it() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "pipeline_of_standard_input", "--nocapture"])
+        .env("MACHINE_TEST_PIPELINE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"one\ntwo").unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success(), "{err}");
+    assert!(out.contains("out \"one\"") && out.contains("out \"two\""), "{out}");
+    assert!(err.contains("main: 2 processed") && err.contains("source exhausted, 2 taken"), "{err}");
+}
+
+#[test]
+fn a_drain_that_ran_out_of_time_tells_that_the_source_goes_on() {
+    let kept = Kept::new();
+    let (more, items) = std::sync::mpsc::channel::<u64>();
+    kept.machine.source(items).unwrap();
+    more.send(1).unwrap();
+    until(|| kept.machine.status().processed == 1);
+    let left = kept.machine.drain_timeout(Duration::ZERO).unwrap_err();
+    assert!(left.source_runs);
+    assert_eq!(
+        kept.machine.drain_timeout(Duration::from_millis(1)).unwrap_err().to_string(),
+        "the source has not ended"
+    );
+    // Of a machine that holds at once, for its source cannot come to its end.
+    let paused = kept.machine.pause().drain_timeout(Duration::MAX);
+    assert!(paused.unwrap_err().source_runs);
+    kept.machine.start();
+    drop(more);
+    assert_eq!(kept.machine.drain_timeout(Duration::MAX), Ok(()));
+    // A source without an end is not waited for.
+    kept.machine.source(source::interval(Duration::from_secs(1000))).unwrap();
+    assert_eq!(kept.machine.drain_timeout(Duration::MAX), Ok(()));
+}
+
 #[test]
 fn a_process_that_runs_cells_has_no_standard_input() {
     // Of the process, so it is asked for in one of its own.

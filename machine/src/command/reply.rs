@@ -21,8 +21,10 @@ pub enum Reply {
     Machines(Vec<Status>),
     /// A new machine's number.
     Made(u32),
-    /// How many messages a command concerned: discarded by `ClearQueue`, left by `Drain` when its time was up.
+    /// How many messages a command concerned: discarded by `ClearQueue`.
     Count(u64),
+    /// What `Drain` has left: its time was up, or the machine does not run.
+    Undrained(Undrained),
     /// The oid of a message that was put.
     Oid(String),
     /// What each slot made of a message.
@@ -58,6 +60,33 @@ pub enum Reply {
     History(History),
     /// It could not be done.
     Failed(Failure),
+}
+
+/// What a machine has still to do after a `drain` that did not come to its end. At least one of the two is something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undrained {
+    /// Messages that wait or are in the slots.
+    pub messages: u64,
+    /// Whether its source has not come to its end, so more may come.
+    pub source_runs: bool,
+}
+
+impl std::error::Error for Undrained {}
+
+impl std::fmt::Display for Undrained {
+    /// `3 messages are left, and the source has not ended`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.messages {
+            0 => {}
+            1 => f.write_str("1 message is left")?,
+            several => write!(f, "{several} messages are left")?,
+        }
+        f.write_str(match (self.messages, self.source_runs) {
+            (_, false) => "",
+            (0, true) => "the source has not ended",
+            (_, true) => ", and the source has not ended",
+        })
+    }
 }
 
 /// What each slot made of one message.

@@ -1,26 +1,46 @@
 //! Builds with cargo, which shows its progress and its errors itself.
 
 use super::super::outcome::Failed;
+use crate::session::Script;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Builds the project of one file. What the compiler says names the file itself, not its copy.
+/// Builds the project of one file. What the compiler says names the file itself, not its copy, and is drawn on what
+/// stands there, not on what became of it.
 ///
 /// # Errors
 /// If there is no cargo, or the file does not compile.
-pub fn file(project: &Path, target: &Path, original: &Path) -> Result<PathBuf, Failed> {
+pub fn file(project: &Path, target: &Path, original: &Path, script: Option<&Script>) -> Result<PathBuf, Failed> {
     let name = super::manifest::source_name(original);
     let mut remap = std::ffi::OsString::from(format!("--remap-path-prefix={name}="));
     remap.push(original);
-    let mut cargo = cargo("rustc", &project.join("Cargo.toml"));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let format = match (script, colours) {
+        (None, _) => RENDERED,
+        (Some(_), false) => "json",
+        (Some(_), true) => "json-diagnostic-rendered-ansi",
+    };
+    let mut cargo = cargo("rustc", format, &project.join("Cargo.toml"));
     // A target directory that is set is the user's own choice.
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
         cargo.arg("--target-dir").arg(target);
     }
     cargo.arg("--").arg(remap);
-    one(executables(cargo)?, original)
+    let file = original.to_string_lossy();
+    let tell = |diagnostic: &Value| {
+        let rendered = || diagnostic.get("rendered").and_then(Value::as_str).map(|text| text.trim_end().to_owned());
+        let message = diagnostic.get("message").and_then(Value::as_str).unwrap_or_default();
+        // Cargo ends with the same.
+        let is_end = message.starts_with("aborting due to");
+        let told = script.and_then(|script| script.told(diagnostic, &file, colours)).or_else(rendered);
+        if let Some(text) = told.filter(|_| !is_end) {
+            // Whoever closed standard error does not want to read it.
+            let _ = writeln!(std::io::stderr(), "{text}\n");
+        }
+    };
+    one(executables(cargo, &tell)?, original)
 }
 
 /// Builds a cargo project, or one program of it.
@@ -32,22 +52,26 @@ pub fn project(manifest: &Path, program: Option<&str>) -> Result<PathBuf, Failed
         let directory = manifest.parent().unwrap_or(manifest).display();
         return Err(Failed::Usage(format!("{directory} is no cargo project: it has no Cargo.toml")));
     }
-    let mut cargo = cargo("build", manifest);
+    let mut cargo = cargo("build", RENDERED, manifest);
     match program {
         Some(name) => cargo.args(["--bin", name]),
         None => cargo.arg("--bins"),
     };
-    one(executables(cargo)?, manifest)
+    // Cargo tells all itself.
+    one(executables(cargo, &|_| {})?, manifest)
 }
 
-fn cargo(command: &str, manifest: &Path) -> Command {
+/// Messages are for us, diagnostics are told by cargo.
+const RENDERED: &str = "json-render-diagnostics";
+
+fn cargo(command: &str, format: &str, manifest: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([command, "--release", "--message-format=json-render-diagnostics", "--manifest-path"]).arg(manifest);
+    cargo.args([command, "--release", "--message-format", format, "--manifest-path"]).arg(manifest);
     cargo
 }
 
-/// What was built: the executables, by name.
-fn executables(mut cargo: Command) -> Result<Vec<(String, PathBuf)>, Failed> {
+/// What was built: the executables, by name. `tell` is given what the compiler says, if cargo does not tell it itself.
+fn executables(mut cargo: Command, tell: &dyn Fn(&Value)) -> Result<Vec<(String, PathBuf)>, Failed> {
     // Standard input is the pipeline's.
     let started = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     let mut child = started.map_err(|error| {
@@ -57,6 +81,9 @@ fn executables(mut cargo: Command) -> Result<Vec<(String, PathBuf)>, Failed> {
     let mut found = Vec::new();
     for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
         let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
+        if let Some(diagnostic) = message.get("message").filter(|message| message.is_object()) {
+            tell(diagnostic);
+        }
         let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
         if let Some((name, path)) = text("/target/name").zip(text("/executable")) {
             found.push((name.to_owned(), PathBuf::from(path)));

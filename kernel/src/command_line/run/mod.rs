@@ -81,7 +81,7 @@ fn file(path: &Path) -> Result<PathBuf, Failed> {
         Ok(lock)
     };
     let _lock = written().map_err(unwritable)?;
-    build::file(&place, &cache.join("target"), path)
+    build::file(&place, &cache.join("target"), path, program.script.as_ref())
 }
 
 /// Cargo looks at the time of a file: one that is the same is left alone.

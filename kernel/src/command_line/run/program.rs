@@ -10,7 +10,7 @@
 
 use super::super::outcome::Failed;
 use super::front_matter;
-use crate::session;
+use crate::session::Script;
 use ra_ap_syntax::ast::{self, HasName};
 use ra_ap_syntax::{AstNode, Edition, SourceFile};
 use std::path::Path;
@@ -30,6 +30,8 @@ pub struct Program {
     pub dependencies: Table,
     /// What was left out: line, and what to know about it.
     pub notes: Vec<String>,
+    /// The statements of a file without `main`.
+    pub script: Option<Script>,
 }
 
 /// Makes the program of a file.
@@ -39,7 +41,8 @@ pub struct Program {
 pub fn make(source: &str, path: &Path) -> Result<Program, Failed> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let front_matter::Split { front, rust } = front_matter::split(source, &name)?;
-    let mut program = Program { text: String::new(), front, dependencies: Table::new(), notes: Vec::new() };
+    let mut program =
+        Program { text: String::new(), front, dependencies: Table::new(), notes: Vec::new(), script: None };
     if let Some(main) = main_of(&rust) {
         let (before, after) = rust.split_at(main);
         let after = after.strip_prefix("main").unwrap_or(after);
@@ -52,12 +55,14 @@ pub fn make(source: &str, path: &Path) -> Result<Program, Failed> {
     let rust = program.without_commands(&rust, &name)?;
     let prelude = "#[allow(unused_imports)] use ::machine::prelude::*; #[allow(unused_imports, unused_parens, unused_braces, unused_variables, unused_assignments, unreachable_code, \
                    unreachable_patterns)] fn script() { ";
-    let edited = session::rewritten(&rust, prelude);
+    let script = Script::new(&rust, prelude);
     // A script without a statement has its prelude at the end.
     program.text = format!(
-        "{edited}\n}}\n#[allow(clippy::all)] fn main() -> ::std::process::ExitCode {{ \
-         ::machine_engine::script::run({name:?}, script) }}\n"
+        "{}\n}}\n#[allow(clippy::all)] fn main() -> ::std::process::ExitCode {{ \
+         ::machine_engine::script::run({name:?}, script) }}\n",
+        script.text()
     );
+    program.script = Some(script);
     Ok(program)
 }
 
@@ -118,6 +123,7 @@ mod tests {
             front: None,
             dependencies: Table::new(),
             notes: Vec::new(),
+            script: None,
         })
     }
 

@@ -225,7 +225,7 @@ fn patient(process: &mut Process, command: Command) -> Result<Reply, Failure> {
     loop {
         let reply = process.command(command.clone())?;
         let Command::Drain { machine, .. } = &command else { return Ok(reply) };
-        let waits = matches!(reply, Reply::Count(left) if left > 0) && Instant::now() < until;
+        let waits = matches!(reply, Reply::Undrained(_)) && Instant::now() < until;
         if !waits {
             return Ok(reply);
         }

@@ -16,6 +16,8 @@ fn arguments_reach_the_engine() {
     check_command("%errors", &errors(None, 20));
     check_command("%errors f3 -n 5", &errors(Some(3), 5));
     check_command("%errors --limit=5 3", &errors(Some(3), 5));
+    check_command("%errors source -n 5", &errors(Some(LetterQuery::SOURCE), 5));
+    check_command("%errors --slot source", &errors(Some(LetterQuery::SOURCE), 20));
     check_command("%start train", &Command::Start { machine: train() });
     check_command("  %pause", &Command::Pause { machine: main_machine() });
     check_command("%stop --machine \"train\"", &Command::Stop { machine: train() });

@@ -64,7 +64,7 @@ fn completion_knows_names_options_slots_and_machines() {
     );
     check(
         "%errors |",
-        &expect![[r#""" → f0 f1 f2 f3 f4 f5 f6 f7 -n --limit --slot --since --where --machine --json"#]],
+        &expect![[r#""" → f0 f1 f2 f3 f4 f5 f6 f7 source -n --limit --slot --since --where --machine --json"#]],
     );
     check("%errors f3 --|", &expect![[r#""--" → --limit --slot --since --where --machine --json"#]]);
     check("%errors f3 -n |", &expect![[r#""" → "#]]);
@@ -90,7 +90,7 @@ fn list_and_help() {
         %start [NAME] [--machine NAME] [--json]                                                                goes on taking messages
         %pause [NAME] [--machine NAME] [--json]                                                                holds between two messages
         %stop [NAME] [--machine NAME] [--json]                                                                 ends the workers; the queue is kept
-        %drain [NAME] [--timeout TIME] [--machine NAME] [--json]                                               waits until the queue is empty and no message is in the slots
+        %drain [NAME] [--timeout TIME] [--machine NAME] [--json]                                               waits until all messages have gone through, and its source has come to its end if it has one
         %step [NAME] [--machine NAME] [--json]                                                                 takes one message through and shows every output
         %put [--machine NAME] [--json] JSON                                                                    puts a message
         %call [--machine NAME] [--json] JSON                                                                   tries one message on all slots, here and now
@@ -114,11 +114,11 @@ fn list_and_help() {
     "]].assert_eq(text_of(&run_alone("%lsmagic").unwrap()));
     expect![[r#"
         %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]
-        the messages that a slot failed on, newest first, as a DataFrame. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.
+        the messages that a slot failed on, newest first, as a DataFrame. slot source has what a source gave that is no message. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.
 
-          SLOT               only those of this slot: f3 or 3
+          SLOT               only those of this slot: f3, 3, or source
           -n, --limit COUNT  how many at most; 20 unless told
-          --slot SLOT        only those of this slot: f3 or 3
+          --slot SLOT        only those of this slot: f3, 3, or source
           --since TIME       only what failed in the last 10m, 30s, 2h
           --where CONDITION  in quotes: "error like '%utf%' and in.lang = 'en'"; and, or, not, like, in, between, is null
           --machine NAME     another machine than main

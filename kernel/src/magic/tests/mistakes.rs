@@ -72,18 +72,18 @@ fn mistakes_are_told_in_one_line_and_pointed_at() {
     check_error(
         "%errors f9",
         &expect![[r"
-          1 | %errors f9
-                      ^^
-        UsageError: main has no slot f9; it has f0 to f7; did you mean f7?
-    "]],
+              1 | %errors f9
+                          ^^
+            UsageError: main has no slot f9; it has f0 to f7, and source; did you mean f7?
+        "]],
     );
     check_error(
         "%errors score",
         &expect![[r"
-          1 | %errors score
-                      ^^^^^
-        UsageError: main has slots, and none is called score; it has f0 to f7
-    "]],
+              1 | %errors score
+                          ^^^^^
+            UsageError: main has slots, and none is called score; it has f0 to f7, and source
+        "]],
     );
     check_error(
         "%errors -n many",

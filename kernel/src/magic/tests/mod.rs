@@ -13,7 +13,7 @@ use super::*;
 use crate::display::tests::{dead_letters, example_outputs, example_status};
 use crate::output::{Display, Stream};
 use expect_test::{Expect, expect};
-use machine::command::Target;
+use machine::command::{Target, Undrained};
 use machine::kept::{Explained, ExplainedSlot, Kept, KeptMessage, KeptQuery, LetterQuery, Retried};
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -57,7 +57,7 @@ impl Engine for Table {
             Command::Drain { machine, timeout } => {
                 known(&machine)?;
                 std::thread::sleep(timeout.unwrap());
-                Reply::Count(3)
+                Reply::Undrained(Undrained { messages: 3, source_runs: false })
             }
             Command::Step { machine } | Command::Call { machine, .. } | Command::InHand { machine } => {
                 known(&machine)?;

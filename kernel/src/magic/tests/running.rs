@@ -7,7 +7,7 @@ fn drain_waits_until_the_time_is_up_or_the_user_interrupts() {
     let display = run_alone("%drain --timeout 1ms").unwrap();
     expect![[r"
         main is running: 4,200 processed, 12 wait, 1 in flight
-        note: the time is up and 3 messages still wait"]]
+        note: the time is up: 3 messages still wait"]]
     .assert_eq(text_of(&display));
 
     let error = run("%drain", &Interrupted(Table::default()), &Record::default(), &|_| Ok(None).into()).unwrap_err();

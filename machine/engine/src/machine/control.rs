@@ -5,7 +5,7 @@ use crate::command_error::bad_number;
 use crate::hook::InSlot;
 use crate::queue::{Control, MAX_WORKERS, Mode};
 use crate::worker;
-use machine::command::Failure;
+use machine::command::{Failure, Undrained};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -73,20 +73,26 @@ impl Machine {
         });
     }
 
-    /// Waits until nothing waits, nothing is in the slots and a source that has an end has come to it. Returns what is
-    /// left.
-    pub fn drain(&self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> u64 {
+    /// Waits until nothing waits, nothing is in the slots and a source that has an end has come to it.
+    ///
+    /// # Errors
+    /// What is left.
+    pub fn drain(&self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> Result<(), Undrained> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let left = || {
             let given_up = self.queue.given_up.load(Ordering::Acquire);
             let gone = self.queue.done() + given_up + self.queue.discarded.load(Ordering::Acquire);
             self.queue.accepted().saturating_sub(gone)
         };
-        self.queue.wait_idle(deadline, give_up, |control| {
-            let fed = guard(&self.source).as_ref().is_none_or(|feed| !feed.is_awaited());
-            control.mode != Mode::Running || (fed && left() == 0)
-        });
-        left()
+        let is_awaited = || guard(&self.source).as_ref().is_some_and(|feed| feed.is_awaited());
+        self.queue
+            .wait_idle(deadline, give_up, |control| control.mode != Mode::Running || (!is_awaited() && left() == 0));
+        // The source first: what it has put before its end is among the messages then.
+        let source_runs = is_awaited();
+        match left() {
+            0 if !source_runs => Ok(()),
+            messages => Err(Undrained { messages, source_runs }),
+        }
     }
 
     /// Whether no output can come any more until it is started again: it is stopped, and no worker has a message.

@@ -58,9 +58,9 @@ pub(super) struct Input {
 
 impl Input {
     /// # Errors
-    /// If the process runs cells: its standard input is not the user's.
+    /// If the process runs a notebook's cells: its standard input is not the user's.
     pub fn open(stdin: Stdin) -> Result<Self, Failure> {
-        if host::has_cell_thread() {
+        if host::runs_cells() {
             let message = "a notebook has no standard input: take the lines of a file, or an endpoint (source::http)";
             return Err(failed("no_stdin", message));
         }

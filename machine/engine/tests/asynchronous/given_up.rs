@@ -35,7 +35,7 @@ fn a_stopped_machine_that_is_cleared_gives_up_what_is_in_flight() {
     until(|| alive.load(SeqCst) == 0);
     m.start();
     put_all(&m, 0..200);
-    assert_eq!(m.drain_timeout(FOREVER), 0);
+    assert_eq!(m.drain_timeout(FOREVER), Ok(()));
     counts(&m, 0, 200, 0, 0);
     // Outputs in order do not wait for what was given up.
     m.stop();
@@ -123,7 +123,7 @@ fn a_timeout_that_is_set_later_ends_calls_that_run() {
     until(|| inside.load(SeqCst) == 100);
     m[0].set_async(async |n: u64| n).unwrap();
     m[0].timeout(FOREVER);
-    assert_eq!(m.drain_timeout(Duration::from_millis(1)), 150);
+    assert_eq!(m.drain_timeout(Duration::from_millis(1)).map_err(|left| left.messages), Err(150));
     m[0].timeout(Duration::from_millis(1));
     m.drain();
     let s = m.status();
@@ -237,7 +237,7 @@ proptest! {
             m.put_wait(Noted(next)).unwrap();
             next += 1;
         }
-        prop_assert_eq!(m.drain_timeout(FOREVER), 0);
+        prop_assert_eq!(m.drain_timeout(FOREVER), Ok(()));
         let after = m.status();
         prop_assert_eq!((after.processed, after.discarded), (s.processed + 100, s.discarded));
         until(|| out.lock().unwrap().len() as u64 >= after.processed);

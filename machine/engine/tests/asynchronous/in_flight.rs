@@ -36,7 +36,7 @@ fn drain_waits_for_futures() {
     let (doors, inside) = held(&m, 0);
     put_all(&m, 0..10);
     until(|| inside.load(SeqCst) == 10);
-    assert_eq!(m.drain_timeout(Duration::from_millis(1)), 10);
+    assert_eq!(m.drain_timeout(Duration::from_millis(1)).map_err(|left| left.messages), Err(10));
     thread::scope(|scope| {
         let drained = scope.spawn(|| m.drain().status());
         doors.add_permits(10);
