@@ -157,6 +157,13 @@ pub enum Command {
         /// Of the same kind; what tells the place counts for nothing.
         sink: SinkConfig,
     },
+    /// What a place of finished messages has done, also one of the last that were taken off.
+    Sink {
+        /// The machine.
+        machine: Target,
+        /// Which of its outputs.
+        id: u64,
+    },
     /// Sends finished messages to this place no longer, or to none.
     RemoveSinks {
         /// The machine.

@@ -90,7 +90,8 @@ impl Machine {
     /// Puts messages from the front of `batch`, as many as there is room for; never blocks. What was not put stays in
     /// `batch`, in order. Much faster than one `put` each. The policies that drop messages apply.
     ///
-    /// Returns how many were taken out of `batch`; with [`Policy::DropNewest`] that is all of them.
+    /// Returns how many were taken out of `batch`; with [`Policy::DropNewest`] that is all of them. What stays does not
+    /// count as [`refused`](Status::refused).
     ///
     /// # Errors
     /// If the machine is gone.
@@ -138,12 +139,16 @@ impl Machine {
         self.tell(&Command::Start { machine: self.target() })
     }
 
-    /// Holds between two messages.
+    /// Holds between two messages. Waits until each worker has finished the one that it has, for at most a quarter of
+    /// a second: a slot that takes longer goes on to the end of its call. Of a machine that is paused or stopped it
+    /// changes nothing, and returns at once.
     pub fn pause(&self) -> &Self {
         self.tell(&Command::Pause { machine: self.target() })
     }
 
-    /// Ends the workers and keeps the queue.
+    /// Ends the workers and keeps the queue. Waits as [`pause`](Self::pause) does, and then, for at most a second, until
+    /// files and subscribers have what was published: one that takes nothing keeps it so long. Of a machine that is
+    /// stopped it changes nothing, and returns at once.
     pub fn stop(&self) -> &Self {
         self.tell(&Command::Stop { machine: self.target() })
     }

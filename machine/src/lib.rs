@@ -29,6 +29,7 @@ mod frame;
 pub mod handle;
 pub mod history;
 pub mod kept;
+mod number;
 pub mod outputs;
 mod payload;
 pub mod progress;

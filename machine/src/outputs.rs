@@ -26,15 +26,19 @@ impl Machine {
     ///
     /// # Panics
     /// If the machine is gone: a handle of a machine that was never made.
+    #[track_caller]
     #[expect(clippy::panic, reason = "documented, and no handle that a user can get")]
     pub fn outputs(&self) -> Outputs {
-        self.outputs_bounded(MOST_WAITING).unwrap_or_else(|failure| panic!("{failure}"))
+        match self.outputs_bounded(MOST_WAITING) {
+            Ok(outputs) => outputs,
+            Err(failure) => panic!("{failure}"),
+        }
     }
 
     /// Like [`outputs`](Self::outputs), with room for `most` outputs that wait.
     ///
     /// # Errors
-    /// If the machine is gone.
+    /// If the machine is gone, or `most` is 0.
     pub fn outputs_bounded(&self, most: usize) -> Result<Outputs, Failure> {
         let handle = OutputsHandle::new(self.id, most, false).map_err(|reply| failure(decode(&reply)))?;
         Ok(Outputs { handle, machine: self.id, timeout: None })
@@ -42,7 +46,8 @@ impl Machine {
 
     /// Calls `f` with each output from now on, in order, on a thread of its own (`main/on_output`). At most 16,384
     /// outputs wait for it; what does not fit is counted in the status. A panic of `f` ends it, and is told in the
-    /// status too.
+    /// status too; there it stays, and counts all later outputs as lost, until it is ended
+    /// ([`SinkHandle::stop`], [`clear_outputs`](Self::clear_outputs)).
     ///
     /// # Errors
     /// If there is no thread for it.
@@ -77,8 +82,9 @@ impl Machine {
     /// `f1.<oid>`. Nothing is written while nobody is subscribed.
     ///
     /// `endpoint` is `ipc://…`, `tcp://127.0.0.1:5555`, `tcp://127.0.0.1:*` for any free port, or empty for a socket
-    /// under the machine's name in a directory that only this user can enter. The real one is
-    /// [`SinkHandle::endpoint`], and in the status.
+    /// under the machine's name in a directory that only this user can enter: `$MACHINE_RUNTIME_DIR` if it is set. The
+    /// real one is [`SinkHandle::endpoint`], and in the status. A socket's file goes with it, at the latest when the
+    /// notebook or `machine run` ends.
     ///
     /// # Errors
     /// If it cannot be bound.
@@ -238,12 +244,17 @@ impl SinkHandle {
         &self.endpoint
     }
 
-    /// What it has done; `None` after it was ended.
+    /// What it has done. After it was ended, too: its last count, in which what is still buffered waits until it is
+    /// handed on or lost. The state of the machine lists those alone that were not ended. `None` of one that was ended
+    /// long ago: the last 64 are remembered.
     pub fn status(&self) -> Option<SinkStatus> {
-        self.machine.status().outputs.into_iter().find(|sink| sink.id == self.id)
+        match ask(&Command::Sink { machine: self.machine.target(), id: self.id }) {
+            Reply::Sink(status) => Some(*status),
+            _ => None,
+        }
     }
 
-    /// Ends it. What is buffered is handed on first, for at most a second.
+    /// Ends it. Waits until what is buffered is handed on, for at most a second; a worker that waits for it goes on.
     pub fn stop(&self) {
         ask(&Command::RemoveSinks { machine: self.machine.target(), id: Some(self.id) });
     }
@@ -277,7 +288,9 @@ impl SinkHandle {
         })
     }
 
-    /// Of a socket: how many messages wait for a subscriber at most; 65,536 unless told otherwise.
+    /// Of a socket: how many messages wait for a subscriber at most; 65,536 unless told otherwise. 0 is no limit, as with
+    /// other ZeroMQ sockets: then none is lost or waited for, and a subscriber that takes nothing costs more and more
+    /// memory.
     ///
     /// # Errors
     /// If this is no socket.

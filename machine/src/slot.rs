@@ -167,7 +167,8 @@ by_value_generic! {
     note = "a slot takes a closure or function of 1 to 9 parameters with their types written out: `|t: &Tweet| …`",
     note = "each parameter is `&T`, `&str`, a number, `String`, `&Value`, …, or `Option` of one of these",
     note = "it must be `Send + Sync + 'static`: share with `Arc` and `Mutex` and `move`; no `Rc`, no borrowed locals",
-    note = "it gives a type that derives `Serialize`, or a `Result` of one with an error"
+    note = "it gives a type that derives `Serialize`, or a `Result` of one with an error",
+    note = "an async closure goes in with `MACHINE[1] = async |id: u64| …;` in a cell, and elsewhere with `set_async` of `machine_async::prelude`"
 )]
 pub trait Slot<Signature>: Send + Sync + 'static {
     /// Erases the types.

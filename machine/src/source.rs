@@ -58,6 +58,7 @@ pub enum Description {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pacing {
     /// At most this many a second.
+    #[serde(default, with = "crate::number::optional")]
     pub rate: Option<f64>,
     /// By the times in the items.
     pub replay: Option<Replay>,
@@ -69,6 +70,7 @@ pub struct Replay {
     /// Where an item has its time: `created_at`, `user.created_at`.
     pub field: String,
     /// How many times as fast as it was; 0 is as fast as possible.
+    #[serde(with = "crate::number")]
     pub speed: f64,
 }
 
@@ -158,7 +160,7 @@ pub struct Tick {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "a description does nothing until it is a machine's source"]
 pub struct ZmqSub {
-    /// Where it publishes: `tcp://127.0.0.1:5555`, `ipc:///run/user/1000/machine/main`.
+    /// Where it publishes: `tcp://127.0.0.1:5555`, `ipc:///run/user/1000/machine/main.pub`.
     pub endpoint: String,
     /// How the first frame of a message begins; empty: all messages.
     pub topic: String,
@@ -406,7 +408,8 @@ impl<M, S: IntoSource<M>> IntoSource<ByPace<M>> for Paced<S> {
 
 /// Gives a source a pace. What belongs to the source itself ([`Lines::follow`]) is said before.
 pub trait Pace<Marker>: IntoSource<Marker> {
-    /// At most so many items a second, evenly. An endpoint answers 429 to what comes faster.
+    /// At most so many items a second, evenly; more than 0, or it is no source. An endpoint answers 429 to what comes
+    /// faster.
     fn rate(self, per_second: f64) -> Paced<Self> {
         Paced { source: self, pacing: Pacing { rate: Some(per_second), replay: None } }
     }
@@ -418,7 +421,6 @@ pub trait Pace<Marker>: IntoSource<Marker> {
     /// is RFC 3339, or a number: seconds since 1970, milliseconds from 10¹¹ on. An item without one is given at once,
     /// and the status tells how many there were.
     fn replay(self, field: &str, speed: f64) -> Paced<Self> {
-        // JSON has no infinity.
         let speed = if speed.is_infinite() { 0.0 } else { speed };
         Paced { source: self, pacing: Pacing { rate: None, replay: Some(Replay { field: field.to_owned(), speed }) } }
     }

@@ -11,7 +11,7 @@ use crate::registry::{self, observer};
 use crate::source::Feed;
 use crate::types;
 use ::machine::abi::{ABI_VERSION, Host, Outcome, Patience, Pulled, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc};
-use ::machine::command::{Failure, Reply};
+use ::machine::command::{Failure, Origin, Reply};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::io::Write;
@@ -82,7 +82,12 @@ unsafe extern "C" fn put_batch(machine: u32, desc: &'static TypeDesc, values: *m
 
 unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Text, sink: *mut Sink) {
     // SAFETY: the cell's text lives for the call.
-    let origin = serde_json::from_str(unsafe { origin.as_str() }).unwrap_or_default();
+    let mut origin: Origin = serde_json::from_str(unsafe { origin.as_str() }).unwrap_or_default();
+    let cell = types::current_cell();
+    if origin.cell == 0 && cell > 0 && is_cell_thread() {
+        // The file that the compiler names is one that the session has made of the cell.
+        (origin.cell, origin.place) = (cell, format!("cell {cell}"));
+    }
     let reply = if let Some(machine) = registry::machine(machine) {
         machine.assign(usize::try_from(slot).unwrap_or(usize::MAX), desc, origin)
     } else {
@@ -167,10 +172,18 @@ struct Taps {
 }
 
 unsafe extern "C" fn outputs(machine: u32, most: usize, by_thread: bool, sink: *mut Sink) -> *mut c_void {
-    let Some(machine) = registry::machine(machine) else {
-        // SAFETY: the cell's sink lives for the call.
-        unsafe { answer(sink, &Reply::Failed(no_machine(machine))) };
-        return std::ptr::null_mut();
+    let found = registry::machine(machine).ok_or_else(|| no_machine(machine));
+    let found = found.and_then(|machine| {
+        let none = "room for 0 outputs: none would ever be taken; at least 1";
+        if most == 0 { Err(Failure::new("out_of_range", none)) } else { Ok(machine) }
+    });
+    let machine = match found {
+        Ok(machine) => machine,
+        Err(failure) => {
+            // SAFETY: the cell's sink lives for the call.
+            unsafe { answer(sink, &Reply::Failed(failure)) };
+            return std::ptr::null_mut();
+        }
     };
     let tap = Arc::new(Tap::new(if by_thread { "on_output" } else { "outputs" }, most));
     let id = machine.tap(tap.clone());

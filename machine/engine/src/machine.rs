@@ -15,7 +15,7 @@ use crate::history::Past;
 use crate::hook::InSlot;
 use crate::letters::Letters;
 use crate::oid::Oid;
-use crate::output::{Recorder, Sequence};
+use crate::output::{Ended, Recorder, Sequence};
 use crate::queue::{MAX_WORKERS, Queue};
 use crate::retry::letters_of;
 use crate::slots::Plan;
@@ -45,6 +45,8 @@ pub(crate) struct Machine {
     pub flights: Flights,
     /// The order of the outputs, if they are ordered.
     pub sequence: Option<Sequence>,
+    /// Sinks that were taken off.
+    pub ended: Ended,
     /// What went through last.
     pub kept: Recorder,
     /// The code that was ever in a slot, by slot and revision.
@@ -90,6 +92,7 @@ impl Machine {
             queue: Queue::new(config.queue, config.workers, config.policy),
             flights: Flights::new(config.in_flight),
             sequence: config.ordered.then(Sequence::default),
+            ended: Ended::default(),
             kept: Recorder::default(),
             codes: Mutex::default(),
             debug: Debug::default(),

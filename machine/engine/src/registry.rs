@@ -136,6 +136,28 @@ pub(crate) fn machine(id: u32) -> Option<&'static Machine> {
     MACHINES.get(usize::try_from(id).ok()?)?.get().copied()
 }
 
+/// In what a machine that is there is not what was asked for.
+fn differences(there: &Config, asked: &Config) -> String {
+    let numbers = [
+        ("slots", there.slots, asked.slots),
+        ("queue", there.queue, asked.queue),
+        ("workers", there.workers, asked.workers),
+        ("in_flight", there.in_flight, asked.in_flight),
+    ];
+    let mut all: Vec<String> = numbers
+        .into_iter()
+        .filter(|(_, there, asked)| there != asked)
+        .map(|(name, there, asked)| format!("{name} {there} instead of {asked}"))
+        .collect();
+    if there.policy != asked.policy {
+        all.push(format!("policy {:?} instead of {:?}", there.policy, asked.policy));
+    }
+    if there.ordered != asked.ordered {
+        all.push(format!("ordered {} instead of {}", there.ordered, asked.ordered));
+    }
+    all.join(", ")
+}
+
 fn make(config: Config) -> Result<u32, Failure> {
     let mut names = NAMES.write().unwrap_or_else(PoisonError::into_inner);
     if let Some(id) = names.iter().position(|machine| machine.config.name == config.name) {
@@ -143,8 +165,8 @@ fn make(config: Config) -> Result<u32, Failure> {
         if old == Some(&config) {
             return Ok(u32::try_from(id).unwrap_or(u32::MAX));
         }
-        let message =
-            format!("there is a machine named {} already, with other numbers: choose another name", config.name);
+        let differs = old.map(|old| differences(old, &config)).unwrap_or_default();
+        let message = format!("there is a machine named {} already, with {differs}: choose another name", config.name);
         return Err(failed("name_taken", message));
     }
     if config.name.is_empty() || config.name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
@@ -203,8 +225,9 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         }
         Command::Stop { machine } => {
             let machine = find(&machine)?;
-            machine.halt(Mode::Stopped, interrupted);
-            machine.flush_sinks(None);
+            if machine.halt(Mode::Stopped, interrupted) {
+                machine.flush_sinks(None);
+            }
             Reply::Done
         }
         Command::Workers { machine, workers } => {
@@ -254,6 +277,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         Command::ConfigureSink { machine, id, sink } => {
             Reply::Sink(Box::new(find(&machine)?.configure_sink(id, &sink)?))
         }
+        Command::Sink { machine, id } => Reply::Sink(Box::new(find(&machine)?.sink(id)?)),
         Command::RemoveSinks { machine, id } => Reply::Count(find(&machine)?.remove_sinks(id)),
         Command::Debug { machine, on } => {
             find(&machine)?.set_debug(on);

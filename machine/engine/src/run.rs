@@ -59,8 +59,9 @@ pub fn run<T: Termination>(main: impl FnOnce() -> T) -> ExitCode {
         // Nobody finished setting up: sources without an end would run forever.
         run.stopping.store(true, Ordering::Release);
     }
-    run.finish(code == ExitCode::SUCCESS, begin)
-        .map_or(code, |worse| if code == ExitCode::SUCCESS { worse } else { code })
+    let worse = run.finish(code == ExitCode::SUCCESS, begin);
+    crate::remote::close();
+    worse.map_or(code, |worse| if code == ExitCode::SUCCESS { worse } else { code })
 }
 
 #[derive(Default)]
@@ -83,6 +84,7 @@ impl Run {
             say("stopping: sources end, what waits is processed; Ctrl-C again ends at once");
             run.stop(begin);
             if signals.next().is_some() {
+                crate::remote::close();
                 signal_hook::low_level::exit(KILLED);
             }
         };
@@ -103,6 +105,7 @@ impl Run {
             if !*begun {
                 drop(begun);
                 let code = run.finish(true, begin).map_or(0, |_| 1);
+                crate::remote::close();
                 signal_hook::low_level::exit(code);
             }
         };

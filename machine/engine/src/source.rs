@@ -111,6 +111,16 @@ impl Feed {
     /// If that fails, or a number is out of range.
     pub fn built_in(source: Description, pacing: &Pacing) -> Result<Self, Failure> {
         let pacer = Pacer::new(pacing)?;
+        let most = match &source {
+            Description::Lines(lines) => lines.max_bytes,
+            Description::Stdin(stdin) => stdin.max_bytes,
+            Description::Http(http) => http.max_bytes,
+            Description::WebSocket(socket) => socket.max_bytes,
+            _ => usize::MAX,
+        };
+        if most == 0 {
+            return Err(failed("out_of_range", "max_bytes is 0: each message has at least one byte".to_owned()));
+        }
         let is_text = match &source {
             Description::Lines(lines) => !lines.json,
             Description::Stdin(stdin) => !stdin.json,

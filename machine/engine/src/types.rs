@@ -101,6 +101,11 @@ pub(crate) fn announce(cell: Cell) {
     lock().current = Arc::new(cell);
 }
 
+/// The number of the cell announced last; 0 outside of a notebook.
+pub(crate) fn current_cell() -> u32 {
+    lock().current.number
+}
+
 /// From a cell: the library that `address` is in belongs to the cell announced last.
 pub(crate) fn bind(address: usize) {
     let base = raw::library_of(address);

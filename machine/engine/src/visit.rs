@@ -7,6 +7,7 @@ use crate::oid::Oid;
 use crate::output::Held;
 use crate::slots::From;
 use crate::worker::Caught;
+use machine::abi::Need;
 use machine::command::{Outputs, SlotOutput};
 
 /// Why a slot has no output for a message.
@@ -56,6 +57,8 @@ fn lacked(frame: &Frame, slot: usize) -> String {
     let plan = frame.plan();
     let lacked = plan.function(slot).and_then(|function| {
         (0..function.params.len())
+            // It runs without the others.
+            .filter(|&number| function.params.get(number).is_some_and(|param| param.need == Need::Required))
             .map(|number| plan.argument(slot, number))
             .find_map(|from| if let From::Slot(f) = from { (!frame.is_present(from)).then_some(f) } else { None })
     });

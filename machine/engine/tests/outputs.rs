@@ -24,6 +24,8 @@ mod json;
 mod order;
 #[path = "outputs/publish.rs"]
 mod publish;
+#[path = "outputs/refused.rs"]
+mod refused;
 #[path = "outputs/subscribed.rs"]
 mod subscribed;
 

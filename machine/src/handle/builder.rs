@@ -54,9 +54,14 @@ impl Builder {
     /// # Panics
     /// If there is another machine of this name, or a number is out of range. See [`try_start`](Self::try_start).
     #[must_use]
+    #[track_caller]
     #[expect(clippy::panic, reason = "documented; `try_start` is the other way")]
     pub fn start(self) -> Machine {
-        self.try_start().unwrap_or_else(|failure| panic!("{failure}"))
+        // No closure: the panic's place is the caller's.
+        match self.try_start() {
+            Ok(machine) => machine,
+            Err(failure) => panic!("{failure}"),
+        }
     }
 
     /// Makes the machine and starts it. The same description again gives the same machine.

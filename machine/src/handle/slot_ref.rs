@@ -85,9 +85,13 @@ impl SlotRef {
         self
     }
 
-    /// Empties the slot: it passes the previous output through.
+    /// Empties the slot: it passes the previous output through. If the machine has no such slot, that is told as a
+    /// warning.
     pub fn clear(&self) {
-        ask(&Command::ClearSlot { machine: Target::Id(self.machine), slot: self.slot });
+        let reply = ask(&Command::ClearSlot { machine: Target::Id(self.machine), slot: self.slot });
+        if let Reply::Failed(Failure { message, .. }) | Reply::Warned(message) = reply {
+            warn(&message);
+        }
     }
 }
 

@@ -67,7 +67,11 @@ fn one(body: &[u8]) -> Result<String, BadBody> {
     }
     let Err(error) = serde_json::from_str::<IgnoredAny>(text) else { return Ok(text.to_owned()) };
     let line = u64::try_from(error.line()).unwrap_or(u64::MAX).max(1);
-    Err(BadBody { line, why: format!("not JSON: {}", describe(&error, true)), bytes: body.to_vec() })
+    let mut why = format!("not JSON: {}", describe(&error, true));
+    if line > 1 && each_line(body).is_ok() {
+        why.push_str(" (one value a line is Content-Type: application/x-ndjson)");
+    }
+    Err(BadBody { line, why, bytes: body.to_vec() })
 }
 
 #[cfg(test)]

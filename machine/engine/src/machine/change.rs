@@ -36,10 +36,15 @@ impl Machine {
                 && function.params.len() > slot + 1
             {
                 let (takes, there) = (function.params.len(), slot + 1);
-                let mut names: Vec<String> = (0..slot).rev().map(|f| format!("f{f}")).collect();
-                names.push("and the message itself".to_owned());
-                let message =
-                    format!("f{slot} takes {takes} arguments, but there are only {there}: {}", names.join(", "));
+                let names: Vec<String> = (0..slot).rev().map(|f| format!("f{f}")).collect();
+                let message = if names.is_empty() {
+                    format!("f{slot} takes {takes} arguments, but there is only one: the message itself")
+                } else {
+                    let names = names.join(", ");
+                    format!(
+                        "f{slot} takes {takes} arguments, but there are only {there}: {names} and the message itself"
+                    )
+                };
                 return Err(failed("too_many_arguments", message));
             }
             let clears = function.is_none() && place.function.is_none();

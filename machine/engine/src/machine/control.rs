@@ -54,16 +54,18 @@ impl Machine {
         Ok(())
     }
 
-    /// Holds between two messages, or ends the workers. Returns once none holds a message, or after a second.
-    pub fn halt(&self, mode: Mode, give_up: impl Fn() -> bool) {
+    /// Holds between two messages, or ends the workers. Returns once none holds a message, or when its patience is over;
+    /// at once if it was held or ended so before. Returns whether it was not.
+    pub fn halt(&self, mode: Mode, give_up: impl Fn() -> bool) -> bool {
         let mut control = self.queue.control();
-        if control.mode != Mode::Stopped {
-            if mode == Mode::Stopped {
-                // Release: pairs with the Acquire of the source, which begins anew after it.
-                self.stops.fetch_add(1, Ordering::Release);
-            }
-            self.queue.set_mode(&mut control, mode);
+        if control.mode == Mode::Stopped || control.mode == mode {
+            return false;
         }
+        if mode == Mode::Stopped {
+            // Release: pairs with the Acquire of the source, which begins anew after it.
+            self.stops.fetch_add(1, Ordering::Release);
+        }
+        self.queue.set_mode(&mut control, mode);
         drop(control);
         self.queue.wake_all();
         let deadline = Instant::now() + PATIENCE;
@@ -71,6 +73,7 @@ impl Machine {
             Mode::Stopped => control.alive == 0,
             Mode::Running | Mode::Paused => control.resting == control.alive,
         });
+        true
     }
 
     /// Waits until nothing waits, nothing is in the slots and a source that has an end has come to it.

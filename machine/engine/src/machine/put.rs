@@ -111,7 +111,8 @@ impl Machine {
         usize::try_from(put).unwrap_or(count)
     }
 
-    /// Puts values that lie next to each other, without waiting; moves the first ones, and returns how many.
+    /// Puts values that lie next to each other, without waiting; moves the first ones, and returns how many. The others
+    /// stay with the caller, who was told of no refusal: they are not counted as refused.
     ///
     /// # Safety
     /// `values` points at `count` values of the type that `desc` describes.
@@ -137,7 +138,6 @@ impl Machine {
                 }
             }
         }
-        self.queue.refused.fetch_add((count - put) as u64, Ordering::Relaxed);
         put
     }
 

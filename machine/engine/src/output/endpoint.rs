@@ -2,10 +2,11 @@
 //! own network.
 
 use crate::command_error::failed;
+use crate::remote::place;
 use machine::command::Failure;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -24,13 +25,9 @@ impl Listener {
     /// If it is no such endpoint, is not of this machine, or cannot be bound.
     pub fn bind(endpoint: &str, name: &str) -> Result<Self, Failure> {
         let bound = if endpoint.is_empty() {
-            private_directory().and_then(|directory| bind_free(&directory, name))
+            bind_private(name)
         } else if let Some(path) = endpoint.strip_prefix("ipc://") {
-            if path.is_empty() || path == "*" {
-                private_directory().and_then(|directory| bind_free(&directory, name))
-            } else {
-                bind_unix(Path::new(path))
-            }
+            if path.is_empty() || path == "*" { bind_private(name) } else { bind_unix(Path::new(path)) }
         } else if let Some(address) = endpoint.strip_prefix("tcp://") {
             bind_tcp(loopback(address)?)
         } else {
@@ -84,7 +81,8 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
 fn bind_unix(path: &Path) -> io::Result<Listener> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.exists())
     {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let message = format!("there is no directory {}: make it first", directory.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, message));
     }
     let listener = match UnixListener::bind(path) {
         // The socket of a process that is gone.
@@ -94,63 +92,20 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
         }
         other => other?,
     };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    place::own(path);
+    listen(listener, path.to_owned())
+}
+
+/// Binds a socket of this name where only this user can reach it.
+fn bind_private(name: &str) -> io::Result<Listener> {
+    let (listener, path) = place::publish(name)?;
+    listen(listener, path)
+}
+
+fn listen(listener: UnixListener, path: PathBuf) -> io::Result<Listener> {
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
-    Ok(Listener::Unix(listener, path.to_owned()))
-}
-
-/// Binds `name`, or the name with the number of this process if another one listens there.
-fn bind_free(directory: &Path, name: &str) -> io::Result<Listener> {
-    match bind_unix(&directory.join(name)) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            bind_unix(&directory.join(format!("{name}-{}", std::process::id())))
-        }
-        other => other,
-    }
-}
-
-/// A directory that only this user can enter.
-fn private_directory() -> io::Result<PathBuf> {
-    if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|runtime| !runtime.is_empty()) {
-        let directory = PathBuf::from(runtime).join("machine");
-        if make_private(&directory).is_ok() {
-            return Ok(directory);
-        }
-    }
-    // Another user could have made a directory of any name that is known beforehand: then the next one is tried.
-    let temporary = std::env::temp_dir();
-    let mut last = io::Error::other("there is no directory for it");
-    for attempt in 0..8 {
-        let directory = temporary.join(format!("machine-{}-{attempt}", std::process::id()));
-        match make_private(&directory) {
-            Ok(()) => return Ok(directory),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// Makes a directory of mode 0700, or checks one that is there.
-fn make_private(directory: &Path) -> io::Result<()> {
-    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let found = std::fs::symlink_metadata(directory)?;
-            let own = own_user(directory)?;
-            if found.is_dir() && found.mode() & 0o077 == 0 && found.uid() == own {
-                Ok(())
-            } else {
-                Err(io::Error::other(format!("{} is not this user's own, with mode 0700", directory.display())))
-            }
-        }
-        other => other,
-    }
-}
-
-/// The user of this process: the owner of its entry among the processes. Where there is none, a directory of mode
-/// 0700 that can be looked at has to do.
-fn own_user(directory: &Path) -> io::Result<u32> {
-    let process = std::fs::metadata("/proc/self").or_else(|_| std::fs::metadata(directory));
-    process.map(|process| process.uid())
+    Ok(Listener::Unix(listener, path))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -105,6 +106,7 @@ impl Sink for Lines {
             state = self.0.written.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.closed {
+            self.0.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let buffer = &mut state.buffer;
@@ -215,7 +217,19 @@ impl Output {
         Ok(Self { file: Some(file), size })
     }
 
-    /// Writes `all` lines; returns how many were written, and what kept it from writing the others.
+    /// Whether the file is still the one at its path: nobody reads what is written to one that was deleted.
+    fn is_in_place(&self, path: &Path) -> bool {
+        let Some(file) = &self.file else { return true };
+        // What cannot be looked at is written to all the same.
+        let Ok(own) = file.metadata() else { return true };
+        match std::fs::metadata(path) {
+            Ok(there) => (there.dev(), there.ino()) == (own.dev(), own.ino()),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Writes `all` lines; returns how many were written, and what kept it from writing the others. If the file was
+    /// deleted or moved away, a new one is begun.
     fn write(
         &mut self,
         path: &Path,
@@ -224,6 +238,9 @@ impl Output {
         (rotate, keep): (u64, u32),
     ) -> (u64, Option<io::Error>) {
         let mut written = 0;
+        if !self.is_in_place(path) {
+            (self.file, self.size) = (None, 0);
+        }
         while !lines.is_empty() {
             let room = if rotate == 0 { u64::MAX } else { rotate.saturating_sub(self.size) };
             let length = fitting(lines, room);

@@ -6,6 +6,7 @@
 //! its own, behind a bounded buffer; what it cannot take is counted, or the worker waits, as chosen.
 
 mod chain;
+mod ended;
 mod endpoint;
 mod finished;
 mod held;
@@ -20,6 +21,7 @@ mod subscriber;
 mod tap;
 mod zmtp;
 
+pub(crate) use ended::Ended;
 pub(crate) use finished::Finished;
 pub(crate) use held::Held;
 pub(crate) use kept::{Entry, LAST, Recorder, Times, Tokens};

@@ -96,7 +96,21 @@ impl Machine {
             attached.sink.close();
             attached.sink.flush(deadline);
         }
-        removed.len() as u64
+        let count = removed.len() as u64;
+        // A cell's own iterator goes with its handle: nobody asks any more.
+        removed.into_iter().filter(|attached| attached.sink.is_cleared()).for_each(|attached| self.ended.add(attached));
+        count
+    }
+
+    /// The state of one sink, also of one that was taken off.
+    ///
+    /// # Errors
+    /// If there is none of this number among those on the machine and the last that were taken off.
+    pub fn sink(&self, id: u64) -> Result<SinkStatus, Failure> {
+        let found = self.plan().sinks.iter().find(|attached| attached.id == id).cloned();
+        found.or_else(|| self.ended.find(id)).as_ref().map(state).ok_or_else(|| {
+            failed("no_such_output", format!("{} has no output number {id}, and had none of late", self.config.name))
+        })
     }
 
     /// The state of each sink.

@@ -11,6 +11,7 @@ use super::zmtp::{self, Decoder, Event};
 use super::{Finished, Sink, Want, next_id};
 use crate::blocked::Waiting;
 use crate::command_error::failed;
+use crate::remote::place;
 use crate::runtime;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
@@ -50,7 +51,8 @@ struct Shared {
     /// How many subscribers want anything.
     listening: AtomicUsize,
     no_loss: AtomicBool,
-    most: AtomicU64,
+    /// How many messages wait for a subscriber at most.
+    mark: AtomicU64,
     sent: AtomicU64,
     lost: AtomicU64,
     /// Becomes true when the publisher is closed.
@@ -76,6 +78,11 @@ impl Shared {
     }
 }
 
+/// The most messages that wait. As with other ZeroMQ sockets, a high-water mark of 0 is none.
+fn mark(high_water_mark: u64) -> u64 {
+    if high_water_mark == 0 { u64::MAX } else { high_water_mark }
+}
+
 /// A PUB socket.
 #[derive(Debug)]
 pub(crate) struct Publisher(Arc<Shared>);
@@ -95,7 +102,7 @@ impl Publisher {
             room: Condvar::new(),
             listening: AtomicUsize::new(0),
             no_loss: AtomicBool::new(no_loss),
-            most: AtomicU64::new(most.max(1)),
+            mark: AtomicU64::new(mark(most)),
             sent: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             over: watch::Sender::new(false),
@@ -140,21 +147,22 @@ impl Sink for Publisher {
         }
         let oid = message.oid.hex();
         let json = message.json();
-        let most = self.0.most.load(Ordering::Relaxed);
+        let mark = self.0.mark.load(Ordering::Relaxed);
         let mut state = self.0.lock();
         while self.0.no_loss.load(Ordering::Relaxed)
             && !state.closed
-            && state.subscribers.iter().any(|subscriber| subscriber.waiting >= most && subscriber.listens())
+            && state.subscribers.iter().any(|subscriber| subscriber.waiting >= mark && subscriber.listens())
         {
             let _waiting = Waiting::begin();
             state = self.0.room.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
         }
-        if state.closed {
-            return;
-        }
         // A message with many topics is one message: it may exceed the mark by its number of slots.
-        let most = if self.0.no_loss.load(Ordering::Relaxed) { u64::MAX } else { most };
-        let lost: u64 = state.subscribers.iter_mut().map(|subscriber| subscriber.offer(&oid, json, most)).sum();
+        let fits = match (state.closed, self.0.no_loss.load(Ordering::Relaxed)) {
+            (true, _) => 0,
+            (false, true) => u64::MAX,
+            (false, false) => mark,
+        };
+        let lost: u64 = state.subscribers.iter_mut().map(|subscriber| subscriber.offer(&oid, json, fits, mark)).sum();
         if lost > 0 {
             self.0.lost.fetch_add(lost, Ordering::Relaxed);
         }
@@ -179,7 +187,7 @@ impl Sink for Publisher {
             return Err(failed("wrong_sink", "this output is a socket"));
         };
         self.0.no_loss.store(*no_loss, Ordering::Relaxed);
-        self.0.most.store((*high_water_mark).max(1), Ordering::Relaxed);
+        self.0.mark.store(mark(*high_water_mark), Ordering::Relaxed);
         self.0.room.notify_all();
         Ok(())
     }
@@ -203,8 +211,7 @@ impl Sink for Publisher {
         self.0.room.notify_all();
         self.0.over.send_replace(true);
         if let Some(path) = &self.0.path {
-            // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
+            place::remove(path);
         }
     }
 }
@@ -324,7 +331,7 @@ async fn send(
         shared.sent.fetch_add(piece.messages, Ordering::Relaxed);
         let gathers = shared.with(id, |subscriber| {
             subscriber.waiting = subscriber.waiting.saturating_sub(piece.messages);
-            !subscriber.has_much()
+            !subscriber.has_much(shared.mark.load(Ordering::Relaxed))
         });
         done = piece.bytes;
         shared.room.notify_all();

@@ -11,6 +11,11 @@ const PIECE: usize = 64 << 10;
 /// The most subscriptions of one subscriber.
 const MOST_SUBSCRIPTIONS: usize = 10_000;
 
+/// How many messages wait for no others: workers may wait for room, or lose some, before a whole piece has come together.
+fn enough(mark: u64) -> u64 {
+    (mark / 2).max(1)
+}
+
 /// Whole messages, as they go over the wire.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
@@ -69,11 +74,12 @@ impl Subscriber {
         !self.subscriptions.is_empty()
     }
 
-    /// Takes a message, as far as it wants it and as less than `most` wait; returns how many did not fit.
-    pub fn offer(&mut self, oid: &[u8; 24], message: &Rendering, most: u64) -> u64 {
+    /// Takes a message, as far as it wants it and as less than `most` wait; returns how many did not fit. `mark` is the
+    /// high-water mark: messages do not gather for long once half as many wait.
+    pub fn offer(&mut self, oid: &[u8; 24], message: &Rendering, most: u64, mark: u64) -> u64 {
         let mut lost = 0;
         if self.subscriptions.iter().any(|prefix| oid.starts_with(prefix)) {
-            lost += self.add(oid, message.array(), most);
+            lost += self.add(oid, message.array(), most, mark);
         }
         // The output of one slot is only for those who ask for it: who asks for everything means messages.
         if self.subscriptions.iter().any(|prefix| prefix.first() == Some(&b'f')) {
@@ -81,14 +87,14 @@ impl Subscriber {
                 let mut topic = format!("f{slot}.").into_bytes();
                 topic.extend_from_slice(oid);
                 if self.subscriptions.iter().any(|prefix| !prefix.is_empty() && topic.starts_with(prefix)) {
-                    lost += self.add(&topic, message.part(slot + 1), most);
+                    lost += self.add(&topic, message.part(slot + 1), most, mark);
                 }
             }
         }
         lost
     }
 
-    fn add(&mut self, topic: &[u8], body: &[u8], most: u64) -> u64 {
+    fn add(&mut self, topic: &[u8], body: &[u8], most: u64, mark: u64) -> u64 {
         if self.waiting >= most {
             return 1;
         }
@@ -101,7 +107,7 @@ impl Subscriber {
         piece.messages += 1;
         self.waiting += 1;
         let full = piece.bytes.len() >= PIECE && self.pieces.len() == 1;
-        if self.sleeps || full {
+        if self.sleeps || full || self.waiting == enough(mark) {
             self.sleeps = false;
             self.wake.notify_one();
         }
@@ -117,8 +123,8 @@ impl Subscriber {
         self.pieces.pop_front()
     }
 
-    /// Whether a whole piece waits.
-    pub fn has_much(&self) -> bool {
-        self.pieces.front().is_some_and(|piece| piece.bytes.len() >= PIECE)
+    /// Whether a whole piece waits, or as many messages as are not to wait for others.
+    pub fn has_much(&self, mark: u64) -> bool {
+        self.waiting >= enough(mark) || self.pieces.front().is_some_and(|piece| piece.bytes.len() >= PIECE)
     }
 }

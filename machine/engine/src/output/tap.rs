@@ -40,6 +40,8 @@ struct State {
     queue: VecDeque<Box<Held>>,
     /// A cell waits.
     waits: bool,
+    /// Nobody takes outputs any more.
+    ended: bool,
     error: String,
 }
 
@@ -142,15 +144,19 @@ impl Tap {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Nobody takes outputs any more; why, if that is an error. What waits is dropped.
+    /// Nobody takes outputs any more; why, if that is an error. What waits is dropped, and counts as lost, as does what
+    /// comes later.
     pub fn end(&self, why: &str) {
         self.is_closed.store(true, Ordering::Release);
         let mut state = self.lock();
         why.clone_into(&mut state.error);
+        state.ended = true;
         let left = std::mem::take(&mut state.queue);
         self.waiting.store(0, Ordering::Relaxed);
-        drop(state);
+        // Under the lock, so that none is seen neither waiting nor lost.
         self.lost.fetch_add(left.len() as u64, Ordering::Relaxed);
+        drop(state);
+        drop(left);
     }
 
     /// A cell takes the outputs itself. A thread goes on after the machine was stopped: it may be started again.
@@ -161,11 +167,13 @@ impl Tap {
 
 impl Sink for Tap {
     fn wants(&self) -> Want {
-        Want::Values
+        // What is only counted needs no values. At its making it is open: its place among the sinks is that of a tap.
+        if self.is_closed.load(Ordering::Relaxed) { Want::Nothing } else { Want::Values }
     }
 
     fn accept(&self, message: &mut Finished<'_>) {
         if self.is_closed.load(Ordering::Acquire) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         // Two workers may both find the last place free: the bound is exceeded by less than the number of workers.
@@ -175,6 +183,12 @@ impl Sink for Tap {
         }
         let held = Box::new(message.hold());
         let mut state = self.lock();
+        if state.ended {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            drop(state);
+            drop(held);
+            return;
+        }
         state.queue.push_back(held);
         self.waiting.store(state.queue.len(), Ordering::Relaxed);
         let waits = state.waits;

@@ -7,6 +7,7 @@ use crate::oid::Moment;
 use crate::source::Shutdown;
 use machine::abi::{Sink, Text, TypeDesc};
 use std::mem::ManuallyDrop;
+use std::sync::atomic::Ordering;
 
 /// A message that is JSON text. The engine never makes a `Value` of a cell's: their layouts need not agree.
 static JSON_TEXT: TypeDesc = TypeDesc {
@@ -77,6 +78,7 @@ pub(crate) fn try_put_json(machine: &crate::machine::Machine, json: String) -> b
     unsafe {
         let put = machine.put_batch(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1) == 1;
         if !put {
+            machine.queue.refused.fetch_add(1, Ordering::Relaxed);
             ManuallyDrop::drop(&mut json);
         }
         put

@@ -36,6 +36,7 @@ pub struct Machines {
 
 /// Removes the sockets of processes that are gone.
 pub(super) fn sweep() {
+    place::sweep();
     for socket in place::sockets() {
         let _ = place::connect(&socket);
     }

@@ -11,7 +11,7 @@
 mod client;
 mod framing;
 mod peer;
-mod place;
+pub(crate) mod place;
 mod server;
 
 pub use client::{Machines, Process, attach, processes};
@@ -23,6 +23,12 @@ pub(crate) use server::listen;
 
 use machine::command::{Command, Reply};
 use serde::{Deserialize, Serialize};
+
+/// Removes the sockets of this process, those of publishers too: it is about to end. Processes that end otherwise leave
+/// theirs to the next one, which sweeps.
+pub fn close() {
+    place::remove_all();
+}
 
 /// The version of what is said on the socket.
 pub const PROTOCOL: u32 = 1;

@@ -6,12 +6,17 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Names the directory, before all other places.
 pub const DIRECTORY_VARIABLE: &str = "MACHINE_RUNTIME_DIR";
 
 /// How many sockets of one process number there can be: processes of several containers may share a directory.
 const ATTEMPTS: u32 = 16;
+
+/// How the names of publishers' sockets end.
+const PUBLISHED: &str = "pub";
 
 /// Where this user's processes listen, the best place first: `$MACHINE_RUNTIME_DIR` alone if it is set; otherwise
 /// `$XDG_RUNTIME_DIR/machine`, then `machine-UID` in the directory for temporary files. Which of the two a process
@@ -47,14 +52,109 @@ pub fn listen() -> io::Result<(UnixListener, PathBuf)> {
     Err(why)
 }
 
-fn listen_in(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
+/// Makes a directory that only this user can enter, or checks one that is there.
+fn make_private(directory: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    if !is_private(directory) {
-        return Err(io::Error::other("it is not this user's own directory with mode 0700"));
+    if is_private(directory) {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is not this user's own directory with mode 0700"))
     }
+}
+
+/// Where a publisher without an endpoint listens: a socket named after its machine, in the first of the candidates that
+/// can be had. If another one listens there, the number of this process is in the name.
+///
+/// # Errors
+/// If there can be none: why the last candidate cannot.
+pub fn publish(name: &str) -> io::Result<(UnixListener, PathBuf)> {
+    let mut why = io::Error::other("no directory for it");
+    for directory in candidates() {
+        match make_private(&directory).and_then(|()| publish_in(&directory, name)) {
+            Ok(found) => return Ok(found),
+            Err(error) => why = io::Error::new(error.kind(), format!("{}: {error}", directory.display())),
+        }
+    }
+    Err(why)
+}
+
+fn publish_in(directory: &Path, name: &str) -> io::Result<(UnixListener, PathBuf)> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let pid = std::process::id();
+    for attempt in 0..ATTEMPTS {
+        let path = directory.join(match attempt {
+            0 => format!("{name}.{PUBLISHED}"),
+            1 => format!("{name}-{pid}.{PUBLISHED}"),
+            more => format!("{name}-{pid}-{more}.{PUBLISHED}"),
+        });
+        // Under another name first, as below; a link, unlike a new name, never takes the place of another socket.
+        // Relaxed: only the number counts, as several threads publish at the same time.
+        let new = directory.join(format!("{pid}p{}.new", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let _ = fs::remove_file(&new);
+        let listener = UnixListener::bind(&new)?;
+        let mut linked = fs::hard_link(&new, &path);
+        if linked.is_err() && sweep_one(&path) {
+            linked = fs::hard_link(&new, &path);
+        }
+        let _ = fs::remove_file(&new);
+        match linked {
+            Ok(()) => {
+                own(&path);
+                return Ok((listener, path));
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{name} is published too often")))
+}
+
+/// Removes the sockets of publishers whose process is gone. Connecting to one that hangs may take forever.
+pub fn sweep() {
+    candidates().iter().filter(|directory| is_private(directory)).for_each(|directory| sweep_in(directory));
+}
+
+fn sweep_in(directory: &Path) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in entries.filter(|path| path.extension().is_some_and(|extension| extension == PUBLISHED)) {
+        sweep_one(&path);
+    }
+}
+
+/// Removes a socket that nobody listens on any more; returns whether it was one.
+fn sweep_one(path: &Path) -> bool {
+    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        && fs::remove_file(path).is_ok()
+}
+
+/// Sockets of this process, to be removed when it ends.
+static OWN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// A socket is removed when the process ends.
+pub fn own(path: &Path) {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+}
+
+/// Removes a socket of this process.
+pub fn remove(path: &Path) {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner).retain(|own| own != path);
+    // Somebody may have removed it already.
+    let _ = fs::remove_file(path);
+}
+
+/// Removes all sockets of this process. What is bound from now on is not removed.
+pub fn remove_all() {
+    let own = std::mem::take(&mut *OWN.lock().unwrap_or_else(PoisonError::into_inner));
+    for path in own {
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn listen_in(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
+    make_private(directory)?;
     let pid = std::process::id();
     for attempt in 0..ATTEMPTS {
         let name = if attempt == 0 { format!("{pid}.sock") } else { format!("{pid}-{attempt}.sock") };
@@ -68,6 +168,7 @@ fn listen_in(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
         let _ = fs::remove_file(&new);
         let listener = UnixListener::bind(&new)?;
         fs::rename(&new, &path)?;
+        own(&path);
         return Ok((listener, path));
     }
     Err(io::Error::other("no free name for the socket"))
@@ -100,6 +201,31 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_of_publishers_that_are_gone_are_removed_and_others_kept() -> io::Result<()> {
+        let base = std::env::temp_dir().join(format!("machine-publish-test-{}", std::process::id()));
+        make_private(&base)?;
+        let (first, one) = publish_in(&base, "main")?;
+        let (_second, two) = publish_in(&base, "main")?;
+        fs::write(base.join("other"), "not ours")?;
+        assert_eq!(one, base.join("main.pub"));
+        assert_eq!(two, base.join(format!("main-{}.pub", std::process::id())));
+        drop(first);
+        sweep_in(&base);
+        assert!(!one.exists() && two.exists());
+        let (third, three) = publish_in(&base, "main")?;
+        assert!(one == three && UnixStream::connect(&three).is_ok());
+        drop(third);
+        let (_fourth, four) = publish_in(&base, "main")?;
+        assert!(four == three && UnixStream::connect(&three).is_ok());
+        remove(&three);
+        assert!(!three.exists());
+        let mut left: Vec<_> = fs::read_dir(&base)?.flatten().map(|entry| entry.file_name()).collect();
+        left.sort();
+        assert_eq!(left, [two.file_name().unwrap_or_default(), std::ffi::OsStr::new("other")]);
+        fs::remove_dir_all(&base)
+    }
 
     #[test]
     fn a_directory_that_others_can_enter_is_refused() -> io::Result<()> {

@@ -263,7 +263,10 @@ impl Door {
         let (name, most) = (&self.machine.config.name, self.machine.config.queue);
         let what = match why {
             "queue_full" => format!("the queue of {name} is full: {most} messages wait"),
-            _ => format!("{name} takes messages at a lower rate"),
+            _ => {
+                let rate = guard(&self.pacer).rate().unwrap_or_default();
+                format!("{name} takes at most {rate} messages a second here")
+            }
         };
         let todo = if count > 1 { format!("from line {line} on") } else { "it".to_owned() };
         let message = format!("{what}; send {todo} again after a second");

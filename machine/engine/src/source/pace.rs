@@ -17,6 +17,7 @@ pub(crate) struct Pacer {
 
 #[derive(Debug)]
 struct Rate {
+    per_second: f64,
     period: Duration,
     credit: Duration,
     next: Option<Instant>,
@@ -42,10 +43,15 @@ impl Pacer {
             }
             // Slower than one in a century is that.
             let period = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX).min(CENTURY);
-            pacer.rate = Some(Rate { period, credit: CREDIT, next: None });
+            pacer.rate = Some(Rate { per_second: rate, period, credit: CREDIT, next: None });
         }
         if let Some(replay) = &pacing.replay {
             let speed = replay.speed;
+            if replay.field.is_empty() {
+                return Err(bad(
+                    "replay needs the field that has an item's time: created_at, or user.created_at".to_owned()
+                ));
+            }
             if !(speed.is_finite() && speed >= 0.0) {
                 return Err(bad(format!("the speed is {speed}: 1 is as fast as it was, 0 as fast as possible")));
             }
@@ -89,6 +95,11 @@ impl Pacer {
         }
         rate.next = due.checked_add(rate.period);
         true
+    }
+
+    /// How many items a second are admitted at most; without it, as many as like.
+    pub fn rate(&self) -> Option<f64> {
+        self.rate.as_ref().map(|rate| rate.per_second)
     }
 
     /// The machine did not run for so long: this time does not count.

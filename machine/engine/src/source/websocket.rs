@@ -14,10 +14,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// The pause after the first lost connection; each further one is twice as long.
@@ -54,7 +54,13 @@ impl Client {
         }
         let Some(host) = uri.host().filter(|host| !host.is_empty()) else { return Err(bad("there is no host")) };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(80);
+        // After the last bracket: an address of version 6 has colons of its own.
+        let after = uri.authority().and_then(|authority| authority.as_str().rsplit(']').next()).unwrap_or_default();
+        let port = match uri.port_u16() {
+            Some(port) => port,
+            None if after.contains(':') => return Err(bad("the port is no number from 0 to 65535")),
+            None => 80,
+        };
         Ok(Self { socket, host, port, attempts: 0, number: 0, connected: false })
     }
 
@@ -105,7 +111,14 @@ impl Client {
                         return Ok(why);
                     }
                 }
-                Ok(Some(Err(error))) => return Ok(error.to_string()),
+                Ok(Some(Err(error))) => {
+                    if let Error::Capacity(error) = &error {
+                        // It is lost: what comes after it cannot be found, so the connection ends.
+                        self.number += 1;
+                        intake.bad(&format!("message {}", self.number), &error.to_string(), &[]);
+                    }
+                    return Ok(error.to_string());
+                }
                 Ok(None) => return Ok("the server ended the connection".to_owned()),
                 Err(_) if asked => return Ok(format!("no sign of life for {} s", 2 * QUIET.as_secs())),
                 Err(_) => {
@@ -199,7 +212,8 @@ mod tests {
         let client = |url| Client::new(websocket(url)).map(|client| (client.host, client.port));
         assert_eq!(client("ws://localhost/feed"), Ok(("localhost".to_owned(), 80)));
         assert_eq!(client("ws://[::1]:9000"), Ok(("::1".to_owned(), 9000)));
-        for url in ["http://a", "wss://a", "", "ws://", "nonsense with spaces"] {
+        for url in ["http://a", "wss://a", "", "ws://", "nonsense with spaces", "ws://127.0.0.1:99999/", "ws://[::1]:x"]
+        {
             assert_eq!(client(url).map_err(|failure| failure.code), Err("bad_url".to_owned()), "{url}");
         }
     }

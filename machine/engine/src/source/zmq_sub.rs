@@ -28,15 +28,34 @@ pub(super) struct Subscriber {
     number: u64,
 }
 
+/// What an endpoint lacks.
+fn check(endpoint: &str) -> Result<(), &'static str> {
+    if let Some(path) = endpoint.strip_prefix("ipc://") {
+        return if path.is_empty() { Err("there is no path") } else { Ok(()) };
+    }
+    let address = endpoint.strip_prefix("tcp://").ok_or("it begins with neither tcp:// nor ipc://")?;
+    // Without brackets, what is behind the last colon of an address of version 6 is no port.
+    let (host, port) = address
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.contains(':') || host.ends_with(']'))
+        .ok_or(if address.is_empty() { "there is no address" } else { "there is no port" })?;
+    if host.is_empty() {
+        return Err("there is no host");
+    }
+    match port.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        _ => Err("the port is no number from 1 to 65535"),
+    }
+}
+
 impl Subscriber {
     /// # Errors
     /// If the endpoint is none, or there are no threads for sockets.
     pub fn new(sub: ZmqSub) -> Result<Self, Failure> {
         runtime::handle()?;
-        if !(sub.endpoint.starts_with("tcp://") || sub.endpoint.starts_with("ipc://")) {
-            let message =
-                format!("{:?} is no endpoint: tcp://127.0.0.1:5555 and ipc:///path/of/a/socket are", sub.endpoint);
-            return Err(failed("bad_endpoint", message));
+        if let Err(why) = check(&sub.endpoint) {
+            let examples = "tcp://127.0.0.1:5555 and ipc:///path/of/a/socket are";
+            return Err(failed("bad_endpoint", format!("{:?} is no endpoint: {why}; {examples}", sub.endpoint)));
         }
         let read = match (sub.text, sub.slot) {
             (true, _) => Read::Text,

@@ -131,3 +131,50 @@ fn a_panic_of_on_output_ends_it_and_is_told() {
     m.clear_outputs();
     assert!(m.status().outputs.is_empty());
 }
+
+#[test]
+fn every_output_of_a_closure_that_panics_is_counted() {
+    for workers in [1, 3] {
+        let m = crate::named("m").workers(workers).start();
+        let sink = m.on_output(|o| assert!(o.input::<u64>().unwrap() != 20, "twenty")).unwrap();
+        for x in 0..100_u64 {
+            m.put(x).unwrap();
+        }
+        m.drain();
+        while sink.status().unwrap().error.is_empty() {
+            thread::yield_now();
+        }
+        for x in 0..50_u64 {
+            m.put(x).unwrap();
+        }
+        m.drain();
+        let s = sink.status().unwrap();
+        assert_eq!((s.sent + s.lost, s.waiting, s.error.as_str()), (150, 0, "it panicked: twenty"));
+        assert!(s.lost >= 50, "{s:?}");
+        assert_eq!(m.status().outputs, std::slice::from_ref(&s));
+        // Taken off, it keeps its count.
+        sink.stop();
+        m.put(1_u64).unwrap();
+        m.drain();
+        assert_eq!((sink.status().unwrap(), m.status().outputs.len()), (s, 0));
+    }
+}
+
+#[test]
+fn a_sink_that_was_ended_tells_what_became_of_its_last_messages() {
+    let m = fresh();
+    let (open, opened) = mpsc::channel::<()>();
+    let sink = m.on_output(move |_| opened.recv().unwrap()).unwrap();
+    for x in 0..10_u64 {
+        m.put(x).unwrap();
+    }
+    m.drain();
+    sink.stop();
+    assert!(m.status().outputs.is_empty());
+    (0..10).for_each(|_| open.send(()).unwrap());
+    while sink.status().unwrap().sent < 10 {
+        thread::yield_now();
+    }
+    let s = sink.status().unwrap();
+    assert_eq!((s.sent, s.waiting, s.lost, s.error.as_str()), (10, 0, 0, ""));
+}

@@ -135,3 +135,25 @@ fn what_cannot_be_written_is_counted_and_tried_again() {
     assert_eq!((status.sent, status.lost, m.status().processed), (0, 10, 10));
     assert!(status.error.contains("No space left"), "{}", status.error);
 }
+
+/// Nobody would read what is written to a file that was deleted.
+#[test]
+fn a_file_that_was_deleted_is_begun_anew() {
+    let m = fresh();
+    let path = temporary("deleted.jsonl");
+    let sink = m.to_json_lines(&path).unwrap();
+    m.put(1_u64).unwrap();
+    m.drain();
+    assert_eq!(lines(&path).len(), 1);
+    std::fs::remove_file(&path).unwrap();
+    for x in [2_u64, 3] {
+        m.put(x).unwrap();
+        m.drain();
+    }
+    assert_eq!(lines(&path).iter().map(|line| line["outputs"][0].clone()).collect::<Vec<_>>(), [json!(2), json!(3)]);
+    std::fs::rename(&path, temporary("away.jsonl")).unwrap();
+    m.put(4_u64).unwrap();
+    m.drain();
+    assert_eq!(lines(&path).len(), 1);
+    assert_eq!((sink.status().unwrap().sent, sink.status().unwrap().lost), (4, 0));
+}

@@ -171,3 +171,59 @@ fn every_published_message_is_delivered_or_counted() {
         }
     }
 }
+
+/// As with other ZeroMQ sockets: a high-water mark of 0 is none. And a small one is no reason to wait for anything but
+/// the subscriber: a millisecond for each message would be a minute.
+#[test]
+fn marks_of_none_and_of_few() {
+    let m = fresh();
+    let sink = m.publish("").unwrap().no_loss().unwrap().high_water_mark(0).unwrap();
+    let mut stalled = Subscriber::connect(sink.endpoint()).subscribe("");
+    wait_for_subscribers(&sink, 1);
+    let text = "x".repeat(1_000);
+    for _ in 0..2_000 {
+        m.put_wait(text.clone()).unwrap();
+    }
+    // Not `drain`, which waits for subscribers.
+    while m.status().processed < 2_000 {
+        thread::yield_now();
+    }
+    let s = sink.status().unwrap();
+    assert_eq!((m.status().processed, s.sent + s.waiting, s.lost), (2_000, 2_000, 0));
+    assert!(s.waiting > 0, "{s:?}");
+    (0..2_000).for_each(|_| drop(stalled.message()));
+    drop(stalled);
+    sink.stop();
+    let sink = m.publish("").unwrap().no_loss().unwrap().high_water_mark(1).unwrap();
+    let mut quick = Subscriber::connect(sink.endpoint()).subscribe("");
+    wait_for_subscribers(&sink, 1);
+    let reader = thread::spawn(move || (0..30_000).for_each(|_| drop(quick.message())));
+    for x in 0..30_000_u64 {
+        m.put_wait(x).unwrap();
+    }
+    reader.join().unwrap();
+}
+
+/// What a subscriber that takes nothing had not got when its publisher was ended is counted.
+#[test]
+fn a_publisher_that_was_ended_tells_what_was_lost() {
+    let m = fresh();
+    let sink = m.publish("").unwrap().no_loss().unwrap().high_water_mark(10).unwrap();
+    let stalled = Subscriber::connect(sink.endpoint()).subscribe("");
+    wait_for_subscribers(&sink, 1);
+    let text = "x".repeat(100_000);
+    for _ in 0..100 {
+        m.put_wait(text.clone()).unwrap();
+    }
+    while sink.status().unwrap().waiting < 10 {
+        thread::yield_now();
+    }
+    sink.stop();
+    m.drain();
+    while sink.status().unwrap().waiting > 0 {
+        thread::yield_now();
+    }
+    let s = sink.status().unwrap();
+    assert!(s.lost >= 10 && m.status().processed == 100, "{s:?}");
+    drop(stalled);
+}

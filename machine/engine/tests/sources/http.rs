@@ -56,6 +56,11 @@ fn takes_one_value_or_lines_and_nothing_else() {
     assert_eq!((status, &json["accepted"], &json["line"]), (400, &json!(0), &json!(3)), "{json}");
     let (status, _, json) = request(&at, "POST /", b"");
     assert_eq!((status, &json["error"]), (400, &json!("bad_json")), "{json}");
+    // Lines under the content type of one value: what they would be.
+    let (status, _, json) = request(&at, "POST /", b"1\n2\n");
+    assert!(status == 400 && json["message"].as_str().unwrap().contains("application/x-ndjson"), "{json}");
+    let (_, _, json) = request(&at, "POST /", b"{\n1}");
+    assert!(!json["message"].as_str().unwrap().contains("ndjson"), "{json}");
     let (status, _, json) = request(&at, "POST /", &[b' '; 101]);
     assert_eq!((status, &json["error"], &json["max_bytes"]), (413, &json!("too_large"), &json!(100)));
     let (status, head, json) = request(&at, "GET /", b"");
@@ -66,7 +71,7 @@ fn takes_one_value_or_lines_and_nothing_else() {
 
     kept.machine.drain();
     let status = kept.source();
-    assert_eq!((status.taken, status.errors), (4, 2));
+    assert_eq!((status.taken, status.errors), (4, 4));
     assert_eq!(kept.items().len(), 4);
     let errors = kept.errors();
     assert!(errors[0].0.contains("line 3: not JSON: expected value, column 1"), "{errors:?}");
@@ -125,6 +130,7 @@ fn a_rate_is_refused_beyond_its_credit() {
     kept.machine.source(source::http(0).rate(1e-6)).unwrap();
     let (status, _, json) = post_lines(&address(&kept), "1\n2\n");
     assert_eq!((status, &json["accepted"], &json["error"]), (429, &json!(1), &json!("too_fast")), "{json}");
+    assert!(json["message"].as_str().unwrap().contains("takes at most 0.000001 messages a second here"), "{json}");
 }
 
 #[test]

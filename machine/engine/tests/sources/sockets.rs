@@ -188,6 +188,8 @@ fn a_message_that_is_too_large_ends_the_connection_alone() {
     let mut client = server.accept();
     server.send(&mut client, "3");
     assert_eq!(kept.wait_for(2), [1, 3]);
+    assert_eq!((kept.source().taken, kept.source().errors), (2, 1));
+    assert!(kept.errors()[0].0.contains("message 2: ") && kept.errors()[0].0.contains("1001"), "{:?}", kept.errors());
 }
 
 #[test]
