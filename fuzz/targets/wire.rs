@@ -2,7 +2,7 @@
 #![no_main]
 #![allow(dead_code, reason = "the kernel's own files, of which a part is tried here")]
 
-#[path = "../../kernel/src/wire/message.rs"]
+#[path = "../../kernel/src/wire/message/mod.rs"]
 mod message;
 #[path = "../../kernel/src/wire/signing.rs"]
 mod signing;
