@@ -32,12 +32,7 @@ const LAST: &str = "application/vnd.machine.last";
 pub fn enter() {
     raw::enter();
     std::panic::set_hook(Box::new(|info| {
-        let payload = info.payload();
-        let message = payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("a panic without a message");
+        let message = info.payload_as_str().unwrap_or("a panic without a message");
         let (file, line, column) = info.location().map_or(("", 0, 0), |at| (at.file(), at.line(), at.column()));
         if !raw::panicked(message, file, line, column) {
             let thread = std::thread::current();

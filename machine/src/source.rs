@@ -95,7 +95,9 @@ impl Lines {
     /// again with a file that was truncated, and goes over to the new one when the file is replaced (the old one is
     /// read to its end first). A line that has no end yet is waited for.
     ///
-    /// A file that is truncated and has grown beyond its old length within some 50 ms is not noticed as truncated.
+    /// A file that is truncated and has reached or passed its old length when the source looks again is read on from
+    /// the old place: what comes before it is left out, and nothing tells. It looks every 50 ms or sooner, but not
+    /// while lines that it has read wait: for a machine that is paused or stopped, for room in the queue.
     pub fn follow(mut self) -> Self {
         self.follow = true;
         self
@@ -202,7 +204,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// The largest body, bytes; [`MAX_BYTES`] unless told otherwise. A larger one is answered with 413.
+    /// The largest body, bytes; [`MAX_BYTES`] unless told otherwise, 1 GiB at most. A larger one is answered with 413.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
@@ -236,7 +238,8 @@ impl WebSocket {
         self
     }
 
-    /// The largest message, bytes; [`MAX_BYTES`] unless told otherwise. After a larger one it connects anew.
+    /// The largest message, bytes; [`MAX_BYTES`] unless told otherwise, 1 GiB at most. After a larger one it connects
+    /// anew.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
@@ -269,7 +272,10 @@ pub fn interval(period: Duration) -> Interval {
 /// its outputs, `[in, f0, …]`.
 ///
 /// It connects again by itself. While the machine takes nothing, messages wait with the publisher, up to its
-/// high-water mark; what it then drops nobody here can count.
+/// high-water mark; what it then drops nobody here can count. A publisher whose host vanishes without closing the
+/// connection is not noticed: the source stays `running`, and nothing comes.
+///
+/// The publisher has to be trusted: the length of a message is not bounded, so it can fill the memory.
 pub fn zmq_sub(endpoint: &str) -> ZmqSub {
     ZmqSub { endpoint: endpoint.to_owned(), topic: String::new(), text: false, slot: None }
 }
@@ -278,9 +284,10 @@ pub fn zmq_sub(endpoint: &str) -> ZmqSub {
 ///
 /// The address is `host:port`, or a port alone, then of this computer only; port 0 is any free one, and the status
 /// tells which. Answers are JSON: 202 if all was put; 429 if there was no room, with how much was `accepted` and
-/// what to send again; 400 with the `line` of what is not JSON, and then nothing of the request is put; 413 if the
-/// body is too large. While the machine is paused or stopped messages are taken until the queue is full.
-/// Web pages of other servers are refused (403).
+/// what to send again, also if the machine is to drop the newest ([`Policy::DropNewest`](crate::command::Policy)): its
+/// sender can be told; 400 with the `line` of what is not JSON, and then nothing of the request is put; 413 if the
+/// body is too large; 503 if the source was cleared meanwhile. While the machine is paused or stopped messages are
+/// taken until the queue is full. Web pages of other servers are refused (403).
 pub fn http(address: impl ToString) -> Http {
     Http { address: address.to_string(), max_bytes: MAX_BYTES }
 }

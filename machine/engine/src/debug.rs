@@ -125,6 +125,10 @@ impl Machine {
     /// # Errors
     /// If there is none.
     pub fn retry(&self) -> Result<Outputs, Failure> {
+        // As in `give_up_in_hand`.
+        if self.debug.lock().is_none() {
+            return Err(self.nothing_in_hand());
+        }
         let _in_slot = InSlot::enter();
         let _one = self.one_step();
         let Some(InHand { mut visit, number, times, .. }) = self.debug.lock().take() else {
@@ -136,16 +140,24 @@ impl Machine {
         drop(visit);
         let outputs = again.outputs();
         if self.stops_at(&again.caught) {
-            *self.debug.lock() = Some(InHand { visit: again, number, times, before: None });
-        } else {
-            self.settle(again, number, times);
+            let mut in_hand = self.debug.lock();
+            // Unless the next one that failed has come into its place.
+            if in_hand.is_none() {
+                *in_hand = Some(InHand { visit: again, number, times, before: None });
+                return Ok(outputs);
+            }
         }
+        self.settle(again, number, times);
         Ok(outputs)
     }
 
     /// Gives up the message in hand: it is recorded as errored, and its outputs leave the machine. One that is held
     /// before a slot goes on from there. Returns whether there was one.
     pub fn give_up_in_hand(&self) -> bool {
+        // Looked for first: a step may have to wait for what goes on only when the machine is started.
+        if self.debug.lock().is_none() {
+            return false;
+        }
         let _in_slot = InSlot::enter();
         let _one = self.one_step();
         let Some(InHand { mut visit, number, times, before }) = self.debug.lock().take() else { return false };

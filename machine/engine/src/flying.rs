@@ -3,14 +3,18 @@
 use crate::flight::{Flight, Home};
 use crate::frame::Frame;
 use crate::oid;
-use crate::output::Times;
+use crate::output::{Sequence, Times};
 use crate::queue::{CLAIM, Claim, Stretch};
 use crate::slots::Tally;
 use crate::types;
 use crate::visit::Missing;
 use crate::worker::{SLOW, Worker};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a worker that may take no message sleeps before it looks again: who takes from the outputs that wait for
+/// their turn does not tell it.
+const LOOK_UP: Duration = Duration::from_millis(10);
 
 /// What a worker keeps for flights.
 #[derive(Debug, Default)]
@@ -40,12 +44,16 @@ impl Worker {
         if !self.plan.flies {
             return Some(self.most);
         }
+        let queue = &self.machine.queue;
+        // Messages that were given back are older: they may be what the others wait for.
+        let is_ahead = || self.machine.sequence.as_ref().is_some_and(Sequence::is_full) && !queue.wants_workers();
         if flights.room() == 0 {
-            let until = || flights.is_waiting() || flights.room() > 0 || stale();
-            self.machine.queue.wait_landing(until);
+            queue.wait_landing(Duration::MAX, || flights.is_waiting() || flights.room() > 0 || stale());
+        } else if is_ahead() {
+            queue.wait_landing(LOOK_UP, || flights.is_waiting() || !is_ahead() || stale());
         }
         let room = flights.room();
-        (room > 0).then_some(self.most.min(room))
+        (room > 0 && !is_ahead()).then_some(self.most.min(room))
     }
 
     /// Begins what was claimed, as far as there are places and messages fly, and gives back the rest.
@@ -62,7 +70,8 @@ impl Worker {
             let Some(frame) = claim.next_in_place(|message| self.load(message)) else { break };
             has_place = false;
             self.take_off(frame);
-            if machine.flights.is_waiting() {
+            // Where outputs go in order, one that lands may have to wait for a message that this worker has yet to begin.
+            if machine.flights.is_waiting() && (machine.sequence.is_none() || claim.len() == 0) {
                 self.take_on();
             }
         }
@@ -92,8 +101,10 @@ impl Worker {
     #[cold]
     pub fn take_on(&mut self) {
         let machine = self.machine;
+        // Where outputs go in order, one may have to wait for another that this worker would have in hand.
+        let most = if machine.sequence.is_some() { 1 } else { self.most };
         while !machine.queue.held() {
-            let mut landed = machine.flights.take(self.most, machine.queue.workers());
+            let mut landed = machine.flights.take(most, machine.queue.workers());
             if landed.is_empty() {
                 return;
             }
@@ -134,7 +145,7 @@ impl Worker {
         let name = (flight.oid, flight.number);
         let now = oid::coarse_millis();
         self.tokens.refill(now);
-        let times = self.tokens.allow(|| true).then_some(flight.times);
+        let times = self.tokens.allow(|| machine.queue.behind(flight.number)).then_some(flight.times);
         let missing = Missing::of(&flight.frame, &flight.caught);
         let bytes = self.handover.hand_over(machine, &plan, &mut flight.frame, name, &missing, times);
         if times.is_some() {

@@ -12,6 +12,8 @@ struct State {
     limit: usize,
     inside: usize,
     waiting: VecDeque<Box<Flight>>,
+    /// Somebody is letting flights in, and looks again before it ends.
+    lets_in: bool,
 }
 
 /// The way into a slot.
@@ -21,7 +23,7 @@ pub(crate) struct Gate(Mutex<State>);
 impl Default for Gate {
     /// A gate that lets in as many as like.
     fn default() -> Self {
-        Self(Mutex::new(State { limit: usize::MAX, inside: 0, waiting: VecDeque::new() }))
+        Self(Mutex::new(State { limit: usize::MAX, inside: 0, waiting: VecDeque::new(), lets_in: false }))
     }
 }
 
@@ -57,17 +59,24 @@ impl Gate {
         gone
     }
 
+    /// One that lands may be given up, and its permit with it: then there is room for the next one, which is let in here
+    /// and not below there, however many there are.
     fn let_in(self: &Arc<Self>) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.lets_in, true) {
+            return;
+        }
         loop {
-            let mut state = self.state();
-            if state.inside >= state.limit {
+            let next = if state.inside < state.limit { state.waiting.pop_front() } else { None };
+            let Some(mut flight) = next else {
+                state.lets_in = false;
                 return;
-            }
-            let Some(mut flight) = state.waiting.pop_front() else { return };
+            };
             state.inside += 1;
             drop(state);
             flight.permit = Some(Permit(self.clone()));
             flight.land();
+            state = self.state();
         }
     }
 }

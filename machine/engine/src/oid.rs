@@ -54,9 +54,9 @@ impl std::fmt::Display for Oid {
 /// All eight digits at once, each in its byte of one word.
 #[inline]
 fn hex_digits(word: u32) -> [u8; 8] {
-    let halves = (u64::from(word) | u64::from(word) << 16) & 0x0000_ffff_0000_ffff;
-    let bytes = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
-    let digits = (bytes | bytes << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let halves = (u64::from(word) | (u64::from(word) << 16)) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves | (halves << 8)) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes | (bytes << 4)) & 0x0f0f_0f0f_0f0f_0f0f;
     // 1 in the bytes of digits above nine, which are letters.
     let letters = ((digits + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
     let (zero, to_letters) = (0x3030_3030_3030_3030, u64::from(b'a' - b'9' - 1));

@@ -124,20 +124,25 @@ impl Machine {
             // Let go of before the message is tried: that is code of the user's.
             let first = self.letters().first(&selection, done.next);
             let Some((number, letter)) = first else { break };
+            let Some(passed) = self.try_again(&letter) else { break };
             done.next = letters::after(number);
             done.tried += 1;
-            done.passed += u64::from(self.try_again(&letter));
+            done.passed += u64::from(passed);
         }
         done.left = if query.oid.is_some() { 0 } else { self.letters().count(&selection, done.next) };
         Ok(done)
     }
 
-    /// Takes the message of a letter through the slots as they are now; returns whether it passed.
-    fn try_again(&self, letter: &Letter) -> bool {
+    /// Takes the message of a letter through the slots as they are now; returns whether it passed, or `None` if that was
+    /// interrupted: then the letter is as it was.
+    fn try_again(&self, letter: &Letter) -> Option<bool> {
         let put = Moment { seconds: letter.oid.seconds, nanos: 0 };
         let message = raw::json_message(u64::from(letter.oid.counter), put, letter.input.to_string());
         let times = Times { put, begun_ms: oid::coarse_millis(), is_timed: true };
         let mut visit = self.visit(message);
+        if visit.interrupted {
+            return None;
+        }
         let new = if visit.caught.errors.is_empty() {
             let plan = visit.frame.plan().clone();
             Handover::default().hand_over_late(self, &plan, &mut visit.frame, letter.oid, times);
@@ -147,6 +152,6 @@ impl Machine {
         };
         let passed = new.is_empty();
         self.letters().replace(letter.oid, new);
-        passed
+        Some(passed)
     }
 }

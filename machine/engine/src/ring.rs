@@ -18,10 +18,10 @@ struct Cell<T> {
     message: UnsafeCell<MaybeUninit<T>>,
 }
 
-/// On a cache line of its own, so that producers and consumers do not slow each other.
+/// On a cache line of its own, so that who writes it does not slow those who read something else.
 #[repr(align(128))]
 #[derive(Debug, Default)]
-struct Alone(AtomicU64);
+pub(crate) struct Alone(pub AtomicU64);
 
 #[derive(Debug)]
 pub(crate) struct Ring<T> {

@@ -74,11 +74,13 @@ pub(crate) struct Visit {
     pub oid: Oid,
     pub frame: Frame,
     pub caught: Caught,
+    /// Whoever waited for it has stopped waiting: it has the message alone, and an error for each slot.
+    pub interrupted: bool,
 }
 
 impl Visit {
     pub fn new(oid: Oid, frame: Frame, caught: Caught) -> Self {
-        Self { oid, frame, caught }
+        Self { oid, frame, caught, interrupted: false }
     }
 
     /// The values alone, as a cell holds them.

@@ -158,6 +158,8 @@ impl Worker {
     /// messages fly through: those need a place each, for which nobody has looked. Returns whether it took any.
     fn take_all(&mut self, mut claim: impl Stretch) -> bool {
         let mut took_any = false;
+        // How many have been put in all; looked for once, since those who put write there.
+        let mut put = None;
         while claim.len() > 0 {
             self.look_for_changes();
             if self.plan.flies || self.machine.queue.held() {
@@ -166,7 +168,11 @@ impl Worker {
             }
             let Some(frame) = claim.next_in_place(|message| self.load(message)) else { break };
             took_any = true;
-            let sample = self.tokens.allow(|| self.is_among_last(claim.len()));
+            let behind = || match claim.len() {
+                many @ LAST.. => many,
+                _ => put.get_or_insert_with(|| self.machine.queue.accepted()).saturating_sub(self.number + 1),
+            };
+            let sample = self.tokens.allow(behind);
             self.run(frame, sample);
         }
         took_any
@@ -179,12 +185,6 @@ impl Worker {
         if self.machine.version.load(Acquire) != self.plan.version {
             self.adopt(self.machine.plan());
         }
-    }
-
-    /// Whether a message may be one of the last for now: few are claimed after it, and nothing waits behind them.
-    #[inline]
-    fn is_among_last(&self, left: u64) -> bool {
-        left < LAST as u64 && !self.machine.queue.is_ready()
     }
 
     /// Moves a message into a frame; its cell in the ring is free after this.
@@ -293,7 +293,7 @@ impl Worker {
             self.machine.record(self.index, frame, oid, caught);
         }
         self.tokens.refill(oid::coarse_millis());
-        let times = self.tokens.allow(|| true).then_some(times);
+        let times = self.tokens.allow(|| self.machine.queue.behind(self.number)).then_some(times);
         let missing = Missing::of(frame, caught);
         let bytes = self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &missing, times);
         if times.is_some() {

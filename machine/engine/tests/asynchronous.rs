@@ -6,7 +6,7 @@
     reason = "a test ends where it fails, and compares numbers that are exact"
 )]
 
-use machine::Status;
+use common::{named, reconciles};
 use machine::prelude::*;
 use machine_async::prelude::*;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 #[path = "asynchronous/call.rs"]
 mod call;
+mod common;
 #[path = "asynchronous/given_up.rs"]
 mod given_up;
 #[path = "asynchronous/in_flight.rs"]
@@ -29,16 +30,7 @@ mod setting;
 const FOREVER: Duration = Duration::from_hours(1);
 
 fn fresh() -> Builder {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    machine_engine::init();
-    Machine::builder(&format!("a{}", NEXT.fetch_add(1, SeqCst))).queue(10_000)
-}
-
-#[track_caller]
-fn reconciles(s: &Status) {
-    assert_eq!(s.accepted, s.processed + s.queue_size + s.in_flight + s.discarded, "{s:?}");
-    assert!(s.errored <= s.processed + s.in_flight, "{s:?}");
-    assert!(s.slots.iter().all(|slot| slot.ok + slot.errored + slot.skipped <= s.processed + s.in_flight), "{s:?}");
+    named("a").queue(10_000)
 }
 
 /// Ends when something has happened, which it will.

@@ -8,6 +8,7 @@
     reason = "a test ends where it fails, and takes as many arguments as there can be"
 )]
 
+use common::named;
 use machine::command::{Command, Outputs as Made, Reply, Target};
 use machine::handle::ask;
 use machine::kept::LetterQuery;
@@ -16,11 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-fn named(name: &str) -> Builder {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    machine_engine::init();
-    Machine::builder(&format!("{name}{}", NEXT.fetch_add(1, Relaxed)))
-}
+mod common;
 
 fn fresh() -> Machine {
     named("c").start()

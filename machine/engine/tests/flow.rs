@@ -1,24 +1,15 @@
 //! Flow control: who waits, who is refused, what is dropped for which reason, and that nobody waits for a slow slot.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
-use machine::Status;
+use common::{named, reconciles};
 use machine::prelude::*;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-fn named(name: &str) -> Builder {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    machine_engine::init();
-    Machine::builder(&format!("{name}{}", NEXT.fetch_add(1, Relaxed)))
-}
-
-#[track_caller]
-fn reconciles(s: &Status) {
-    assert_eq!(s.accepted, s.processed + s.queue_size + s.in_flight + s.discarded, "{s:?}");
-}
+mod common;
 
 /// A slot that tells when a message is in it, and keeps it until it is let go.
 struct Slow {
@@ -278,4 +269,37 @@ fn ordered_outputs_with_workers_that_come_and_go() {
     assert_eq!(seen.len() as u64 + lost, ALL);
     let s = m.status();
     assert_eq!((s.processed, s.out_of_order, s.errored), (ALL, 0, 0));
+}
+
+/// A message that takes long may have others of its worker's claim behind it: a call that waits for their places has its time.
+#[test]
+fn a_wait_for_room_behind_a_slow_message_ends_in_time() {
+    let m = named("stalled").workers(2).start();
+    let (door, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    m[0].set(move |x: u64| {
+        if x == 0 {
+            waits.lock().unwrap().recv().unwrap();
+        }
+    })
+    .unwrap();
+    // Workers claim several messages once they have seen that none takes long.
+    for x in 1..10_000_u64 {
+        m.put_wait(x).unwrap();
+    }
+    m.drain().pause();
+    for x in 0..500_u64 {
+        m.put(x).unwrap();
+    }
+    m.start();
+    // Once around all places and more; nothing is in the way where messages are so slow that workers claim one at a time.
+    for _ in 0..10_000 {
+        if let Err(full) = m.put_timeout(1_u64, Duration::from_millis(50)) {
+            assert!(full.to_string().contains("full"), "{full}");
+            break;
+        }
+    }
+    door.send(()).unwrap();
+    m.drain();
+    reconciles(&m.status());
 }

@@ -6,9 +6,10 @@
     reason = "a test ends where it fails, and compares numbers that are exact"
 )]
 
+use common::named;
 use machine::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ mod at_hand;
 mod cell;
 #[path = "outputs/chain.rs"]
 mod chain;
+mod common;
 #[path = "outputs/json.rs"]
 mod json;
 #[path = "outputs/order.rs"]
@@ -28,12 +30,6 @@ mod publish;
 mod refused;
 #[path = "outputs/subscribed.rs"]
 mod subscribed;
-
-fn named(name: &str) -> machine::Builder {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    machine_engine::init();
-    Machine::builder(&format!("{name}{}", NEXT.fetch_add(1, Relaxed)))
-}
 
 fn fresh() -> Machine {
     named("m").start()

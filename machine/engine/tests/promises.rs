@@ -5,26 +5,18 @@
     reason = "a test ends where it fails, and compares numbers that are exact"
 )]
 
-use machine::Status;
+use common::{named, reconciles};
 use machine::prelude::*;
 use proptest::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-fn fresh(queue: usize, workers: usize) -> Machine {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    machine_engine::init();
-    Machine::builder(&format!("m{}", NEXT.fetch_add(1, Relaxed))).queue(queue).workers(workers).start()
-}
+mod common;
 
-#[track_caller]
-fn reconciles(s: &Status) {
-    assert_eq!(s.accepted, s.processed + s.queue_size + s.in_flight + s.discarded, "{s:?}");
-    assert!(s.queue_size <= s.queue_capacity, "{s:?}");
-    assert!(s.errored <= s.processed + s.in_flight, "{s:?}");
-    assert!(s.slots.iter().all(|slot| slot.ok + slot.errored + slot.skipped <= s.processed + s.in_flight), "{s:?}");
+fn fresh(queue: usize, workers: usize) -> Machine {
+    named("m").queue(queue).workers(workers).start()
 }
 
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! What a source gives reaches the slots once, in order, and what is no message is told.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
+use common::named;
 use machine::prelude::*;
 use machine::status::SourceStatus;
 use std::io::Write;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod common;
 #[path = "sources/files.rs"]
 mod files;
 #[path = "sources/http.rs"]
@@ -27,10 +29,8 @@ struct Kept {
 }
 
 fn fresh(queue: usize) -> (Machine, String) {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    machine_engine::init();
-    let name = format!("s{}", NEXT.fetch_add(1, Relaxed));
-    (Machine::builder(&name).queue(queue).start(), name)
+    let machine = named("s").queue(queue).start();
+    (machine, machine.status().machine)
 }
 
 impl Kept {
@@ -182,6 +182,38 @@ fn a_function_that_panics_fails_the_source_until_it_is_started_again() {
     assert_eq!(kept.source().error, "");
 }
 
+/// Both are called again on their way, by the run that had begun before the `stop`.
+#[test]
+fn what_fails_when_it_is_called_again_is_not_asked_on() {
+    let kept = Kept::new();
+    let mut calls = 0;
+    let not_again = move || {
+        calls += 1;
+        assert!(calls < 2, "not again");
+        0_u64..
+    };
+    kept.machine.source(not_again).unwrap();
+    until(|| kept.source().taken > 0);
+    kept.machine.stop().start();
+    until(|| kept.source().state != "running");
+    let status = kept.source();
+    assert_eq!((status.state.as_str(), status.error.as_str()), ("failed", "the function panicked: not again"));
+    let (mut calls, asked) = (0, Arc::new(AtomicUsize::new(0)));
+    let count = asked.clone();
+    let broken_later = move || {
+        calls += 1;
+        let (call, count) = (calls, count.clone());
+        (0_u64..).inspect(move |_| assert!(call < 2 || count.fetch_add(1, Relaxed) > 0, "broken"))
+    };
+    kept.machine.source(broken_later).unwrap();
+    until(|| kept.source().taken > 0);
+    kept.machine.stop().start();
+    until(|| asked.load(Relaxed) > 0 && (kept.source().state != "running" || asked.load(Relaxed) > 1));
+    let status = kept.source();
+    assert_eq!((status.state.as_str(), status.error.as_str()), ("failed", "the source panicked: broken"));
+    assert_eq!(asked.load(Relaxed), 1);
+}
+
 #[test]
 fn clearing_wakes_a_source_that_waits_for_room_and_counts_what_it_held() {
     let kept = Kept::with_queue(8);
@@ -273,6 +305,26 @@ fn pauses_between_items_end_when_the_source_is_cleared() {
     assert_eq!(refused.unwrap_err().code, "no_replay");
 }
 
+#[test]
+fn a_function_that_is_called_again_is_replayed_anew() {
+    let year = 365 * 86_400;
+    let kept = Kept::new();
+    let mut calls = 0;
+    let earlier_the_second_time = move || {
+        calls += 1;
+        let times = if calls == 1 { vec![9 * year] } else { vec![0, year] };
+        times.into_iter().map(|time| json!({ "at": time }))
+    };
+    kept.machine.source(earlier_the_second_time.replay("at", 1.0)).unwrap();
+    assert_eq!(kept.to_the_end().len(), 1);
+    kept.machine.stop().start();
+    until(|| kept.source().taken > 1);
+    kept.machine.clear_source();
+    until(|| threads_named(&format!("{}/source", kept.name)) == 0);
+    // The last one waited for its time.
+    assert_eq!(kept.source().dropped, 1);
+}
+
 /// Does nothing, unless the test below starts it in a process of its own.
 #[test]
 fn reader_of_standard_input() {
@@ -280,12 +332,18 @@ fn reader_of_standard_input() {
         return;
     }
     let kept = Kept::new();
+    // One that is slow: it has one line in hand, and leaves the rest of what it has read.
+    kept.machine.source(source::stdin().json().rate(1e-6)).unwrap();
+    until(|| kept.source().taken == 1);
+    kept.machine.clear_source();
+    until(|| kept.source().dropped == 1);
+    is_gone(&kept);
     kept.machine.source(source::stdin().json()).unwrap();
     until(|| kept.source().taken == 2);
     kept.machine.clear_source();
     is_gone(&kept);
     println!("ready");
-    // The next one goes on with what the first one left.
+    // The next one goes on with what this one left: a line without its end.
     kept.machine.source(source::stdin()).unwrap();
     println!("result {}", Value::from(kept.to_the_end()));
     assert_eq!(kept.errors(), [("line 2: not JSON: expected ident, column 2".to_owned(), "\"no\"".to_owned())]);
@@ -303,13 +361,13 @@ fn standard_input_is_a_source_of_a_program() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"{\"a\":1}\nno\n2\n").unwrap();
+    stdin.write_all(b"0\n1\n{\"a\":1}\nno\n2\num, dois, ").unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(output.any(|line| line.ends_with("ready")));
     stdin.write_all("três\nlast".as_bytes()).unwrap();
     drop(stdin);
     let result = output.find_map(|line| line.strip_prefix("result ").map(str::to_owned));
-    assert_eq!(result.as_deref(), Some(r#"[{"a":1},2,"três","last"]"#));
+    assert_eq!(result.as_deref(), Some(r#"[0,{"a":1},2,"um, dois, três","last"]"#));
     assert!(child.wait().unwrap().success());
 }
 

@@ -212,7 +212,7 @@ pub enum Command {
         machine: Target,
         /// Which.
         query: LetterQuery,
-        /// Where to go on: 0, then [`Retried::next`].
+        /// Where to go on: 0, then [`Retried::next`](crate::kept::Retried::next).
         from: u64,
     },
     /// The last messages that went through.

@@ -11,7 +11,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many slots, 1 to [`MAX_SLOTS`]; 8 unless told otherwise.
+    /// How many slots, 1 to [`MAX_SLOTS`](super::MAX_SLOTS); 8 unless told otherwise.
     pub fn slots(mut self, slots: usize) -> Self {
         self.config.slots = slots;
         self

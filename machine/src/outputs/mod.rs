@@ -7,7 +7,7 @@ pub use shown::LastOutputs;
 use crate::abi::Pulled;
 use crate::command::{Command, Failure, Reply, SinkConfig, WhenFull};
 use crate::handle::{Call, Machine, ask, decode, failure};
-use crate::shim::OutputsHandle;
+use crate::shim::{OutputsHandle, panic_text};
 use crate::status::SinkStatus;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,7 +70,7 @@ impl Machine {
     /// [`stop`](Self::stop) wait for it. What cannot be written is counted, and told in the status.
     ///
     /// # Errors
-    /// If the file cannot be opened.
+    /// If the file cannot be opened, or another output writes to it, also of another process.
     pub fn to_json_lines(&self, path: impl AsRef<Path>) -> Result<SinkHandle, Failure> {
         // A session may change its directory; the engine opens the file now, and again when it rotates.
         let path = std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());
@@ -87,7 +87,7 @@ impl Machine {
     /// notebook or `machine run` ends.
     ///
     /// # Errors
-    /// If it cannot be bound.
+    /// If it cannot be bound: somebody listens there, or a file is there that is no socket.
     pub fn publish(&self, endpoint: &str) -> Result<SinkHandle, Failure> {
         let endpoint = endpoint.to_owned();
         self.add(SinkConfig::Publish { endpoint, no_loss: false, high_water_mark: HIGH_WATER_MARK })
@@ -100,7 +100,8 @@ impl Machine {
     }
 
     /// The last ten outputs, newest first, whether or not somebody takes outputs. Of a machine that takes up to some
-    /// thousand messages a second these are exactly the last ten; of a faster one a sample of the last ones.
+    /// thousand messages a second these are exactly the last ten. Of a faster one, too, once it is idle, unless they are
+    /// large; while it works they are a sample of the last ones.
     ///
     /// As the last expression of a cell they are shown as a data frame.
     pub fn last_outputs(&self) -> LastOutputs {
@@ -217,10 +218,9 @@ fn on_output(machine: &Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<
             }
         }));
         if let Err(payload) = ended {
-            let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
             // The hook has told where it happened; the status tells why nothing is taken any more.
-            outputs.handle.fail(&format!("it panicked: {}", text.unwrap_or_else(|| "without a message".to_owned())));
+            let text = panic_text(&*payload).unwrap_or("without a message");
+            outputs.handle.fail(&format!("it panicked: {text}"));
         }
     };
     match std::thread::Builder::new().name(name).spawn(work) {

@@ -1,7 +1,7 @@
 //! The typed shims: for each type, closure and iterator the functions that its descriptor points at.
 //!
 //! They are compiled into the library of the cell, a few lines each, and run user code under `catch_unwind`.
-#![allow(unsafe_code, reason = "the boundary: the other of the two files of this crate with unsafe code")]
+#![allow(unsafe_code, reason = "the boundary: with `abi.rs` all that this crate has of unsafe code")]
 
 mod call;
 mod handles;
@@ -23,6 +23,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Runs `f` and tells whether it panicked. Not generic, so that cells do not compile it again.
 pub fn panics(f: &mut dyn FnMut()) -> bool {
     catch_unwind(AssertUnwindSafe(f)).map_err(bury).is_err()
+}
+
+/// What a panic says: the text in its payload, if there is one.
+#[must_use]
+pub fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
+    payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 /// Drops the payload of a panic. One whose own destructor panics is leaked: it had its chance.

@@ -63,7 +63,7 @@ fn one(body: &[u8]) -> Result<String, BadBody> {
         BadBody { line: line_of(at), why: format!("not UTF-8, byte {}", at + 1), bytes: body.to_vec() }
     })?;
     if check(text).is_ok() {
-        return Ok(one_line(text));
+        return Ok(one_line(text).into_owned());
     }
     let Err(error) = serde_json::from_str::<IgnoredAny>(text) else { return Ok(text.to_owned()) };
     let line = u64::try_from(error.line()).unwrap_or(u64::MAX).max(1);

@@ -25,7 +25,7 @@ pub fn message<'f>(frames: impl IntoIterator<Item = &'f [u8]>, read: Read) -> Re
         Read::Text => Ok(quote(text)),
         Read::Json => {
             check(text).map_err(|why| format!("not JSON: {why}"))?;
-            Ok(one_line(text))
+            Ok(one_line(text).into_owned())
         }
         Read::Slot(slot) => output(text, slot),
     }
@@ -42,7 +42,7 @@ fn output(text: &str, slot: usize) -> Result<String, String> {
     if output.starts_with("{\"_exception\"") {
         return Err(format!("f{slot} failed: {output}"));
     }
-    Ok(one_line(output))
+    Ok(one_line(output).into_owned())
 }
 
 #[cfg(test)]

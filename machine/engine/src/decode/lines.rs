@@ -109,6 +109,12 @@ impl Lines {
         (self.start < end || self.dropped.is_some()).then(|| self.line(end, end))
     }
 
+    /// Goes on with what has not been given yet, as line 1 of lines of at most `most` bytes each.
+    pub fn go_on(&mut self, most: usize) {
+        self.most = most;
+        self.number = 0;
+    }
+
     /// Begins a new text, with line 1.
     pub fn restart(&mut self) {
         *self = Self::new(self.most);

@@ -7,6 +7,7 @@ pub mod lines;
 pub mod time;
 
 use serde::de::IgnoredAny;
+use std::borrow::Cow;
 
 /// Whether a text is one JSON value.
 ///
@@ -36,8 +37,8 @@ pub fn told(error: &str) -> String {
 
 /// A JSON text in one line, as a message is wherever it is written: a line feed in JSON is white space.
 #[must_use]
-pub fn one_line(json: &str) -> String {
-    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ") } else { json.to_owned() }
+pub fn one_line(json: &str) -> Cow<'_, str> {
+    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ").into() } else { json.into() }
 }
 
 /// A text as it is shown beside an error: JSON text, and not long.

@@ -9,7 +9,8 @@ use crate::host::interrupted_here;
 use crate::oid::{self, Moment, Oid};
 use crate::output::{Handover, Times};
 use crate::queue::{Mode, STEPS};
-use crate::raw::{InPlace, Message};
+use crate::raw::{self, InPlace, Message};
+use crate::slots::{From, Plan};
 use crate::types;
 use crate::visit::{Missing, Visit};
 use crate::worker::Caught;
@@ -17,6 +18,13 @@ use machine::command::{Failure, Outputs};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
+
+/// A frame with a message.
+fn loaded(plan: Arc<Plan>, message: Message) -> Frame {
+    let mut frame = Frame::new(plan, types::info(message.desc()));
+    frame.load(InPlace::new(&ManuallyDrop::new(message)));
+    frame
+}
 
 impl Machine {
     /// Takes a message through the slots on the caller's thread, and keeps what each made of it.
@@ -29,9 +37,7 @@ impl Machine {
     pub fn visit(&self, message: Message) -> Visit {
         let _in_slot = InSlot::enter();
         let oid = message.oid();
-        let mut frame = Frame::new(self.plan(), types::info(message.desc()));
-        frame.load(InPlace::new(&ManuallyDrop::new(message)));
-        Self::through(frame, oid)
+        Self::through(loaded(self.plan(), message), oid)
     }
 
     /// Takes a message that is loaded through the slots, on the caller's thread.
@@ -47,6 +53,8 @@ impl Machine {
     /// Takes a message through slots in which it may have to wait, on the caller's thread.
     fn fly(frame: Frame, oid: Oid) -> Visit {
         let (plan, input) = (frame.plan().clone(), frame.input);
+        // An interruption ends the flight, wherever it is, and what it carries.
+        let message = frame.json(From::Input);
         let arrival = Arc::new(Arrival::default());
         let mut flight = Box::new(Flight::new(frame, oid, Home::Caller(arrival.clone())));
         loop {
@@ -55,11 +63,19 @@ impl Machine {
                 return Visit::new(oid, frame, caught);
             }
             let Some(landed) = arrival.wait(interrupted_here) else {
-                // The flight ends by itself, unseen.
                 let mut caught = Caught::default();
                 let slots = (0..plan.slots.len()).filter(|slot| plan.function(*slot).is_some());
                 slots.for_each(|slot| caught.error(slot, ErrorKind::Error, "interrupted".to_owned()));
-                return Visit::new(oid, Frame::new(plan, input), caught);
+                let frame = match message {
+                    Some(Ok(json)) => {
+                        let put = Moment { seconds: oid.seconds, nanos: 0 };
+                        loaded(plan, raw::json_message(u64::from(oid.counter), put, json))
+                    }
+                    _ => Frame::new(plan, input),
+                };
+                let mut visit = Visit::new(oid, frame, caught);
+                visit.interrupted = true;
+                return visit;
             };
             flight = landed;
         }

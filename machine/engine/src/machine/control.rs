@@ -90,6 +90,7 @@ impl Machine {
         let is_awaited = || guard(&self.source).as_ref().is_some_and(|feed| feed.is_awaited());
         self.queue
             .wait_idle(deadline, give_up, |control| control.mode != Mode::Running || (!is_awaited() && left() == 0));
+        self.pass_gone();
         // The source first: what it has put before its end is among the messages then.
         let source_runs = is_awaited();
         match left() {
@@ -114,6 +115,7 @@ impl Machine {
         let discarded = self.queue.take_all();
         self.gone(discarded.iter().map(|message| message.number));
         let given_up = if stopped { self.give_up_flights(before) } else { 0 };
+        self.pass_gone();
         discarded.len() as u64 + given_up
     }
 }

@@ -12,6 +12,10 @@ use machine::command::{Failure, Policy};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// How often a call that waits for room tries in vain before it sleeps for a moment in between.
+const TRIES: u32 = 16;
+const A_MOMENT: Duration = Duration::from_micros(100);
+
 impl Machine {
     /// Puts a message; moves the value only if it is accepted.
     ///
@@ -51,6 +55,7 @@ impl Machine {
             Patience::POLICY | Patience::FOREVER => None,
             Patience(nanos) => Instant::now().checked_add(Duration::from_nanos(nanos)),
         };
+        let mut failures = 0;
         loop {
             if patience == Patience::POLICY {
                 // Asked anew each time: it may be changed while a call waits.
@@ -85,6 +90,16 @@ impl Machine {
             // SAFETY: the caller's; the value was not moved.
             if unsafe { self.put_some(desc, value, 1) } == 1 {
                 return Put::Accepted;
+            }
+            // Again and again there is room, but not in the next cell: it is in a claim of a worker whose message takes long.
+            failures += 1;
+            if failures > TRIES {
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    self.queue.refused.fetch_add(1, Ordering::Relaxed);
+                    return Put::Full;
+                }
+                let _waiting = Waiting::begin();
+                std::thread::sleep(A_MOMENT);
             }
         }
     }
@@ -148,20 +163,29 @@ impl Machine {
     /// As `put_batch`.
     #[expect(unsafe_code, reason = "passes the caller's promise on")]
     pub unsafe fn put_all(&self, desc: &'static TypeDesc, values: *mut u8, count: usize, shutdown: &Shutdown) -> usize {
-        let mut put = 0;
+        let (mut put, mut failures) = (0, 0);
         while put < count {
             // SAFETY: the caller's: the values from `put` on have not been moved.
             unsafe {
                 let rest = values.add(put * desc.size);
                 let some = shutdown.unless_ended(|| self.put_some(desc, rest, count - put));
                 put += some;
-                if some == 0 && !self.queue.wait_for_room(None, || shutdown.is_ended()) {
+                if some > 0 {
+                    failures = 0;
+                    continue;
+                }
+                if !self.queue.wait_for_room(None, || shutdown.is_ended()) {
                     let _in_slot = InSlot::enter();
                     for value in put..count {
                         raw::drop_value(desc, values.add(value * desc.size));
                     }
                     return put;
                 }
+            }
+            // As in `put_full`: there is room, but not in the next cell.
+            failures += 1;
+            if failures > TRIES {
+                std::thread::sleep(A_MOMENT);
             }
         }
         put
@@ -194,33 +218,39 @@ impl Machine {
 
     /// Puts a message of JSON text; never waits.
     pub fn put_json(&self, json: String) -> Result<Oid, Failure> {
+        if let Some(oid) = self.try_put_json(json, &Shutdown::default()) {
+            return Ok(oid);
+        }
+        let (name, most) = (&self.config.name, self.config.queue);
+        if self.queue.policy() == Policy::DropNewest {
+            self.queue.dropped_newest.fetch_add(1, Ordering::Relaxed);
+            return Err(failed("dropped", format!("dropped: the queue of {name} is full: {most} messages wait")));
+        }
+        self.queue.refused.fetch_add(1, Ordering::Relaxed);
+        Err(failed("queue_full", format!("the queue of {name} is full: {most} messages wait")))
+    }
+
+    /// Puts a message of JSON text, without waiting, unless there is no room or the source has ended: what that counts
+    /// as is the caller's to say, who can tell its sender.
+    pub fn try_put_json(&self, json: String, shutdown: &Shutdown) -> Option<Oid> {
         let now = oid::coarse_now();
         let (mut oid, mut json) = (None, Some(json));
-        while json.is_some() {
-            self.queue.try_put(1, |number| {
-                // Asked for one message at most, once it has a place.
-                let message = raw::json_message(number, now, json.take().unwrap_or_default());
-                oid = Some(message.oid());
-                message
-            });
-            if json.is_none() {
-                break;
+        loop {
+            let put = || {
+                let put = self.queue.try_put(1, |number| {
+                    // Asked for one message at most, once it has a place.
+                    let message = raw::json_message(number, now, json.take().unwrap_or_default());
+                    oid = Some(message.oid());
+                    message
+                });
+                usize::from(put > 0)
+            };
+            shutdown.unless_ended(put);
+            if oid.is_some() || shutdown.is_ended() || self.queue.policy() != Policy::DropOldest {
+                return oid;
             }
-            match self.queue.policy() {
-                Policy::Reject | Policy::Block => break,
-                Policy::DropOldest => self.drop_oldest(),
-                Policy::DropNewest => {
-                    self.queue.dropped_newest.fetch_add(1, Ordering::Relaxed);
-                    let (name, most) = (&self.config.name, self.config.queue);
-                    let message = format!("dropped: the queue of {name} is full: {most} messages wait");
-                    return Err(failed("dropped", message));
-                }
-            }
+            // Not within `unless_ended`: the destructor is user code, and may clear the source.
+            self.drop_oldest();
         }
-        oid.ok_or_else(|| {
-            self.queue.refused.fetch_add(1, Ordering::Relaxed);
-            let (name, most) = (&self.config.name, self.config.queue);
-            failed("queue_full", format!("the queue of {name} is full: {most} messages wait"))
-        })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Finished, Sink, Want};
 use crate::command_error::failed;
+use crate::host::interrupted_here;
 use crate::machine::Machine;
 use machine::abi::{Patience, Put};
 use machine::command::{Failure, Policy, SinkConfig, WhenFull};
@@ -46,7 +47,9 @@ impl Sink for Chain {
             (true, Policy::Block) => Patience(1),
             (true, _) => Patience::POLICY,
         };
-        let give_up = || self.is_closed.load(Ordering::Relaxed) || self.drops.load(Ordering::Relaxed);
+        // A cell hands on what it steps or tries again; interrupted, it waits no longer.
+        let give_up =
+            || self.is_closed.load(Ordering::Relaxed) || self.drops.load(Ordering::Relaxed) || interrupted_here();
         let count = match message.put(self.slot, self.to, patience, give_up) {
             // The slot gave nothing for this message; its error is told where it happened.
             None => return,

@@ -7,7 +7,7 @@ use machine::command::Failure;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 /// A socket that listens, not yet watched by anyone.
@@ -86,9 +86,10 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     }
     let listener = match UnixListener::bind(path) {
         // The socket of a process that is gone.
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && UnixStream::connect(path).is_err() => {
-            std::fs::remove_file(path)?;
-            UnixListener::bind(path)?
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && place::sweep_one(path) => UnixListener::bind(path)?,
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let message = "somebody listens there, or a file is there: name another path";
+            return Err(io::Error::new(error.kind(), message));
         }
         other => other?,
     };

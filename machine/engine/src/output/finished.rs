@@ -38,6 +38,11 @@ impl Finished<'_> {
         }
     }
 
+    /// Whether it can still be read: no sink wanted one of which nothing is left when it was through.
+    pub fn is_there(&self) -> bool {
+        self.is_rendered || !matches!(self.place, Place::Values(None))
+    }
+
     /// The message as JSON.
     pub fn json(&mut self) -> &Rendering {
         if !self.is_rendered {

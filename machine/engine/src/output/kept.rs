@@ -3,8 +3,9 @@
 //! A worker writes down a message with all its outputs as JSON as long as it has *tokens*: one for each message and for
 //! each kibibyte of it. It has [`BURST`] of them at first, and gets [`RATE`] each millisecond up to that. So of a machine
 //! that takes up to some thousand messages a second everything is here. Of a faster one it is a sample, and what is not
-//! is counted: by being processed, and not kept. Some tokens of each tick of the coarse clock are set aside for messages
-//! behind which nothing waits: so the last ones before a machine becomes idle are here in any case.
+//! is counted: by being processed, and not kept. The last ten that there are when they are taken are kept without tokens,
+//! in time that nothing waits for: so however fast it was, the last outputs are here when a machine becomes idle. Only
+//! what is large among them goes on credit.
 
 use super::Finished;
 use super::finished::Place;
@@ -20,17 +21,17 @@ const MOST: usize = 10_000;
 /// How many bytes of JSON are kept, with what it takes to find them.
 const MOST_BYTES: usize = 64 << 20;
 /// How many are shown as the last outputs.
-pub(crate) const LAST: usize = 10;
+pub(crate) const LAST: u64 = 10;
 /// Tokens of a worker at most.
 const BURST: u64 = 10_000;
 /// Tokens a millisecond.
 const RATE: u64 = 8;
-/// Tokens in each tick of the coarse clock, some milliseconds, for messages behind which nothing waits.
-const RESERVE: u64 = 32;
+/// Tokens that may be owed for the last ones: beyond that they are kept as others are.
+const CREDIT: u64 = 32;
 /// What one token pays for beside the message itself, bytes.
 const A_TOKEN: usize = 1024;
 
-/// Set to `off`, only messages behind which nothing waits are kept, as many as are set aside for them.
+/// Set to `off`, only the last ones are kept, and on credit.
 const VARIABLE: &str = "MACHINE_KEEP";
 
 fn is_on() -> bool {
@@ -41,40 +42,46 @@ fn is_on() -> bool {
 #[derive(Debug)]
 pub(crate) struct Tokens {
     free: u64,
-    reserve: u64,
+    /// What was kept beyond that.
+    owed: u64,
     /// When they were counted last, coarse milliseconds.
     counted: u64,
-    /// How many come each millisecond.
-    rate: u64,
+    is_on: bool,
 }
 
 impl Tokens {
     /// All that there can be.
     pub fn new(now_ms: u64) -> Self {
-        let (free, rate) = if is_on() { (BURST, RATE) } else { (0, 0) };
-        Self { free, reserve: RESERVE, counted: now_ms, rate }
+        Self::with(now_ms, is_on())
     }
 
-    /// Whether the next message may be kept; `is_last` tells whether nothing waits behind it.
+    fn with(now_ms: u64, is_on: bool) -> Self {
+        Self { free: if is_on { BURST } else { 0 }, owed: 0, counted: now_ms, is_on }
+    }
+
+    /// Whether a message may be kept; `behind` tells how many there are after it.
     #[inline]
-    pub fn allow(&self, is_last: impl FnOnce() -> bool) -> bool {
-        self.free > 0 || (self.reserve > 0 && is_last())
+    pub fn allow(&self, behind: impl FnOnce() -> u64) -> bool {
+        self.free > 0 || (self.owed < CREDIT && behind() < LAST)
     }
 
     /// A message of so many bytes was kept.
     pub fn pay(&mut self, bytes: usize) {
-        let tokens = 1 + (bytes / A_TOKEN) as u64;
-        let left = tokens.saturating_sub(self.free);
+        let size = (bytes / A_TOKEN) as u64;
+        let is_owed = self.free == 0;
+        // What is small among the last ones costs nothing, unless keeping is switched off.
+        let tokens = size + u64::from(!(is_owed && self.is_on));
+        self.owed = (self.owed + tokens.saturating_sub(self.free)).min(CREDIT);
         self.free = self.free.saturating_sub(tokens);
-        self.reserve = self.reserve.saturating_sub(left);
     }
 
     /// The coarse clock has moved.
     pub fn refill(&mut self, now_ms: u64) {
-        let since = now_ms.saturating_sub(self.counted);
-        if since > 0 {
-            self.free = (self.free + since.saturating_mul(self.rate)).min(BURST);
-            self.reserve = RESERVE;
+        let tokens = now_ms.saturating_sub(self.counted).saturating_mul(RATE);
+        let left = tokens.saturating_sub(self.owed);
+        self.owed = self.owed.saturating_sub(tokens);
+        if self.is_on {
+            self.free = (self.free + left).min(BURST);
         }
         self.counted = now_ms;
     }
@@ -210,7 +217,7 @@ impl Recorder {
             input: entry.part(0).to_owned(),
             outputs: (0..entry.slots()).map(|slot| entry.part(slot + 1).to_owned()).collect(),
         };
-        self.ring().entries.iter().rev().take(LAST).map(one).collect()
+        (0..LAST).zip(self.ring().entries.iter().rev()).map(|(_, entry)| one(entry)).collect()
     }
 }
 
@@ -225,28 +232,41 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use super::{BURST, RATE, RESERVE, Tokens};
+    use super::{BURST, CREDIT, LAST, RATE, Tokens};
 
     #[test]
     fn tokens_bound_what_is_kept() {
-        let mut tokens = Tokens::new(1_000);
+        let mut tokens = Tokens::with(1_000, true);
         let mut kept = 0;
-        while tokens.allow(|| false) {
+        while tokens.allow(|| LAST) {
             tokens.pay(100);
             kept += 1;
         }
         assert_eq!(kept, BURST);
-        for _ in 0..RESERVE {
-            assert!(tokens.allow(|| true) && !tokens.allow(|| false));
+        for _ in 0..BURST {
+            assert!(
+                tokens.allow(|| LAST - 1) && !tokens.allow(|| LAST),
+                "the last ones are kept whatever was kept before"
+            );
             tokens.pay(100);
         }
-        assert!(!tokens.allow(|| true));
-        tokens.refill(1_004);
         tokens.pay(100 << 10);
-        assert!(!tokens.allow(|| true), "{RATE} × 4 + {RESERVE} are less than one message of 100 KiB costs");
+        assert!(!tokens.allow(|| LAST - 1), "large ones are not");
         tokens.refill(1_004);
-        assert!(!tokens.allow(|| true));
+        assert!(tokens.allow(|| LAST - 1) && !tokens.allow(|| LAST), "{RATE} × 4 pay what can be owed, {CREDIT}");
         tokens.refill(10_000);
-        assert!(tokens.allow(|| false));
+        assert!(tokens.allow(|| LAST));
+    }
+
+    #[test]
+    fn switched_off_the_last_ones_are_kept_on_credit() {
+        let mut tokens = Tokens::with(1_000, false);
+        for _ in 0..CREDIT {
+            assert!(tokens.allow(|| LAST - 1) && !tokens.allow(|| LAST));
+            tokens.pay(100);
+        }
+        assert!(!tokens.allow(|| LAST - 1));
+        tokens.refill(1_001);
+        assert!(tokens.allow(|| LAST - 1) && !tokens.allow(|| LAST));
     }
 }

@@ -10,7 +10,7 @@ use crate::blocked::Waiting;
 use crate::command_error::failed;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,7 @@ const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// What the mutex protects.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is told, and asked for, by itself")]
 struct State {
     /// Whole lines.
     buffer: Vec<u8>,
@@ -41,6 +42,8 @@ struct State {
     /// Somebody waits until all is written.
     hurry: bool,
     closed: bool,
+    /// The writer has let go of the file.
+    ended: bool,
     error: String,
     rotate: u64,
     keep: u32,
@@ -144,7 +147,7 @@ impl Sink for Lines {
 
     fn flush(&self, deadline: Instant) {
         let mut state = self.0.lock();
-        while state.lines + state.writing > 0 {
+        while state.lines + state.writing > 0 || (state.closed && !state.ended) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -169,6 +172,9 @@ fn write_all(shared: &Shared, mut output: Output) {
     loop {
         while state.lines == 0 {
             if state.closed {
+                drop(output);
+                state.ended = true;
+                shared.written.notify_all();
                 return;
             }
             state.hurry = false;
@@ -184,9 +190,9 @@ fn write_all(shared: &Shared, mut output: Output) {
         let rotation = (state.rotate, state.keep);
         drop(state);
         let (written, error) = output.write(&shared.path, &batch, lines, rotation);
+        state = shared.lock();
         shared.sent.fetch_add(written, Ordering::Relaxed);
         shared.lost.fetch_add(lines.saturating_sub(written), Ordering::Relaxed);
-        state = shared.lock();
         state.writing = 0;
         if let Some(error) = error {
             state.error = error.to_string();
@@ -213,8 +219,13 @@ struct Output {
 impl Output {
     fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        let size = file.metadata()?.len();
-        Ok(Self { file: Some(file), size })
+        let found = file.metadata()?;
+        // Two outputs in one file would rotate it under each other. What cannot be locked, on some network, is not.
+        if found.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            let message = "another output writes to it: stop that one first, or name another file";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
+        }
+        Ok(Self { file: Some(file), size: found.len() })
     }
 
     /// Whether the file is still the one at its path: nobody reads what is written to one that was deleted.
@@ -238,8 +249,12 @@ impl Output {
         (rotate, keep): (u64, u32),
     ) -> (u64, Option<io::Error>) {
         let mut written = 0;
-        if !self.is_in_place(path) {
-            (self.file, self.size) = (None, 0);
+        if self.file.is_none() || !self.is_in_place(path) {
+            self.file = None;
+            match Self::open(path) {
+                Ok(opened) => *self = opened,
+                Err(error) => return (0, Some(error)),
+            }
         }
         while !lines.is_empty() {
             let room = if rotate == 0 { u64::MAX } else { rotate.saturating_sub(self.size) };
@@ -250,7 +265,7 @@ impl Output {
                 // A line that is larger than a whole file gets a file of its own.
                 let length = if length == 0 { first_line(lines) } else { length };
                 let (now, later) = lines.split_at_checked(length).unwrap_or((lines, &[]));
-                let result = self.append(path, now);
+                let result = self.append(now);
                 if result.is_ok() {
                     lines = later;
                     written +=
@@ -267,11 +282,8 @@ impl Output {
         (written, None)
     }
 
-    fn append(&mut self, path: &Path, lines: &[u8]) -> io::Result<()> {
-        if self.file.is_none() {
-            *self = Self::open(path)?;
-        }
-        let Some(file) = &mut self.file else { return Ok(()) };
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
         if let Err(error) = file.write_all(lines) {
             // Half a line would spoil the next one. What cannot be cut off (a pipe) stays.
             let _ = file.set_len(self.size);

@@ -2,6 +2,29 @@
 
 use std::collections::BTreeMap;
 
+/// Numbers as stretches: the first, and one past the last. They do not touch each other.
+#[derive(Debug, Default)]
+pub(crate) struct Stretches(BTreeMap<u64, u64>);
+
+impl Stretches {
+    /// Adds the numbers from `first` on, less than `end`.
+    pub fn add(&mut self, first: u64, end: u64) {
+        let (mut first, mut end) = (first, end);
+        while let Some((&before, &its_end)) = self.0.range(..=end).next_back().filter(|(_, its_end)| **its_end >= first)
+        {
+            self.0.remove(&before);
+            (first, end) = (first.min(before), end.max(its_end));
+        }
+        self.0.insert(first, end);
+    }
+
+    /// Takes out the first one, if it begins at `number` or before.
+    fn take_from(&mut self, number: u64) -> Option<u64> {
+        let first = self.0.first_entry().filter(|first| *first.key() <= number)?;
+        Some(first.remove())
+    }
+}
+
 /// Items that go out in the order of their numbers. Every number is either inserted or said to be gone, once.
 #[derive(Debug)]
 pub(crate) struct Reorder<T> {
@@ -9,13 +32,13 @@ pub(crate) struct Reorder<T> {
     next: u64,
     /// What waits for its turn.
     waiting: BTreeMap<u64, T>,
-    /// Numbers that will never come, as stretches: first and one past the last. They do not touch each other.
-    gone: BTreeMap<u64, u64>,
+    /// Numbers that will never come.
+    gone: Stretches,
 }
 
 impl<T> Default for Reorder<T> {
     fn default() -> Self {
-        Self { next: 0, waiting: BTreeMap::new(), gone: BTreeMap::new() }
+        Self { next: 0, waiting: BTreeMap::new(), gone: Stretches::default() }
     }
 }
 
@@ -50,37 +73,26 @@ impl<T> Reorder<T> {
         Some(item)
     }
 
-    /// A number will never come.
-    pub fn gone(&mut self, number: u64) {
-        if number < self.next {
-            return;
-        }
-        let mut end = number + 1;
-        if let Some(after) = self.gone.remove(&end) {
-            end = after;
-        }
-        match self.gone.range_mut(..=number).next_back() {
-            Some((_, before)) if *before >= number => *before = end.max(*before),
-            _ => {
-                self.gone.insert(number, end);
+    /// Numbers that will never come.
+    pub fn gone(&mut self, numbers: Stretches) {
+        for (first, end) in numbers.0 {
+            if end > self.next {
+                self.gone.add(first, end);
             }
         }
         self.skip();
     }
 
     fn skip(&mut self) {
-        while let Some(first) = self.gone.first_entry() {
-            if *first.key() > self.next {
-                return;
-            }
-            self.next = self.next.max(first.remove());
+        while let Some(end) = self.gone.take_from(self.next) {
+            self.next = self.next.max(end);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Reorder;
+    use super::{Reorder, Stretches};
     use proptest::prelude::*;
 
     proptest! {
@@ -98,7 +110,9 @@ mod tests {
             let mut settled: Vec<(u64, bool)> = Vec::new();
             for (number, is_gone) in fates {
                 if is_gone {
-                    reorder.gone(number);
+                    let mut gone = Stretches::default();
+                    gone.add(number, number + 1);
+                    reorder.gone(gone);
                 } else if number == reorder.next() {
                     reorder.pass();
                     out.push(number);
@@ -114,6 +128,24 @@ mod tests {
                 let waiting = settled.iter().filter(|(_, is_gone)| !is_gone).count() - out.len();
                 prop_assert_eq!(reorder.len(), waiting);
             }
+        }
+
+        /// However they come, stretches are those of the set of all numbers, as few as there can be.
+        #[test]
+        fn stretches_are_a_set(added in proptest::collection::vec((0_u64..50, 1_u64..8), 0..40)) {
+            let (mut stretches, mut set) = (Stretches::default(), std::collections::BTreeSet::new());
+            for (first, length) in added {
+                stretches.add(first, first + length);
+                set.extend(first..first + length);
+            }
+            let mut model: Vec<(u64, u64)> = Vec::new();
+            for number in set {
+                match model.last_mut() {
+                    Some((_, end)) if *end == number => *end += 1,
+                    _ => model.push((number, number + 1)),
+                }
+            }
+            prop_assert_eq!(stretches.0.into_iter().collect::<Vec<_>>(), model);
         }
     }
 }

@@ -126,10 +126,18 @@ impl Machine {
         }
     }
 
-    /// Messages that were accepted will never be finished: they were discarded. Outputs in order do not wait for them.
+    /// Messages that were accepted will never be finished: they were discarded. Outputs in order do not wait for them:
+    /// they go out with the next message that is through, or by `pass_gone`.
     pub fn gone(&self, numbers: impl Iterator<Item = u64>) {
         if let Some(sequence) = &self.sequence {
             sequence.gone(numbers);
+        }
+    }
+
+    /// Hands out what waited in order for messages that are gone. May wait for a sink.
+    pub fn pass_gone(&self) {
+        if let Some(sequence) = &self.sequence {
+            sequence.pass_gone();
         }
     }
 }

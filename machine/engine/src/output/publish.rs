@@ -78,6 +78,9 @@ impl Shared {
     }
 }
 
+/// The most bytes of answers to a subscriber's pings that wait.
+const ANSWERS: usize = 64 << 10;
+
 /// The most messages that wait. As with other ZeroMQ sockets, a high-water mark of 0 is none.
 fn mark(high_water_mark: u64) -> u64 {
     if high_water_mark == 0 { u64::MAX } else { high_water_mark }
@@ -142,7 +145,8 @@ impl Sink for Publisher {
     }
 
     fn accept(&self, message: &mut Finished<'_>) {
-        if self.wants() == Want::Nothing {
+        // One that waited for its turn while nobody was subscribed was wanted by nobody when it was through.
+        if self.wants() == Want::Nothing || !message.is_there() {
             return;
         }
         let oid = message.oid.hex();
@@ -328,8 +332,8 @@ async fn send(
             progress.written += written;
         }
         let piece = std::mem::take(&mut progress.piece);
-        shared.sent.fetch_add(piece.messages, Ordering::Relaxed);
         let gathers = shared.with(id, |subscriber| {
+            shared.sent.fetch_add(piece.messages, Ordering::Relaxed);
             subscriber.waiting = subscriber.waiting.saturating_sub(piece.messages);
             !subscriber.has_much(shared.mark.load(Ordering::Relaxed))
         });
@@ -362,10 +366,14 @@ async fn listen(
                 shared.room.notify_all();
             }
             Event::Ping(context) => {
-                shared.with(id, |subscriber| {
+                let answered = shared.with(id, |subscriber| {
                     subscriber.commands.extend_from_slice(&zmtp::pong(&context));
                     subscriber.wake.notify_one();
+                    subscriber.commands.len() <= ANSWERS
                 });
+                if answered == Some(false) {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "it pings and does not read the answers"));
+                }
             }
         }
     }

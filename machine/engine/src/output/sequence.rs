@@ -4,18 +4,21 @@
 //! the order is known whenever the sinks change. A message whose turn it is goes out at once, from the worker's own
 //! frame. One that is early is written, or its values are moved out, and it waits in the reorder buffer; the worker
 //! that closes the gap hands it out. The lock is held meanwhile, so that the order holds at the sinks.
+//!
+//! A sink may make whoever hands out wait. So messages that were discarded are told without that lock: who puts never
+//! waits for a sink, and a thread that many machines share does not either.
 
 use super::finished::{Finished, Place};
 use super::json::Rendering;
-use super::order::Reorder;
+use super::order::{Reorder, Stretches};
 use super::{Sinks, Want, hand_out};
 use crate::blocked;
 use crate::frame::Values;
 use crate::machine::Machine;
 use crate::oid::Oid;
 use crate::visit::Missing;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// How many finished messages wait for their turn before workers wait too.
@@ -60,6 +63,9 @@ struct State {
 pub(crate) struct Sequence {
     state: Mutex<State>,
     room: Condvar,
+    /// Numbers that will never come and have not been told to `state`; whether there are any.
+    gone: Mutex<Stretches>,
+    has_gone: AtomicBool,
     /// How many messages have waited for their turn.
     reordered: AtomicU64,
     /// How many wait now.
@@ -67,17 +73,26 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
-    /// The same for a worker: who has the lock hands out, and may wait for a sink.
+    /// The lock for a worker: who has it hands out, and may wait for a sink.
     fn lock_to_finish(&self) -> MutexGuard<'_, State> {
-        if let Ok(state) = self.state.try_lock() {
-            return state;
-        }
-        let _waiting = blocked::Waiting::begin();
-        self.lock()
+        self.try_lock().unwrap_or_else(|| {
+            let _waiting = blocked::Waiting::begin();
+            self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        })
+    }
+
+    /// Whether no message is to be begun, since more wait for their turn than may: flights that land go on all the same.
+    pub fn is_full(&self) -> bool {
+        // Relaxed: a message sooner or later makes no difference.
+        self.waiting.load(Ordering::Relaxed) > MOST as u64
     }
 
     /// How many messages have waited for their turn, and how many do now.
@@ -99,9 +114,11 @@ impl Sequence {
             // A held queue, messages given back or flights that have landed may be what is waited for, and this worker
             // the one that they wait for: then the bound yields.
             let is_wanted = || machine.queue.wants_workers() || machine.flights.is_waiting();
+            self.release_gone(&mut state, &mut done);
             while state.reorder.len() >= MOST && state.reorder.next() != number && !is_wanted() {
                 let _waiting = blocked::Waiting::begin();
                 state = self.room.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
+                self.release_gone(&mut state, &mut done);
             }
             if state.reorder.next() == number {
                 hand_out(sinks, &mut finished);
@@ -116,22 +133,48 @@ impl Sequence {
         }
         // What is left of their values is dropped here: destructors are user code.
         drop(done);
+        self.pass_gone();
     }
 
-    /// A message will never be finished: it was discarded.
+    /// Messages will never be finished: they were discarded. Never waits for a sink: what waited for them goes out with
+    /// the next message that is through, or by `pass_gone`.
     pub fn gone(&self, numbers: impl Iterator<Item = u64>) {
-        let mut done = Vec::new();
-        {
-            let mut state = self.lock();
-            numbers.for_each(|number| state.reorder.gone(number));
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.for_each(|number| gone.add(number, number + 1));
+        self.has_gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Hands out what waited for messages that are gone, unless somebody is handing out, who then does that.
+    pub fn pass_gone(&self) {
+        loop {
+            // Pairs with itself: either this one sees what is gone, or whoever told it finds the lock free.
+            fence(Ordering::SeqCst);
+            if !self.has_gone.load(Ordering::Relaxed) {
+                return;
+            }
+            let Some(mut state) = self.try_lock() else { return };
+            let mut done = Vec::new();
             self.release(&mut state, &mut done);
             self.waiting.store(state.reorder.len() as u64, Ordering::Relaxed);
+            drop(state);
+            drop(done);
         }
-        drop(done);
+    }
+
+    /// What waited for messages that are gone goes out.
+    fn release_gone(&self, state: &mut State, done: &mut Vec<Waiting>) {
+        if self.has_gone.load(Ordering::Relaxed) {
+            self.release(state, done);
+        }
     }
 
     fn release(&self, state: &mut State, done: &mut Vec<Waiting>) {
-        while let Some(mut waiting) = state.reorder.pop() {
+        loop {
+            if self.has_gone.swap(false, Ordering::Relaxed) {
+                let gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
+                state.reorder.gone(gone);
+            }
+            let Some(mut waiting) = state.reorder.pop() else { break };
             waiting.hand_out(&mut state.spare);
             if waiting.values.is_some() {
                 done.push(waiting);

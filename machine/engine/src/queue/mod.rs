@@ -14,7 +14,7 @@ pub(crate) use mode::{Control, Mode};
 pub(crate) use progress::{Progress, STEPS};
 
 use crate::raw::Message;
-use crate::ring::Ring;
+use crate::ring::{Alone, Ring};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering};
 use machine::command::Policy;
 use std::collections::VecDeque;
@@ -34,8 +34,8 @@ pub(crate) struct Queue {
     ring: Ring<Message>,
     capacity: u64,
     /// How many messages may have been put in all, as far as somebody has looked: what has been begun or discarded,
-    /// and the capacity. Only grows.
-    limit: AtomicU64,
+    /// and the capacity. Only grows. Written by those who put, beside what workers read for each message.
+    limit: Alone,
     /// `STEPS`, and one for each worker that there can be.
     all_progress: Box<[Progress]>,
     /// How many of them have ever been used.
@@ -74,7 +74,7 @@ impl Queue {
         Self {
             ring: Ring::new(capacity + SPARE),
             capacity: capacity as u64,
-            limit: AtomicU64::new(capacity as u64),
+            limit: Alone(AtomicU64::new(capacity as u64)),
             all_progress: std::iter::repeat_with(Progress::default).take(MAX_WORKERS + 1).collect(),
             used: AtomicUsize::new(STEPS + 1),
             workers: AtomicUsize::new(workers),
@@ -129,10 +129,9 @@ impl Queue {
         self.ring.put()
     }
 
-    /// Whether a message waits that nobody has claimed.
-    #[inline]
-    pub fn is_ready(&self) -> bool {
-        self.ring.is_ready()
+    /// How many messages were put after one, by its number.
+    pub fn behind(&self, number: u64) -> u64 {
+        self.accepted().saturating_sub(number + 1)
     }
 
     fn size(&self) -> u64 {
@@ -144,12 +143,12 @@ impl Queue {
     #[inline]
     fn room(&self, put: u64) -> u64 {
         // Relaxed: it only grows, so a stale value is only too careful, and then everything is counted anew.
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = self.limit.0.load(Ordering::Relaxed);
         if put < limit {
             return limit - put;
         }
         let limit = self.begun() + self.discarded.load(Ordering::Acquire) + self.capacity;
-        self.limit.fetch_max(limit, Ordering::Relaxed);
+        self.limit.0.fetch_max(limit, Ordering::Relaxed);
         limit.saturating_sub(put)
     }
 

@@ -97,16 +97,15 @@ impl Queue {
         }
     }
 
-    /// A worker that may take no message waits until `until` holds or the queue is held.
-    pub fn wait_landing(&self, until: impl Fn() -> bool) {
+    /// A worker that may take no message waits until `until` holds or the queue is held, but no longer than `most`.
+    pub fn wait_landing(&self, most: Duration, until: impl Fn() -> bool) {
         // As in `claim`: what this worker has begun has made room.
         fence(Ordering::SeqCst);
         self.unblock();
-        let mut control = self.control();
+        let control = self.control();
         self.grounded.fetch_add(1, Ordering::SeqCst);
-        while !self.held() && !until() {
-            control = self.landed.wait(control).unwrap_or_else(PoisonError::into_inner);
-        }
+        let wants_none = |_: &mut Control| !self.held() && !until();
+        drop(self.landed.wait_timeout_while(control, most, wants_none).unwrap_or_else(PoisonError::into_inner));
         self.grounded.fetch_sub(1, Ordering::SeqCst);
     }
 

@@ -1,11 +1,11 @@
-//! Numbers as JSON text, in the signs of `serde_json`: the digits of `zmij` and `itoa`, `null` for what is not finite.
+//! Numbers as JSON text, in the signs of `serde_json`: the digits of `zmij` and of integers, `null` for what is not
+//! finite.
 //!
 //! They are written where they stay, next to each other: to copy so few bytes is a call, and one for each number.
 #![expect(clippy::cast_ptr_alignment, reason = "the caller passes an address that is aligned for its type")]
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use machine::abi::Kind;
-use std::mem::MaybeUninit;
 
 /// The most bytes that a number takes, and that are written to.
 pub(crate) const MOST_DIGITS: usize = {
@@ -35,16 +35,16 @@ pub(crate) unsafe fn write_number(kind: Kind, at: *const u8, to: *mut u8) -> usi
                 let number = at.cast::<f32>().read();
                 write_float(number, number.is_finite(), to)
             }
-            Kind::I64 => write_integer(at.cast::<i64>().read(), to),
-            Kind::U64 => write_integer(at.cast::<u64>().read(), to),
-            Kind::I32 => write_integer(at.cast::<i32>().read(), to),
-            Kind::U32 => write_integer(at.cast::<u32>().read(), to),
-            Kind::Isize => write_integer(at.cast::<isize>().read(), to),
-            Kind::Usize => write_integer(at.cast::<usize>().read(), to),
-            Kind::I16 => write_integer(at.cast::<i16>().read(), to),
-            Kind::U16 => write_integer(at.cast::<u16>().read(), to),
-            Kind::I8 => write_integer(at.cast::<i8>().read(), to),
-            Kind::U8 => write_integer(at.cast::<u8>().read(), to),
+            Kind::I64 => write_signed(at.cast::<i64>().read(), to),
+            Kind::I32 => write_signed(at.cast::<i32>().read().into(), to),
+            Kind::I16 => write_signed(at.cast::<i16>().read().into(), to),
+            Kind::I8 => write_signed(at.cast::<i8>().read().into(), to),
+            Kind::Isize => write_signed(at.cast::<isize>().read() as i64, to),
+            Kind::U64 => write_unsigned(at.cast::<u64>().read(), to),
+            Kind::U32 => write_unsigned(at.cast::<u32>().read().into(), to),
+            Kind::U16 => write_unsigned(at.cast::<u16>().read().into(), to),
+            Kind::U8 => write_unsigned(at.cast::<u8>().read().into(), to),
+            Kind::Usize => write_unsigned(at.cast::<usize>().read() as u64, to),
             Kind::F64 | Kind::Bool | Kind::String | Kind::Json | Kind::Other => 0,
         }
     }
@@ -66,7 +66,7 @@ unsafe fn write_f64(number: f64, to: *mut u8) -> usize {
         if (integer as f64).to_bits() == number.to_bits() {
             // SAFETY: the caller's; at most 17 signs come before these two.
             return unsafe {
-                let length = write_integer(integer, to);
+                let length = write_signed(integer, to);
                 to.add(length).cast::<[u8; 2]>().write(*b".0");
                 length + 2
             };
@@ -76,28 +76,64 @@ unsafe fn write_f64(number: f64, to: *mut u8) -> usize {
     unsafe { write_float(number, number.is_finite(), to) }
 }
 
-/// Where an integer's digits come about: somewhere in their buffer, so that from any place in it the most bytes that a
-/// number takes can be read.
-#[repr(C)]
-struct Scratch {
-    digits: itoa::Buffer,
-    beyond: [MaybeUninit<u8>; MOST_DIGITS],
-}
-
 /// # Safety
 /// As `write_number`.
 #[inline]
-unsafe fn write_integer(number: impl itoa::Integer, to: *mut u8) -> usize {
-    let mut scratch = Scratch { digits: itoa::Buffer::new(), beyond: [MaybeUninit::uninit(); MOST_DIGITS] };
-    let text = scratch.digits.format(number);
-    let (length, begin) = (text.len(), text.as_ptr().addr());
-    let digits = (&raw const scratch).cast::<MaybeUninit<u8>>();
-    // SAFETY: the digits lie in the scratch, with as much behind them as is read, and there is room for it. A fixed number
-    // of bytes is copied without a call.
+unsafe fn write_signed(number: i64, to: *mut u8) -> usize {
+    let sign = usize::from(number < 0);
+    // SAFETY: the caller's; the digits are written over the sign if there is none.
     unsafe {
-        std::ptr::copy_nonoverlapping(digits.add(begin - digits.addr()), to.cast::<MaybeUninit<u8>>(), MOST_DIGITS);
+        to.write(b'-');
+        sign + write_unsigned(number.unsigned_abs(), to.add(sign))
     }
-    length
+}
+
+/// Eight digits at a time, up to 16. `itoa` would write them to a buffer of its own: what has been written byte by byte
+/// has to rest there before it can be read as a whole, and that took a third of the time of a message's JSON.
+///
+/// # Safety
+/// There is room for 20 bytes.
+#[inline]
+unsafe fn write_unsigned(number: u64, to: *mut u8) -> usize {
+    const EIGHT: u64 = 100_000_000;
+    // SAFETY: the caller's.
+    unsafe {
+        if number < EIGHT {
+            write_leading(number, to)
+        } else if number < EIGHT * EIGHT {
+            let length = write_leading(number / EIGHT, to);
+            to.add(length).cast::<[u8; 8]>().write(eight_digits(number % EIGHT).to_le_bytes());
+            length + 8
+        } else {
+            put(itoa::Buffer::new().format(number), to)
+        }
+    }
+}
+
+/// Writes a number below 10⁸ without zeros before it.
+///
+/// # Safety
+/// There is room for 8 bytes.
+#[inline]
+unsafe fn write_leading(number: u64, to: *mut u8) -> usize {
+    let digits = eight_digits(number);
+    // A zero is one digit too.
+    let zeros = ((digits & 0x0f0f_0f0f_0f0f_0f0f).trailing_zeros() / 8).min(7);
+    // SAFETY: the caller's.
+    unsafe { to.cast::<[u8; 8]>().write((digits >> (8 * zeros)).to_le_bytes()) };
+    8 - zeros as usize
+}
+
+/// The eight digits of a number below 10⁸, the first one in the lowest byte: halves, their halves, and theirs, side by
+/// side in one word. To multiply and shift is to divide by 100, and by 10, as far as these numbers go.
+#[inline]
+const fn eight_digits(number: u64) -> u64 {
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | ((twos - tens * 10) << 8);
+    ones | 0x3030_3030_3030_3030
 }
 
 /// # Safety
@@ -162,6 +198,23 @@ mod tests {
         assert_eq!(written(Kind::I64, i64::MIN), i64::MIN.to_string());
         assert_eq!(written(Kind::U64, u64::MAX), u64::MAX.to_string());
         assert_eq!(written(Kind::Bool, true), "");
+    }
+
+    #[test]
+    fn integers_of_any_length() {
+        for digits in 1..20 {
+            let power = 10_u64.pow(digits - 1);
+            for number in [power - 1, power, power + 1, 3 * power + power / 7, power.wrapping_mul(9)] {
+                assert_eq!(written(Kind::U64, number), number.to_string());
+                let number = -number.cast_signed();
+                assert_eq!(written(Kind::I64, number), number.to_string());
+            }
+        }
+        for number in 0..=9_999_u16 {
+            assert_eq!(written(Kind::U16, number), number.to_string());
+            let both = u64::from(number) * 10_001;
+            assert_eq!(written(Kind::U64, both), both.to_string());
+        }
     }
 
     proptest! {

@@ -13,7 +13,7 @@ pub(crate) use buffer::Buffer;
 pub(crate) use digits::{MOST_DIGITS, write_number};
 pub(crate) use json::{from_json, json, parse_check, write_json};
 pub(crate) use message::{InPlace, Message};
-pub(crate) use text::{json_message, put_all_json, put_json, put_text, try_put_json};
+pub(crate) use text::{json_message, put_all_json, put_json, put_text};
 
 use machine::abi::TypeDesc;
 use std::alloc::Layout;

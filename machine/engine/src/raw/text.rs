@@ -7,7 +7,6 @@ use crate::oid::Moment;
 use crate::source::Shutdown;
 use machine::abi::{Sink, Text, TypeDesc};
 use std::mem::ManuallyDrop;
-use std::sync::atomic::Ordering;
 
 /// A message that is JSON text. The engine never makes a `Value` of a cell's: their layouts need not agree.
 static JSON_TEXT: TypeDesc = TypeDesc {
@@ -68,20 +67,6 @@ pub(crate) fn put_all_json(machine: &crate::machine::Machine, json: &mut Vec<Str
     unsafe {
         json.set_len(0);
         machine.put_all(&JSON_TEXT, json.as_mut_ptr().cast(), count, shutdown)
-    }
-}
-
-/// Puts a message of JSON text without waiting; false if it is refused.
-pub(crate) fn try_put_json(machine: &crate::machine::Machine, json: String) -> bool {
-    let mut json = ManuallyDrop::new(json);
-    // SAFETY: a string of the engine's, moved if it is put and dropped here if it is not.
-    unsafe {
-        let put = machine.put_batch(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1) == 1;
-        if !put {
-            machine.queue.refused.fetch_add(1, Ordering::Relaxed);
-            ManuallyDrop::drop(&mut json);
-        }
-        put
     }
 }
 

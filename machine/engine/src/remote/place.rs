@@ -3,7 +3,7 @@
 use super::peer;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,19 +37,27 @@ fn is_private(directory: &Path) -> bool {
         .is_ok_and(|found| found.is_dir() && found.uid() == peer::own_user() && found.mode() & 0o077 == 0)
 }
 
-/// Listens in the first of the candidates that can be had.
+/// Does something in the first of the candidates where it can be done, once that is private.
 ///
 /// # Errors
-/// If none can: why the last one cannot.
-pub fn listen() -> io::Result<(UnixListener, PathBuf)> {
+/// If it can be done in none: why it cannot in the last one.
+fn in_first<T>(attempt: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
     let mut why = io::Error::other("no directory for it");
     for directory in candidates() {
-        match listen_in(&directory) {
-            Ok(found) => return Ok(found),
+        match make_private(&directory).and_then(|()| attempt(&directory)) {
+            Ok(done) => return Ok(done),
             Err(error) => why = io::Error::new(error.kind(), format!("{}: {error}", directory.display())),
         }
     }
     Err(why)
+}
+
+/// Listens for those who watch and control this process.
+///
+/// # Errors
+/// If that can be done nowhere: why the last candidate cannot be had.
+pub fn listen() -> io::Result<(UnixListener, PathBuf)> {
+    in_first(listen_in)
 }
 
 /// Makes a directory that only this user can enter, or checks one that is there.
@@ -65,20 +73,13 @@ fn make_private(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Where a publisher without an endpoint listens: a socket named after its machine, in the first of the candidates that
-/// can be had. If another one listens there, the number of this process is in the name.
+/// Where a publisher without an endpoint listens: a socket named after its machine. If another one listens there, the
+/// number of this process is in the name.
 ///
 /// # Errors
-/// If there can be none: why the last candidate cannot.
+/// If that can be done nowhere: why the last candidate cannot be had.
 pub fn publish(name: &str) -> io::Result<(UnixListener, PathBuf)> {
-    let mut why = io::Error::other("no directory for it");
-    for directory in candidates() {
-        match make_private(&directory).and_then(|()| publish_in(&directory, name)) {
-            Ok(found) => return Ok(found),
-            Err(error) => why = io::Error::new(error.kind(), format!("{}: {error}", directory.display())),
-        }
-    }
-    Err(why)
+    in_first(|directory| publish_in(directory, name))
 }
 
 fn publish_in(directory: &Path, name: &str) -> io::Result<(UnixListener, PathBuf)> {
@@ -124,9 +125,11 @@ fn sweep_in(directory: &Path) {
     }
 }
 
-/// Removes a socket that nobody listens on any more; returns whether it was one.
-fn sweep_one(path: &Path) -> bool {
-    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+/// Removes a socket that nobody listens on any more; returns whether it was one. What is no socket refuses connections,
+/// too, and stays.
+pub fn sweep_one(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
         && fs::remove_file(path).is_ok()
 }
 
@@ -154,7 +157,6 @@ pub fn remove_all() {
 }
 
 fn listen_in(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
-    make_private(directory)?;
     let pid = std::process::id();
     for attempt in 0..ATTEMPTS {
         let name = if attempt == 0 { format!("{pid}.sock") } else { format!("{pid}-{attempt}.sock") };
@@ -231,7 +233,8 @@ mod tests {
     fn a_directory_that_others_can_enter_is_refused() -> io::Result<()> {
         let base = std::env::temp_dir().join(format!("machine-place-test-{}", std::process::id()));
         DirBuilder::new().mode(0o755).create(&base)?;
-        let (open, closed) = (listen_in(&base), listen_in(&base.join("own")));
+        let listen = |directory: &Path| make_private(directory).and_then(|()| listen_in(directory));
+        let (open, closed) = (listen(&base), listen(&base.join("own")));
         let mode = fs::metadata(base.join("own"))?.mode() & 0o777;
         fs::remove_dir_all(&base)?;
         assert!(open.is_err_and(|error| error.to_string().contains("0700")));

@@ -9,7 +9,7 @@ use super::{Feed, Origin, guard};
 use crate::command_error::failed;
 use crate::decode::body::{self, BadBody};
 use crate::machine::Machine;
-use crate::{raw, runtime};
+use crate::runtime;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER};
@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LAST: Duration = Duration::from_millis(500);
 /// How much of a body that is too large is read, so that the client gets to read the answer.
 const SURPLUS: usize = 16 << 20;
+/// How much memory is taken for a body before it has come: announcing costs a client nothing.
+const AT_ONCE: usize = 1 << 20;
 /// How much of a rate may come at once.
 const CREDIT: Duration = Duration::from_secs(1);
 
@@ -151,6 +153,11 @@ impl Answer {
         self
     }
 
+    /// Of so many messages some were accepted, up to the one in a line.
+    fn after(self, line: u64, accepted: usize, count: usize) -> Self {
+        self.with("accepted", accepted).with("refused", count - accepted).with("line", line)
+    }
+
     fn response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(Bytes::from(self.json.to_string() + "\n")));
         *response.status_mut() = self.status;
@@ -210,7 +217,7 @@ impl Door {
         let most = self.max_bytes;
         let announced = body.size_hint().lower();
         let mut too_large = announced > most as u64;
-        let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(most));
+        let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(most).min(AT_ONCE));
         let mut surplus = 0;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
@@ -247,10 +254,12 @@ impl Door {
         for (line, message) in messages {
             let why = if !guard(&self.pacer).admits(Instant::now()) {
                 "too_fast"
-            } else if raw::try_put_json(self.machine, message) {
+            } else if self.machine.try_put_json(message, &self.feed.shutdown).is_some() {
                 accepted += 1;
                 self.feed.taken.fetch_add(1, Ordering::Relaxed);
                 continue;
+            } else if self.feed.shutdown.is_ended() {
+                return self.ended(line, accepted, count);
             } else {
                 "queue_full"
             };
@@ -262,7 +271,10 @@ impl Door {
     fn no_room(&self, why: &str, line: u64, accepted: usize, count: usize) -> Answer {
         let (name, most) = (&self.machine.config.name, self.machine.config.queue);
         let what = match why {
-            "queue_full" => format!("the queue of {name} is full: {most} messages wait"),
+            "queue_full" => {
+                self.machine.queue.refused.fetch_add((count - accepted) as u64, Ordering::Relaxed);
+                format!("the queue of {name} is full: {most} messages wait")
+            }
             _ => {
                 let rate = guard(&self.pacer).rate().unwrap_or_default();
                 format!("{name} takes at most {rate} messages a second here")
@@ -270,9 +282,11 @@ impl Door {
         };
         let todo = if count > 1 { format!("from line {line} on") } else { "it".to_owned() };
         let message = format!("{what}; send {todo} again after a second");
-        Answer::refused(StatusCode::TOO_MANY_REQUESTS, why, message)
-            .with("accepted", accepted)
-            .with("refused", count - accepted)
-            .with("line", line)
+        Answer::refused(StatusCode::TOO_MANY_REQUESTS, why, message).after(line, accepted, count)
+    }
+
+    fn ended(&self, line: u64, accepted: usize, count: usize) -> Answer {
+        let message = format!("{} takes nothing here any more: the source was cleared", self.machine.config.name);
+        Answer::refused(StatusCode::SERVICE_UNAVAILABLE, "ended", message).after(line, accepted, count)
     }
 }

@@ -104,6 +104,11 @@ impl<'f> Intake<'f> {
         std::mem::take(&mut self.pacer)
     }
 
+    /// The items begin anew, and so do the times in them.
+    pub fn begin_anew(&mut self) {
+        self.pacer.begin_anew();
+    }
+
     /// Whether items may be taken in heaps.
     pub fn is_paced(&self) -> bool {
         !self.pacer.is_idle()

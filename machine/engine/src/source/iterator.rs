@@ -29,11 +29,12 @@ impl Iteration {
     }
 
     /// Calls the function if the machine was stopped since it was called last.
-    fn make(&mut self, intake: &Intake<'_>) -> Result<(), Stop> {
+    fn make(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
         // Acquire: pairs with the Release of `halt`.
-        let stops = Some(intake.machine.stops.load(Ordering::Acquire));
-        if self.buffer.begins_anew() && self.made != stops {
-            self.made = stops;
+        let stops = intake.machine.stops.load(Ordering::Acquire);
+        if self.wants_anew(stops) {
+            self.made = Some(stops);
+            intake.begin_anew();
             self.buffer.again().map_err(|panic| Stop::Failed(format!("the function panicked: {panic}")))?;
         }
         Ok(())
@@ -85,5 +86,9 @@ impl Origin for Iteration {
 
     fn begins_anew(&self) -> bool {
         self.buffer.begins_anew()
+    }
+
+    fn wants_anew(&self, stops: u64) -> bool {
+        self.buffer.begins_anew() && self.made != Some(stops)
     }
 }

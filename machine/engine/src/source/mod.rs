@@ -36,6 +36,9 @@ use std::time::Duration;
 /// How long `clear_source` waits until what is built in has given back its file or port.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How large the messages may be that come whole from elsewhere, bytes: memory is taken for what is announced.
+const LARGEST: usize = 1 << 30;
+
 /// What gives items, on the source's thread.
 trait Origin: Debug + Send {
     /// Gives items until there are no more, or until it is told to stop.
@@ -43,6 +46,12 @@ trait Origin: Debug + Send {
 
     /// Whether it would begin anew if it were run once more after a `stop` of the machine.
     fn begins_anew(&self) -> bool {
+        false
+    }
+
+    /// Whether it would begin anew if it were run now: the machine has been stopped since it last did so, `stops`
+    /// times in all.
+    fn wants_anew(&self, _stops: u64) -> bool {
         false
     }
 }
@@ -120,6 +129,12 @@ impl Feed {
         };
         if most == 0 {
             return Err(failed("out_of_range", "max_bytes is 0: each message has at least one byte".to_owned()));
+        }
+        let whole = matches!(source, Description::Http(_) | Description::WebSocket(_));
+        if whole && most > LARGEST {
+            let message =
+                format!("max_bytes is {most}: each message is in memory whole, so it may be {LARGEST} at most (1 GiB)");
+            return Err(failed("out_of_range", message));
         }
         let is_text = match &source {
             Description::Lines(lines) => !lines.json,
@@ -247,7 +262,9 @@ impl Feed {
     /// The machine was stopped and started: what begins anew does so if it had come to an end.
     pub fn resume(self: &Arc<Self>, machine: &'static Machine) {
         let mut running = guard(&self.running);
-        let anew = guard(&self.work).as_ref().is_some_and(|(origin, _)| origin.begins_anew());
+        // Acquire: pairs with the Release of `halt`.
+        let stops = machine.stops.load(Ordering::Acquire);
+        let anew = guard(&self.work).as_ref().is_some_and(|(origin, _)| origin.wants_anew(stops));
         if *running || !anew || self.shutdown.is_ended() {
             return;
         }
@@ -263,8 +280,6 @@ impl Feed {
     fn run(self: &Arc<Self>, machine: &'static Machine) {
         let Some((mut origin, mut pacer)) = guard(&self.work).take() else { return };
         loop {
-            // Acquire: pairs with the Release of `halt`.
-            let stops = machine.stops.load(Ordering::Acquire);
             let mut intake = Intake::new(machine, self, pacer);
             let result = origin.run(&mut intake);
             pacer = intake.into_pacer();
@@ -273,7 +288,8 @@ impl Feed {
             }
             if origin.begins_anew() && !matches!(result, Err(Stop::Ended)) {
                 let running = guard(&self.running);
-                if machine.stops.load(Ordering::Acquire) == stops {
+                // Acquire: pairs with the Release of `halt`. A stop that it has begun anew after does not count.
+                if !origin.wants_anew(machine.stops.load(Ordering::Acquire)) {
                     *guard(&self.work) = Some((origin, pacer));
                     return self.stop_running(running, machine, result);
                 }

@@ -109,6 +109,13 @@ impl Pacer {
         }
     }
 
+    /// The items begin anew: the next one is the first.
+    pub fn begin_anew(&mut self) {
+        if let Some(replay) = &mut self.replay {
+            replay.first = None;
+        }
+    }
+
     /// Items without a time so far, and where it was looked for.
     pub fn untimed(&self) -> Option<(u64, &str)> {
         self.replay.as_ref().map(|replay| (replay.untimed, replay.field.as_str()))
@@ -201,6 +208,16 @@ mod tests {
         pacer.shift(Duration::from_mins(1));
         let due = pacer.due(start + Duration::from_mins(1), |_| Some(1.0));
         assert_eq!(due, start + Duration::from_secs(61));
+    }
+
+    #[test]
+    fn what_begins_anew_is_paced_anew() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(&by_time(1.0)).unwrap_or_default();
+        let due = |pacer: &mut Pacer, time| (pacer.due(start, |_| Some(time)) - start).as_secs();
+        assert_eq!([7.0, 8.0].map(|time| due(&mut pacer, time)), [0, 1]);
+        pacer.begin_anew();
+        assert_eq!([5.0, 7.0].map(|time| due(&mut pacer, time)), [0, 2]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::command_error::failed;
 use crate::decode::lines::Lines;
 use crate::host;
 use machine::command::Failure;
-use machine::source::Stdin;
+use machine::source::{MAX_BYTES, Stdin};
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, OnceLock, TryLockError};
@@ -22,12 +22,17 @@ const AHEAD: usize = 4;
 /// How long a source waits for a piece before it looks whether it shall end.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
-type Pieces = Mutex<Receiver<std::io::Result<Vec<u8>>>>;
+/// What has been read: pieces, and of the ones before them what no source has given yet.
+#[derive(Debug)]
+struct Unread {
+    pieces: Receiver<std::io::Result<Vec<u8>>>,
+    lines: Lines,
+}
 
-fn pieces() -> &'static Pieces {
-    static PIECES: OnceLock<Pieces> = OnceLock::new();
-    PIECES.get_or_init(|| {
-        let (sender, receiver) = sync_channel(AHEAD);
+fn unread() -> &'static Mutex<Unread> {
+    static UNREAD: OnceLock<Mutex<Unread>> = OnceLock::new();
+    UNREAD.get_or_init(|| {
+        let (sender, pieces) = sync_channel(AHEAD);
         let read = move || loop {
             let mut piece = vec![0; PIECE];
             let read = match std::io::stdin().lock().read(&mut piece) {
@@ -46,14 +51,14 @@ fn pieces() -> &'static Pieces {
         };
         // Without the thread the sender is gone, which is the end of the input.
         let _thread = std::thread::Builder::new().name("machine/stdin".to_owned()).spawn(read);
-        Mutex::new(receiver)
+        Mutex::new(Unread { pieces, lines: Lines::new(MAX_BYTES) })
     })
 }
 
 #[derive(Debug)]
 pub(super) struct Input {
     json: bool,
-    lines: Lines,
+    max_bytes: usize,
 }
 
 impl Input {
@@ -64,34 +69,36 @@ impl Input {
             let message = "a notebook has no standard input: take the lines of a file, or an endpoint (source::http)";
             return Err(failed("no_stdin", message));
         }
-        Ok(Self { json: stdin.json, lines: Lines::new(stdin.max_bytes) })
+        Ok(Self { json: stdin.json, max_bytes: stdin.max_bytes })
     }
 }
 
 impl Origin for Input {
     fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
-        let pieces = match pieces().try_lock() {
-            Ok(pieces) => pieces,
-            Err(TryLockError::Poisoned(pieces)) => pieces.into_inner(),
+        let mut unread = match unread().try_lock() {
+            Ok(unread) => unread,
+            Err(TryLockError::Poisoned(unread)) => unread.into_inner(),
             Err(TryLockError::WouldBlock) => {
                 return Err(Stop::Failed("another machine reads standard input: clear its source first".to_owned()));
             }
         };
+        let Unread { pieces, lines } = &mut *unread;
+        lines.go_on(self.max_bytes);
         loop {
             intake.wait_running()?;
-            match pieces.recv_timeout(LOOK_UP) {
-                Ok(Ok(piece)) => self.lines.push(&piece),
-                Ok(Err(error)) => return Err(Stop::Failed(format!("standard input: {error}"))),
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => {
-                    let last = self.lines.finish().map_or(Ok(()), |line| intake.line(&line, self.json));
-                    return last.and_then(|()| intake.flush());
-                }
-            }
-            while let Some(line) = self.lines.next() {
+            while let Some(line) = lines.next() {
                 intake.line(&line, self.json)?;
             }
             intake.flush()?;
+            match pieces.recv_timeout(LOOK_UP) {
+                Ok(Ok(piece)) => lines.push(&piece),
+                Ok(Err(error)) => return Err(Stop::Failed(format!("standard input: {error}"))),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let last = lines.finish().map_or(Ok(()), |line| intake.line(&line, self.json));
+                    return last.and_then(|()| intake.flush());
+                }
+            }
         }
     }
 }

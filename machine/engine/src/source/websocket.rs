@@ -112,10 +112,15 @@ impl Client {
                     }
                 }
                 Ok(Some(Err(error))) => {
-                    if let Error::Capacity(error) = &error {
+                    let why = match &error {
+                        Error::Capacity(error) => Some(error.to_string()),
+                        Error::Utf8(_) => Some("not UTF-8".to_owned()),
+                        _ => None,
+                    };
+                    if let Some(why) = why {
                         // It is lost: what comes after it cannot be found, so the connection ends.
                         self.number += 1;
-                        intake.bad(&format!("message {}", self.number), &error.to_string(), &[]);
+                        intake.bad(&format!("message {}", self.number), &why, &[]);
                     }
                     return Ok(error.to_string());
                 }
@@ -147,7 +152,7 @@ impl Client {
         let text = std::str::from_utf8(&data).map_err(|error| format!("not UTF-8, byte {}", error.valid_up_to() + 1));
         match text.and_then(|text| decode::check(text).map(|()| text).map_err(|why| format!("not JSON: {why}"))) {
             // Waits, in this thread: nothing else is to be done here meanwhile, and no thread of the sockets'.
-            Ok(text) => intake.json(decode::one_line(text))?,
+            Ok(text) => intake.json(decode::one_line(text).into_owned())?,
             Err(why) => intake.bad(&format!("message {}", self.number), &why, &data),
         }
         Ok(None)

@@ -1,10 +1,12 @@
 //! One call of an async function: its arguments, its result, and what is dropped.
 
 use crate::{Counted, FOREVER, Output, counts, fresh, put_all, until};
+use machine::command::{Command, Reply, Target};
 use machine::prelude::*;
 use machine_async::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 #[derive(Serialize, Deserialize)]
@@ -145,4 +147,59 @@ fn values_futures_and_closures_are_dropped_once() {
     assert_eq!((futures.load(SeqCst), outputs.load(SeqCst), closures.load(SeqCst)), (0, 0, 1));
     m[0].clear();
     until(|| closures.load(SeqCst) == 0);
+}
+
+/// An interruption ends what a cell waits for, and the call itself; the message that the cell had taken is kept.
+#[test]
+fn an_interruption_ends_the_call_and_loses_no_message() {
+    // For this thread alone: no other test's is one of cells.
+    machine_engine::set_cell_thread();
+    let interrupt = |on| drop(machine::handle::ask(&Command::Interrupt { on }));
+    let m = fresh().start();
+    m[0].set_async(async |_: u64| Err::<u64, _>("no")).unwrap();
+    m.put(7_u64).unwrap();
+    m.drain();
+    let inside = Arc::new(AtomicUsize::new(0));
+    let waits = || {
+        let i = inside.clone();
+        m[0].set_async(async move |n: u64| {
+            let _inside = Counted::new(&i);
+            std::future::pending::<()>().await;
+            n
+        })
+        .unwrap();
+        m[0].concurrency(1);
+    };
+    waits();
+    let interrupted = |wait: &dyn Fn()| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                until(|| inside.load(SeqCst) == 1);
+                interrupt(true);
+            });
+            wait();
+        });
+        interrupt(false);
+        // Its place is free for the next.
+        until(|| inside.load(SeqCst) == 0);
+    };
+    let letters = || -> Vec<_> { m.errors().iter().map(|it| (it.error.clone(), it.input.clone())).collect() };
+    interrupted(&|| assert!(m.call(1_u64).unwrap().get::<u64>(0).is_err()));
+    interrupted(&|| assert_eq!(m.retry_errors("").unwrap().tried, 0));
+    assert_eq!(letters(), [("no".to_owned(), "7".to_owned())]);
+    m.pause();
+    m.put(8_u64).unwrap();
+    let step = Command::Step { machine: Target::Name(m.status().machine) };
+    interrupted(&|| assert!(matches!(machine::handle::ask(&step), Reply::Outputs(_))));
+    assert_eq!(letters()[0], ("interrupted".to_owned(), "8".to_owned()));
+    m.debug(true);
+    m[0].set_async(async |_: u64| Err::<u64, _>("in hand")).unwrap();
+    m.start();
+    m.put(9_u64).unwrap();
+    until(|| !m.status().in_hand.is_empty());
+    waits();
+    interrupted(&|| assert!(m.retry().is_ok()));
+    m[0].set(|n: u64| n + 1).unwrap();
+    assert_eq!(m.retry().unwrap().slots[0].output.as_deref(), Some("10"));
+    assert!(m.status().in_hand.is_empty());
 }

@@ -128,3 +128,93 @@ fn call_and_step_wait_for_futures() {
     counts(&m, 0, 1, 0, 0);
     assert_eq!(m.status().processed, 1);
 }
+
+/// One that is ahead waits for its turn while as many as may be are ahead of it: not for one that lands with it.
+#[test]
+fn flights_that_land_together_do_not_wait_for_each_other_where_outputs_go_in_order() {
+    // As many as wait for their turn at most.
+    const AHEAD: u64 = 4096;
+    let m = fresh().in_flight(2).ordered(true).start();
+    let (doors, inside) = ([0, 1].map(|_| Arc::new(Semaphore::new(0))), Arc::new(AtomicUsize::new(0)));
+    let (d, i) = (doors.clone(), inside.clone());
+    m[0].set_async(async move |n: u64| {
+        let door = match n {
+            0 => &d[0],
+            n if n > AHEAD => &d[1],
+            _ => return n,
+        };
+        let _inside = Counted::new(&i);
+        door.acquire().await.unwrap().forget();
+        n
+    })
+    .unwrap();
+    let outputs = m.outputs_bounded(8192).unwrap();
+    put_all(&m, 0..AHEAD + 2);
+    until(|| m.status().processed == AHEAD && inside.load(SeqCst) == 2);
+    m.pause();
+    // The last one lands first.
+    for (door, left) in [(1, 1), (0, 0)] {
+        doors[door].add_permits(1);
+        until(|| inside.load(SeqCst) == left);
+        // Most likely it has landed then; if not, nothing else is tested than that it comes out.
+        thread::sleep(Duration::from_millis(10));
+    }
+    m.start();
+    assert!(m.drain_timeout(Duration::from_secs(20)).is_ok(), "{:?}", m.status());
+    let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
+    assert_eq!(got, (0..AHEAD + 2).collect::<Vec<_>>());
+}
+
+/// One that never lands keeps the others from going out: then no more are begun than may wait for their turn.
+#[test]
+fn what_waits_for_its_turn_is_bounded_with_several_workers_too() {
+    // As many as wait for their turn at most, without those that are on their way.
+    const AHEAD: u64 = 4096;
+    const FLIGHTS: u16 = 500;
+    const MESSAGES: u64 = 4 * AHEAD;
+    let m = fresh().in_flight(FLIGHTS.into()).queue(20_000).ordered(true).workers(2).start();
+    let door = Arc::new(Semaphore::new(0));
+    let d = door.clone();
+    m[0].set_async(async move |n: u64| {
+        if n == 0 {
+            d.acquire().await.unwrap().forget();
+        }
+        tokio::task::yield_now().await;
+        n
+    })
+    .unwrap();
+    let outputs = m.outputs_bounded(20_000).unwrap();
+    put_all(&m, 0..MESSAGES);
+    until(|| m.status().out_of_order >= AHEAD);
+    // More would have time to land.
+    thread::sleep(Duration::from_millis(500));
+    let status = m.status();
+    assert!(status.out_of_order < AHEAD + u64::from(FLIGHTS) + 100 && status.queue_size > 0, "{status:?}");
+    door.add_permits(1);
+    assert!(m.drain_timeout(Duration::from_mins(1)).is_ok(), "{:?}", m.status());
+    let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
+    assert_eq!(got, (0..MESSAGES).collect::<Vec<_>>());
+}
+
+/// A step waits for the place of a message that has landed and goes on only when the machine is started.
+#[test]
+fn a_machine_starts_while_a_step_waits_for_a_place_in_a_slot() {
+    let m = fresh().start();
+    let (doors, inside) = held(&m, 0);
+    m[0].concurrency(1);
+    m.put(1_u64).unwrap();
+    until(|| inside.load(SeqCst) == 1);
+    m.pause();
+    doors.add_permits(2);
+    until(|| inside.load(SeqCst) == 0);
+    m.put(2_u64).unwrap();
+    let step = machine::command::Command::Step { machine: machine::command::Target::Name(m.status().machine) };
+    thread::scope(|scope| {
+        let stepped = scope.spawn(|| machine::handle::ask(&step));
+        until(|| m.status().in_flight == 2 || stepped.is_finished());
+        m.start();
+        assert!(matches!(stepped.join().unwrap(), machine::command::Reply::Outputs(_)));
+    });
+    assert!(m.drain_timeout(Duration::from_secs(20)).is_ok(), "{:?}", m.status());
+    counts(&m, 0, 2, 0, 0);
+}

@@ -1,6 +1,7 @@
 //! What is at hand of messages that went through, or were stopped on their way.
 
 use crate::{all, fresh, named};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 #[test]
@@ -67,4 +68,45 @@ fn debug_mode_stops_at_the_first_error_with_the_message_in_hand() {
     assert_eq!((s.processed, s.errored, s.in_flight, s.queue_size), (10, 1, 0, 0));
     let got: Vec<u64> = all(outputs).iter().map(|o| o.input().unwrap()).collect();
     assert_eq!(got, (0..10).collect::<Vec<_>>());
+}
+
+/// Another one may fail while the message in hand is tried again: then that one is in hand, and the first goes its way.
+#[test]
+fn a_message_that_fails_while_another_is_tried_again_is_not_lost() {
+    let m = named("debug").workers(2).start();
+    m.debug(true);
+    let (in_slot, entered) = mpsc::channel();
+    let doors: [_; 2] = std::array::from_fn(|_| mpsc::channel::<()>());
+    let [(first, first_waits), (second, second_waits)] = doors;
+    let waits = [first_waits, second_waits].map(Mutex::new);
+    m[0].set(move |x: usize| {
+        in_slot.send(x).unwrap();
+        waits[x].lock().unwrap().recv().unwrap();
+        Err::<u64, _>("no")
+    })
+    .unwrap();
+    m.put(0_usize).unwrap();
+    m.put(1_usize).unwrap();
+    entered.iter().take(2).for_each(drop);
+    first.send(()).unwrap();
+    let held = || m.in_hand().map(|outputs| outputs.input);
+    while held().is_none() {
+        thread::yield_now();
+    }
+    thread::scope(|scope| {
+        let again = scope.spawn(|| m.retry().unwrap());
+        assert_eq!(entered.recv().unwrap(), 0);
+        second.send(()).unwrap();
+        while held().as_deref() != Some("1") {
+            thread::yield_now();
+        }
+        first.send(()).unwrap();
+        again.join().unwrap();
+    });
+    assert_eq!(held().as_deref(), Some("1"));
+    let s = m.status();
+    assert_eq!((s.accepted, s.processed, s.in_flight, s.errored), (2, 1, 1, 1), "{s:?}");
+    assert!(m.give_up());
+    m.start().drain();
+    assert_eq!(m.status().processed, 2);
 }

@@ -157,3 +157,20 @@ fn a_file_that_was_deleted_is_begun_anew() {
     assert_eq!(lines(&path).len(), 1);
     assert_eq!((sink.status().unwrap().sent, sink.status().unwrap().lost), (4, 0));
 }
+
+/// A cell that opens one and is run again: two would write each line twice, and put the file aside under each other.
+#[test]
+fn a_file_has_one_output_at_a_time() {
+    let (m, other) = (fresh(), fresh());
+    let path = temporary("one.jsonl");
+    for _ in 0..3 {
+        let sink = m.to_json_lines(&path).unwrap();
+        for machine in [&m, &other] {
+            let refused = machine.to_json_lines(&path).unwrap_err().message;
+            assert!(refused.contains("another output writes to it: stop that one first"), "{refused}");
+        }
+        m.put(1_u64).unwrap();
+        sink.stop();
+    }
+    m.drain();
+}

@@ -1,6 +1,7 @@
 //! Outputs in the order of arrival.
 
 use crate::{all, named};
+use machine::prelude::*;
 use std::thread;
 use std::time::Duration;
 
@@ -104,4 +105,33 @@ fn ordered_outputs_wait_for_messages_that_wait() {
     m.put(6_u64).unwrap();
     m.drain();
     assert_eq!(m.status().processed, 2_002);
+}
+
+/// A sink may hold up the workers: those who put a message in the place of an older one do not wait with them.
+#[test]
+fn whoever_drops_the_oldest_does_not_wait_for_a_sink() {
+    let m = named("ordered").ordered(true).queue(4).policy(Policy::DropOldest).start();
+    let full = named("full").queue(1).policy(Policy::Block).start();
+    full.pause();
+    let chain = m.to(&full, 0).unwrap();
+    let outputs = full.outputs();
+    m.put(0_u64).unwrap();
+    m.put(1_u64).unwrap();
+    while m.status().processed == 0 || m.status().in_flight == 0 {
+        thread::yield_now();
+    }
+    // Its worker hands out the second one, or is about to.
+    for x in 2..1000_u64 {
+        thread::yield_now();
+        m.put(x).unwrap();
+    }
+    assert!(m.status().discarded > 900, "{:?}", m.status());
+    full.start();
+    m.drain();
+    full.drain();
+    let status = m.status();
+    assert_eq!((status.processed + status.discarded, status.out_of_order), (1000, 0), "{status:?}");
+    let got: Vec<u64> = all(outputs).iter().map(|o| o.input().unwrap()).collect();
+    assert!(got.is_sorted() && got.len() as u64 == status.processed && got.last() == Some(&999), "{got:?}");
+    assert_eq!(chain.status().unwrap().sent, status.processed);
 }

@@ -1,6 +1,6 @@
 //! Outputs that are published: what subscribers get, and what is counted as lost.
 
-use crate::fresh;
+use crate::{fresh, named};
 use machine::prelude::*;
 use std::sync::mpsc;
 use std::thread;
@@ -226,4 +226,50 @@ fn a_publisher_that_was_ended_tells_what_was_lost() {
     let s = sink.status().unwrap();
     assert!(s.lost >= 10 && m.status().processed == 100, "{s:?}");
     drop(stalled);
+}
+
+/// Who subscribes gets what is through from then on: nothing of what had been through without a subscriber, although it
+/// waited for its turn.
+#[test]
+fn what_waited_for_its_turn_before_anybody_subscribed_is_not_sent() {
+    let m = named("ordered").workers(2).ordered(true).queue(65_536).start();
+    let (door, waits) = mpsc::channel::<()>();
+    let (in_slot, entered) = mpsc::channel();
+    let waits = std::sync::Mutex::new(waits);
+    m[0].set(move |x: u64| {
+        if x == 0 {
+            in_slot.send(()).unwrap();
+            waits.lock().unwrap().recv().unwrap();
+        }
+        x
+    })
+    .unwrap();
+    let sink = m.publish("tcp://127.0.0.1:*").unwrap();
+    // More than are kept as JSON whether or not somebody wants them.
+    for x in 1..30_000_u64 {
+        m.put_wait(x).unwrap();
+    }
+    m.drain();
+    m.put(0_u64).unwrap();
+    entered.recv().unwrap();
+    for x in 30_000..33_000_u64 {
+        m.put_wait(x).unwrap();
+    }
+    while m.status().processed < 32_999 {
+        thread::yield_now();
+    }
+    let mut subscriber = Subscriber::connect(sink.endpoint()).subscribe("");
+    wait_for_subscribers(&sink, 1);
+    door.send(()).unwrap();
+    m.drain();
+    m.put(33_000_u64).unwrap();
+    m.drain();
+    loop {
+        let (_, outputs) = subscriber.message();
+        let x = outputs[0].as_u64().unwrap();
+        assert_eq!(outputs[1], json!(x));
+        if x == 33_000 {
+            break;
+        }
+    }
 }

@@ -24,6 +24,11 @@ fn wrong_inputs_are_told() {
         (m.source(source::stdin().max_bytes(0)), "max_bytes is 0"),
         (m.source(source::http(0).max_bytes(0)), "max_bytes is 0"),
         (m.source(source::websocket("ws://127.0.0.1:9").max_bytes(0)), "max_bytes is 0"),
+        (
+            m.source(source::http(0).max_bytes((1 << 30) + 1)),
+            "max_bytes is 1073741825: each message is in memory whole, so it may be 1073741824 at most (1 GiB)",
+        ),
+        (m.source(source::websocket("ws://127.0.0.1:9").max_bytes(usize::MAX)), "1073741824 at most"),
         (m.source(source::websocket("ws://127.0.0.1:99999/")), "the port is no number from 0 to 65535"),
         (m.source(source::zmq_sub("tcp://")), "\"tcp://\" is no endpoint: there is no address; tcp://127.0.0.1:5555"),
         (m.source(source::zmq_sub("tcp://127.0.0.1")), "there is no port"),
@@ -47,6 +52,14 @@ fn wrong_inputs_are_told() {
         "ipc:///nowhere/at/all/socket cannot be bound to publish on it: there is no directory /nowhere/at/all: make it",
     );
     assert!(!std::path::Path::new("/nowhere").exists());
+    let file = std::env::temp_dir().join(format!("machine-refused-{}.txt", std::process::id()));
+    std::fs::write(&file, "not ours").unwrap();
+    says(
+        m.publish(&format!("ipc://{}", file.display())),
+        "somebody listens there, or a file is there: name another path",
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "not ours");
+    std::fs::remove_file(&file).unwrap();
     assert_eq!(m.status().source.state, "none");
 }
 

@@ -104,6 +104,34 @@ fn a_body_in_pieces_that_is_too_large_is_refused() {
     assert_eq!(kept.source().taken, 0);
 }
 
+/// How much the process may use, kB.
+fn reserved() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn what_is_announced_takes_no_memory_before_it_comes() {
+    let kept = Kept::new();
+    kept.machine.source(source::http(0).max_bytes(1 << 30)).unwrap();
+    let before = reserved();
+    let announce = |_| {
+        let mut stream = TcpStream::connect(address(&kept)).unwrap();
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n", 1 << 30);
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.read_exact(&mut [0; 25]).unwrap(); // the body is awaited
+        stream
+    };
+    let waiting: Vec<_> = (0..16).map(announce).collect();
+    assert!(reserved() < before + (8 << 20), "more than 8 of 16 GiB that were announced");
+    drop(waiting);
+    // What is more than is taken at once.
+    let body = format!("\"{}\"", "x".repeat(3 << 20));
+    assert_eq!(request(&address(&kept), "POST /", body.as_bytes()).0, 202);
+    assert!(kept.wait_for(1)[0] == body.trim_matches('"'));
+}
+
 #[test]
 fn a_full_queue_says_how_much_was_taken_and_what_to_do() {
     let kept = Kept::with_queue(3);
@@ -121,7 +149,25 @@ fn a_full_queue_says_how_much_was_taken_and_what_to_do() {
     kept.wait_for(3);
     assert_eq!(post_lines(&at, "4\n5\n").0, 202);
     assert_eq!(kept.wait_for(5), [1, 2, 3, 4, 5]);
-    assert_eq!(kept.machine.status().refused, 2);
+    assert_eq!(kept.machine.status().refused, 3);
+}
+
+#[test]
+fn a_sender_is_refused_what_would_be_dropped() {
+    let kept = Kept::with_queue(2);
+    kept.machine.policy(Policy::DropNewest).pause();
+    kept.machine.source(source::http(0)).unwrap();
+    let at = address(&kept);
+    let (status, _, json) = post_lines(&at, "1\n2\n3\n4\n");
+    assert_eq!((status, &json["accepted"], &json["refused"]), (429, &json!(2), &json!(2)), "{json}");
+    assert_eq!(request(&at, "POST /", b"3").0, 429);
+    let status = kept.machine.status();
+    assert_eq!((status.source.taken, status.accepted, status.refused, status.drops.newest), (2, 2, 3, 0));
+    // The oldest ones make room.
+    kept.machine.policy(Policy::DropOldest);
+    assert_eq!(post_lines(&at, "3\n4\n5\n").0, 202);
+    kept.machine.start();
+    assert_eq!(kept.wait_for(2), [4, 5]);
 }
 
 #[test]
@@ -179,6 +225,31 @@ fn one_connection_for_many_requests() {
         }
     }
     assert_eq!(kept.wait_for(5), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn nothing_is_put_once_the_source_is_being_cleared() {
+    let kept = Kept::new();
+    kept.machine.source(source::http(0)).unwrap();
+    let at = address(&kept);
+    let mut idle = TcpStream::connect(&at).unwrap();
+    // Answered once its head is read, so it is under way.
+    let mut late = TcpStream::connect(&at).unwrap();
+    late.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").unwrap();
+    let mut go_on = [0; 25];
+    late.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    thread::scope(|scope| {
+        scope.spawn(|| kept.machine.clear_source());
+        // Who waits for nothing is told first that it is over.
+        assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0);
+        let mut answer = String::new();
+        // It has half a second, and is cut off after that.
+        let told = late.write_all(b"1").and_then(|()| late.read_to_string(&mut answer)).is_ok() && !answer.is_empty();
+        assert!(!told || (answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"ended\"")), "{answer}");
+    });
+    assert_eq!(kept.machine.status().accepted, 0);
+    is_gone(&kept);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use futures_util::{SinkExt, StreamExt};
 use machine::prelude::*;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, accept_async};
 use zeromq::{PubSocket, Socket, SocketSend, ZmqMessage};
@@ -190,6 +192,22 @@ fn a_message_that_is_too_large_ends_the_connection_alone() {
     assert_eq!(kept.wait_for(2), [1, 3]);
     assert_eq!((kept.source().taken, kept.source().errors), (2, 1));
     assert!(kept.errors()[0].0.contains("message 2: ") && kept.errors()[0].0.contains("1001"), "{:?}", kept.errors());
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_is_counted_and_ends_the_connection_alone() {
+    let server = Server::new();
+    let kept = Kept::new();
+    kept.machine.source(source::websocket(&server.url())).unwrap();
+    let mut client = server.accept();
+    server.send(&mut client, "1");
+    let no_text = Frame::message(&b"\"\xff\""[..], OpCode::Data(Data::Text), true);
+    server.runtime.block_on(client.send(Message::Frame(no_text))).unwrap();
+    let mut client = server.accept();
+    server.send(&mut client, "3");
+    assert_eq!(kept.wait_for(2), [1, 3]);
+    assert_eq!((kept.source().taken, kept.source().errors), (2, 1));
+    assert_eq!(kept.errors()[0].0, "message 2: not UTF-8");
 }
 
 #[test]

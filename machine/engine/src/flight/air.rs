@@ -1,0 +1,211 @@
+//! The flights of a machine: how many there are, which have landed, and which calls of async functions run.
+
+use super::Flight;
+use crate::gate::Permit;
+use crate::machine::Machine;
+use machine::abi::GIVEN_UP;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A call of an async function that runs.
+#[derive(Debug)]
+struct Running {
+    slot: usize,
+    limit: Arc<AtomicU64>,
+    /// Tells its library that the limit has changed.
+    look: extern "C" fn(),
+    permit: Option<Permit>,
+}
+
+/// Flights that are with no worker and wait for nothing of the engine's.
+#[derive(Debug, Default)]
+struct Air {
+    landed: VecDeque<Box<Flight>>,
+    /// Those that are with a library, by the number of their message.
+    running: HashMap<u64, Running>,
+    /// Messages with smaller numbers are given up, wherever they land.
+    given_up: u64,
+}
+
+/// The flights of one machine.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    most: usize,
+    /// Flights that there are, and places that workers have taken for the next ones.
+    taken: AtomicUsize,
+    air: Mutex<Air>,
+    /// How many have landed.
+    waiting: AtomicUsize,
+}
+
+impl Flights {
+    /// At most so many flights at once.
+    pub fn new(most: usize) -> Self {
+        Self { most, taken: AtomicUsize::new(0), air: Mutex::default(), waiting: AtomicUsize::new(0) }
+    }
+
+    /// No user code runs under this lock.
+    fn air(&self) -> MutexGuard<'_, Air> {
+        self.air.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The flight's call of an async function begins; `None` if the flight is given up.
+    pub(super) fn begin(
+        &self,
+        machine: &'static Machine,
+        mut flight: Box<Flight>,
+        step: usize,
+        look: extern "C" fn(),
+    ) -> Option<Box<Flight>> {
+        let mut air = self.air();
+        if flight.number < air.given_up {
+            drop(air);
+            machine.give_up(flight);
+            return None;
+        }
+        // Under the lock, so that each change of the timeout finds the call, or was before it.
+        flight.limit.store(flight.timeout(step), Ordering::Relaxed);
+        let (slot, limit, permit) = (flight.frame.slot(step), flight.limit.clone(), flight.permit.take());
+        air.running.insert(flight.number, Running { slot, limit, look, permit });
+        Some(flight)
+    }
+
+    /// The flight's call has ended; nobody may be waiting for it any more.
+    pub(super) fn complete(&self, machine: &'static Machine, mut flight: Box<Flight>) {
+        let mut air = self.air();
+        let Some(running) = air.running.remove(&flight.number) else {
+            drop(air);
+            // It was counted when it was given up.
+            flight.bury();
+            return;
+        };
+        flight.permit = running.permit;
+        air.landed.push_back(flight);
+        drop(air);
+        self.call(machine);
+    }
+
+    /// The flight can go on.
+    pub(super) fn land(&self, machine: &'static Machine, flight: Box<Flight>) {
+        let mut air = self.air();
+        if flight.number < air.given_up {
+            drop(air);
+            machine.give_up(flight);
+            return;
+        }
+        air.landed.push_back(flight);
+        drop(air);
+        self.call(machine);
+    }
+
+    /// Calls a worker for one flight that has landed.
+    fn call(&self, machine: &Machine) {
+        // SeqCst: pairs with the look at it before a worker sleeps.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        machine.queue.call_worker();
+    }
+
+    /// Gives up all messages with a number below `number` that have landed or are with a library, and those that land
+    /// later. Returns the flights that have landed, and of the others, whose calls are told to end, the numbers and the
+    /// right to be in their slot.
+    #[expect(clippy::type_complexity, reason = "two lists, taken apart at once")]
+    pub fn give_up(&self, number: u64) -> (VecDeque<Box<Flight>>, Vec<(u64, Option<Permit>)>) {
+        let mut air = self.air();
+        air.given_up = air.given_up.max(number);
+        let (gone, landed): (VecDeque<_>, _) = air.landed.drain(..).partition(|flight| flight.number < number);
+        air.landed = landed;
+        self.waiting.fetch_sub(gone.len(), Ordering::SeqCst);
+        let running: Vec<(u64, Running)> = air.running.extract_if(|&running, _| running < number).collect();
+        drop(air);
+        for (_, running) in &running {
+            running.limit.store(GIVEN_UP, Ordering::Relaxed);
+        }
+        look(running.iter().map(|(_, running)| running.look).collect());
+        (gone, running.into_iter().map(|(number, running)| (number, running.permit)).collect())
+    }
+
+    /// Calls of a slot's functions that run may take so long from their beginning, nanoseconds.
+    pub fn set_timeout(&self, slot: usize, nanos: u64) {
+        let air = self.air();
+        let of_slot: Vec<_> = air.running.values().filter(|running| running.slot == slot).collect();
+        for running in &of_slot {
+            running.limit.store(nanos, Ordering::Relaxed);
+        }
+        let libraries = of_slot.iter().map(|running| running.look).collect();
+        drop(air);
+        look(libraries);
+    }
+
+    /// How many more there can be.
+    pub fn room(&self) -> usize {
+        // SeqCst: looked at before a worker sleeps; pairs with the one in `leave`.
+        self.most.saturating_sub(self.taken.load(Ordering::SeqCst))
+    }
+
+    /// How many there can be at most.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Takes a place for a flight, if there is one.
+    pub fn take_place(&self) -> bool {
+        let taken = |taken| (taken < self.most).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::SeqCst, Ordering::Relaxed, taken).is_ok()
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self, machine: &Machine) {
+        // Only whoever makes room where there was none has anyone to wake.
+        if self.taken.fetch_sub(1, Ordering::SeqCst) >= self.most {
+            machine.queue.call_worker();
+        }
+    }
+
+    /// Whether a flight has landed.
+    #[inline]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Up to `most` flights that have landed, but no more than one worker's share among `workers`.
+    pub fn take(&self, most: usize, workers: usize) -> VecDeque<Box<Flight>> {
+        let landed = &mut self.air().landed;
+        let count = landed.len().div_ceil(workers.max(1)).min(most);
+        self.waiting.fetch_sub(count, Ordering::SeqCst);
+        if count == landed.len() {
+            return std::mem::take(landed);
+        }
+        landed.drain(..count).collect()
+    }
+
+    /// Flights that a worker took and cannot take on, in order.
+    pub fn put_back(&self, machine: &Machine, flights: VecDeque<Box<Flight>>) {
+        let mut gone = Vec::new();
+        {
+            let mut air = self.air();
+            for flight in flights.into_iter().rev() {
+                if flight.number < air.given_up {
+                    gone.push(flight);
+                } else {
+                    self.waiting.fetch_add(1, Ordering::SeqCst);
+                    air.landed.push_front(flight);
+                }
+            }
+        }
+        for flight in gone {
+            machine.give_up(flight);
+        }
+        // This worker may be one too many, and the others asleep.
+        machine.queue.call_worker();
+    }
+}
+
+/// Tells libraries that limits of their flights have changed, each once.
+fn look(mut libraries: Vec<extern "C" fn()>) {
+    libraries.sort_unstable_by_key(|look| *look as usize);
+    libraries.dedup_by_key(|look| *look as usize);
+    for look in libraries {
+        look();
+    }
+}
