@@ -13,10 +13,8 @@ use tracing_subscriber::{Layer, fmt, registry};
 
 /// Says how much is told.
 const VARIABLE: &str = "MACHINE_LOG";
-/// The parts of this executable: the kernel's modules, and the engine.
-const OURS: [&str; 2] = ["machine", "machine_engine"];
-/// What people call the first of them.
-const KERNEL: &str = "machine_kernel";
+/// The parts of this executable.
+const OURS: [&str; 2] = ["machine_kernel", "machine_engine"];
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Tells from now on. Called once, by the kernel and by its commands; cells' output is another process's.
@@ -58,10 +56,7 @@ fn parse(text: &str) -> Result<Targets, String> {
         };
         targets = match part {
             None => targets.with_targets(OURS.map(|part| (part, level))),
-            Some(part) => {
-                let part = part.strip_prefix(KERNEL).map_or(part.to_owned(), |rest| format!("machine{rest}"));
-                targets.with_target(part, level)
-            }
+            Some(part) => targets.with_target(part, level),
         };
     }
     Ok(targets)
@@ -83,7 +78,7 @@ mod tests {
                 .find(|filter| filter.into_level().is_some_and(|level| targets.would_enable(target, &level)));
             told.unwrap_or(LevelFilter::OFF)
         };
-        assert_eq!(["machine::server", "machine_engine", "evcxr::module"].map(level), levels, "{text}");
+        assert_eq!(["machine_kernel::server", "machine_engine", "evcxr::module"].map(level), levels, "{text}");
     }
 
     #[test]

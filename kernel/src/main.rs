@@ -1,22 +1,5 @@
-//! The executable: Jupyter kernel, runtime process of the cells, and command line.
+//! The executable. All of it is in the library beside, which is compiled while what it depends on is still made.
 
-mod command_line;
-mod control;
-mod display;
-mod logging;
-mod magic;
-mod output;
-mod query;
-mod runtime;
-mod server;
-mod session;
-mod watch;
-mod wire;
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    runtime::run_if_asked();
-    logging::init();
-    command_line::run()
+fn main() -> std::process::ExitCode {
+    machine_kernel::main()
 }

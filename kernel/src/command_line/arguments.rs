@@ -67,7 +67,7 @@ pub enum Commands {
     /// End the workers; the queue is kept
     #[command(after_help = "Example:\n  machine stop main")]
     Stop(Named),
-    /// Wait until the queue is empty and no message is in the slots
+    /// Wait until all messages have gone through, and its source has come to its end if it has one
     #[command(after_help = "Examples:\n  machine drain main\n  machine drain main --timeout 30s")]
     Drain(Drain),
     /// Take one message through and show every output
@@ -133,7 +133,7 @@ pub struct Errors {
     /// The machine.
     #[command(flatten)]
     pub machine: Named,
-    /// Only those of this slot: f3 or 3
+    /// Only those of this slot: f3, 3, or source
     pub slot: Option<String>,
     /// How many at most
     #[arg(short = 'n', long = "limit", value_name = "COUNT", default_value_t = 20)]

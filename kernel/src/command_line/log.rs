@@ -7,6 +7,7 @@ use super::arguments::Log;
 use super::control;
 use super::outcome::{Failed, Outcome};
 use machine::command::{Command, Reply};
+use machine_engine::decode::one_line;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -186,11 +187,6 @@ impl Printer {
         let json = || format!("{{\"oid\":\"{oid}\",\"{}\":{value}}}", column.name());
         Ok(Some(if self.json { json() } else { format!("{oid} {value}") }))
     }
-}
-
-/// JSON has line ends only between its parts, where they mean nothing.
-fn one_line(json: &str) -> Cow<'_, str> {
-    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ").into() } else { json.into() }
 }
 
 #[cfg(test)]

@@ -25,6 +25,12 @@ pub const SLOT: Parameter = Parameter {
     kind: Kind::Origin,
     help: "only those of this slot: f3, 3, or source",
 };
+pub const LIMIT: Parameter = Parameter {
+    names: &["-n", "--limit"],
+    value: "COUNT",
+    kind: Kind::Limit,
+    help: "how many at most; 20 unless told",
+};
 pub const SINCE: Parameter = Parameter {
     names: &["--since"],
     value: "TIME",
@@ -68,12 +74,7 @@ pub const TAP: Magic = Magic {
             kind: Kind::Slot,
             help: "whose output: f1 or 1; without it, the messages themselves",
         },
-        Parameter {
-            names: &["-n", "--limit"],
-            value: "COUNT",
-            kind: Kind::Limit,
-            help: "how many at most; 20 unless told",
-        },
+        LIMIT,
         WHERE,
         Parameter {
             names: &["--every"],
@@ -98,15 +99,7 @@ pub const TAP: Magic = Magic {
 /// `%peek`
 pub const PEEK: Magic = Magic {
     name: "peek",
-    parameters: &[
-        Parameter {
-            names: &["-n", "--limit"],
-            value: "COUNT",
-            kind: Kind::Limit,
-            help: "how many at most; 20 unless told",
-        },
-        MACHINE,
-    ],
+    parameters: &[LIMIT, MACHINE],
     summary: "what waits in the queue, oldest first; it stays there",
     details: "A machine that runs holds between two messages for that moment.",
     example: "%peek -n 5",

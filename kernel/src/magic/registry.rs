@@ -231,12 +231,7 @@ pub static MAGICS: &[Magic] = &[
                 kind: Kind::Origin,
                 help: "only those of this slot: f3, 3, or source",
             },
-            Parameter {
-                names: &["-n", "--limit"],
-                value: "COUNT",
-                kind: Kind::Limit,
-                help: "how many at most; 20 unless told",
-            },
+            messages::LIMIT,
             messages::SLOT,
             messages::SINCE,
             messages::WHERE,

@@ -10,7 +10,7 @@ use crate::query::Tables;
 use chrono::DateTime;
 use machine::Errors;
 use machine::command::{Command, Reply, Target};
-use machine::history::{History, SlotPoint};
+use machine::history::{History, Point, SlotPoint};
 use machine::kept::{Kept, KeptMessage, KeptQuery, LetterQuery};
 use polars::prelude::{Column, DataFrame};
 use std::collections::{BTreeSet, HashSet};
@@ -155,22 +155,23 @@ fn time(ms: u64) -> Option<chrono::NaiveDateTime> {
     DateTime::from_timestamp_millis(i64::try_from(ms).ok()?).map(|time| time.naive_utc())
 }
 
-/// `time`, `seconds`, counts and shares of the machine, and of each slot that has done anything `f0_ok`, `f0_errored`,
-/// `f0_p50_ns`, `f0_p99_ns`. Oldest first.
+/// `time`, `seconds`, counts of the machine, the shares of its workers that were `busy` and `blocked`, 0 to 1, and of
+/// each slot that has done anything `f0_ok`, `f0_errored`, `f0_p50_ns`, `f0_p99_ns`. Oldest first.
 #[expect(clippy::cast_precision_loss, reason = "seconds")]
 fn history_table(history: &History) -> Result<DataFrame, Trouble> {
     let points = &history.points;
-    let counts = |of: fn(&machine::history::Point) -> u64| points.iter().map(of).collect::<Vec<u64>>();
+    let counts = |of: fn(&Point) -> u64| points.iter().map(of).collect::<Vec<u64>>();
     let mut columns = vec![
         Column::new("time".into(), points.iter().map(|point| time(point.time_ms)).collect::<Vec<_>>()),
         Column::new("seconds".into(), points.iter().map(|point| point.span_ms as f64 / 1e3).collect::<Vec<_>>()),
-        Column::new("rate".into(), points.iter().map(machine::history::Point::rate).collect::<Vec<_>>()),
+        Column::new("rate".into(), points.iter().map(Point::rate).collect::<Vec<_>>()),
         Column::new("accepted".into(), counts(|point| point.accepted)),
         Column::new("processed".into(), counts(|point| point.processed)),
         Column::new("errored".into(), counts(|point| point.errored)),
         Column::new("discarded".into(), counts(|point| point.discarded)),
         Column::new("queue".into(), counts(|point| point.queue)),
-        Column::new("busy".into(), points.iter().map(machine::history::Point::busy_ratio).collect::<Vec<_>>()),
+        Column::new("busy".into(), points.iter().map(Point::busy_ratio).collect::<Vec<_>>()),
+        Column::new("blocked".into(), points.iter().map(Point::blocked_ratio).collect::<Vec<_>>()),
     ];
     let slots = points.iter().map(|point| point.slots.len()).max().unwrap_or(0);
     for slot in 0..slots {

@@ -108,10 +108,8 @@ pub fn serve() -> ExitCode {
         run(&sql, tables)
     }));
     let answer = answer.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let text = text.unwrap_or_else(|| "it panicked".to_owned());
-        Err(QueryError::Refused(format!("polars cannot do this: {}", crate::display::one_line(&text))))
+        let text = machine::shim::panic_text(&*panic).unwrap_or("it panicked");
+        Err(QueryError::Refused(format!("polars cannot do this: {}", crate::display::one_line(text))))
     });
     match reply(answer, &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,7 +24,8 @@ pub struct Label {
 pub fn compile_error(errors: &[CompilationError], cell: &Edited, name: &str, renderer: &Renderer) -> CellError {
     let mut traceback = Vec::new();
     let mut headline = None;
-    let real: Vec<&CompilationError> = errors.iter().filter(|error| error.level() != "warning").collect();
+    let is_real = |error: &&CompilationError| error.level() != "warning" && !says_it_again(error);
+    let real: Vec<&CompilationError> = errors.iter().filter(is_real).collect();
     for error in real.iter().take(SHOWN) {
         let labels = labels(error, cell);
         let message = message_of(&error.message());
@@ -70,6 +71,12 @@ pub fn message_of(message: &str) -> String {
 /// Whether a `?` was compiled with the text that `Display` gives, and the error's type has none.
 pub fn takes_display_for_granted(error: &CompilationError) -> bool {
     error.code() == Some("E0277") && error.json.to_string().contains("ByDisplay")
+}
+
+/// Whether it only follows from another one: what is no async slot is no slot either.
+fn says_it_again(error: &CompilationError) -> bool {
+    error.message().contains("does not fit in a slot")
+        && error.json.to_string().contains("is not implemented for `Async<")
 }
 
 fn labels(error: &CompilationError, cell: &Edited) -> Vec<Label> {

@@ -16,6 +16,7 @@ mod progress;
 mod rewrite;
 mod script;
 mod sources;
+pub mod stand_in;
 mod worker;
 
 use crate::control::client::{Client, Happening};
@@ -69,8 +70,10 @@ impl SessionConfig {
     fn in_directory(directory: Directory, render: fn(&str, &str) -> Display) -> io::Result<Self> {
         let machine_crate = machine_crate()?;
         manifest::Base::new(&machine_crate).write(directory.path())?;
-        point_evcxr_at(directory.path(), Sources::new(directory.path()).place());
-        Ok(Self { directory, machine_crate, executable: std::env::current_exe()?, render })
+        let executable = std::env::current_exe()?;
+        let compiler = stand_in::link(directory.path(), &executable)?;
+        point_evcxr_at(directory.path(), Sources::new(directory.path()).place(), &compiler);
+        Ok(Self { directory, machine_crate, executable, render })
     }
 }
 
@@ -97,13 +100,14 @@ pub fn is_async(rewritten: &str) -> bool {
     rewrite::is_async(rewritten)
 }
 
-/// evcxr and rust-analyzer take their directories and configuration from the environment only.
+/// evcxr, rust-analyzer and cargo take their directories and configuration from the environment only.
 #[expect(unsafe_code, reason = "the environment is changed before there are threads")]
-fn point_evcxr_at(directory: &Path, sources: Option<&Path>) {
+fn point_evcxr_at(directory: &Path, sources: Option<&Path>, compiler: &Path) {
     // SAFETY: called at the beginning of `main`, when no other thread can read the environment.
     unsafe {
         std::env::set_var("EVCXR_CONFIG_DIR", directory);
         std::env::set_var("EVCXR_TMPDIR", directory);
+        std::env::set_var(stand_in::VARIABLE, compiler);
         if let Some(sources) = sources {
             std::env::set_var(sources::VARIABLE, sources);
         }

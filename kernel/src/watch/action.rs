@@ -21,7 +21,7 @@ pub enum Action {
     Stop,
     /// Take one message through.
     Step,
-    /// Wait until the queue is empty.
+    /// Wait until all messages have gone through.
     Drain,
     /// Take one dead letter's message through the slots again, or all.
     Retry(Option<String>),

@@ -38,3 +38,6 @@ def test_an_async_slot_needs_nothing_but_its_closure(notebook: Notebook) -> None
     [error] = ran.errors
     trace = "\n".join(error["traceback"])
     assert f"[{ran.count}]:2" in trace and "missing" in trace and "machine_async" not in trace, trace
+    # What does not fit is told once.
+    [error] = notebook.run("#[derive(Serialize)] struct Own;\nMACHINE[3] = async |own: Own| 1_u64;").errors
+    assert "does not fit in an async slot" in error["evalue"] and len(error["traceback"]) == 1, error

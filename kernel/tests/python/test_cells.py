@@ -37,6 +37,22 @@ def test_the_shortest_way_through_a_machine(shared: Notebook) -> None:
     assert status(shared)["processed"] == 1
 
 
+def test_a_closure_without_types_takes_json(shared: Notebook) -> None:
+    shared.must('MACHINE[0] = |x| x["user"]["name"].clone();')
+    called = shared.must('MACHINE.call(json!({"user": {"name": "Ada", "id": 7}, "text": "hello"}))?.json(0)?')
+    assert called.shown() == [r'"\"Ada\""']
+    assert status(shared)["slots"][0]["takes"] == ["&Value"]
+
+
+def test_a_machine_is_made_as_it_is_described(shared: Notebook) -> None:
+    shared.must('let m = Machine::builder("train").slots(12).queue(65_536).workers(4).start();')
+    shared.must("m[11] = |x: u64| x + 1;\nm.put(1u64)?;\nm.drain();")
+    [made] = shared.must("%status train --json").shown("application/json")
+    made = made if isinstance(made, dict) else json.loads(made)
+    assert (len(made["slots"]), made["queue_capacity"], made["workers"]) == (12, 65_536, 4)
+    assert (made["running"], made["processed"], made["slots"][11]["ok"]) == (True, 1, 1)
+
+
 def test_a_failed_question_mark_points_at_its_line(shared: Notebook) -> None:
     ran = shared.run('let good = 1;\nlet bad: u8 = "many".parse::<u8>()?;')
     [error] = ran.errors
@@ -350,7 +366,7 @@ def test_a_slot_that_prints_a_lot_blocks_nothing_and_the_loss_is_counted(noteboo
         assert all(m["parent_header"]["msg_id"] == last.request for m in streams)
         text += "".join(m["content"]["text"] for m in streams)
     seen = text.count("x")
-    told = sum(int(n.replace(" ", "")) for n in re.findall(r"(\d[\d ]*) bytes of output", text))
+    told = sum(int(n.replace(",", "")) for n in re.findall(r"(\d[\d,]*) bytes of output", text))
     # Kept or counted; each line ends with a newline.
     assert abs(seen + told - 100_000_000) <= 200, (seen, told)
 

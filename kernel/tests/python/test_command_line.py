@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -146,12 +147,19 @@ def machine() -> Iterator[Machine]:
     shutil.rmtree(runtime)
 
 
+def of_readme() -> str:
+    """The pipeline that README.md shows."""
+    text = (ROOT / "README.md").read_text()
+    [pipeline] = re.findall(r"^```rust\n(#!/usr/bin/env -S machine run\n.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return pipeline
+
+
 @pytest.fixture(scope="module")
 def files() -> Iterator[Path]:
     """Pipelines in a directory that stays from run to run, so that they stay compiled."""
     directory = Path(tempfile.gettempdir()) / f"machine-pipelines-{os.getuid()}"
     directory.mkdir(exist_ok=True)
-    for name, text in [("tweets.rs", SCRIPT), ("squares.rs", PROGRAM), ("lines.rs", LINES)]:
+    for name, text in [("tweets.rs", SCRIPT), ("squares.rs", PROGRAM), ("lines.rs", LINES), ("readme.rs", of_readme())]:
         if not (file := directory / name).is_file() or file.read_text() != text:
             file.write_text(text)
     return directory
@@ -275,6 +283,16 @@ def test_a_script_runs_as_its_cells_did(machine: Machine, files: Path) -> None:
     ran = machine("run", files / "tweets.rs", "--", "nowhere")
     assert ran.returncode == 1
     assert "Error: tweets.rs:9: " in ran.stderr, ran.stderr
+
+
+def test_the_pipeline_of_the_readme_runs(machine: Machine, files: Path, tmp_path: Path) -> None:
+    tweets = tmp_path / "tweets.txt"
+    tweets.write_text("1\t2.5\tWhat a good day!\n2\t-2.5\tThis is horrible.\n")
+    ran = machine("run", files / "readme.rs", "--json", "--", tweets)
+    assert ran.returncode == 0, ran.stderr
+    status, = json.loads(ran.stdout)
+    assert (status["processed"], status["errored"]) == (2, 0)
+    assert [slot["ok"] for slot in status["slots"][:2]] == [2, 2]
 
 
 def test_a_program_with_a_main_runs(machine: Machine, files: Path) -> None:

@@ -31,9 +31,9 @@ def log_of(place: Path, level: str | None, code: str) -> str:
 
 def test_requests_and_cells_are_told_with_their_times(tmp_path: Path) -> None:
     log = log_of(tmp_path / "log", "debug", "let three = 1 + 2;")
-    request = re.search(r'DEBUG request\{msg_type="execute_request" id="[^"]+"\}: machine::\S+: close time.busy=\S+', log)
+    request = re.search(r'DEBUG request\{msg_type="execute_request" id="[^"]+"\}: machine_kernel::\S+: close time.busy=\S+', log)
     assert request, log
-    cell = re.search(r"DEBUG cell\{number=1\}: machine::\S+: evaluated compile=([0-9.]+)(m?s) run=[0-9.]+\S+ ok=true", log)
+    cell = re.search(r"DEBUG cell\{number=1\}: machine_kernel::\S+: evaluated compile=([0-9.]+)(m?s) run=[0-9.]+\S+ ok=true", log)
     assert cell, log
     assert float(cell[1]) > 0
     assert "TRACE" not in log and "\x1b" not in log

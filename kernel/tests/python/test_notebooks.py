@@ -1,11 +1,13 @@
 """Every notebook, executed from its first cell to its last, without a front end."""
 
+import functools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -18,13 +20,15 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CUT_OFF = ["unshare", "--map-root-user", "--net", sys.executable, str(Path(__file__).with_name("cut_off.py"))]
 
 
-def executed(notebook: Path, directory: Path, *before: str) -> nbformat.NotebookNode:
-    """Executes a notebook where it is and gives it back with its outputs, written to another place."""
-    result = directory / notebook.name
-    command = [*before, sys.executable, str(EXECUTE), str(notebook), str(result)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return nbformat.read(result, as_version=4)
+@functools.cache
+def executed(notebook: Path, *before: str) -> nbformat.NotebookNode:
+    """Executes a notebook where it is, once, and gives it back with its outputs, written to another place."""
+    with tempfile.TemporaryDirectory() as directory:
+        result = Path(directory) / notebook.name
+        command = [*before, sys.executable, str(EXECUTE), str(notebook), str(result)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return nbformat.read(result, as_version=4)
 
 
 def tagged(notebook: nbformat.NotebookNode, tag: str) -> str:
@@ -43,18 +47,18 @@ def check_errors(notebook: nbformat.NotebookNode) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
-    notebook = executed(path, tmp_path)
+def test_a_notebook_runs(path: Path) -> None:
+    notebook = executed(path)
     check_errors(notebook)
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
-def test_the_tutorial_shows_what_it_promises_also_with_the_network_cut_off(tmp_path: Path) -> None:
+def test_the_tutorial_shows_what_it_promises_also_with_the_network_cut_off() -> None:
     if subprocess.run([*CUT_OFF, "true"], capture_output=True).returncode != 0:
         pytest.skip("this user may not make network namespaces")
-    notebook = executed(ROOT / "notebooks" / "tweets.ipynb", tmp_path, *CUT_OFF)
+    notebook = executed(ROOT / "notebooks" / "tweets.ipynb", *CUT_OFF)
     check_errors(notebook)
 
     assert re.search(r"4,?200", tagged(notebook, "status")), tagged(notebook, "status")
@@ -83,9 +87,8 @@ def test_a_notebook_that_fails_says_which_cell(tmp_path: Path) -> None:
     assert "no number" in done.stderr
 
 
-def test_the_enrichment_notebook_shows_what_it_promises(tmp_path: Path) -> None:
-    notebook = executed(ROOT / "notebooks" / "enrich.ipynb", tmp_path)
-    check_errors(notebook)
+def test_the_enrichment_notebook_shows_what_it_promises() -> None:
+    notebook = executed(ROOT / "notebooks" / "enrich.ipynb")
 
     message = json.loads(tagged(notebook, "message"))
     assert set(message["enrichments"]) == {"sentiment", "words"} and message["id"] == "1"

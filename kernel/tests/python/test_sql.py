@@ -45,7 +45,9 @@ def test_a_query_is_answered_while_a_cell_runs(filled: Notebook) -> None:
 
     tables = asked(filled, "%sql")
     assert [row[0] for row in tables["rows"]] == ["input", "f0", "f1", "errors", "history"]
-    assert "half f64" in tables["rows"][1][2]
+    assert "half f64" in tables["rows"][1][2] and "busy f64, blocked f64" in tables["rows"][4][2]
+    [[looked, most]] = asked(filled, "%sql SELECT count(blocked), max(busy + blocked) FROM history")["rows"]
+    assert looked > 0 and 0.0 <= most <= 1.0
     filled.interrupt()
     filled.wait(running)
 

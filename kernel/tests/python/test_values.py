@@ -24,6 +24,7 @@ def values() -> Notebook:
     ("MACHINE[0]", r'SlotRef\("main", f0, \|x: f64\| x \* x, 2 ok, 0 errored\)'),
     ("MACHINE.call(2.0)?", r"in  2.0\nf0  4.0\nf1  5.0"),
     ("MACHINE.call(3.0)?", r"in  3.0\nf0  9.0\nf1  \(f1 failed \(error\): too big\)"),
+    ("MACHINE.errors()", r"(?s).*f1.*too big.*3\.0.*"),
     ("MACHINE.outputs()", r'Outputs\("main", 0 waiting, 0 lost\)'),
     ('MACHINE.publish("tcp://127.0.0.1:*")?',
      r'SinkHandle\("main", publish, "tcp://127.0.0.1:\d+", 0 sent, 0 waiting, 0 lost, 0 subscribed\)'),

@@ -47,3 +47,25 @@ def test_a_cell_that_is_compiled_twice_runs_once(notebook: Notebook, tmp_path: P
     ran = notebook.must(cell)
     assert ran.shown() == ["9"]
     assert note.read_text() == "shell\nrust\n"
+
+
+def test_variables_outlive_a_dependency_that_comes_later_but_not_one_that_changes(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "Cargo.toml").write_text(
+        '[package]\nname = "later"\nversion = "1.0.0"\nedition = "2024"\n\n[features]\nlarge = []\n'
+    )
+    (tmp_path / "src" / "lib.rs").write_text(
+        "#[derive(Default)]\npub struct Part { #[cfg(feature = \"large\")] before: [u64; 32], pub x: u64 }\n"
+    )
+    notebook.must("struct Own { x: u64 }\nlet own = vec![Own { x: 3 }, Own { x: 4 }];")
+    # It brings a crate of its own.
+    notebook.must("MACHINE[0] = async |x: u64| x + 1;")
+    notebook.must(f':dep later = {{ path = "{tmp_path}" }}\nstruct Whole(later::Part);\n'
+                  "let whole = Whole(later::Part { x: 1 });")
+    assert "5" in notebook.must("own[1].x + whole.0.x").shown()
+    ran = notebook.run(f':dep later = {{ path = "{tmp_path}", features = ["large"] }}\nlater::Part::default().x')
+    assert "0" in ran.shown() and "variable whole was redefined, so was lost" in ran.text, ran.text
+    [error] = notebook.run("whole.0.x").errors
+    assert "cannot find value `whole`" in error["evalue"]

@@ -18,6 +18,7 @@ use super::manifest::Base;
 use super::progress;
 use super::rewrite::{ErrorText, Form, Rewritten, Types, is_async, rewrite, rust_start};
 use super::sources::Sources;
+use super::stand_in;
 use super::{Cell, SessionConfig};
 use crate::control::client::Client;
 use crate::output::{CellError, Display, Executed};
@@ -129,6 +130,8 @@ impl Worker {
     fn prepare(&mut self) -> Result<(), CellError> {
         let start = Instant::now();
         let mut command = std::process::Command::new(&self.config.executable);
+        // What a cell starts compiles with the user's own compiler.
+        command.env_remove(stand_in::VARIABLE);
         self.client.configure(&mut command);
         self.library = find_libstd(&mut command).and_then(|libstd| sources_of(&libstd));
         let _ = self.sources.hide();

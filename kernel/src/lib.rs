@@ -1,0 +1,24 @@
+//! Jupyter kernel, runtime process of the cells, and command line: one executable.
+
+mod command_line;
+mod control;
+mod display;
+mod logging;
+mod magic;
+mod output;
+mod query;
+mod runtime;
+mod server;
+mod session;
+mod watch;
+mod wire;
+
+use std::process::ExitCode;
+
+/// Does what the arguments and the environment ask for; returns how the process ends.
+pub fn main() -> ExitCode {
+    session::stand_in::run_if_asked();
+    runtime::run_if_asked();
+    logging::init();
+    command_line::run()
+}

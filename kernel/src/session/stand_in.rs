@@ -1,0 +1,200 @@
+//! Stands in for rustc where cargo compiles a cell, so that the types of a session stay what they are.
+//!
+//! The `TypeId` of a type covers the `-C metadata` of its crate, into which cargo hashes all dependencies. So one that
+//! came later, by a `:dep` or with the first async slot, would make other types of all that the session defines, and
+//! evcxr would lose the variables of these types. Here the metadata stays what it was in the first cell, as long as no
+//! dependency is another one than before: what is in a type is from those and from the session, so it has not changed.
+//! Another version, other features or another profile of a dependency is another file, and then cargo's metadata holds.
+//!
+//! Cargo starts a link to this executable, by the name [`NAME`], in the place of rustc for the crate of the cells alone.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Tells cargo what to start in the place of rustc.
+pub const VARIABLE: &str = "RUSTC_WORKSPACE_WRAPPER";
+/// The name of the link in the session's directory.
+const NAME: &str = "machine-rustc";
+/// What is remembered, beside the link.
+const REMEMBERED: &str = "machine-rustc.json";
+/// The crate that evcxr makes of a cell.
+const CELL: &str = "ctx";
+
+/// What cells were compiled with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Compiled {
+    metadata: String,
+    /// Every dependency that a cell had: its name, and its file.
+    dependencies: BTreeMap<String, String>,
+}
+
+impl Compiled {
+    /// What a call of rustc says of a cell; `None` if it compiles nothing of the kind.
+    fn of(arguments: &[OsString]) -> Option<Self> {
+        let mut compiled = Self::default();
+        let (mut is_cell, mut is_linked) = (false, false);
+        for pair in arguments.windows(2) {
+            let [option, value] = pair else { continue };
+            let Some(value) = value.to_str() else { continue };
+            match option.to_str() {
+                Some("--crate-name") => is_cell = value == CELL,
+                Some("-C") => {
+                    if let Some(metadata) = value.strip_prefix("metadata=") {
+                        metadata.clone_into(&mut compiled.metadata);
+                    }
+                }
+                Some("--extern") => {
+                    let (name, file) = value.split_once('=')?;
+                    compiled.dependencies.insert(name.to_owned(), file.to_owned());
+                }
+                _ => {}
+            }
+            is_linked |= value.strip_prefix("--emit=").is_some_and(|all| all.split(',').any(|one| one == "link"));
+        }
+        (is_cell && is_linked && !compiled.metadata.is_empty()).then_some(compiled)
+    }
+
+    /// What a cell is to be compiled with after those `before`: as they were, unless a dependency is another one.
+    fn after(self, mut before: Self) -> Self {
+        let same = |(name, file): (&String, &String)| before.dependencies.get(name).is_none_or(|was| was == file);
+        if before.metadata.is_empty() || !self.dependencies.iter().all(same) {
+            return self;
+        }
+        before.dependencies.extend(self.dependencies);
+        before
+    }
+}
+
+/// Makes the link in a session's directory, where an earlier session's types are of no interest; returns its path, for
+/// [`VARIABLE`].
+///
+/// # Errors
+/// If the directory cannot be written.
+pub fn link(directory: &Path, executable: &Path) -> io::Result<PathBuf> {
+    let link = directory.join(NAME);
+    for old in [&link, &directory.join(REMEMBERED)] {
+        match fs::remove_file(old) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    std::os::unix::fs::symlink(executable, &link)?;
+    Ok(link)
+}
+
+/// If cargo started this process in the place of rustc, does that and does not return.
+pub fn run_if_asked() {
+    let mut arguments = std::env::args_os();
+    let link = PathBuf::from(arguments.next().unwrap_or_default());
+    if link.file_name() != Some(OsStr::new(NAME)) {
+        return;
+    }
+    let Some(rustc) = arguments.next() else { std::process::exit(2) };
+    std::process::exit(run(&rustc, arguments.collect(), &link.with_file_name(REMEMBERED)));
+}
+
+/// Compiles; returns the exit code.
+fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
+    let Some(now) = Compiled::of(&arguments) else {
+        return told(rustc, &Command::new(rustc).args(arguments).exec());
+    };
+    let before = fs::read(remembered).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let cargos = OsString::from(format!("metadata={}", now.metadata));
+    let compiled = now.after(before);
+    for argument in arguments.iter_mut().filter(|argument| **argument == cargos) {
+        *argument = format!("metadata={}", compiled.metadata).into();
+    }
+    match Command::new(rustc).args(arguments).status() {
+        Ok(status) => {
+            // Of a cell that was not compiled there is nothing, whatever it was to be compiled with. If it cannot be
+            // written, types are other ones after the next dependency.
+            if status.success() {
+                let _ = serde_json::to_vec(&compiled).map(|text| fs::write(remembered, text));
+            }
+            status.code().unwrap_or(1)
+        }
+        Err(error) => told(rustc, &error),
+    }
+}
+
+/// Says on standard error, which cargo shows, why rustc could not be started; returns the exit code.
+#[expect(clippy::print_stderr, reason = "cargo reads it")]
+fn told(rustc: &OsStr, error: &io::Error) -> i32 {
+    eprintln!("{} cannot be started: {error}", rustc.display());
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(arguments: &str) -> Vec<OsString> {
+        arguments.split(' ').map(OsString::from).collect()
+    }
+
+    fn compiled(metadata: &str, dependencies: &[(&str, &str)]) -> Compiled {
+        let dependencies = dependencies.iter().map(|(name, file)| ((*name).to_owned(), (*file).to_owned())).collect();
+        Compiled { metadata: metadata.to_owned(), dependencies }
+    }
+
+    #[test]
+    fn a_cell_is_told_from_its_dependencies_and_from_a_check() {
+        let cell = "--crate-name ctx --edition=2024 src/lib.rs --crate-type cdylib --emit=dep-info,link \
+                    -C embed-bitcode=no -C metadata=12ab --out-dir a --extern machine=a/libmachine-1.rlib -L b";
+        assert_eq!(Compiled::of(&call(cell)), Some(compiled("12ab", &[("machine", "a/libmachine-1.rlib")])));
+        assert_eq!(Compiled::of(&call(&cell.replace("ctx", "serde"))), None);
+        assert_eq!(Compiled::of(&call(&cell.replace("link", "metadata"))), None);
+        assert_eq!(Compiled::of(&call("-vV")), None);
+    }
+
+    #[test]
+    fn metadata_stays_until_a_dependency_is_another_one() {
+        let first = compiled("1", &[("machine", "m-1"), ("serde", "s-1")]);
+        assert_eq!(first.clone().after(Compiled::default()), first);
+        let more = compiled("2", &[("machine", "m-1"), ("serde", "s-1"), ("chrono", "c-1")]).after(first.clone());
+        assert_eq!(more, compiled("1", &[("machine", "m-1"), ("serde", "s-1"), ("chrono", "c-1")]));
+        // A cell without it leaves it known.
+        assert_eq!(first.after(more.clone()), more);
+        let other = compiled("3", &[("machine", "m-1"), ("serde", "s-1"), ("chrono", "c-2")]);
+        assert_eq!(other.clone().after(more), other);
+    }
+
+    #[test]
+    fn a_session_begins_anew() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        for _ in 0..2 {
+            let link = link(directory.path(), Path::new("/bin/true"))?;
+            assert_eq!(fs::read_link(link)?, Path::new("/bin/true"));
+            assert!(!directory.path().join(REMEMBERED).exists());
+            fs::write(directory.path().join(REMEMBERED), "of an earlier session")?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_compiled_is_remembered_unless_it_failed() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let (remembered, seen) = (directory.path().join("r"), directory.path().join("seen"));
+        let rustc = directory.path().join("rustc");
+        let compile = |script: &str, metadata: &str| -> io::Result<(i32, String)> {
+            fs::write(&rustc, format!("#!/bin/sh\necho \"$@\" > '{}'\n{script}\n", seen.display()))?;
+            fs::set_permissions(&rustc, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+            let arguments = format!("--crate-name ctx --emit=link -C metadata={metadata} --extern a=a-{metadata}");
+            let code = run(rustc.as_os_str(), call(&arguments), &remembered);
+            Ok((code, fs::read_to_string(&seen)?))
+        };
+        let (code, arguments) = compile("exit 7", "1")?;
+        assert!(code == 7 && arguments.contains("metadata=1 ") && !remembered.exists());
+        assert_eq!(compile("exit 0", "2")?.0, 0);
+        assert_eq!(serde_json::from_slice::<Compiled>(&fs::read(&remembered)?)?, compiled("2", &[("a", "a-2")]));
+        let missing = run(OsStr::new("/nothing/rustc"), call("-vV"), &remembered);
+        assert_eq!(missing, 1);
+        Ok(())
+    }
+}
