@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from . import environment, fuzzing, kernel, places, sanitizing, tweets
-from .progress import Failed, command, elapsed, say
+from .progress import Failed, command, elapsed, quiet, say
 
 CARGO_DENY = "cargo-deny"
 VALGRIND = "valgrind"
@@ -37,7 +37,7 @@ def everything(summary: "Summary") -> None:
     summary.run("formatting", lambda: cargo("fmt", "--all", "--check"))
     ready = summary.run("kernel and Python environment", set_up)
     summary.run("clippy", lambda: cargo("clippy", *WORKSPACE, "--all-targets", "--", "--deny", "warnings"))
-    summary.run("Rust tests", lambda: cargo("test", *WORKSPACE, "--exclude", MODELS))
+    summary.run("Rust tests", lambda: cargo("test", *WORKSPACE, "--exclude", MODELS, "--no-fail-fast"))
     summary.run("model checking", lambda: cargo("test", "--release", "--locked", "--package", MODELS))
     fuzz(summary, fuzzing.SECONDS)
     if shutil.which(VALGRIND):
@@ -90,7 +90,7 @@ def hot_path() -> None:
     """Compares what a message costs with what it cost."""
     # Together with the kernel: alone it would want other features of what they share, which would be built twice.
     cargo("build", "--release", "--locked", "--package", "machine-kernel", "--package", "machine-bench")
-    command([places.target() / "release" / "hot-path"], cwd=places.ROOT)
+    say(quiet("counting", [places.target() / "release" / "hot-path"], cwd=places.ROOT).rstrip())
 
 
 def python_tests() -> None:
@@ -109,7 +109,7 @@ class Summary:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.failed = False
+        self.failures: list[str] = []
 
     def run(self, name: str, action: Callable[[], None]) -> bool:
         """Runs a step and notes how it ended; true if it succeeded."""
@@ -119,7 +119,7 @@ class Summary:
             action()
         except (Failed, OSError, subprocess.CalledProcessError) as failure:
             say(f"failed: {failure}")
-            self.failed = True
+            self.failures.append(f"{name}: {failure}")
             self.note("FAILED", name, elapsed(time.monotonic() - begin))
             return False
         self.note("passed", name, elapsed(time.monotonic() - begin))
@@ -134,7 +134,9 @@ class Summary:
         self.lines.append(f"{result:8} {name:44} {rest}")
 
     def show(self, seconds: float) -> int:
-        """Prints the lines; returns the exit code."""
+        """Prints what failed once more, and the lines; returns the exit code."""
+        for failure in self.failures:
+            say(f"\n{failure}")
         say("\n" + "\n".join(self.lines))
-        say(f"{'FAILED' if self.failed else 'passed':8} {'all':44} {elapsed(seconds)}")
-        return int(self.failed)
+        say(f"{'FAILED' if self.failures else 'passed':8} {'all':44} {elapsed(seconds)}")
+        return int(bool(self.failures))
