@@ -113,7 +113,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     m.start().drain();
     let s = m.status();
     let accounted = s.processed + s.discarded + s.drops.newest + given_back.load(Relaxed);
-    // The first quarter fills what is bounded: the dead letters.
+    // The first quarter fills what is bounded: the dead letters, and the messages that are kept.
     let settled = samples.get(samples.len() / 4..).unwrap_or_default();
     let (least, most) = (settled.iter().min().copied().unwrap_or(0), settled.iter().max().copied().unwrap_or(0));
     println!(
