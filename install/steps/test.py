@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from . import environment, fuzzing, kernel, places, sanitizing, tweets
+from . import environment, fuzzing, interpreting, kernel, places, sanitizing, tweets
 from .progress import Failed, command, elapsed, quiet, say
 
 CARGO_DENY = "cargo-deny"
@@ -39,6 +39,10 @@ def everything(summary: "Summary") -> None:
     summary.run("clippy", lambda: cargo("clippy", *WORKSPACE, "--all-targets", "--", "--deny", "warnings"))
     summary.run("Rust tests", lambda: cargo("test", *WORKSPACE, "--exclude", MODELS, "--no-fail-fast"))
     summary.run("model checking", lambda: cargo("test", "--release", "--locked", "--package", MODELS))
+    if interpreting.is_there():
+        summary.run("boundary under Miri", interpreting.run)
+    else:
+        summary.skip("boundary under Miri", "not installed: rustup +nightly component add miri rust-src")
     fuzz(summary, fuzzing.SECONDS)
     if shutil.which(VALGRIND):
         summary.run("instructions of the hot path", hot_path)

@@ -8,6 +8,8 @@ use crate::slots::{From, Function, Plan};
 use crate::types::{Conversion, TypeInfo};
 use machine::abi::{Need, Run, TypeDesc};
 use std::alloc::Layout;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Collects sizes; gives offsets.
@@ -100,7 +102,7 @@ impl Frame {
             }
             drafts.push((*slot, function, first_arg, first_prepare..prepares.len(), needs));
         }
-        let args = args.into_boxed_slice();
+        let args: Rc<[Cell<*const u8>]> = args.into_iter().map(Cell::new).collect();
         let no_preparation = prepares.is_empty();
         let steps: Vec<Step> = drafts
             .into_iter()
@@ -114,7 +116,7 @@ impl Frame {
                     call,
                     begin,
                     state: function.desc.state,
-                    args: args.get(first_arg..)?.as_ptr(),
+                    args: args.get(first_arg..)?.as_ptr().cast(),
                     out: out.at,
                     needs,
                     bit: out.bit,

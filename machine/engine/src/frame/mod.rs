@@ -81,7 +81,8 @@ pub(crate) struct Frame {
     layout: Layout,
 }
 
-// SAFETY: what it points at is its own memory and the plan's closures, which are `Send + Sync`; the values are `Send`.
+// SAFETY: what it points at is its own memory and the plan's closures, which are `Send + Sync`; the values are `Send`; the
+// `Rc` of the argument pointers has no other owner.
 unsafe impl Send for Frame {}
 
 const INPUT: u64 = 1;

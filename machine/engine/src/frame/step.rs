@@ -5,7 +5,9 @@ use super::convert::convert;
 use super::{ErrorKind, Events, Place};
 use crate::types::Conversion;
 use machine::abi::{self, Outcome, Sink};
+use std::cell::Cell;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Never present: a slot with this need takes the longer way.
 pub(super) const PREPARE: u64 = 1 << 63;
@@ -45,8 +47,8 @@ pub(super) unsafe extern "C" fn never(_: *const u8, _: *const *const u8, _: *mut
 #[derive(Debug)]
 pub(super) struct Preparation {
     pub prepares: Vec<Prepare>,
-    /// `Step::args` points into it.
-    pub args: Box<[*const u8]>,
+    /// `Step::args` points into it: shared, for an owner of its own would be alone with it wherever it goes.
+    pub args: Rc<[Cell<*const u8>]>,
     /// Converted arguments of this message that have to be dropped.
     pub made: Vec<Place>,
 }
@@ -73,9 +75,7 @@ impl Preparation {
                 }
                 Prepare::Optional { arg, from } => {
                     let there = present & from.bit != 0;
-                    if let Some(pointer) = self.args.get_mut(*arg) {
-                        *pointer = if there { from.at } else { std::ptr::null_mut() };
-                    }
+                    self.point(*arg, if there { from.at } else { std::ptr::null() });
                 }
                 Prepare::Convert { arg, from, to, conversion, what } => {
                     let pointer = if present & from.bit == 0 {
@@ -88,12 +88,16 @@ impl Preparation {
                     if std::ptr::eq(pointer, to.at) && to.info.desc.drop.is_some() {
                         self.made.push(*to);
                     }
-                    if let Some(to) = self.args.get_mut(*arg) {
-                        *to = pointer;
-                    }
+                    self.point(*arg, pointer);
                 }
             }
         }
         Ok(())
+    }
+
+    fn point(&self, arg: usize, to: *const u8) {
+        if let Some(pointer) = self.args.get(arg) {
+            pointer.set(to);
+        }
     }
 }

@@ -210,7 +210,7 @@ mod tests {
                 assert_eq!(written(Kind::I64, number), number.to_string());
             }
         }
-        for number in 0..=9_999_u16 {
+        for number in (0..=9_999_u16).step_by(if cfg!(miri) { 101 } else { 1 }) {
             assert_eq!(written(Kind::U16, number), number.to_string());
             let both = u64::from(number) * 10_001;
             assert_eq!(written(Kind::U64, both), both.to_string());

@@ -50,6 +50,10 @@ pub(crate) fn param_name(param: &machine::abi::ParamDesc) -> &'static str {
 
 /// The base address of the library or executable that an address is in; 0 if it is in none.
 pub(crate) fn library_of(address: usize) -> usize {
+    if cfg!(miri) {
+        // It knows no libraries: there is one program.
+        return 1;
+    }
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: `dladdr` takes any address and fills `info` if it returns non-zero; zeroes are a valid `Dl_info`.
     unsafe {
