@@ -38,6 +38,8 @@ pub(crate) enum Next {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Box<Held>>,
+    /// A thread has taken an output and has not asked for the next one: it is at work on it.
+    in_hand: bool,
     /// A cell waits.
     waits: bool,
     /// Nobody takes outputs any more.
@@ -84,9 +86,12 @@ impl Tap {
 
     /// The next output. `ended` says whether none can come any more, `give_up` whether the cell shall stop.
     pub fn next(&self, timeout: Option<Duration>, ended: impl Fn() -> bool, give_up: impl Fn() -> bool) -> Next {
-        if let Some(held) = self.take(&mut self.lock()) {
+        let mut state = self.lock();
+        self.put_down(&mut state);
+        if let Some(held) = self.take(&mut state) {
             return Next::Output(held);
         }
+        drop(state);
         let began = Instant::now();
         let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
         if self.is_brisk.load(Ordering::Relaxed) {
@@ -119,8 +124,20 @@ impl Tap {
     fn take(&self, state: &mut State) -> Option<Box<Held>> {
         let held = state.queue.pop_front()?;
         self.waiting.store(state.queue.len(), Ordering::Relaxed);
-        self.taken.fetch_add(1, Ordering::Relaxed);
+        if self.is_of_cell() {
+            self.taken.fetch_add(1, Ordering::Relaxed);
+        } else {
+            // What a thread has in hand still waits: who ends the process lets it finish.
+            state.in_hand = true;
+        }
         Some(held)
+    }
+
+    /// The thread is through with the output that it has taken.
+    fn put_down(&self, state: &mut State) {
+        if std::mem::take(&mut state.in_hand) {
+            self.taken.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Looks for an output, without the lock, so that no worker waits for it.
@@ -151,6 +168,7 @@ impl Tap {
         let mut state = self.lock();
         why.clone_into(&mut state.error);
         state.ended = true;
+        self.put_down(&mut state);
         let left = std::mem::take(&mut state.queue);
         self.waiting.store(0, Ordering::Relaxed);
         // Under the lock, so that none is seen neither waiting nor lost.
@@ -203,7 +221,7 @@ impl Sink for Tap {
         SinkStatus {
             kind: self.kind.to_owned(),
             sent: self.taken.load(Ordering::Relaxed),
-            waiting: state.queue.len() as u64,
+            waiting: state.queue.len() as u64 + u64::from(state.in_hand),
             lost: self.lost(),
             error: state.error.clone(),
             ..SinkStatus::default()

@@ -178,3 +178,27 @@ fn a_sink_that_was_ended_tells_what_became_of_its_last_messages() {
     let s = sink.status().unwrap();
     assert_eq!((s.sent, s.waiting, s.lost, s.error.as_str()), (10, 0, 0, ""));
 }
+
+/// Whoever ends the process waits for what waits.
+#[test]
+fn what_a_closure_has_in_hand_waits() {
+    let m = fresh();
+    let ((begun, begins), (open, opened)) = (mpsc::channel(), mpsc::channel::<()>());
+    let sink = m
+        .on_output(move |_| {
+            begun.send(()).unwrap();
+            opened.recv().unwrap();
+        })
+        .unwrap();
+    for sent in 0..3 {
+        m.put(sent).unwrap();
+        begins.recv().unwrap();
+        let s = sink.status().unwrap();
+        assert_eq!((s.sent, s.waiting, s.lost), (sent, 1, 0));
+        open.send(()).unwrap();
+        while sink.status().unwrap().waiting > 0 {
+            thread::yield_now();
+        }
+    }
+    assert_eq!(sink.status().unwrap().sent, 3);
+}
