@@ -24,6 +24,11 @@ impl Machine {
     pub fn status(&self) -> Status {
         let plan = self.plan();
         let (reordered, out_of_order) = self.sequence.as_ref().map_or((0, 0), Sequence::counts);
+        // The source before all counts: what it has put before its end is among the messages then.
+        let source = guard(&self.source)
+            .as_ref()
+            .map_or_else(|| SourceStatus { state: "none".to_owned(), ..SourceStatus::default() }, |feed| feed.status());
+        let source = SourceStatus { dropped: self.source_dropped.load(Ordering::Relaxed), ..source };
         // Downstream first: what failed is done, what is done was begun, what was begun was accepted; each Acquire
         // pairs with a Release of the worker, so a later reading is never smaller than it was then.
         let progress = self.queue.progress();
@@ -59,10 +64,6 @@ impl Machine {
                 slot_status(&plan, slot, missed.unwrap_or_default(), flown.unwrap_or_default(), &straight)
             })
             .collect();
-        let source = guard(&self.source)
-            .as_ref()
-            .map_or_else(|| SourceStatus { state: "none".to_owned(), ..SourceStatus::default() }, |feed| feed.status());
-        let source = SourceStatus { dropped: self.source_dropped.load(Ordering::Relaxed), ..source };
         Status {
             machine: self.config.name.clone(),
             running: mode == Mode::Running,

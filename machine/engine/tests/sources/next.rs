@@ -1,6 +1,6 @@
 //! One source at a time: one that has ended makes way for the next, one that has not is to be cleared first.
 
-use super::{Kept, Scratch, fresh, is_gone, threads_named, until};
+use super::{Kept, Scratch, fresh, is_gone, named, threads_named, until};
 use machine::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
@@ -165,5 +165,20 @@ fn of_two_that_are_set_at_once_one_is_taken() {
         assert_eq!(refused.code, "source_is_set");
         machine.clear_source();
         until(|| threads_named(&format!("{name}/source")) == 0);
+    }
+}
+
+/// Whoever waits for the end of a source looks at what is left in the same status.
+#[test]
+fn in_a_status_in_which_a_source_has_ended_all_that_it_gave_is_counted() {
+    // Many slots: a status takes its time.
+    let machine = named("s").slots(60).start();
+    for slot in 0..60 {
+        machine[slot].set(|x: u64| x).unwrap();
+    }
+    for round in 1..=200 {
+        machine.source([0_u64]).unwrap();
+        let status = std::iter::repeat_with(|| machine.status()).find(|status| status.source.state == "exhausted");
+        assert_eq!(status.map(|status| (status.accepted, status.source.taken)), Some((round, 1)));
     }
 }
