@@ -12,6 +12,7 @@ mod counts;
 mod debug;
 #[doc(hidden)]
 pub mod decode;
+mod ending;
 pub mod filter;
 mod flight;
 mod flying;

@@ -1,9 +1,11 @@
 //! A pipeline as a process of its own: set up, run until its sources have ended and all is processed, and counted.
 
 use crate::counts::{self, Line};
+use crate::ending::{Ending, Left, Seen};
+use crate::machine::Machine;
 use crate::{host, metrics, registry};
 use machine::command::{Command, Reply, Target};
-use machine::status::Status;
+use machine::status::{SourceStatus, Status};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::Write;
@@ -20,6 +22,8 @@ const OPTIONS_VARIABLE: &str = "MACHINE_RUN";
 const GRACE: Duration = Duration::from_secs(3);
 /// How often is looked whether all is done, where nothing tells it.
 const LOOK: Duration = Duration::from_millis(100);
+/// How soon again once nothing is left to process: whether that is so is told by two looks.
+const AGAIN: Duration = Duration::from_millis(1);
 /// The exit code of a process that a second Ctrl-C has ended.
 const KILLED: i32 = 130;
 /// The exit code of a process whose main thread has panicked, as Rust's own.
@@ -96,7 +100,7 @@ impl Run {
         self.stopping.store(true, Ordering::Release);
         // Relaxed: the flag carries nothing but itself.
         host::INTERRUPT.store(true, Ordering::Relaxed);
-        end_sources();
+        end_sources(&machines());
         let run = Arc::clone(self);
         let finish = move || {
             let begun = run.finishing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,39 +147,38 @@ impl Run {
 
     /// Returns when no source is running and no machine has something to do; machines that do not run are not waited for,
     /// but their sources are: somebody may start them from outside.
-    fn wait(&self, fed: &mut Vec<(String, machine::status::SourceStatus)>) {
-        // What is put after the process was asked to stop, by a thread that does not notice, is not waited for.
-        let mut most: Option<Vec<u64>> = None;
-        let mut quiet = None;
-        loop {
-            let stopping = self.stopping.load(Ordering::Acquire);
-            let all = machines();
+    fn wait(&self, fed: &mut Vec<(String, SourceStatus)>) {
+        let mut note = |all: &[Status]| {
             for status in all.iter().filter(|status| counts::is_fed(status)) {
                 fed.retain(|(name, _)| *name != status.machine);
                 fed.push((status.machine.clone(), status.source.clone()));
             }
-            if stopping {
-                end_sources();
-                most.get_or_insert_with(|| all.iter().map(|status| status.accepted).collect());
+        };
+        let mut ending = Ending::default();
+        let mut quiet = None;
+        loop {
+            let stopping = self.stopping.load(Ordering::Acquire);
+            let mut all = machines();
+            note(&all);
+            if stopping && end_sources(&all) {
+                // What they have put until then is waited for.
+                all = machines();
             }
-            let is_over = |(index, status): (usize, &Status)| {
-                let left = status.queue_size + status.in_flight;
-                let gone = status.processed + status.discarded;
-                let enough = most.as_ref().is_some_and(|most| most.get(index).is_none_or(|most| gone >= *most));
-                let idle = !status.running || left == 0 || enough;
-                idle && (stopping || !counts::is_fed(status))
-            };
-            if all.iter().enumerate().all(is_over) {
-                // What is on its way to files and subscribers leaves, too, unless whoever takes it is stuck.
-                let quiet = *quiet.get_or_insert_with(Instant::now);
-                if quiet.elapsed() > GRACE || !all.iter().any(counts::is_sending) {
-                    return;
+            let seen: Vec<Seen> = all.iter().map(Seen::from).collect();
+            match ending.look(&seen, stopping, feeds) {
+                Left::Nothing => return,
+                Left::Outputs => {
+                    // What is on its way to files and subscribers leaves, too, unless whoever takes it is stuck.
+                    if quiet.get_or_insert_with(Instant::now).elapsed() > GRACE {
+                        return;
+                    }
+                    std::thread::sleep(AGAIN);
+                    continue;
                 }
-            } else {
-                quiet = None;
+                Left::Messages => quiet = None,
             }
             let busy = all.iter().position(|status| status.running && status.queue_size + status.in_flight > 0);
-            match busy.and_then(|id| registry::machine(u32::try_from(id).ok()?)) {
+            match busy.and_then(machine) {
                 // Returns as soon as it is idle. Not the command: that gives up on this thread once Ctrl-C came.
                 Some(machine) => {
                     let _left = machine.drain(Some(LOOK), || false);
@@ -186,10 +189,24 @@ impl Run {
     }
 }
 
-fn end_sources() {
-    for status in machines() {
-        registry::command(Command::ClearSource { machine: Target::Name(status.machine) });
+/// Ends those that run: one that has failed or come to its end is not forgotten. Returns whether there were some.
+fn end_sources(all: &[Status]) -> bool {
+    let mut some = false;
+    for status in all.iter().filter(|status| counts::is_fed(status)) {
+        registry::command(Command::ClearSource { machine: Target::Name(status.machine.clone()) });
+        some = true;
     }
+    some
+}
+
+/// The machine at this place among all.
+fn machine(at: usize) -> Option<&'static Machine> {
+    registry::machine(u32::try_from(at).ok()?)
+}
+
+/// Whether outputs of one machine are messages of another one, by their places.
+fn feeds(from: usize, to: usize) -> bool {
+    machine(from).zip(machine(to)).is_some_and(|(from, to)| from.feeds(to))
 }
 
 fn machines() -> Vec<Status> {

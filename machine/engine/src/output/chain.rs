@@ -84,6 +84,6 @@ impl Sink for Chain {
     }
 
     fn reaches(&self, machine: &Machine) -> bool {
-        std::ptr::eq(self.to, machine) || self.to.plan().sinks.iter().any(|next| next.sink.reaches(machine))
+        std::ptr::eq(self.to, machine) || self.to.feeds(machine)
     }
 }

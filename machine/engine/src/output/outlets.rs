@@ -68,6 +68,11 @@ impl Machine {
         attach(self, tap).id
     }
 
+    /// Whether its outputs go to another machine, straight or by way of others.
+    pub fn feeds(&self, machine: &Machine) -> bool {
+        self.plan().sinks.iter().any(|next| next.sink.reaches(machine))
+    }
+
     /// Changes how a sink works.
     ///
     /// # Errors
