@@ -173,7 +173,8 @@ pub struct ZmqSub {
 }
 
 impl ZmqSub {
-    /// Takes only messages whose first frame begins so.
+    /// Takes only messages whose first frame begins so. Under `f1.` a machine publishes what its f1 gave; what f1 failed on
+    /// is an error of the source.
     pub fn topic(mut self, topic: &str) -> Self {
         topic.clone_into(&mut self.topic);
         self

@@ -57,7 +57,8 @@ impl Machine {
 
     /// Makes the output of a slot a message of another machine, for each message from now on. It is moved, and not
     /// written as JSON, if no cell takes the same outputs. While the other queue is full this machine's workers wait;
-    /// [`SinkHandle::lose_when_full`] changes that. A message on which the slot fails is not handed on.
+    /// [`SinkHandle::lose_when_full`] changes that. A message on which the slot fails is not handed on;
+    /// one that would have to be written and does not serialise is counted as lost.
     ///
     /// # Errors
     /// If the chain would be a circle, or there is no such slot.

@@ -8,6 +8,7 @@ use machine::abi::{Patience, Put};
 use machine::command::{Failure, Policy, SinkConfig, WhenFull};
 use machine::status::SinkStatus;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A chain to another machine.
@@ -20,6 +21,8 @@ pub(crate) struct Chain {
     sent: AtomicU64,
     lost: AtomicU64,
     is_closed: AtomicBool,
+    /// What went wrong last.
+    error: Mutex<String>,
 }
 
 impl Chain {
@@ -31,7 +34,12 @@ impl Chain {
             sent: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
+            error: Mutex::default(),
         }
+    }
+
+    fn error(&self) -> MutexGuard<'_, String> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,8 +61,12 @@ impl Sink for Chain {
         let count = match message.put(self.slot, self.to, patience, give_up) {
             // The slot gave nothing for this message; its error is told where it happened.
             None => return,
-            Some(Put::Accepted) => &self.sent,
-            Some(_) => &self.lost,
+            Some(Ok(Put::Accepted)) => &self.sent,
+            Some(Ok(_)) => &self.lost,
+            Some(Err(why)) => {
+                *self.error() = format!("what f{} gave cannot be written: {why}", self.slot);
+                &self.lost
+            }
         };
         count.fetch_add(1, Ordering::Relaxed);
     }
@@ -65,6 +77,7 @@ impl Sink for Chain {
             endpoint: format!("f{} to {}", self.slot, self.to.config.name),
             sent: self.sent.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),
+            error: self.error().clone(),
             ..SinkStatus::default()
         }
     }

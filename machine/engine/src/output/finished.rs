@@ -2,6 +2,7 @@
 
 use super::held::{self, Held};
 use super::json::Rendering;
+use crate::decode::frames::EXCEPTION;
 use crate::frame::{Frame, Values, View};
 use crate::machine::Machine;
 use crate::oid::Oid;
@@ -78,23 +79,29 @@ impl Finished<'_> {
     }
 
     /// Puts the output of a slot on another machine: the value itself if nobody else needs it or if it is a number,
-    /// else its JSON text. `None` if there is no such output.
+    /// else its JSON text. `None` if there is no such output; an error says why it has no JSON text.
     pub fn put(
         &mut self,
         slot: usize,
         machine: &Machine,
         patience: Patience,
         give_up: impl Fn() -> bool,
-    ) -> Option<Put> {
+    ) -> Option<Result<Put, String>> {
         let keep = !self.is_last;
         let mut view = self.view()?;
         if !view.is_present(slot + 1) {
             return None;
         }
         if let Some(put) = view.put(slot + 1, keep, machine, patience, &give_up) {
-            return Some(put);
+            return Some(Ok(put));
         }
         let json = String::from_utf8_lossy(self.json().part(slot + 1)).into_owned();
-        Some(raw::put_text(machine, json, patience, give_up))
+        // What stands there for others in place of the value is no message; a value of the user's may look like that.
+        if json.starts_with(EXCEPTION)
+            && let Some(Err(why)) = self.view()?.write_json(slot + 1, &mut Vec::new())
+        {
+            return Some(Err(why));
+        }
+        Some(Ok(raw::put_text(machine, json, patience, give_up)))
     }
 }

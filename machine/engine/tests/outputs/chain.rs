@@ -102,3 +102,30 @@ fn a_chain_that_is_ended_holds_nobody() {
     a.drain();
     assert_eq!((a.status().processed, b.status().accepted), (3, 1));
 }
+
+/// What stands in a file in place of a value that does not serialise is no message for another machine.
+#[test]
+fn what_cannot_be_written_is_not_handed_on() {
+    #[derive(Deserialize, Clone)]
+    struct Secret;
+    impl Serialize for Secret {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("it is secret"))
+        }
+    }
+    let (a, b) = (fresh(), fresh());
+    a[0].set(|x: &Value| x.clone()).unwrap();
+    a[1].set(|_: &Value| Secret).unwrap();
+    let (plain, secret) = (a.to(&b, 0).unwrap(), a.to(&b, 1).unwrap());
+    // Who takes the values last leaves their text to others.
+    let _outputs = a.outputs();
+    let looks_so = json!({ "_exception": {} });
+    a.put(looks_so.clone()).unwrap();
+    a.drain();
+    b.drain();
+    let status = secret.status().unwrap();
+    assert_eq!((status.sent, status.lost), (0, 1));
+    assert!(status.error.contains("what f1 gave cannot be written: ") && status.error.contains("secret"), "{status:?}");
+    assert_eq!((plain.status().unwrap().sent, plain.status().unwrap().lost), (1, 0));
+    assert_eq!((b.status().accepted, &b.last_outputs().outputs[0].input), (1, &looks_so.to_string()));
+}
