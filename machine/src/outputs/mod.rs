@@ -68,10 +68,11 @@ impl Machine {
 
     /// Appends each message from now on to a file, as a line `{"oid":"…","outputs":[in,f0,…]}`. Outputs that are
     /// missing are written as they are published. A thread of its own writes; [`drain`](Self::drain) and
-    /// [`stop`](Self::stop) wait for it. What cannot be written is counted, and told in the status.
+    /// [`stop`](Self::stop) wait for it. What cannot be written is counted, and told in the status. A last line that a
+    /// killed process has left half gets an end first. A named pipe is written to while somebody reads it.
     ///
     /// # Errors
-    /// If the file cannot be opened, or another output writes to it, also of another process.
+    /// If the file cannot be opened, is a pipe that nobody reads, or another output writes to it, also of another process.
     pub fn to_json_lines(&self, path: impl AsRef<Path>) -> Result<SinkHandle, Failure> {
         // A session may change its directory; the engine opens the file now, and again when it rotates.
         let path = std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());

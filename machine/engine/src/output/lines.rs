@@ -12,7 +12,7 @@ use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,8 @@ const WORTH_WAKING: usize = 256 << 10;
 const GATHER: Duration = Duration::from_millis(20);
 /// How long a waiting worker sleeps before it looks whether it still has to wait.
 const LOOK_UP: Duration = Duration::from_millis(50);
+/// How long the writer sleeps at first before it tries again to write to a pipe that is full; `LOOK_UP` at last.
+const FULL: Duration = Duration::from_millis(1);
 
 /// What the mutex protects.
 #[derive(Debug, Default)]
@@ -209,28 +211,35 @@ fn write_all(shared: &Shared, mut output: Output) {
     }
 }
 
-/// The file, and how large it is.
+/// The file, while it is open.
 #[derive(Debug)]
-struct Output {
-    file: Option<File>,
-    size: u64,
-}
+struct Output(Option<File>);
 
 impl Output {
     fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        // To open a pipe that nobody reads, or to write to one that is full, would take for ever: what there is no room
+        // for is tried again. With a file it makes no difference.
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .map_err(|error| if error.raw_os_error() == Some(libc::ENXIO) { unread(path, error) } else { error })?;
         let found = file.metadata()?;
         // Two outputs in one file would rotate it under each other. What cannot be locked, on some network, is not.
         if found.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             let message = "another output writes to it: stop that one first, or name another file";
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
         }
-        Ok(Self { file: Some(file), size: found.len() })
+        if found.is_file() && ends_within_a_line(path, &file)? {
+            file.write_all(b"\n")?;
+        }
+        Ok(Self(Some(file)))
     }
 
     /// Whether the file is still the one at its path: nobody reads what is written to one that was deleted.
     fn is_in_place(&self, path: &Path) -> bool {
-        let Some(file) = &self.file else { return true };
+        let Some(file) = &self.0 else { return true };
         // What cannot be looked at is written to all the same.
         let Ok(own) = file.metadata() else { return true };
         match std::fs::metadata(path) {
@@ -249,48 +258,50 @@ impl Output {
         (rotate, keep): (u64, u32),
     ) -> (u64, Option<io::Error>) {
         let mut written = 0;
-        if self.file.is_none() || !self.is_in_place(path) {
-            self.file = None;
+        if self.0.is_none() || !self.is_in_place(path) {
+            self.0 = None;
             match Self::open(path) {
                 Ok(opened) => *self = opened,
                 Err(error) => return (0, Some(error)),
             }
         }
         while !lines.is_empty() {
-            let room = if rotate == 0 { u64::MAX } else { rotate.saturating_sub(self.size) };
-            let length = fitting(lines, room);
-            let result = if length == 0 && self.size > 0 {
-                self.rotate(path, keep)
-            } else {
-                // A line that is larger than a whole file gets a file of its own.
-                let length = if length == 0 { first_line(lines) } else { length };
-                let (now, later) = lines.split_at_checked(length).unwrap_or((lines, &[]));
-                let result = self.append(now);
-                if result.is_ok() {
+            match self.put(path, lines, (rotate, keep)) {
+                Ok(length) => {
+                    let (now, later) = lines.split_at_checked(length).unwrap_or((lines, &[]));
                     lines = later;
                     written +=
                         if lines.is_empty() { all - written } else { memchr::memchr_iter(b'\n', now).count() as u64 };
                 }
-                result
-            };
-            if let Err(error) = result {
-                // Opened anew for the next lines: the cause may be gone by then.
-                self.file = None;
-                return (written, Some(error));
+                Err(error) => {
+                    // Opened anew for the next lines: the cause may be gone by then.
+                    self.0 = None;
+                    return (written, Some(error));
+                }
             }
         }
         (written, None)
     }
 
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
-        if let Err(error) = file.write_all(lines) {
+    /// Writes the lines that fit into the file, or puts it aside. Returns how many bytes were written.
+    fn put(&mut self, path: &Path, lines: &[u8], (rotate, keep): (u64, u32)) -> io::Result<usize> {
+        let Some(file) = &mut self.0 else { return Err(io::ErrorKind::NotFound.into()) };
+        // Each time: others may have appended to it, or cut it.
+        let size = file.metadata()?.len();
+        let room = if rotate == 0 { u64::MAX } else { rotate.saturating_sub(size) };
+        let length = match fitting(lines, room) {
+            0 if size > 0 => return self.rotate(path, keep).map(|()| 0),
+            // A line that is larger than a whole file gets a file of its own.
+            0 => first_line(lines),
+            length => length,
+        };
+        let lines = lines.get(..length).unwrap_or(lines);
+        if let Err(error) = write_whole(file, lines) {
             // Half a line would spoil the next one. What cannot be cut off (a pipe) stays.
-            let _ = file.set_len(self.size);
+            let _ = file.set_len(size);
             return Err(error);
         }
-        self.size += lines.len() as u64;
-        Ok(())
+        Ok(length)
     }
 
     /// `path` becomes `path.1`, `path.1` becomes `path.2`, and the one beyond the last is removed.
@@ -300,7 +311,7 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         };
-        self.file = None;
+        self.0 = None;
         if keep == 0 {
             missing_is_fine(std::fs::remove_file(path))?;
         }
@@ -311,6 +322,42 @@ impl Output {
         *self = Self::open(path)?;
         Ok(())
     }
+}
+
+/// Why something cannot be written to.
+#[cold]
+fn unread(path: &Path, error: io::Error) -> io::Error {
+    if !std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
+        return error;
+    }
+    io::Error::new(error.kind(), "it is a pipe that nobody reads: start its reader first, or name a file")
+}
+
+/// Whether the last line of a file has no end, as a process leaves it that was killed. What cannot be read has one.
+fn ends_within_a_line(path: &Path, file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+    let mut byte = [b'\n'];
+    // `file` is open for writing alone.
+    let _read = File::open(path).and_then(|file| file.read_at(&mut byte, last));
+    Ok(byte != [b'\n'])
+}
+
+/// Writes all of it, also to a pipe whose reader is slow.
+fn write_whole(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    let mut pause = FULL;
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => (bytes, pause) = (bytes.get(written..).unwrap_or_default(), FULL),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LOOK_UP);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// How many bytes of whole lines fit into `room`.

@@ -174,3 +174,83 @@ fn a_file_has_one_output_at_a_time() {
     }
     m.drain();
 }
+
+#[test]
+fn a_line_that_a_killed_process_has_left_half_spoils_none() {
+    let m = fresh();
+    let path = temporary("half.jsonl");
+    for (before, lines_before) in [("", 0), ("{}\n", 1), ("{}\n{\"oid\":\"6920", 2)] {
+        std::fs::write(&path, before).unwrap();
+        let sink = m.to_json_lines(&path).unwrap();
+        m.put(1_u64).unwrap();
+        m.drain();
+        sink.stop();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        assert_eq!(
+            (text.starts_with(before), text.lines().count(), &last["outputs"][0]),
+            (true, lines_before + 1, &json!(1))
+        );
+    }
+}
+
+/// As some that put logs aside do it: they copy the file, and cut it.
+#[test]
+fn a_file_that_others_cut_is_as_large_as_it_is() {
+    let m = fresh();
+    let path = temporary("cut.jsonl");
+    let sink = m.to_json_lines(&path).unwrap().rotate(2_000, 1).unwrap();
+    for _ in 0..2 {
+        for x in 0..15 {
+            m.put(x).unwrap();
+        }
+        m.drain();
+        assert_eq!(lines(&path).len(), 15);
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    }
+    assert_eq!(sink.status().unwrap().sent, 30);
+    assert!(!path.with_extension("jsonl.1").exists());
+}
+
+/// Neither a pipe that nobody reads nor one whose reader has gone holds a cell or a worker.
+#[test]
+fn a_pipe_is_written_to_while_somebody_reads_it() {
+    let m = fresh();
+    let path = temporary("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let refused = m.to_json_lines(&path).unwrap_err().message;
+    assert!(
+        refused.contains("pipe cannot be opened to append to it: it is a pipe that nobody reads: start"),
+        "{refused}"
+    );
+    let read = |count: usize| {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
+            let lines = std::io::BufRead::lines(file).map_while(Result::ok).take(count);
+            lines.map(|line| serde_json::from_str::<Value>(&line).unwrap()["outputs"][0].clone()).collect::<Vec<_>>()
+        })
+    };
+    // More than the system has room for.
+    let text = "x".repeat(1_000);
+    let reader = read(500);
+    let sink = std::iter::repeat_with(|| m.to_json_lines(&path)).find_map(Result::ok).unwrap();
+    for _ in 0..500 {
+        m.put_wait(text.clone()).unwrap();
+    }
+    assert_eq!(reader.join().unwrap(), vec![json!(text); 500]);
+    for lost in 1..=2 {
+        m.put(0).unwrap();
+        while sink.status().unwrap().lost < lost {
+            std::thread::yield_now();
+        }
+    }
+    let s = sink.status().unwrap();
+    assert!((s.sent, s.waiting) == (500, 0) && s.error.contains("nobody reads"), "{s:?}");
+    let reader = read(1);
+    while sink.status().unwrap().sent == 500 {
+        m.put(7).unwrap();
+        m.drain();
+    }
+    assert_eq!(reader.join().unwrap(), [7]);
+}
