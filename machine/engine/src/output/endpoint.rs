@@ -84,6 +84,8 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
         let message = format!("there is no directory {}: make it first", directory.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, message));
     }
+    // The process may have another directory when the socket is removed.
+    let absolute = std::path::absolute(path)?;
     let listener = match UnixListener::bind(path) {
         // The socket of a process that is gone.
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && place::sweep_one(path) => UnixListener::bind(path)?,
@@ -93,8 +95,8 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
         }
         other => other?,
     };
-    place::own(path);
-    listen(listener, path.to_owned())
+    place::own(&absolute);
+    listen(listener, absolute)
 }
 
 /// Binds a socket of this name where only this user can reach it.

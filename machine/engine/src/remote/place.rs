@@ -125,10 +125,14 @@ fn sweep_in(directory: &Path) {
     }
 }
 
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
 /// Removes a socket that nobody listens on any more; returns whether it was one. What is no socket refuses connections,
 /// too, and stays.
 pub fn sweep_one(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+    is_socket(path)
         && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
         && fs::remove_file(path).is_ok()
 }
@@ -141,18 +145,20 @@ pub fn own(path: &Path) {
     OWN.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
 }
 
-/// Removes a socket of this process.
+/// Removes a socket of this process. What has taken its place and is no socket stays.
 pub fn remove(path: &Path) {
     OWN.lock().unwrap_or_else(PoisonError::into_inner).retain(|own| own != path);
-    // Somebody may have removed it already.
-    let _ = fs::remove_file(path);
+    if is_socket(path) {
+        // Somebody may have removed it already.
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// Removes all sockets of this process. What is bound from now on is not removed.
 pub fn remove_all() {
     let own = std::mem::take(&mut *OWN.lock().unwrap_or_else(PoisonError::into_inner));
     for path in own {
-        let _ = fs::remove_file(path);
+        remove(&path);
     }
 }
 
@@ -223,6 +229,7 @@ mod tests {
         assert!(four == three && UnixStream::connect(&three).is_ok());
         remove(&three);
         assert!(!three.exists());
+        remove(&base.join("other"));
         let mut left: Vec<_> = fs::read_dir(&base)?.flatten().map(|entry| entry.file_name()).collect();
         left.sort();
         assert_eq!(left, [two.file_name().unwrap_or_default(), std::ffi::OsStr::new("other")]);

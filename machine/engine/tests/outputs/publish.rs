@@ -273,3 +273,22 @@ fn what_waited_for_its_turn_before_anybody_subscribed_is_not_sent() {
         }
     }
 }
+
+/// The directory of a process may be another one by then, and what is there another file.
+#[test]
+fn a_socket_is_removed_where_it_was_made_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let up = "../".repeat(std::env::current_dir().unwrap().components().count());
+    let relative = format!("{up}{}/socket", directory.path().strip_prefix("/").unwrap().display());
+    let m = fresh();
+    let sink = m.publish(&format!("ipc://{relative}")).unwrap();
+    assert!(sink.endpoint().starts_with("ipc:///"), "{}", sink.endpoint());
+    let _connected = Subscriber::connect(sink.endpoint());
+    sink.stop();
+    assert!(!std::fs::exists(&relative).unwrap());
+    let sink = m.publish(&format!("ipc://{relative}")).unwrap();
+    std::fs::remove_file(&relative).unwrap();
+    std::fs::write(&relative, "not ours").unwrap();
+    sink.stop();
+    assert_eq!(std::fs::read_to_string(&relative).unwrap(), "not ours");
+}
