@@ -97,8 +97,11 @@ impl Machine {
             plan.sinks = on.into();
         });
         let deadline = Instant::now() + PATIENCE;
+        // All before the first one is waited for.
         for attached in &removed {
             attached.sink.close();
+        }
+        for attached in &removed {
             attached.sink.flush(deadline);
         }
         let count = removed.len() as u64;

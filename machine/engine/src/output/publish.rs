@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Notify, watch};
 
 /// How long messages gather after a write, unless a whole piece has come together.
@@ -37,6 +37,8 @@ const LOOK_UP: Duration = Duration::from_millis(50);
 struct State {
     subscribers: Vec<Subscriber>,
     closed: bool,
+    /// Nobody listens at the endpoint any more: another one can be bound there.
+    ended: bool,
     error: String,
 }
 
@@ -75,6 +77,12 @@ impl Shared {
 
     fn note(&self, error: &str) {
         error.clone_into(&mut self.lock().error);
+    }
+
+    /// The listener is closed.
+    fn end(&self) {
+        self.lock().ended = true;
+        self.room.notify_all();
     }
 }
 
@@ -117,21 +125,22 @@ impl Publisher {
             Listener::Unix(listener, _) => {
                 let listener = UnixListener::from_std(listener).map_err(cannot)?;
                 handle.spawn(async move {
-                    while let Some(stream) = accepted(&listening, || listener.accept()).await {
-                        let (reader, writer) = stream.into_split();
-                        tokio::spawn(serve(listening.clone(), reader, writer));
-                    }
+                    attend(&listening, || listener.accept(), UnixStream::into_split).await;
+                    drop(listener);
+                    listening.end();
                 });
             }
             Listener::Tcp(listener, _) => {
                 let listener = TcpListener::from_std(listener).map_err(cannot)?;
+                let split = |stream: TcpStream| {
+                    // Messages gather here, not in the system.
+                    let _ = stream.set_nodelay(true);
+                    stream.into_split()
+                };
                 handle.spawn(async move {
-                    while let Some(stream) = accepted(&listening, || listener.accept()).await {
-                        // Messages gather here, not in the system.
-                        let _ = stream.set_nodelay(true);
-                        let (reader, writer) = stream.into_split();
-                        tokio::spawn(serve(listening.clone(), reader, writer));
-                    }
+                    attend(&listening, || listener.accept(), split).await;
+                    drop(listener);
+                    listening.end();
                 });
             }
         }
@@ -198,7 +207,7 @@ impl Sink for Publisher {
 
     fn flush(&self, deadline: Instant) {
         let mut state = self.0.lock();
-        while state.subscribers.iter().any(|subscriber| subscriber.waiting > 0) {
+        while state.subscribers.iter().any(|subscriber| subscriber.waiting > 0) || (state.closed && !state.ended) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -220,16 +229,24 @@ impl Sink for Publisher {
     }
 }
 
-/// The next connection; `None` when the publisher is closed.
-async fn accepted<S, A, F: Future<Output = io::Result<(S, A)>>>(shared: &Shared, accept: impl Fn() -> F) -> Option<S> {
+/// Serves whoever connects, until the publisher is closed.
+async fn attend<S, A, R, W, F>(shared: &Arc<Shared>, accept: impl Fn() -> F, split: impl Fn(S) -> (R, W))
+where
+    F: Future<Output = io::Result<(S, A)>>,
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
     let mut over = shared.over.subscribe();
     loop {
         let next = tokio::select! {
             next = accept() => next,
-            _ = over.wait_for(|over| *over) => return None,
+            _ = over.wait_for(|over| *over) => return,
         };
         match next {
-            Ok((stream, _)) => return Some(stream),
+            Ok((stream, _)) => {
+                let (reader, writer) = split(stream);
+                tokio::spawn(serve(shared.clone(), reader, writer));
+            }
             Err(error) => {
                 // Most likely there are too many open files: some may be closed soon.
                 shared.note(&format!("a connection was not accepted: {error}"));

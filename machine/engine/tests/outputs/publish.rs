@@ -274,6 +274,21 @@ fn what_waited_for_its_turn_before_anybody_subscribed_is_not_sent() {
     }
 }
 
+/// A cell that publishes and is run again: nobody listens there any more once the first one was ended.
+#[test]
+fn an_endpoint_is_free_once_its_publisher_was_ended() {
+    let m = fresh();
+    let endpoint = m.publish("tcp://127.0.0.1:*").unwrap().endpoint().to_owned();
+    for _ in 0..50 {
+        m.clear_outputs();
+        let sink = m.publish(&endpoint).unwrap();
+        let mut connected = Subscriber::connect(&endpoint).subscribe("");
+        wait_for_subscribers(&sink, 1);
+        m.put(1_u64).unwrap();
+        assert_eq!(connected.message().1[0], json!(1));
+    }
+}
+
 /// The directory of a process may be another one by then, and what is there another file.
 #[test]
 fn a_socket_is_removed_where_it_was_made_and_nothing_else() {
