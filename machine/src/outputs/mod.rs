@@ -81,7 +81,7 @@ impl Machine {
 
     /// Publishes each message from now on, on a ZeroMQ PUB socket: two frames, the oid's 24 hex digits and
     /// `[in,f0,…,f7]` in JSON. Who subscribes to `f1.` is sent the output of that slot alone, under the topic
-    /// `f1.<oid>`. Nothing is written while nobody is subscribed.
+    /// `f1.<oid>`. Nothing is written while nobody is subscribed. There may be 64 connections at a time.
     ///
     /// `endpoint` is `ipc://…`, `tcp://127.0.0.1:5555`, `tcp://127.0.0.1:*` for any free port, or empty for a socket
     /// under the machine's name in a directory that only this user can enter: `$MACHINE_RUNTIME_DIR` if it is set. The
@@ -290,9 +290,9 @@ impl SinkHandle {
         })
     }
 
-    /// Of a socket: how many messages wait for a subscriber at most; 65,536 unless told otherwise. 0 is no limit, as with
-    /// other ZeroMQ sockets: then none is lost or waited for, and a subscriber that takes nothing costs more and more
-    /// memory.
+    /// Of a socket: how many messages wait for a subscriber at most; 65,536 unless told otherwise, and no more than come to
+    /// 64 MiB. 0 is no limit, as with other ZeroMQ sockets, of bytes neither: then none is lost or waited for, and a
+    /// subscriber that takes nothing costs more and more memory.
     ///
     /// # Errors
     /// If this is no socket.

@@ -22,7 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 /// How long messages gather after a write, unless a whole piece has come together.
 const GATHER: Duration = Duration::from_millis(1);
@@ -32,6 +32,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a waiting worker sleeps before it looks whether it still has to wait.
 const LOOK_UP: Duration = Duration::from_millis(50);
+/// Connections at a time; further ones are turned away.
+const CONNECTIONS: usize = 64;
 
 #[derive(Debug, Default)]
 struct State {
@@ -164,7 +166,7 @@ impl Sink for Publisher {
         let mut state = self.0.lock();
         while self.0.no_loss.load(Ordering::Relaxed)
             && !state.closed
-            && state.subscribers.iter().any(|subscriber| subscriber.waiting >= mark && subscriber.listens())
+            && state.subscribers.iter().any(|subscriber| subscriber.is_full(mark) && subscriber.listens())
         {
             let _waiting = Waiting::begin();
             state = self.0.room.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
@@ -236,18 +238,25 @@ where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
 {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut over = shared.over.subscribe();
     loop {
         let next = tokio::select! {
             next = accept() => next,
             _ = over.wait_for(|over| *over) => return,
         };
-        match next {
-            Ok((stream, _)) => {
+        match (next, places.clone().try_acquire_owned()) {
+            (Ok((stream, _)), Ok(place)) => {
                 let (reader, writer) = split(stream);
-                tokio::spawn(serve(shared.clone(), reader, writer));
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    serve(shared, reader, writer).await;
+                    drop(place);
+                });
             }
-            Err(error) => {
+            // It tries again by itself.
+            (Ok(_), Err(_)) => shared.note(&format!("a peer was turned away: {CONNECTIONS} are connected, the most")),
+            (Err(error), _) => {
                 // Most likely there are too many open files: some may be closed soon.
                 shared.note(&format!("a connection was not accepted: {error}"));
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -351,7 +360,7 @@ async fn send(
         let piece = std::mem::take(&mut progress.piece);
         let gathers = shared.with(id, |subscriber| {
             shared.sent.fetch_add(piece.messages, Ordering::Relaxed);
-            subscriber.waiting = subscriber.waiting.saturating_sub(piece.messages);
+            subscriber.written(&piece);
             !subscriber.has_much(shared.mark.load(Ordering::Relaxed))
         });
         done = piece.bytes;

@@ -307,3 +307,59 @@ fn a_socket_is_removed_where_it_was_made_and_nothing_else() {
     sink.stop();
     assert_eq!(std::fs::read_to_string(&relative).unwrap(), "not ours");
 }
+
+#[test]
+fn more_peers_than_there_are_places_for_are_turned_away() {
+    let m = fresh();
+    let sink = m.publish("").unwrap();
+    let path = sink.endpoint().strip_prefix("ipc://").unwrap();
+    let mut connected: Vec<_> = (0..64).map(|_| Subscriber::connect(sink.endpoint()).subscribe("")).collect();
+    let is_attended = || {
+        let mut peer = std::os::unix::net::UnixStream::connect(path).unwrap();
+        std::io::Read::read(&mut peer, &mut [0]).is_ok_and(|read| read == 1)
+    };
+    assert!(!is_attended());
+    assert_eq!(sink.status().unwrap().error, "a peer was turned away: 64 are connected, the most");
+    wait_for_subscribers(&sink, 64);
+    connected.pop();
+    while !is_attended() {
+        thread::yield_now();
+    }
+    assert_eq!(connected.len(), 63);
+}
+
+/// Large messages wait up to 64 MiB, however few that are.
+#[test]
+fn what_waits_for_a_subscriber_is_bounded_in_bytes() {
+    const MESSAGES: u64 = 150;
+    for no_loss in [false, true] {
+        let m = fresh();
+        let sink = m.publish("").unwrap();
+        let sink = if no_loss { sink.no_loss().unwrap() } else { sink };
+        let mut stalled = Subscriber::connect(sink.endpoint()).subscribe("");
+        wait_for_subscribers(&sink, 1);
+        // Nine of them are a message.
+        let text = "x".repeat(100_000);
+        for _ in 0..MESSAGES {
+            m.put_wait(text.clone()).unwrap();
+        }
+        let most = (64 << 20) / 900_000 + 1;
+        while sink.status().unwrap().waiting < most {
+            thread::yield_now();
+        }
+        if no_loss {
+            assert!(m.status().processed < MESSAGES, "the machine waits");
+        } else {
+            while m.status().processed < MESSAGES {
+                thread::yield_now();
+            }
+            let s = sink.status().unwrap();
+            assert_eq!((s.sent + s.waiting + s.lost, s.waiting), (MESSAGES, most));
+        }
+        let expected = if no_loss { MESSAGES } else { MESSAGES - sink.status().unwrap().lost };
+        (0..expected).for_each(|_| drop(stalled.message()));
+        m.drain();
+        let s = sink.status().unwrap();
+        assert_eq!((s.sent, s.waiting, s.lost), (expected, 0, MESSAGES - expected));
+    }
+}
