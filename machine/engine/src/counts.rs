@@ -49,7 +49,8 @@ impl fmt::Display for Line<'_> {
             }
         }
         for sink in &status.outputs {
-            write!(f, "; {} {}: {} sent", sink.kind, sink.endpoint, sink.sent)?;
+            let to = format!("{} {}", sink.kind, sink.endpoint);
+            write!(f, "; {}: {} sent", to.trim_end(), sink.sent)?;
             for (count, what) in [(sink.waiting, "waiting"), (sink.lost, "lost")] {
                 if count > 0 {
                     write!(f, ", {count} {what}")?;

@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 /// What `machine run` asks for, in words with commas between: `fail-on-error`, `json`.
 const OPTIONS_VARIABLE: &str = "MACHINE_RUN";
 /// How long the pipeline's own code may go on after it was asked to stop, before what is queued is finished without it;
-/// and how long outputs may take to leave at the end.
+/// and how long metrics may take to leave at the end.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long outputs are waited for at the end of which none leaves any more.
+const STUCK: Duration = Duration::from_secs(10);
 /// How often is looked whether all is done, where nothing tells it.
 const LOOK: Duration = Duration::from_millis(100);
 /// How soon again once nothing is left to process: whether that is so is told by two looks.
@@ -155,7 +157,7 @@ impl Run {
             }
         };
         let mut ending = Ending::default();
-        let mut quiet = None;
+        let mut quiet: Option<(Instant, u64)> = None;
         loop {
             let stopping = self.stopping.load(Ordering::Acquire);
             let mut all = machines();
@@ -169,7 +171,11 @@ impl Run {
                 Left::Nothing => return,
                 Left::Outputs => {
                     // What is on its way to files and subscribers leaves, too, unless whoever takes it is stuck.
-                    if quiet.get_or_insert_with(Instant::now).elapsed() > GRACE {
+                    let gone = all.iter().flat_map(|status| &status.outputs).map(|sink| sink.sent + sink.lost).sum();
+                    let (since, before) = *quiet.get_or_insert_with(|| (Instant::now(), gone));
+                    if gone != before {
+                        quiet = None;
+                    } else if since.elapsed() > STUCK {
                         return;
                     }
                     std::thread::sleep(AGAIN);
