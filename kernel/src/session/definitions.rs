@@ -2,8 +2,9 @@
 //!
 //! A type redefined in a later cell keeps its name and its `TypeId` but not its layout, so the engine tells types
 //! apart by their name and this hash. It covers the item's text and that of every item whose name occurs in it,
-//! directly or through others. Associated types can change a layout too, so an `impl` with one counts as part of
-//! the type and of the trait that it names.
+//! directly or through others. Associated types and constants can change a layout too, so an `impl` with one counts as
+//! part of all that its header names. What a glob import brings is not known by its names: it counts as part of every
+//! item. So a hash changes rather too often than too seldom.
 //!
 //! From the same items is known what a name means in the session: see [`Definitions::meaning`].
 
@@ -20,6 +21,17 @@ struct Item {
     hash: u64,
     names: BTreeSet<String>,
 }
+
+/// What has no name of its own: an implementation, a glob import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Unnamed {
+    /// The names of what it is part of; `None`: of all there is.
+    of: Option<BTreeSet<String>>,
+    part: Item,
+}
+
+/// What has no name of its own, by the names of what it is part of.
+type Parts<'d> = BTreeMap<&'d str, Vec<&'d Item>>;
 
 /// What a name means, as far as that can be told without a compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +52,9 @@ pub struct Definitions {
     meanings: BTreeMap<String, Meaning>,
     /// The names of all functions, those of types and traits included.
     functions: BTreeSet<String>,
-    /// Glob imports, macro calls that may define something, implementations.
-    unnamed: Vec<u64>,
+    /// What has no name, by a hash of its text; and that by the item that it stands behind in its cell, with which it is
+    /// replaced, as evcxr does it. What stands alone, behind no name, stays.
+    unnamed: BTreeMap<String, BTreeMap<u64, Unnamed>>,
     /// The `:dep` lines by crate.
     dependencies: BTreeMap<String, String>,
 }
@@ -59,15 +72,24 @@ impl Definitions {
             }
         }
         let mut parts: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        let mut behind = String::new();
         for node in Statements::parse(source, base).map(|statements| statements.nodes).unwrap_or_default() {
-            let item = Item { hash: hash(&node.text().to_string()), names: identifiers(&node) };
-            let names = defined_names(&node);
+            let Some(item) = ast::Item::cast(node.clone()) else { continue };
+            let part = Item { hash: hash(&node.text().to_string()), names: identifiers(&node) };
+            let names = defined_names(&item);
             next.understand(&node, &names);
-            if names.is_empty() && (ast::Item::can_cast(node.kind())) {
-                next.unnamed.push(item.hash);
+            for name in &names {
+                next.unnamed.remove(name);
+                parts.entry(name.clone()).or_default().push(part.clone());
             }
-            for name in names {
-                parts.entry(name).or_default().push(item.clone());
+            if let Some(unnamed) = unnamed(&item, &part) {
+                let place = if matches!(item, ast::Item::Use(_)) { String::new() } else { behind.clone() };
+                next.unnamed.entry(place).or_default().insert(part.hash, unnamed);
+            }
+            if let [name] = names.as_slice()
+                && !matches!(item, ast::Item::Use(_) | ast::Item::ExternCrate(_) | ast::Item::MacroRules(_))
+            {
+                behind.clone_from(name);
             }
         }
         next.items.extend(parts);
@@ -93,8 +115,6 @@ impl Definitions {
             Some(ast::Item::Struct(item)) if item.generic_param_list().is_none() => Meaning::PlainType,
             Some(ast::Item::Enum(item)) if item.generic_param_list().is_none() => Meaning::PlainType,
             Some(ast::Item::Use(item)) if is_from_std(&item) => Meaning::Usual,
-            // It does not change what the names of its header mean.
-            Some(ast::Item::Impl(_)) => return,
             _ => Meaning::Other,
         };
         self.meanings.extend(names.iter().map(|name| (name.clone(), meaning)));
@@ -103,7 +123,14 @@ impl Definitions {
     /// Each item's name with its hash.
     #[must_use]
     pub fn hashes(&self) -> BTreeMap<String, u64> {
-        self.items.keys().map(|name| (name.clone(), self.hash_of(name))).collect()
+        let (mut parts, mut everywhere) = (Parts::new(), Vec::new());
+        for unnamed in self.unnamed.values().flat_map(BTreeMap::values) {
+            match &unnamed.of {
+                Some(of) => of.iter().for_each(|name| parts.entry(name).or_default().push(&unnamed.part)),
+                None => everywhere.push(&unnamed.part),
+            }
+        }
+        self.items.keys().map(|name| (name.clone(), self.hash_of(name, &parts, &everywhere))).collect()
     }
 
     /// A hash of all there is.
@@ -113,27 +140,40 @@ impl Definitions {
         for (name, parts) in &self.items {
             (name, parts.iter().map(|part| part.hash).collect::<Vec<_>>()).hash(&mut hasher);
         }
-        self.unnamed.hash(&mut hasher);
+        for unnamed in self.unnamed.values() {
+            for text in unnamed.keys() {
+                text.hash(&mut hasher);
+            }
+        }
         self.dependencies.hash(&mut hasher);
         hasher.finish()
     }
 
-    fn hash_of(&self, name: &str) -> u64 {
-        let mut reached = BTreeSet::new();
+    fn hash_of(&self, name: &str, parts: &Parts<'_>, everywhere: &[&Item]) -> u64 {
+        let (mut reached, mut unnamed) = (BTreeSet::new(), BTreeSet::new());
         let mut open = vec![name];
+        for part in everywhere {
+            unnamed.insert(part.hash);
+            open.extend(part.names.iter().map(String::as_str));
+        }
         while let Some(name) = open.pop() {
-            let Some((name, parts)) = self.items.get_key_value(name) else { continue };
-            if reached.insert(name.as_str()) {
-                open.extend(parts.iter().flat_map(|part| &part.names).map(String::as_str));
+            if !reached.insert(name) {
+                continue;
+            }
+            open.extend(self.items.get(name).into_iter().flatten().flat_map(|item| &item.names).map(String::as_str));
+            for part in parts.get(name).into_iter().flatten() {
+                unnamed.insert(part.hash);
+                open.extend(part.names.iter().map(String::as_str));
             }
         }
         let mut hasher = DefaultHasher::new();
-        for name in reached {
+        for (name, items) in reached.into_iter().filter_map(|name| self.items.get_key_value(name)) {
             name.hash(&mut hasher);
-            for part in self.items.get(name).into_iter().flatten() {
-                part.hash.hash(&mut hasher);
+            for item in items {
+                item.hash.hash(&mut hasher);
             }
         }
+        unnamed.hash(&mut hasher);
         self.dependencies.hash(&mut hasher);
         hasher.finish()
     }
@@ -150,10 +190,9 @@ fn identifiers(node: &SyntaxNode) -> BTreeSet<String> {
     tokens.filter(|token| token.kind() == SyntaxKind::IDENT).map(|token| token.text().to_owned()).collect()
 }
 
-/// The names that an item defines or takes part in.
-fn defined_names(node: &SyntaxNode) -> Vec<String> {
-    let Some(item) = ast::Item::cast(node.clone()) else { return Vec::new() };
-    let name = match &item {
+/// The names that an item defines.
+fn defined_names(item: &ast::Item) -> Vec<String> {
+    let name = match item {
         ast::Item::Struct(item) => item.name(),
         ast::Item::Enum(item) => item.name(),
         ast::Item::Union(item) => item.name(),
@@ -165,20 +204,12 @@ fn defined_names(node: &SyntaxNode) -> Vec<String> {
         ast::Item::Module(item) => item.name(),
         ast::Item::MacroRules(item) => item.name(),
         ast::Item::MacroDef(item) => item.name(),
-        ast::Item::Impl(item) if has_associated_type(item) => {
-            let header = [item.trait_(), item.self_ty()].into_iter().flatten();
-            return header.flat_map(|part| identifiers(part.syntax())).collect();
+        ast::Item::ExternCrate(item) => {
+            let name = item.name_ref().map(|name| name.text().to_string());
+            let rename = item.rename().map(|rename| rename.name().map(|name| name.text().to_string()));
+            return rename.unwrap_or(name).into_iter().collect();
         }
-        ast::Item::Use(item) => {
-            let leaves = item.syntax().descendants().filter_map(ast::UseTree::cast);
-            return leaves
-                .filter(|leaf| leaf.use_tree_list().is_none() && leaf.star_token().is_none())
-                .filter_map(|leaf| match leaf.rename() {
-                    Some(rename) => rename.name().map(|name| name.text().to_string()),
-                    None => leaf.path()?.segment()?.name_ref().map(|name| name.text().to_string()),
-                })
-                .collect();
-        }
+        ast::Item::Use(item) => return leaves(item).flatten().collect(),
         _ => None,
     };
     name.map(|name| name.text().to_string()).into_iter().collect()
@@ -192,9 +223,50 @@ fn is_from_std(item: &ast::Use) -> bool {
         && !tree.syntax().descendants().any(|node| ast::Rename::can_cast(node.kind()))
 }
 
-fn has_associated_type(item: &ast::Impl) -> bool {
-    item.assoc_item_list()
-        .is_some_and(|list| list.assoc_items().any(|item| matches!(item, ast::AssocItem::TypeAlias(_))))
+/// The names that an import brings; `None` for each glob, and for each trait without a name.
+fn leaves(item: &ast::Use) -> impl Iterator<Item = Option<String>> {
+    let leaves = item.syntax().descendants().filter_map(ast::UseTree::cast);
+    leaves.filter(|leaf| leaf.use_tree_list().is_none()).map(|leaf| match leaf.rename() {
+        _ if leaf.star_token().is_some() => None,
+        Some(rename) => rename.name().map(|name| name.text().to_string()),
+        None => leaf.path()?.segment()?.name_ref().map(|name| name.text().to_string()),
+    })
+}
+
+/// What an item is besides what it defines by name.
+fn unnamed(item: &ast::Item, part: &Item) -> Option<Unnamed> {
+    match item {
+        ast::Item::Impl(item) => {
+            let header = [item.trait_(), item.self_ty()].into_iter().flatten();
+            let header: BTreeSet<String> = header.flat_map(|part| identifiers(part.syntax())).collect();
+            let parameters = item.generic_param_list().map(|list| identifiers(list.syntax())).unwrap_or_default();
+            let part = if takes_part(item) {
+                part.clone()
+            } else if item.trait_().is_some() {
+                // The trait may bring a constant of its own.
+                Item { hash: 0, names: header.clone() }
+            } else {
+                Item { hash: 0, names: BTreeSet::new() }
+            };
+            // One for all types is part of whatever there is.
+            let is_for_all = item.self_ty().is_some_and(|own| parameters.contains(&own.syntax().text().to_string()));
+            Some(Unnamed { of: (!is_for_all).then_some(header), part })
+        }
+        ast::Item::Use(item) if leaves(item).all(|name| name.is_some()) => None,
+        ast::Item::Use(_) | ast::Item::ExternBlock(_) => Some(Unnamed { of: None, part: part.clone() }),
+        _ => None,
+    }
+}
+
+/// Whether what an implementation says can change the layout of a type, or has types of its own.
+fn takes_part(item: &ast::Impl) -> bool {
+    item.assoc_item_list().into_iter().flat_map(|list| list.assoc_items()).any(|item| match item {
+        ast::AssocItem::Const(_) | ast::AssocItem::TypeAlias(_) | ast::AssocItem::MacroCall(_) => true,
+        ast::AssocItem::Fn(function) => {
+            function.const_token().is_some()
+                || function.syntax().descendants().any(|node| ast::Adt::can_cast(node.kind()))
+        }
+    })
 }
 
 #[cfg(test)]
@@ -236,6 +308,71 @@ mod tests {
             after(&cells.each_ref().map(String::as_str)).hashes().get("A").copied()
         };
         assert_ne!(with("impl T for U { type O = u8; }"), with("impl T for U { type O = u64; }"));
+    }
+
+    /// The types of an earlier cell are told from those of a later one, whatever was in between.
+    #[test]
+    fn an_implementation_hides_nothing_of_what_it_is_for() {
+        let cells = [
+            "struct P(Inner);",
+            "struct Inner(String);",
+            "impl FromStr for P { type Err = String; }",
+            "impl Mul<P> for Q { type Output = u8; }",
+        ];
+        let with = |last: &'static str| hash_after(&[&cells[..], &[last]].concat(), "P");
+        let now = hash_after(&cells, "P");
+        assert_eq!(now, with(cells[1]));
+        assert_ne!(now, with("struct Inner(Vec<u64>);"));
+        assert_ne!(now, with("struct P(Inner, u8);"));
+        assert_ne!(hash_after(&cells[..3], "P"), now, "its name is in the header of another one");
+        assert_eq!(after(&cells).meaning("P"), Meaning::PlainType);
+    }
+
+    /// evcxr replaces an item together with the implementations that stand behind it in its cell.
+    #[test]
+    fn an_implementation_is_replaced_with_its_item() {
+        let cell = |out: &str| format!("struct U;\nimpl T for U {{ type O = {out}; }}\nimpl U {{ fn f() {{}} }}");
+        let (first, second) = (cell("u8"), cell("u64"));
+        let hash = |cells: &[&str]| hash_after(cells, "U");
+        assert_ne!(hash(&[&first]), hash(&[&first, &second]));
+        assert_eq!(hash(&[&first]), hash(&[&first, &second, &first]));
+        assert_eq!(
+            hash(&[&first]),
+            hash(&[&first.replace("fn f() {}", "fn f() -> u8 { 1 }")]),
+            "a method is no layout"
+        );
+    }
+
+    #[test]
+    fn constants_local_types_and_what_a_trait_brings_count() {
+        let buffer = "struct Cfg;\nstruct Buf(Vec<[f64; Cfg::N]>);";
+        for (one, other) in [
+            ("impl Cfg { const N: usize = 2; }", "impl Cfg { const N: usize = 3; }"),
+            ("impl Cfg { const fn n() -> usize { 2 } }", "impl Cfg { const fn n() -> usize { 3 } }"),
+            ("impl Cfg { fn f() { struct N(u8); } }", "impl Cfg { fn f() { struct N(i8); } }"),
+            ("impl Cfg { constants!(2); }", "impl Cfg { constants!(3); }"),
+            (
+                "trait T { const N: usize = 2; }\nimpl T for Cfg {}",
+                "trait T { const N: usize = 3; }\nimpl T for Cfg {}",
+            ),
+            ("impl<X> T for X { const N: usize = 2; }", "impl<X> T for X { const N: usize = 3; }"),
+            ("impl T for f64 { const N: usize = 2; }", "impl T for f64 { const N: usize = 3; }"),
+        ] {
+            assert_ne!(hash_after(&[buffer, one], "Buf"), hash_after(&[buffer, other], "Buf"), "{one}");
+        }
+    }
+
+    #[test]
+    fn what_comes_by_a_glob_or_a_macro_counts() {
+        let cells = ["struct A(Inner);", "use m::*;"];
+        let with = |before: &str, after: &str| hash_after(&[cells[0], before, cells[1], after], "A");
+        let inner = "mod m { pub struct Inner(String); }";
+        assert_eq!(with(inner, inner), with(inner, ""));
+        assert_ne!(with(inner, inner), with(inner, "mod m { pub struct Inner(Vec<u64>); }"));
+        let made = "macro_rules! made { () => { pub struct Inner(String); } }\nmod m { made!(); }";
+        let later = "macro_rules! made { () => { pub struct Inner(Vec<u64>); } }";
+        assert_eq!(with(made, made), with(made, ""));
+        assert_ne!(with(made, made), with(made, later));
     }
 
     #[test]
