@@ -8,6 +8,7 @@
 //!
 //! From the same items is known what a name means in the session: see [`Definitions::meaning`].
 
+use super::path_sources;
 use super::rewrite::{Statements, rust_start};
 use ra_ap_syntax::ast::{self, HasGenericParams, HasName};
 use ra_ap_syntax::{AstNode, SyntaxKind, SyntaxNode};
@@ -57,6 +58,8 @@ pub struct Definitions {
     unnamed: BTreeMap<String, BTreeMap<u64, Unnamed>>,
     /// The `:dep` lines by crate.
     dependencies: BTreeMap<String, String>,
+    /// What the sources of those were that are directories; 0 without any.
+    sources: u64,
 }
 
 impl Definitions {
@@ -71,6 +74,8 @@ impl Definitions {
                 next.dependencies.insert(name.to_owned(), dependency.trim().to_owned());
             }
         }
+        let mut directories = next.dependencies.values().filter_map(|line| path_sources::directory(line)).peekable();
+        next.sources = if directories.peek().is_some() { path_sources::stamp(directories) } else { 0 };
         let mut parts: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         let mut behind = String::new();
         for node in Statements::parse(source, base).map(|statements| statements.nodes).unwrap_or_default() {
@@ -145,8 +150,15 @@ impl Definitions {
                 text.hash(&mut hasher);
             }
         }
-        self.dependencies.hash(&mut hasher);
+        (&self.dependencies, self.sources).hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// A hash of the sources of all dependencies that are directories, as they were when the cell was told of; 0 if
+    /// there is none.
+    #[must_use]
+    pub fn sources(&self) -> u64 {
+        self.sources
     }
 
     fn hash_of(&self, name: &str, parts: &Parts<'_>, everywhere: &[&Item]) -> u64 {
@@ -174,7 +186,7 @@ impl Definitions {
             }
         }
         unnamed.hash(&mut hasher);
-        self.dependencies.hash(&mut hasher);
+        (&self.dependencies, self.sources).hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -373,6 +385,21 @@ mod tests {
         let later = "macro_rules! made { () => { pub struct Inner(Vec<u64>); } }";
         assert_eq!(with(made, made), with(made, ""));
         assert_ne!(with(made, made), with(made, later));
+    }
+
+    #[test]
+    fn edited_sources_of_a_dependency_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = directory.path().join("lib.rs");
+        let cell = format!(":dep mine = {{ path = {:?} }}\nstruct A(mine::S);", directory.path());
+        std::fs::write(&source, "pub struct S(String);").unwrap();
+        let before = after(&[&cell]);
+        assert_eq!(before.with_cell("1 + 1"), before);
+        std::fs::write(&source, "pub struct S(Vec<u8>);").unwrap();
+        let later = before.with_cell("1 + 1");
+        assert_ne!(before.hashes(), later.hashes());
+        assert_ne!(before.sources(), later.sources());
+        assert_eq!(after(&[":dep serde = \"1\""]).sources(), 0);
     }
 
     #[test]

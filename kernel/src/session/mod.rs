@@ -12,6 +12,7 @@ mod errors;
 mod events;
 mod interrupt;
 mod manifest;
+mod path_sources;
 mod progress;
 mod rewrite;
 mod script;

@@ -5,6 +5,8 @@
 //! evcxr would lose the variables of these types. Here the metadata stays what it was in the first cell, as long as no
 //! dependency is another one than before: what is in a type is from those and from the session, so it has not changed.
 //! Another version, other features or another profile of a dependency is another file, and then cargo's metadata holds.
+//! One that is a directory, and was edited, is the same file compiled anew, of which cargo's metadata says nothing: then
+//! the file's length and time are added to it.
 //!
 //! Cargo starts a link to this executable, by the name [`NAME`], in the place of rustc for the crate of the cells alone.
 
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -30,8 +33,25 @@ const CELL: &str = "ctx";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Compiled {
     metadata: String,
-    /// Every dependency that a cell had: its name, and its file.
-    dependencies: BTreeMap<String, String>,
+    /// Every dependency that a cell had: its name, its file, and of when the file is.
+    dependencies: BTreeMap<String, Dependency>,
+}
+
+/// The file of a dependency, and a hash of its length and time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Dependency {
+    file: String,
+    stamp: u64,
+}
+
+impl Dependency {
+    fn of(file: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        if let Ok(metadata) = fs::metadata(file) {
+            (metadata.len(), metadata.modified().ok()).hash(&mut hasher);
+        }
+        Self { file: file.to_owned(), stamp: hasher.finish() }
+    }
 }
 
 impl Compiled {
@@ -51,7 +71,7 @@ impl Compiled {
                 }
                 Some("--extern") => {
                     let (name, file) = value.split_once('=')?;
-                    compiled.dependencies.insert(name.to_owned(), file.to_owned());
+                    compiled.dependencies.insert(name.to_owned(), Dependency::of(file));
                 }
                 _ => {}
             }
@@ -61,9 +81,16 @@ impl Compiled {
     }
 
     /// What a cell is to be compiled with after those `before`: as they were, unless a dependency is another one.
-    fn after(self, mut before: Self) -> Self {
-        let same = |(name, file): (&String, &String)| before.dependencies.get(name).is_none_or(|was| was == file);
-        if before.metadata.is_empty() || !self.dependencies.iter().all(same) {
+    fn after(mut self, mut before: Self) -> Self {
+        let was = |(name, now)| before.dependencies.get(name).map(|was: &Dependency| (was, now));
+        let both: Vec<(&Dependency, &Dependency)> = self.dependencies.iter().filter_map(was).collect();
+        if before.metadata.is_empty() || both.iter().any(|(was, now)| was.file != now.file) {
+            return self;
+        }
+        if both.iter().any(|(was, now)| was.stamp != now.stamp) {
+            let mut hasher = DefaultHasher::new();
+            self.dependencies.values().for_each(|now| now.stamp.hash(&mut hasher));
+            self.metadata = format!("{}{:016x}", self.metadata, hasher.finish());
             return self;
         }
         before.dependencies.extend(self.dependencies);
@@ -139,7 +166,7 @@ mod tests {
     }
 
     fn compiled(metadata: &str, dependencies: &[(&str, &str)]) -> Compiled {
-        let dependencies = dependencies.iter().map(|(name, file)| ((*name).to_owned(), (*file).to_owned())).collect();
+        let dependencies = dependencies.iter().map(|(name, file)| ((*name).to_owned(), Dependency::of(file))).collect();
         Compiled { metadata: metadata.to_owned(), dependencies }
     }
 
@@ -163,6 +190,23 @@ mod tests {
         assert_eq!(first.after(more.clone()), more);
         let other = compiled("3", &[("machine", "m-1"), ("serde", "s-1"), ("chrono", "c-2")]);
         assert_eq!(other.clone().after(more), other);
+    }
+
+    #[test]
+    fn a_dependency_that_was_compiled_anew_is_another_one() {
+        let of_time = |stamp| {
+            let mut compiled = compiled("1", &[("machine", "m-1"), ("mine", "l-1")]);
+            compiled.dependencies.insert("mine".to_owned(), Dependency { file: "l-1".to_owned(), stamp });
+            compiled
+        };
+        let first = of_time(1).after(Compiled::default());
+        assert_eq!(first.metadata, "1");
+        assert_eq!(of_time(1).after(first.clone()), first);
+        let edited = of_time(2).after(first.clone());
+        assert!(edited.metadata.starts_with('1') && edited.metadata.len() == 17, "{edited:?}");
+        assert_eq!(of_time(2).after(edited.clone()), edited, "until it is edited again");
+        let again = of_time(3).after(edited.clone());
+        assert!(again.metadata != edited.metadata && again.metadata != first.metadata);
     }
 
     #[test]

@@ -199,6 +199,7 @@ impl Worker {
             source: cell.code.clone(),
             definitions: definitions.hashes(),
             everything: definitions.everything(),
+            sources: definitions.sources(),
         };
         // A runtime that has died since is noticed, and restarted, by the evaluation itself.
         let _ = self.client.command_now(Command::Interrupt { on: self.interrupt.is_requested() });
