@@ -12,7 +12,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// The version of this boundary. A cell built against another version refuses to talk to the engine.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// The symbol under which the executable exports its [`Host`] table.
 pub const HOST_SYMBOL: &str = "machine_host_v1";
@@ -149,8 +149,18 @@ pub struct TypeDesc {
     /// Makes a value from JSON at the pointer; if it cannot, writes why and returns false. `None` for a type that
     /// is only ever given, never taken.
     pub from_json: Option<unsafe extern "C" fn(Text, *mut u8, *mut Sink) -> bool>,
-    /// For a `Result` that is stored whole: a pointer to the value in `Ok`.
-    pub payload: Option<unsafe extern "C" fn(*const u8) -> *const u8>,
+    /// For a `Result` that is stored whole: the value in `Ok`.
+    pub payload: Option<unsafe extern "C" fn(*const u8) -> Inside>,
+}
+
+/// What is in a `Result`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// The value in `Ok`; null if there is an `Err`.
+    pub at: *const u8,
+    /// The id of its type (see [`TypeDesc::id`]): its name is all that is known of it otherwise, and types can share that.
+    pub id: u64,
 }
 
 /// How a parameter takes its argument.

@@ -4,11 +4,13 @@
 //! `Serialize` hands the value in `Ok` to the serializer by reference; a serializer that only notes the address
 //! costs nothing.
 
+use crate::abi::Inside;
+use crate::shim::id;
 use serde::ser::{Error as _, Impossible, Serialize, Serializer};
 
-/// The address of the value in `Ok`, or `None` for an `Err` or anything that is no `Result`.
+/// The value in `Ok`, or `None` for an `Err` or anything that is no `Result`.
 #[inline]
-pub(crate) fn ok<R: Serialize>(result: &R) -> Option<*const u8> {
+pub(crate) fn ok<R: Serialize>(result: &R) -> Option<Inside> {
     result.serialize(Address).ok()
 }
 
@@ -39,15 +41,15 @@ macro_rules! refuse_compound {
 }
 
 impl Serializer for Address {
-    type Ok = *const u8;
+    type Ok = Inside;
     type Error = Never;
-    type SerializeSeq = Impossible<*const u8, Never>;
-    type SerializeTuple = Impossible<*const u8, Never>;
-    type SerializeTupleStruct = Impossible<*const u8, Never>;
-    type SerializeTupleVariant = Impossible<*const u8, Never>;
-    type SerializeMap = Impossible<*const u8, Never>;
-    type SerializeStruct = Impossible<*const u8, Never>;
-    type SerializeStructVariant = Impossible<*const u8, Never>;
+    type SerializeSeq = Impossible<Inside, Never>;
+    type SerializeTuple = Impossible<Inside, Never>;
+    type SerializeTupleStruct = Impossible<Inside, Never>;
+    type SerializeTupleVariant = Impossible<Inside, Never>;
+    type SerializeMap = Impossible<Inside, Never>;
+    type SerializeStruct = Impossible<Inside, Never>;
+    type SerializeStructVariant = Impossible<Inside, Never>;
 
     #[inline]
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -56,9 +58,9 @@ impl Serializer for Address {
         index: u32,
         _: &'static str,
         value: &T,
-    ) -> Result<*const u8, Never> {
+    ) -> Result<Inside, Never> {
         if name == "Result" && index == 0 {
-            Ok(std::ptr::from_ref(value).cast())
+            Ok(Inside { at: std::ptr::from_ref(value).cast(), id: id::<T>() })
         } else {
             Err(Never::custom("an error"))
         }
@@ -106,13 +108,14 @@ impl Serializer for Address {
 
 #[cfg(test)]
 mod tests {
-    use super::{error, ok};
+    use super::{Inside, error, id, ok};
 
     #[test]
     fn finds_the_value_in_ok_and_the_text_in_err() {
         let fine: Result<f64, String> = Ok(1.5);
-        let inside = fine.as_ref().map(|v| std::ptr::from_ref(v).cast::<u8>()).ok();
+        let inside = fine.as_ref().map(|v| Inside { at: std::ptr::from_ref(v).cast(), id: id::<f64>() }).ok();
         assert_eq!(ok(&fine), inside);
+        assert_ne!(id::<f64>(), id::<u64>());
         let failed: Result<f64, String> = Err("no".to_owned());
         assert_eq!(ok(&failed), None);
         assert_eq!(error(br#"{"Err":"no"}"#), "no");

@@ -24,10 +24,12 @@ const NEVER_EDITED: [&str; 4] = ["core", "alloc", "std", "serde_json"];
 pub(crate) struct TypeInfo {
     /// The functions that handle its values.
     pub desc: &'static TypeDesc,
+    /// Its id, as its library gives it.
+    pub id: u64,
     /// Equal for equal types.
     identity: u64,
-    /// Equal for types of the same name and definition. Weaker than `identity`; all that is known of what is
-    /// inside a `Result`.
+    /// Equal for types of the same name and definition. Weaker than `identity`; of what is inside a `Result` all that is
+    /// known before there is one.
     by_name: u64,
     /// As people write it, without paths. For a `Result` what is in `Ok`.
     pub name: String,
@@ -40,7 +42,7 @@ pub(crate) struct TypeInfo {
 pub(crate) enum Conversion {
     /// It is one.
     Same,
-    /// It is inside, behind `payload`.
+    /// It is inside, behind `payload`, if what is there has the same id; otherwise as `Json`.
     Inside,
     /// Both are numbers.
     Number,
@@ -135,9 +137,11 @@ fn describe(desc: &'static TypeDesc, full: &str, library: Option<&Cell>) -> Type
     let definitions = library.map_or(0, |cell| definitions_in(full, cell));
     let inner = if desc.payload.is_some() { ok_type(full) } else { full };
     let inner_definitions = library.map_or(0, |cell| definitions_in(inner, cell));
+    let id = (desc.id)();
     TypeInfo {
         desc,
-        identity: hash(&((desc.id)(), desc.size, full, definitions)),
+        id,
+        identity: hash(&(id, desc.size, full, definitions)),
         by_name: hash(&(inner, inner_definitions)),
         name: short(inner),
         kind: if desc.payload.is_some() { kind_by_name(inner) } else { (desc.kind)() },

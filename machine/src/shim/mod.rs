@@ -13,6 +13,7 @@ pub use call::{Arg, describe};
 pub(crate) use call::{Call, Returned, erase, param_name};
 pub(crate) use handles::{CallHandle, OutputsHandle};
 pub(crate) use source::{source, source_again};
+pub(crate) use types::id;
 pub use types::{failed, given, returned, short, taken};
 
 use crate::abi::Sink;

@@ -1,7 +1,7 @@
 //! Descriptors of types: how their values are dropped, written and read.
 
 use super::{panics, say};
-use crate::abi::{Kind, Sink, Text, TypeDesc};
+use crate::abi::{Inside, Kind, Sink, Text, TypeDesc};
 use crate::payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,24 @@ use std::io::Write;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-extern "C" fn id_of<T: 'static>() -> u64 {
+/// The `TypeId` of a type that lives forever although its bounds do not say so.
+trait Forever {
+    fn type_id(&self) -> TypeId
+    where
+        Self: 'static;
+}
+
+impl<T: ?Sized> Forever for PhantomData<T> {
+    fn type_id(&self) -> TypeId
+    where
+        Self: 'static,
+    {
+        TypeId::of::<T>()
+    }
+}
+
+/// A number that is the same for one type in libraries of one session. Lifetimes make no difference.
+pub(crate) fn id<T: ?Sized>() -> u64 {
     struct Capture(u64);
     impl Hasher for Capture {
         fn finish(&self) -> u64 {
@@ -26,9 +43,19 @@ extern "C" fn id_of<T: 'static>() -> u64 {
             self.0 = self.0.rotate_left(29) ^ n;
         }
     }
+    let marker = PhantomData::<T>;
+    let marker: &dyn Forever = &marker;
+    // SAFETY: only the bound of the trait object changes, and nothing is kept: the marker is empty, and a `TypeId` does
+    // not tell lifetimes apart.
+    let marker: &(dyn Forever + 'static) =
+        unsafe { std::mem::transmute::<&dyn Forever, &(dyn Forever + 'static)>(marker) };
     let mut capture = Capture(0);
-    TypeId::of::<T>().hash(&mut capture);
+    marker.type_id().hash(&mut capture);
     capture.finish()
+}
+
+extern "C" fn id_of<T: 'static>() -> u64 {
+    id::<T>()
 }
 
 extern "C" fn name_of<T>() -> Text {
@@ -162,9 +189,9 @@ fn unread(error: Option<serde_json::Error>, name: &str, sink: *mut Sink) -> bool
     false
 }
 
-unsafe extern "C" fn payload_of<T: Serialize>(value: *const u8) -> *const u8 {
+unsafe extern "C" fn payload_of<T: Serialize>(value: *const u8) -> Inside {
     // SAFETY: the engine passes a value of the type that the descriptor is of, live for the call.
-    payload::ok(unsafe { &*value.cast::<T>() }).unwrap_or(std::ptr::null())
+    payload::ok(unsafe { &*value.cast::<T>() }).unwrap_or(Inside { at: std::ptr::null(), id: 0 })
 }
 
 struct Of<T>(PhantomData<T>);

@@ -8,30 +8,33 @@ use crate::raw;
 use crate::types::Conversion;
 use machine::abi::Kind;
 
-/// Makes an argument from a value of another type; returns where it is.
+/// Makes an argument from a value of another type, at `to`; or returns where one is already.
 ///
 /// # Safety
 /// `from` holds a live value, `to` holds none.
-pub(super) unsafe fn convert(from: Place, to: Place, conversion: Conversion) -> Result<*const u8, String> {
+pub(super) unsafe fn convert(from: Place, to: Place, conversion: Conversion) -> Result<Option<*const u8>, String> {
     // SAFETY: as above, for all that follows; a payload pointer is null for an `Err`, which is never stored.
     unsafe {
-        let inside = || from.info.desc.payload.map_or(from.at.cast_const(), |payload| payload(from.at));
+        let inside = || from.info.desc.payload.map(|payload| payload(from.at));
         match conversion {
-            Conversion::Same => Ok(from.at),
-            Conversion::Inside => Ok(inside()),
+            Conversion::Same => return Ok(Some(from.at)),
+            Conversion::Inside => {
+                if let Some(inside) = inside().filter(|inside| inside.id == to.info.id) {
+                    return Ok(Some(inside.at));
+                }
+            }
             Conversion::Number => {
-                let number = read_number(inside(), from.info.kind);
-                write_number(number, to.at, to.info.kind).map(|()| to.at.cast_const())
+                let number = read_number(inside().map_or(from.at.cast_const(), |inside| inside.at), from.info.kind);
+                return write_number(number, to.at, to.info.kind).map(|()| None);
             }
-            Conversion::Json => {
-                let json = raw::json(from.info.desc, from.at)?;
-                raw::from_json(to.info.desc, &json, to.at).map_err(|why| {
-                    let short: String = json.chars().take(80).collect();
-                    format!("{why} (in {short})")
-                })?;
-                Ok(to.at)
-            }
+            Conversion::Json => {}
         }
+        let json = raw::json(from.info.desc, from.at)?;
+        raw::from_json(to.info.desc, &json, to.at).map_err(|why| {
+            let short: String = json.chars().take(80).collect();
+            format!("{why} (in {short})")
+        })?;
+        Ok(None)
     }
 }
 

@@ -82,12 +82,13 @@ impl Preparation {
                         std::ptr::null()
                     } else {
                         // SAFETY: `from` is live (its bit is set), `to` is empty.
-                        let made = unsafe { convert(*from, *to, *conversion) };
-                        made.map_err(|why| format!("{what}, and it does not convert: {why}"))?
+                        let found = unsafe { convert(*from, *to, *conversion) };
+                        let found = found.map_err(|why| format!("{what}, and it does not convert: {why}"))?;
+                        if found.is_none() && to.info.desc.drop.is_some() {
+                            self.made.push(*to);
+                        }
+                        found.unwrap_or(to.at)
                     };
-                    if std::ptr::eq(pointer, to.at) && to.info.desc.drop.is_some() {
-                        self.made.push(*to);
-                    }
                     self.point(*arg, pointer);
                 }
             }

@@ -62,8 +62,11 @@ impl<'f> View<'f> {
         let (spot, at) = self.place(at)?;
         match spot.info.becomes(wanted)? {
             Conversion::Same => Some(at),
-            // SAFETY: the value is live.
-            Conversion::Inside => spot.info.desc.payload.map(|payload| unsafe { payload(at) }),
+            Conversion::Inside => {
+                // SAFETY: the value is live.
+                let inside = spot.info.desc.payload.map(|payload| unsafe { payload(at) });
+                inside.filter(|inside| inside.id == wanted.id).map(|inside| inside.at)
+            }
             Conversion::Number | Conversion::Json => None,
         }
     }

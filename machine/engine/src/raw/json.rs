@@ -42,7 +42,7 @@ pub(crate) unsafe fn write_json(info: &TypeInfo, at: *const u8, to: &mut Vec<u8>
     // SAFETY: the kind says the type, of the value or of what is inside the `Result`, which holds no `Err`: that would be
     // no output. There is room behind the last byte.
     unsafe {
-        let number = info.desc.payload.map_or(at, |payload| payload(at));
+        let number = info.desc.payload.map_or(at, |payload| payload(at).at);
         let length = write_number(info.kind, number, to.as_mut_ptr().add(to.len()));
         to.set_len(to.len() + length);
     }

@@ -1,0 +1,65 @@
+//! Which type is which: a name alone does not say it.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+use common::named;
+use machine::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+mod common;
+
+/// Two types of one function share their name, also inside a `Result`, where nothing else is known of them before there
+/// is one.
+#[test]
+fn two_types_of_one_name_are_told_apart() {
+    let m = named("types").start();
+    {
+        #[derive(Serialize, Deserialize, Clone)]
+        struct P(u64);
+        m[0].set(|x: u64| Ok::<_, String>(P(x))).unwrap();
+        m[1].set(|p: &P| p.0 + 1).unwrap();
+    }
+    let first = m.call(7_u64).unwrap();
+    let read = {
+        #[derive(Serialize, Deserialize, Clone)]
+        struct P(String);
+        m[2].set(|_: Ignored, p: &P| p.0.clone()).unwrap();
+        first.get::<P>(0).map(|p| p.0)
+    };
+    assert_eq!(first.get::<u64>(1).unwrap(), 8);
+    assert!(read.unwrap_err().to_string().contains("the output of f0 is 7, which is no P"));
+    let error = m.call(7_u64).unwrap().get::<String>(2).unwrap_err().to_string();
+    assert!(error.contains("f2 takes &P, but f0 gives P, and it does not convert: invalid type: integer"), "{error}");
+    {
+        #[derive(Serialize, Deserialize, Clone)]
+        struct P(f64);
+        m[2].set(|_: Ignored, p: &P| p.0 / 2.0).unwrap();
+    }
+    let half = m.call(7_u64).unwrap().get::<f64>(2).unwrap();
+    assert_eq!(half.to_bits(), 3.5_f64.to_bits(), "another type of that name reads what the first one wrote");
+}
+
+/// What has no size can lie where another value is to be made.
+#[test]
+fn what_is_inside_of_a_result_is_dropped_once() {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    static DROPPED: AtomicUsize = AtomicUsize::new(0);
+    #[derive(Serialize, Deserialize)]
+    struct Nothing;
+    impl Drop for Nothing {
+        fn drop(&mut self) {
+            DROPPED.fetch_add(1, Relaxed);
+        }
+    }
+    let m = named("types").start();
+    // Nothing but the `Result` has a size, so what is inside, which has none, lies where the argument would be made.
+    m[0].set(|(): ()| {
+        MADE.fetch_add(1, Relaxed);
+        Ok::<_, ()>(Nothing)
+    })
+    .unwrap();
+    m[1].set(|_: &Nothing| ()).unwrap();
+    for _ in 0..10 {
+        assert_eq!(m.call(()).unwrap().get::<()>(1), Ok(()));
+    }
+    assert_eq!((MADE.load(Relaxed), DROPPED.load(Relaxed)), (10, 10));
+}
