@@ -5,10 +5,12 @@
 //! cell's library is bound to them when the cell starts (`enter`), and never again: a thread of an earlier cell
 //! that first uses a type later still means the definition that it was compiled with.
 
+use crate::hook::InSlot;
 use crate::raw;
 use machine::abi::{Kind, TypeDesc};
 use machine::command::Cell;
 use machine::shim::short;
+use std::cell::Cell as Flag;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -35,6 +37,16 @@ pub(crate) struct TypeInfo {
     pub name: String,
     /// What it converts as. For a `Result` what is in `Ok`.
     pub kind: Kind,
+    /// Whether it reads a bare number, `bool` or text, once somebody has asked.
+    reads: [OnceLock<bool>; 3],
+}
+
+/// What is no object and no list, by its place in [`TypeInfo::reads`].
+#[derive(Clone, Copy, Debug)]
+enum Bare {
+    Number,
+    Bool,
+    Text,
 }
 
 /// How a value of one type becomes one of another.
@@ -68,19 +80,40 @@ impl TypeInfo {
             (Kind::String, Kind::Bool) | (Kind::Bool, Kind::String) => None,
             (Kind::String, to) if to.is_number() => None,
             (from, Kind::String) if from.is_number() => None,
-            // Whether a type of the user's reads a bare number or text is known to its `Deserialize` alone: try.
-            (from, Kind::Other) if from.is_number() => accepts(to, &["1", "0", "1.5"]),
-            (Kind::Bool, Kind::Other) => accepts(to, &["true"]),
-            (Kind::String, Kind::Other) => accepts(to, &["\"\""]),
+            (from, Kind::Other) if from.is_number() => to.reads(Bare::Number).then_some(Conversion::Json),
+            (Kind::Bool, Kind::Other) => to.reads(Bare::Bool).then_some(Conversion::Json),
+            (Kind::String, Kind::Other) => to.reads(Bare::Text).then_some(Conversion::Json),
             _ => Some(Conversion::Json),
         }
     }
-}
 
-fn accepts(to: &TypeInfo, samples: &[&str]) -> Option<Conversion> {
-    let wrong_type =
-        |sample: &&str| matches!(raw::parse_check(to.desc, sample), Err(e) if e.starts_with("invalid type"));
-    (!samples.iter().all(wrong_type)).then_some(Conversion::Json)
+    /// Whether this may be read from something bare, which a type's `Deserialize` alone knows: it is tried. That is code
+    /// of the user's, so nothing is locked here, and it is tried once.
+    fn reads(&self, bare: Bare) -> bool {
+        thread_local! {
+            static ASKING: Flag<bool> = const { Flag::new(false) };
+        }
+        let known = self.reads.get(bare as usize);
+        if let Some(&known) = known.and_then(OnceLock::get) {
+            return known;
+        }
+        // It may use a machine itself, for which it would be asked again, and again: for now it reads nothing.
+        if ASKING.replace(true) {
+            return false;
+        }
+        let in_slot = InSlot::enter();
+        let samples: &[&str] = match bare {
+            Bare::Number => &["1", "0", "1.5"],
+            Bare::Bool => &["true"],
+            Bare::Text => &["\"\""],
+        };
+        let wrong_type =
+            |sample: &&str| matches!(raw::parse_check(self.desc, sample), Err(e) if e.starts_with("invalid type"));
+        let reads = !samples.iter().all(wrong_type);
+        drop(in_slot);
+        ASKING.set(false);
+        known.is_none_or(|known| *known.get_or_init(|| reads))
+    }
 }
 
 #[derive(Default)]
@@ -145,6 +178,7 @@ fn describe(desc: &'static TypeDesc, full: &str, library: Option<&Cell>) -> Type
         by_name: hash(&(inner, inner_definitions)),
         name: short(inner),
         kind: if desc.payload.is_some() { kind_by_name(inner) } else { (desc.kind)() },
+        reads: Default::default(),
     }
 }
 

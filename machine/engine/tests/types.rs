@@ -3,7 +3,10 @@
 
 use common::named;
 use machine::prelude::*;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 mod common;
 
@@ -62,4 +65,36 @@ fn what_is_inside_of_a_result_is_dropped_once() {
         assert_eq!(m.call(()).unwrap().get::<()>(1), Ok(()));
     }
     assert_eq!((MADE.load(Relaxed), DROPPED.load(Relaxed)), (10, 10));
+}
+
+/// To learn what a type reads its own code is asked, which may use the machine that asks.
+#[test]
+fn a_type_may_use_the_machine_while_it_is_asked_what_it_reads() {
+    static MACHINE_OF_IT: OnceLock<Machine> = OnceLock::new();
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    #[derive(Serialize)]
+    struct Curious;
+    impl<'de> Deserialize<'de> for Curious {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            ASKED.fetch_add(1, Relaxed);
+            let m = MACHINE_OF_IT.get().unwrap();
+            assert_eq!(m.status().slots.len(), 8);
+            m.call(1_u64).unwrap();
+            m[7].set(|_: Ignored| ()).unwrap();
+            String::deserialize(deserializer).map(|_| Self)
+        }
+    }
+    let m = *MACHINE_OF_IT.get_or_init(|| named("types").start());
+    let (done, is_done) = channel();
+    std::thread::spawn(move || {
+        m[0].set(|x: u64| x).unwrap();
+        m[1].set(|_: &Curious| ()).unwrap();
+        let asked = ASKED.load(Relaxed);
+        let s = m.status();
+        m[2].set(|_: &Curious| ()).unwrap();
+        done.send((asked, ASKED.load(Relaxed), s.slots[1].mismatch.clone())).unwrap();
+    });
+    let (asked, later, mismatch) = is_done.recv_timeout(Duration::from_mins(1)).expect("it waits for itself");
+    assert_eq!(mismatch, "f1 takes &Curious, but f0 gives u64");
+    assert_eq!(asked, later, "it is asked once");
 }

@@ -24,8 +24,7 @@ impl Machine {
 
     /// Changes a slot between two messages; returns what the user should know.
     pub fn change(&self, slot: usize, function: Option<Arc<Function>>) -> Result<Option<String>, Failure> {
-        let old;
-        let warning;
+        let (old, plan);
         {
             let mut current = guard(&self.plan);
             let mut next = Plan::clone(&current);
@@ -57,21 +56,22 @@ impl Machine {
             place.function = function;
             place.revision += 1;
             next.changed();
-            // Told, not refused: whoever changes two slots that belong together has to begin with one of them.
-            let unfit: Vec<String> = (slot..next.slots.len()).filter_map(|slot| next.mismatch(slot)).collect();
-            warning =
-                (!unfit.is_empty()).then(|| format!("{}: messages fail there until one changes", unfit.join("; ")));
             let version = next.version;
-            old = std::mem::replace(&mut *current, Arc::new(next));
+            plan = Arc::new(next);
+            old = std::mem::replace(&mut *current, plan.clone());
             // Release: pairs with the Acquire of the workers.
             self.version.store(version, Ordering::Release);
         }
         // Workers that sleep let go of the old slots too.
         self.queue.wake_all();
-        // The old closure may be dropped here: user code, so not under the lock.
+        // The old closure may be dropped here, and types of the user's are asked what they read: user code, so not under
+        // the lock.
         let _in_slot = InSlot::enter();
         drop(old);
-        Ok(warning)
+        // Told, not refused: whoever changes two slots that belong together has to begin with one of them.
+        let unfit: Vec<String> = (slot..plan.slots.len()).filter_map(|slot| plan.mismatch(slot)).collect();
+        drop(plan);
+        Ok((!unfit.is_empty()).then(|| format!("{}: messages fail there until one changes", unfit.join("; "))))
     }
 
     /// Changes how functions are run in a slot.
