@@ -23,8 +23,8 @@ use std::marker::PhantomData;
 pub trait Param {
     /// The parameter with the lifetime of one message.
     type Item<'m>;
-    /// What the engine points at: an owned type.
-    type Stored: Serialize + DeserializeOwned + 'static;
+    /// What the engine points at: an owned type. It is made on one thread and used, and dropped, on others.
+    type Stored: Serialize + DeserializeOwned + Send + 'static;
     /// What happens when the output is missing.
     const NEED: Need = Need::Required;
     /// Reads the argument.
@@ -37,7 +37,7 @@ pub trait Param {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Param for &T {
+impl<T: Serialize + DeserializeOwned + Send + 'static> Param for &T {
     type Item<'m> = &'m T;
     type Stored = T;
     #[inline]
@@ -58,7 +58,7 @@ impl Param for &str {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Param for &[T] {
+impl<T: Serialize + DeserializeOwned + Send + 'static> Param for &[T] {
     type Item<'m> = &'m [T];
     type Stored = Vec<T>;
     #[inline]
@@ -129,7 +129,7 @@ macro_rules! by_value {
 
 macro_rules! by_value_generic {
     ($([$($generics:tt)*] $ty:ty;)+) => { $(
-        impl<$($generics)*> Param for $ty where $ty: Serialize + DeserializeOwned + Clone + 'static {
+        impl<$($generics)*> Param for $ty where $ty: Serialize + DeserializeOwned + Clone + Send + 'static {
             type Item<'m> = $ty;
             type Stored = $ty;
             #[inline]
@@ -166,6 +166,7 @@ by_value_generic! {
     label = "not a function of a slot",
     note = "a slot takes a closure or function of 1 to 9 parameters with their types written out: `|t: &Tweet| …`",
     note = "each parameter is `&T`, `&str`, a number, `String`, `&Value`, …, or `Option` of one of these",
+    note = "what it takes goes from thread to thread, so it is `Send`: no `Rc` in there",
     note = "it must be `Send + Sync + 'static`: share with `Arc` and `Mutex` and `move`; no `Rc`, no borrowed locals",
     note = "it gives a type that derives `Serialize`, or a `Result` of one with an error",
     note = "an async closure goes in with `MACHINE[1] = async |id: u64| …;` in a cell, and elsewhere with `set_async` of `machine_async::prelude`"
