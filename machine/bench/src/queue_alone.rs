@@ -47,7 +47,8 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 
 /// `n` messages through a queue of the default size. Workers take them as the engine's do, and do nothing with them.
 pub fn through(n: u32, producers: u32, workers: usize) {
-    let queue = Queue::new(1024, workers, Policy::Reject);
+    // There is memory for so small a one.
+    let Some(queue) = Queue::new(1024, workers, Policy::Reject) else { return };
     std::thread::scope(|scope| {
         {
             let mut control = queue.control();

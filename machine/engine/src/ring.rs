@@ -39,14 +39,19 @@ unsafe impl<T: Send> Send for Ring<T> {}
 unsafe impl<T: Send> Sync for Ring<T> {}
 
 impl<T> Ring<T> {
-    /// A ring of at least this many cells.
-    pub fn new(capacity: usize) -> Self {
+    /// How much memory a ring of at least this many cells has, as far as it is used.
+    pub const fn bytes(capacity: usize) -> usize {
+        capacity.next_power_of_two().saturating_mul(size_of::<Cell<T>>())
+    }
+
+    /// A ring of at least this many cells; `None` if so much memory is not to be had.
+    pub fn new(capacity: usize) -> Option<Self> {
         let cells = capacity.next_power_of_two();
-        let layout = Layout::array::<Cell<T>>(cells).unwrap_or(Layout::new::<Cell<T>>());
+        let layout = Layout::array::<Cell<T>>(cells).ok()?;
         // SAFETY: the layout is not empty. Zeroes are a valid `Cell`: stamp 0, no message.
         let memory = unsafe { std::alloc::alloc_zeroed(layout) };
         if memory.is_null() {
-            std::alloc::handle_alloc_error(layout);
+            return None;
         }
         let memory = memory.cast::<Cell<T>>();
         if !ZEROES_ARE_EMPTY {
@@ -57,7 +62,8 @@ impl<T> Ring<T> {
             }
         }
         let mask = cells as u64 - 1;
-        Self { tail: Alone::default(), head: Alone::default(), cells: memory, layout, mask, bits: mask.count_ones() }
+        let (tail, head) = (Alone::default(), Alone::default());
+        Some(Self { tail, head, cells: memory, layout, mask, bits: mask.count_ones() })
     }
 
     #[inline]

@@ -162,6 +162,22 @@ fn what_is_out_of_range_is_refused_and_changes_nothing() {
     }
 }
 
+/// Nothing ends because there is not so much memory.
+#[test]
+fn a_queue_for_which_there_is_no_memory_is_refused() {
+    // A sanitizer takes memory for whatever is asked for, at once.
+    if ["TSAN_OPTIONS", "LSAN_OPTIONS"].iter().any(|options| std::env::var_os(options).is_some()) {
+        return;
+    }
+    // A system that promises more memory than there is gives it, as long as it is not used.
+    if let Err(failure) = named("memory").queue(1 << 30).try_start() {
+        assert_eq!(failure.code, "out_of_range");
+        let message =
+            "queue is 1073741824: places for so many messages take 128 GiB, which are not to be had: take fewer";
+        assert_eq!(failure.message, message);
+    }
+}
+
 /// A value that counts how often it is written.
 #[derive(Deserialize, Clone)]
 struct Counted(u64);

@@ -123,7 +123,7 @@ fn set_mode(queue: &Queue, mode: Mode) {
 /// Two threads put, one waiting for room and one in batches, while a third pauses, stops, clears, and changes the number
 /// of workers. In the end all is run, once, or counted.
 fn everything_at_once() {
-    let queue = Arc::new(Queue::new(2, 2, Policy::Reject));
+    let queue = Arc::new(Queue::new(2, 2, Policy::Reject).unwrap());
     let ran = Arc::new(std::sync::Mutex::new(Vec::new()));
     let handles = Handles::default();
     set_mode(&queue, Mode::Running);

@@ -62,7 +62,7 @@ fn take(ring: &Ring<Box<u64>>, wanted: usize, most: usize) -> Vec<u64> {
 #[test]
 fn two_producers_one_consumer_nothing_lost_and_each_in_order() {
     check(|| {
-        let ring = Arc::new(Ring::new(4));
+        let ring = Arc::new(Ring::new(4).unwrap());
         let producer = |messages: &'static [u64]| {
             let ring = ring.clone();
             thread::spawn(move || put_all(&ring, messages))
@@ -80,7 +80,7 @@ fn two_producers_one_consumer_nothing_lost_and_each_in_order() {
 #[test]
 fn a_batch_goes_round_the_ring_while_it_is_read() {
     check(|| {
-        let ring = Arc::new(Ring::new(2));
+        let ring = Arc::new(Ring::new(2).unwrap());
         let producer = {
             let ring = ring.clone();
             thread::spawn(move || put_all(&ring, &[1, 2, 3, 4, 5]))
@@ -93,7 +93,7 @@ fn a_batch_goes_round_the_ring_while_it_is_read() {
 #[test]
 fn two_consumers_share_what_there_is() {
     check(|| {
-        let ring = Arc::new(Ring::new(2));
+        let ring = Arc::new(Ring::new(2).unwrap());
         put_all(&ring, &[1, 2]);
         let other = {
             let ring = ring.clone();
@@ -111,7 +111,7 @@ fn two_consumers_share_what_there_is() {
 #[test]
 fn what_is_left_goes_with_the_ring() {
     check(|| {
-        let ring = Arc::new(Ring::new(4));
+        let ring = Arc::new(Ring::new(4).unwrap());
         let producer = {
             let ring = ring.clone();
             thread::spawn(move || put_all(&ring, &[1, 2]))

@@ -80,16 +80,23 @@ impl Machine {
     /// A stopped machine.
     ///
     /// # Errors
-    /// If a number is out of range.
+    /// If a number is out of range, or there is not enough memory for the queue.
     pub fn new(config: Config) -> Result<Self, Failure> {
         bad_number("slots", config.slots, 1, MAX_SLOTS)?;
         bad_number("queue", config.queue, 1, 1 << 30)?;
         bad_number("workers", config.workers, 1, MAX_WORKERS)?;
         bad_number("in_flight", config.in_flight, 1, 1 << 20)?;
+        let queue = Queue::new(config.queue, config.workers, config.policy).ok_or_else(|| {
+            let (queue, gib) = (config.queue, Queue::bytes(config.queue).div_ceil(1 << 30));
+            let message = format!(
+                "queue is {queue}: places for so many messages take {gib} GiB, which are not to be had: take fewer"
+            );
+            failed("out_of_range", message)
+        })?;
         Ok(Self {
             plan: Mutex::new(Arc::new(Plan::new(config.slots, config.ordered))),
             version: AtomicU64::new(0),
-            queue: Queue::new(config.queue, config.workers, config.policy),
+            queue,
             flights: Flights::new(config.in_flight),
             sequence: config.ordered.then(Sequence::default),
             ended: Ended::default(),

@@ -70,9 +70,15 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub fn new(capacity: usize, workers: usize, policy: Policy) -> Self {
-        Self {
-            ring: Ring::new(capacity + SPARE),
+    /// How much memory a queue of this capacity has once it was full, without what its messages have of their own.
+    pub const fn bytes(capacity: usize) -> usize {
+        Ring::<Message>::bytes(capacity + SPARE)
+    }
+
+    /// `None` if so much memory is not to be had.
+    pub fn new(capacity: usize, workers: usize, policy: Policy) -> Option<Self> {
+        Some(Self {
+            ring: Ring::new(capacity + SPARE)?,
             capacity: capacity as u64,
             limit: Alone(AtomicU64::new(capacity as u64)),
             all_progress: std::iter::repeat_with(Progress::default).take(MAX_WORKERS + 1).collect(),
@@ -104,7 +110,7 @@ impl Queue {
             idle: Condvar::new(),
             grounded: AtomicUsize::new(0),
             landed: Condvar::new(),
-        }
+        })
     }
 
     /// What becomes of a message for which there is no room.
