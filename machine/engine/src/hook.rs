@@ -49,8 +49,9 @@ pub(crate) fn record(message: &str) -> bool {
 
 /// The message of the panic that has just ended a slot.
 pub(crate) fn take_panic() -> String {
-    let text =
-        PANIC.with(|panic| panic.try_borrow_mut().map(|mut text| std::mem::take(&mut *text)).unwrap_or_default());
+    // While the thread ends there may be nothing left that it could have been recorded in.
+    let text = PANIC.try_with(|panic| panic.try_borrow_mut().map(|mut text| std::mem::take(&mut *text)));
+    let text = text.ok().and_then(Result::ok).unwrap_or_default();
     if text.is_empty() { "a panic without a message".to_owned() } else { text }
 }
 

@@ -161,3 +161,27 @@ fn put_never_waits_for_a_slow_slot() {
     m.drain();
     assert_eq!(m.status().processed, 5);
 }
+
+/// What the engine keeps for a thread may be gone before the last of the user's own is.
+#[test]
+fn a_call_while_its_thread_ends_fails_as_any_other() {
+    struct Last(Machine, std::sync::mpsc::Sender<String>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let error = self.0.call(1_u64).unwrap().get::<u64>(0).unwrap_err();
+            self.1.send(error.to_string()).unwrap();
+        }
+    }
+    thread_local! {
+        static LAST: std::cell::OnceCell<Last> = const { std::cell::OnceCell::new() };
+    }
+    let m = machine("ends");
+    m[0].set(|x: u64| [x][usize::try_from(x).unwrap_or(0)]).unwrap();
+    let (sent, errors) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        LAST.with(|last| drop(last.set(Last(m, sent))));
+        m.call(1_u64).unwrap();
+    });
+    let error = errors.recv_timeout(std::time::Duration::from_mins(1)).unwrap();
+    assert_eq!(error, "f0 failed (panic): a panic without a message");
+}
