@@ -2,11 +2,10 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use super::digits::{MOST_DIGITS, write_number};
-use super::drop_value;
+use super::{drop_value, layout};
 use crate::decode::told;
 use crate::types::TypeInfo;
 use machine::abi::{Sink, Text, TypeDesc};
-use std::alloc::Layout;
 
 /// Writes a value as JSON text; of a `Result` what is in `Ok`.
 ///
@@ -88,9 +87,9 @@ pub(crate) unsafe fn from_json(desc: &TypeDesc, json: &str, to: *mut u8) -> Resu
 
 /// Whether JSON text makes a value of this type.
 pub(crate) fn parse_check(desc: &'static TypeDesc, json: &str) -> Result<(), String> {
-    // SAFETY: the memory has the type's layout (at least one byte, so that it is memory at all).
+    // SAFETY: the memory has the type's layout, which is not empty.
     unsafe {
-        let layout = Layout::from_size_align(desc.size.max(1), desc.align).unwrap_or(Layout::new::<u8>());
+        let layout = layout(desc);
         let memory = std::alloc::alloc(layout);
         if memory.is_null() {
             std::alloc::handle_alloc_error(layout);

@@ -53,7 +53,7 @@ impl Message {
     #[inline]
     pub unsafe fn take(number: u64, put: Moment, desc: &'static TypeDesc, from: *const u8) -> Self {
         let mut data = MaybeUninit::<[u64; INLINE / 8]>::uninit();
-        // SAFETY: inline values fit; boxed ones get memory of their own layout.
+        // SAFETY: inline values fit; boxed ones get memory of their own layout, which is not empty.
         unsafe {
             if Self::is_inline(desc) {
                 copy_small(from, data.as_mut_ptr().cast::<u8>(), desc.size);
@@ -145,12 +145,15 @@ impl<'m> InPlace<'m> {
 
 impl Drop for Message {
     fn drop(&mut self) {
-        let address = self.address().cast_mut();
-        // SAFETY: the message owns the value and is gone after this.
+        let data = self.data.as_mut_ptr().cast::<u8>();
+        // SAFETY: the message owns the value and is gone after this; `take` wrote the address of a boxed one.
         unsafe {
-            drop_value(self.desc, address);
-            if !Self::is_inline(self.desc) {
-                std::alloc::dealloc(address, layout(self.desc));
+            if Self::is_inline(self.desc) {
+                drop_value(self.desc, data);
+            } else {
+                let memory = data.cast::<*mut u8>().read();
+                drop_value(self.desc, memory);
+                std::alloc::dealloc(memory, layout(self.desc));
             }
         }
     }

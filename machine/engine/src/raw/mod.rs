@@ -20,9 +20,10 @@ use std::alloc::Layout;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 
+/// Of memory for a value: at least one byte, so that it is memory at all.
 fn layout(desc: &TypeDesc) -> Layout {
     // Size and alignment come from `size_of` and `align_of`, so they do make a layout.
-    Layout::from_size_align(desc.size, desc.align).unwrap_or(Layout::new::<u8>())
+    Layout::from_size_align(desc.size.max(1), desc.align).unwrap_or(Layout::new::<u8>())
 }
 
 /// Drops a value where it is. A panic of its destructor ends in the value's own library.
