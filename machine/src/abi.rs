@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "the boundary: with `shim/` all that this crate has of unsafe code")]
 
 use std::ffi::{c_char, c_void};
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// The version of this boundary. A cell built against another version refuses to talk to the engine.
@@ -51,23 +52,24 @@ impl Text {
 /// Where a callee writes bytes that the caller keeps: a `Vec<u8>` of the caller's.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Sink {
+pub struct Sink<'b> {
     to: *mut c_void,
     write: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+    bytes: PhantomData<&'b mut Vec<u8>>,
 }
 
-impl Sink {
-    /// A sink that appends to `bytes`. Use it only while `bytes` is borrowed.
-    pub fn new(bytes: &mut Vec<u8>) -> Self {
+impl<'b> Sink<'b> {
+    /// A sink that appends to `bytes`.
+    pub fn new(bytes: &'b mut Vec<u8>) -> Self {
         unsafe extern "C" fn append(to: *mut c_void, ptr: *const u8, len: usize) {
             // SAFETY: `to` is the `Vec` that `new` was given, of this same build; `ptr` and `len` are a live slice.
             unsafe { (*to.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(ptr, len)) }
         }
-        Self { to: std::ptr::from_mut(bytes).cast(), write: append }
+        Self { to: std::ptr::from_mut(bytes).cast(), write: append, bytes: PhantomData }
     }
 }
 
-impl std::io::Write for Sink {
+impl std::io::Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         // SAFETY: `to` and `write` belong together (`new` is the only constructor), and `to` is still borrowed.
         unsafe { (self.write)(self.to, bytes.as_ptr(), bytes.len()) }
