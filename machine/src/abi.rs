@@ -6,7 +6,7 @@
 //!
 //! The table is found once a library: registered by a plain program ([`register`]), or exported by the
 //! executable under [`HOST_SYMBOL`] and looked up in the process itself.
-#![allow(unsafe_code, reason = "the boundary: with `shim/` all that this crate has of unsafe code")]
+#![allow(unsafe_code, reason = "the boundary: with `shim/` and `slot.rs` all that this crate has of unsafe code")]
 
 use std::ffi::{c_char, c_void};
 use std::marker::PhantomData;

@@ -1,4 +1,5 @@
 //! Which functions fit in a slot, and what they take and give.
+#![allow(unsafe_code, reason = "the boundary: implementations say what the engine's pointers point at")]
 
 use crate::abi::{MAX_ARITY, Need, ParamDesc, SlotDesc, TypeDesc};
 pub use crate::shim::Arg;
@@ -14,13 +15,17 @@ use std::marker::PhantomData;
 /// Types are taken by reference (`&Tweet`, `&str`, `&[f64]`, `&Value`), by value (numbers, `String`, the
 /// collections of std, and what [`by_value!`](crate::by_value) names: the value is cloned), as `Option` of either
 /// (the function runs although the output is missing), or [`Ignored`].
+///
+/// # Safety
+/// `desc` describes `Stored`, `get` reads its argument as that and as nothing else, and reads one that may be missing
+/// only if it is there: unless `NEED` is [`Need::Required`] it asks first.
 #[diagnostic::on_unimplemented(
     message = "a slot's function cannot take `{Self}`",
     label = "this parameter's type",
     note = "take it by reference (`&{Self}`), and derive what crosses slots: `#[derive(Serialize, Deserialize)]`",
     note = "to take it by value, so that it is cloned for each call: `machine::by_value!({Self});`"
 )]
-pub trait Param {
+pub unsafe trait Param {
     /// The parameter with the lifetime of one message.
     type Item<'m>;
     /// What the engine points at: an owned type. It is made on one thread and used, and dropped, on others.
@@ -37,7 +42,8 @@ pub trait Param {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Send + 'static> Param for &T {
+// SAFETY: what is stored is a `T`, and read as one.
+unsafe impl<T: Serialize + DeserializeOwned + Send + 'static> Param for &T {
     type Item<'m> = &'m T;
     type Stored = T;
     #[inline]
@@ -46,7 +52,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Param for &T {
     }
 }
 
-impl Param for &str {
+// SAFETY: what is stored is a `String`, and read as one.
+unsafe impl Param for &str {
     type Item<'m> = &'m str;
     type Stored = String;
     #[inline]
@@ -58,7 +65,8 @@ impl Param for &str {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Send + 'static> Param for &[T] {
+// SAFETY: what is stored is a `Vec<T>`, and read as one.
+unsafe impl<T: Serialize + DeserializeOwned + Send + 'static> Param for &[T] {
     type Item<'m> = &'m [T];
     type Stored = Vec<T>;
     #[inline]
@@ -67,7 +75,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Param for &[T] {
     }
 }
 
-impl<P: Param> Param for Option<P> {
+// SAFETY: as `P`, which is only asked for what is there.
+unsafe impl<P: Param> Param for Option<P> {
     type Item<'m> = Option<P::Item<'m>>;
     type Stored = P::Stored;
     const NEED: Need = Need::Optional;
@@ -84,7 +93,8 @@ impl<P: Param> Param for Option<P> {
 #[derive(Clone, Copy, Debug)]
 pub struct Ignored;
 
-impl Param for Ignored {
+// SAFETY: nothing is read.
+unsafe impl Param for Ignored {
     type Item<'m> = Ignored;
     type Stored = Value;
     const NEED: Need = Need::Ignored;
@@ -118,7 +128,8 @@ pub fn cloned<T: Clone>(arg: Arg<'_>) -> T {
 #[macro_export]
 macro_rules! by_value {
     ($($ty:ty),+ $(,)?) => { $(
-        impl $crate::slot::Param for $ty {
+        // SAFETY: what is stored is of this type, and read as it.
+        unsafe impl $crate::slot::Param for $ty {
             type Item<'m> = $ty;
             type Stored = $ty;
             #[inline]
@@ -129,7 +140,8 @@ macro_rules! by_value {
 
 macro_rules! by_value_generic {
     ($([$($generics:tt)*] $ty:ty;)+) => { $(
-        impl<$($generics)*> Param for $ty where $ty: Serialize + DeserializeOwned + Clone + Send + 'static {
+        // SAFETY: what is stored is of this type, and read as it.
+        unsafe impl<$($generics)*> Param for $ty where $ty: Serialize + DeserializeOwned + Clone + Send + 'static {
             type Item<'m> = $ty;
             type Stored = $ty;
             #[inline]
@@ -139,7 +151,8 @@ macro_rules! by_value_generic {
 }
 macro_rules! by_value_here {
     ($($ty:ty),+ $(,)?) => { $(
-        impl Param for $ty {
+        // SAFETY: what is stored is of this type, and read as it.
+        unsafe impl Param for $ty {
             type Item<'m> = $ty;
             type Stored = $ty;
             #[inline]
@@ -161,6 +174,9 @@ by_value_generic! {
 /// It gives any serialisable type, or a `Result` of one, whose `Err` is the slot's error for that message.
 ///
 /// `Signature` is inferred; it keeps the implementations apart.
+///
+/// # Safety
+/// What `erase` gives describes the function as it is.
 #[diagnostic::on_unimplemented(
     message = "this does not fit in a slot",
     label = "not a function of a slot",
@@ -171,7 +187,7 @@ by_value_generic! {
     note = "it gives a type that derives `Serialize`, or a `Result` of one with an error",
     note = "an async closure goes in with `MACHINE[1] = async |id: u64| …;` in a cell, and elsewhere with `set_async` of `machine_async::prelude`"
 )]
-pub trait Slot<Signature>: Send + Sync + 'static {
+pub unsafe trait Slot<Signature>: Send + Sync + 'static {
     /// Erases the types.
     fn erase(self) -> SlotDesc;
 }
@@ -206,7 +222,8 @@ pub fn param<P: Param>() -> ParamDesc {
 
 macro_rules! slots {
     ($($arity:literal: $($P:ident $i:tt),+;)+) => { $(
-        impl<F, R, $($P),+> Slot<(Plain, fn($($P),+) -> R)> for F
+        // SAFETY: the parameters describe themselves, the output is an `R`, and `Call` below calls the function.
+        unsafe impl<F, R, $($P),+> Slot<(Plain, fn($($P),+) -> R)> for F
         where
             F: Fn($($P),+) -> R + Send + Sync + 'static,
             F: for<'m> Fn($($P::Item<'m>),+) -> R,
@@ -238,7 +255,8 @@ macro_rules! slots {
         slots!(@result Boxed, [E: AsRef<dyn std::error::Error + Send + Sync> + std::fmt::Display + 'static], $($P $i),+);
     )+ };
     (@result $Marker:ident, [$($bound:tt)+], $($P:ident $i:tt),+) => {
-        impl<F, R, E, $($P),+> Slot<($Marker, fn($($P),+) -> Result<R, E>)> for F
+        // SAFETY: as above.
+        unsafe impl<F, R, E, $($P),+> Slot<($Marker, fn($($P),+) -> Result<R, E>)> for F
         where
             F: Fn($($P),+) -> Result<R, E> + Send + Sync + 'static,
             F: for<'m> Fn($($P::Item<'m>),+) -> Result<R, E>,

@@ -1,4 +1,5 @@
 //! Which async functions fit in a slot.
+#![allow(unsafe_code, reason = "the boundary: implementations say what the engine's pointers point at")]
 
 use crate::shim::{self, Arg, Async, Ended};
 use machine::abi::SlotDesc;
@@ -11,6 +12,9 @@ use std::marker::PhantomData;
 /// It gives any serialisable type, or a `Result` of one, whose `Err` is the slot's error for that message.
 ///
 /// Its future need not be `Send`: it stays on one thread. `Signature` is inferred; it keeps the implementations apart.
+///
+/// # Safety
+/// What `erase` gives describes the function as it is.
 #[diagnostic::on_unimplemented(
     message = "this does not fit in an async slot",
     label = "not an async function of a slot",
@@ -20,7 +24,7 @@ use std::marker::PhantomData;
     note = "it must be `Send + Sync + 'static`: share with `Arc` and `Mutex` and `async move`; no `Rc`, no borrowed locals",
     note = "it gives a type that derives `Serialize`, or a `Result` of one with an error"
 )]
-pub trait AsyncSlot<Signature>: Send + Sync + 'static {
+pub unsafe trait AsyncSlot<Signature>: Send + Sync + 'static {
     /// Erases the types.
     fn erase(self) -> SlotDesc;
 }
@@ -31,7 +35,8 @@ pub fn slot<S, F: AsyncSlot<S>>(function: F) -> Async<F, S> {
     Async(function, PhantomData)
 }
 
-impl<S: 'static, F: AsyncSlot<S>> machine::slot::Slot<Async<(), S>> for Async<F, S> {
+// SAFETY: `AsyncSlot` promises it.
+unsafe impl<S: 'static, F: AsyncSlot<S>> machine::slot::Slot<Async<(), S>> for Async<F, S> {
     fn erase(self) -> SlotDesc {
         self.0.erase()
     }
@@ -39,7 +44,8 @@ impl<S: 'static, F: AsyncSlot<S>> machine::slot::Slot<Async<(), S>> for Async<F,
 
 macro_rules! slots {
     ($($($P:ident $i:tt),+;)+) => { $(
-        impl<F, R, $($P),+> AsyncSlot<(Plain, fn($($P),+) -> R)> for F
+        // SAFETY: the parameters describe themselves, the output is an `R`, and `Begin` below begins the function.
+        unsafe impl<F, R, $($P),+> AsyncSlot<(Plain, fn($($P),+) -> R)> for F
         where
             F: AsyncFn($($P),+) -> R + Send + Sync + 'static,
             F: for<'m> AsyncFn($($P::Item<'m>),+) -> R,
@@ -76,7 +82,8 @@ macro_rules! slots {
         slots!(@result Boxed, [E: AsRef<dyn std::error::Error + Send + Sync> + std::fmt::Display + 'static], $($P $i),+);
     )+ };
     (@result $Marker:ident, [$($bound:tt)+], $($P:ident $i:tt),+) => {
-        impl<F, R, E, $($P),+> AsyncSlot<($Marker, fn($($P),+) -> Result<R, E>)> for F
+        // SAFETY: as above.
+        unsafe impl<F, R, E, $($P),+> AsyncSlot<($Marker, fn($($P),+) -> Result<R, E>)> for F
         where
             F: AsyncFn($($P),+) -> Result<R, E> + Send + Sync + 'static,
             F: for<'m> AsyncFn($($P::Item<'m>),+) -> Result<R, E>,

@@ -1,5 +1,6 @@
 //! Which type is which: a name alone does not say it.
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![forbid(unsafe_code)]
 
 use common::named;
 use machine::prelude::*;
@@ -39,6 +40,18 @@ fn two_types_of_one_name_are_told_apart() {
     }
     let half = m.call(7_u64).unwrap().get::<f64>(2).unwrap();
     assert_eq!(half.to_bits(), 3.5_f64.to_bits(), "another type of that name reads what the first one wrote");
+}
+
+/// Whoever names it so writes no unsafe code.
+#[test]
+fn a_type_is_taken_by_value_once_it_is_named() {
+    #[derive(Serialize, Deserialize, Clone)]
+    struct Point(f64, f64);
+    machine::by_value!(Point);
+    let m = named("types").start();
+    m[0].set(|p: Point| Point(p.1, p.0)).unwrap();
+    m[1].set(|swapped: Option<Point>, p: Point| (swapped.map(|p| p.0), p.0)).unwrap();
+    assert_eq!(m.call(Point(1.0, 2.0)).unwrap().json(1).unwrap(), "[2.0,1.0]");
 }
 
 /// What has no size can lie where another value is to be made.

@@ -1,7 +1,7 @@
 //! The typed shims: for each type, closure and iterator the functions that its descriptor points at.
 //!
 //! They are compiled into the library of the cell, a few lines each, and run user code under `catch_unwind`.
-#![allow(unsafe_code, reason = "the boundary: with `abi.rs` all that this crate has of unsafe code")]
+#![allow(unsafe_code, reason = "the boundary: with `abi.rs` and `slot.rs` all that this crate has of unsafe code")]
 
 mod call;
 mod handles;
