@@ -128,7 +128,7 @@ impl Exporter {
             };
             let wait = refusal.again.map(|asked| asked.max(pause));
             match wait {
-                Some(wait) if retry && tries < TRIES && begin.elapsed() + wait < self.config.interval => {
+                Some(wait) if retry && tries < TRIES && begin.elapsed().saturating_add(wait) < self.config.interval => {
                     tokio::time::sleep(wait).await;
                 }
                 _ => return Err(refusal.why),
@@ -161,4 +161,38 @@ fn resource(given: Vec<(String, String)>) -> Vec<(String, String)> {
 fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Begun, Config, Exporter, Mutex, State, runtime};
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
+    #[test]
+    fn a_collector_that_asks_for_eternity_is_not_waited_for() -> std::io::Result<()> {
+        let collector = TcpListener::bind("127.0.0.1:0")?;
+        let config = Config {
+            endpoint: format!("http://{}/v1/metrics", collector.local_addr()?).parse().unwrap_or_default(),
+            headers: Vec::new(),
+            interval: Duration::from_mins(1),
+            timeout: Duration::from_mins(1),
+            resource: Vec::new(),
+        };
+        let refuse = std::thread::spawn(move || -> std::io::Result<()> {
+            let (mut stream, _) = collector.accept()?;
+            stream.read_exact(&mut [0; 16])?;
+            // Slowly: what it asks for and what has gone by are more than there is.
+            std::thread::sleep(Duration::from_millis(1_100));
+            stream.write_all(b"HTTP/1.1 503 Busy\r\nRetry-After: 18446744073709551615\r\nContent-Length: 0\r\n\r\n")?;
+            stream.read_to_end(&mut Vec::new()).map(drop)
+        });
+        let state = Mutex::new(State { begun: Begun::new(0), trouble: String::new() });
+        let exporter = Exporter { config, state, sent: AtomicU64::new(0), failed: AtomicU64::new(0) };
+        let outcome = runtime::handle().map(|handle| handle.block_on(exporter.send("{}".into(), true)));
+        assert_eq!(outcome, Ok(Err("HTTP status 503".to_owned())));
+        refuse.join().unwrap_or(Ok(()))
+    }
 }
