@@ -6,6 +6,7 @@ use machine::history::History;
 use machine::prelude::*;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 fn history(machine: &str, since_ms: u64) -> History {
@@ -147,4 +148,23 @@ fn metrics_are_the_counters() {
     names.dedup();
     assert!(all - names.len() <= 4, "only the answer's own header may repeat a word: {answer}");
     assert!(get(port, "/other").starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn who_asks_for_metrics_slowly_keeps_nobody_for_long() {
+    let port = machine_engine::metrics::serve(0, || "all\n".to_owned()).unwrap();
+    let mut slow = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut quick = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    quick.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    quick.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    // Often enough that no single read takes long; nobody listens in the end.
+    let drip = thread::spawn(move || {
+        while slow.write_all(b"G").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let mut answer = String::new();
+    quick.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("all\n"), "{answer}");
+    drip.join().unwrap();
 }

@@ -2,9 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long a client may take to say what it wants, and to take the answer.
+/// How long a client may take to say what it wants and to take the answer, in all: the next one waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest request, bytes.
 const LONGEST: u64 = 8 << 10;
@@ -31,9 +31,8 @@ pub fn serve(port: u16, text: impl Fn() -> String + Send + 'static) -> io::Resul
 }
 
 fn answer(stream: &TcpStream, text: &dyn Fn() -> String) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut lines = BufReader::new(stream.take(LONGEST)).lines();
+    let mut stream = Timed { stream, until: Instant::now() + PATIENCE };
+    let mut lines = BufReader::new(Read::by_ref(&mut stream).take(LONGEST)).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     // The header is read to its end: a connection that is closed with something unread is reset.
     for line in lines {
@@ -48,12 +47,41 @@ fn answer(stream: &TcpStream, text: &dyn Fn() -> String) -> io::Result<()> {
         ("GET", _) => ("404 Not Found", "there is /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", "GET /metrics\n".to_owned()),
     };
-    let mut to = stream;
     write!(
-        to,
+        stream,
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{body}",
         body.len()
-    )?;
-    to.flush()
+    )
+}
+
+/// A stream that gives up at a point in time, however slowly the other end goes on.
+struct Timed<'a> {
+    stream: &'a TcpStream,
+    until: Instant,
+}
+
+impl Timed<'_> {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
