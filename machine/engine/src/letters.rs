@@ -12,10 +12,14 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// How many are kept at most.
+/// How many of messages are kept at most.
 pub(crate) const MOST: usize = 10_000;
-/// How many bytes of inputs, outputs and error texts are kept at most.
+/// How many bytes of their inputs, outputs and error texts are kept at most.
 pub(crate) const MOST_BYTES: usize = 64 << 20;
+/// The same for those of sources, beside them: what is no message cannot be tried again, and takes no place from what
+/// can.
+const MOST_OF_SOURCE: usize = 1_000;
+const MOST_BYTES_OF_SOURCE: usize = 8 << 20;
 /// The slot of what a source gave that is no message.
 pub(crate) const SOURCE: usize = usize::MAX;
 
@@ -150,9 +154,13 @@ pub(crate) fn after(number: u64) -> u64 {
 /// coming.
 #[derive(Debug, Default)]
 pub(crate) struct Letters {
+    /// Those of messages.
     kept: VecDeque<(u64, Letter)>,
-    next: u64,
     bytes: usize,
+    /// Those of slot [`SOURCE`].
+    of_source: VecDeque<(u64, Letter)>,
+    bytes_of_source: usize,
+    next: u64,
     pub dropped: u64,
     /// Messages that were tried again, and those that passed.
     pub retried: u64,
@@ -161,29 +169,44 @@ pub(crate) struct Letters {
 
 impl Letters {
     pub fn add(&mut self, letter: Letter) {
-        self.bytes += letter.bytes();
-        self.kept.push_back((self.next, letter));
+        let (kept, bytes, most, most_bytes) = if letter.slot == SOURCE {
+            (&mut self.of_source, &mut self.bytes_of_source, MOST_OF_SOURCE, MOST_BYTES_OF_SOURCE)
+        } else {
+            (&mut self.kept, &mut self.bytes, MOST, MOST_BYTES)
+        };
+        *bytes += letter.bytes();
+        kept.push_back((self.next, letter));
         self.next += APART;
-        while self.kept.len() > MOST || (self.bytes > MOST_BYTES && self.kept.len() > 1) {
-            let Some((_, oldest)) = self.kept.pop_front() else { return };
-            self.bytes -= oldest.bytes();
+        while kept.len() > most || (*bytes > most_bytes && kept.len() > 1) {
+            let Some((_, oldest)) = kept.pop_front() else { return };
+            *bytes -= oldest.bytes();
             self.dropped += 1;
         }
     }
 
     pub fn len(&self) -> usize {
-        self.kept.len()
+        self.kept.len() + self.of_source.len()
+    }
+
+    /// All whose number is below `before`, newest first.
+    fn newest(&self, before: u64) -> impl Iterator<Item = &(u64, Letter)> {
+        let below = |letters: &VecDeque<(u64, Letter)>| letters.partition_point(|(number, _)| *number < before);
+        let mut kept = self.kept.range(..below(&self.kept)).rev().peekable();
+        let mut of_source = self.of_source.range(..below(&self.of_source)).rev().peekable();
+        std::iter::from_fn(move || {
+            let number = |letter: Option<&&(u64, Letter)>| letter.map(|(number, _)| *number);
+            if number(kept.peek()) > number(of_source.peek()) { kept.next() } else { of_source.next() }
+        })
     }
 
     /// The newest errors in short, newest first.
     pub fn lines(&self, most: usize) -> Vec<ErrorLine> {
-        self.kept.iter().rev().take(most).map(|(_, letter)| letter.line()).collect()
+        self.newest(u64::MAX).take(most).map(|(_, letter)| letter.line()).collect()
     }
 
     /// Those of a selection whose number is below `before`.
     pub fn find(&self, selection: &Selection, most: usize, before: u64) -> Found {
-        let end = self.kept.partition_point(|(number, _)| *number < before);
-        let found: Vec<_> = self.kept.range(..end).rev().filter(|(_, letter)| selection.takes(letter)).collect();
+        let found: Vec<_> = self.newest(before).filter(|(_, letter)| selection.takes(letter)).collect();
         let size = |letter: &Letter| told(&letter.error) + told(&letter.input) + told(&letter.outputs);
         let wanted = found.iter().enumerate().take(most).map(|(place, (_, letter))| ((place, letter), size(letter)));
         let told: Vec<_> = fitting(wanted).collect();
@@ -200,13 +223,13 @@ impl Letters {
 
     /// Whether any letter has this name, on the first of its path at least.
     pub fn knows(&self, path: &[String]) -> bool {
-        self.kept.is_empty() || self.kept.iter().any(|(_, letter)| letter.get(path).is_some())
+        self.len() == 0 || self.newest(u64::MAX).any(|(_, letter)| letter.get(path).is_some())
     }
 
     /// What there is instead of a name that no letter has.
     pub fn instead_of(&self, path: &[String]) -> String {
         let mut names = COLUMNS.map(str::to_owned).to_vec();
-        let newest = self.kept.back().map(|(_, letter)| letter);
+        let newest = self.newest(u64::MAX).next().map(|(_, letter)| letter);
         for json in newest.iter().flat_map(|letter| [&letter.outputs, &letter.input]) {
             if let Ok(Value::Object(fields)) = serde_json::from_str(json) {
                 names.extend(fields.into_iter().map(|(field, _)| field));
@@ -230,7 +253,7 @@ impl Letters {
 
     fn from(&self, selection: &Selection, from: u64) -> impl Iterator<Item = &(u64, Letter)> {
         let start = self.kept.partition_point(|(number, _)| *number < from);
-        self.kept.range(start..).filter(|(_, letter)| letter.slot != SOURCE && selection.takes(letter))
+        self.kept.range(start..).filter(|(_, letter)| selection.takes(letter))
     }
 
     /// A message was tried again: its letters make room for those that it leaves now, if any. These take the place of
@@ -238,7 +261,7 @@ impl Letters {
     pub fn replace(&mut self, oid: Oid, new: Vec<Letter>) {
         self.retried += 1;
         self.passed += u64::from(new.is_empty());
-        let is_old = |letter: &Letter| letter.oid == oid && letter.slot != SOURCE;
+        let is_old = |letter: &Letter| letter.oid == oid;
         let Some(at) = self.kept.iter().position(|(_, letter)| is_old(letter)) else { return };
         let first = self.kept.get(at).map_or(0, |(number, _)| number - number % APART);
         let mut bytes = self.bytes;
@@ -257,13 +280,13 @@ impl Letters {
     /// All letters of one message, oldest first.
     pub fn of(&self, oid: Oid) -> Vec<Letter> {
         let all = self.kept.iter().map(|(_, letter)| letter);
-        all.filter(|letter| letter.oid == oid && letter.slot != SOURCE).cloned().collect()
+        all.filter(|letter| letter.oid == oid).cloned().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{APART, Found, Letter, Letters, MOST, Selection, after};
+    use super::{APART, Found, Letter, Letters, MOST, MOST_OF_SOURCE, SOURCE, Selection, after};
     use crate::filter::Filter;
     use crate::frame::ErrorKind;
     use crate::oid::Oid;
@@ -294,6 +317,20 @@ mod tests {
         assert_eq!((letters.len(), letters.dropped), (MOST, 2_000));
         assert!(found(&letters, Some(3), 1, u64::MAX).letters[0].oid.ends_with("00002edf"));
         assert!(found(&letters, Some(2), 1, u64::MAX).letters.is_empty());
+    }
+
+    #[test]
+    fn those_of_a_source_take_no_place_of_others_and_all_are_told_in_their_order() {
+        let mut letters = Letters::default();
+        letters.add(letter(1, 1, "first"));
+        (0..1_500).for_each(|counter| letters.add(letter(counter, SOURCE, "no JSON")));
+        letters.add(letter(2, 1, "last"));
+        assert_eq!((letters.len(), letters.dropped), (MOST_OF_SOURCE + 2, 500));
+        let all: Vec<_> = found(&letters, None, usize::MAX, u64::MAX).letters;
+        let ends = [&all[0], &all[1], &all[MOST_OF_SOURCE], &all[MOST_OF_SOURCE + 1]];
+        assert_eq!(ends.map(|letter| letter.error.as_str()), ["last", "no JSON", "no JSON", "first"]);
+        assert_eq!(letters.lines(2).iter().map(|line| line.err.as_str()).collect::<Vec<_>>(), ["last", "no JSON"]);
+        assert_eq!(letters.count(&Selection::default(), 0), 2);
     }
 
     #[test]
