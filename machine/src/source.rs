@@ -103,7 +103,7 @@ impl Lines {
         self
     }
 
-    /// Leaves out what is in the file already. Lines count from there on.
+    /// Leaves out what is in the file already, and the rest of a line that it ends within. Lines count from there on.
     pub fn from_end(mut self) -> Self {
         self.from_end = true;
         self

@@ -29,6 +29,8 @@ pub(super) struct File {
 struct Opened {
     file: fs::File,
     position: u64,
+    /// It was opened within a line: the rest of that one is left out.
+    within: bool,
     /// Device and number: what the file is, whatever its name is now.
     identity: (u64, u64),
 }
@@ -59,7 +61,31 @@ fn open(description: &Lines) -> io::Result<Opened> {
     }
     let file = fs::File::open(&description.path)?;
     let identity = identity(&file.metadata()?);
-    Ok(Opened { file, position: 0, identity })
+    Ok(Opened { file, position: 0, within: false, identity })
+}
+
+impl Opened {
+    /// Leaves out what is there, and the line that it may end within.
+    fn skip_to_end(&mut self) -> io::Result<()> {
+        self.position = self.file.seek(SeekFrom::End(0))?;
+        if self.position > 0 {
+            let mut last = [0];
+            self.file.seek(SeekFrom::Start(self.position - 1))?;
+            self.file.read_exact(&mut last)?;
+            self.within = last != *b"\n";
+        }
+        Ok(())
+    }
+
+    /// What was read, without the rest of the line that the file was opened within.
+    fn without_rest<'p>(&mut self, piece: &'p [u8]) -> &'p [u8] {
+        if !self.within {
+            return piece;
+        }
+        let Some(end) = memchr::memchr(b'\n', piece) else { return &[] };
+        self.within = false;
+        piece.get(end + 1..).unwrap_or_default()
+    }
 }
 
 impl File {
@@ -71,7 +97,7 @@ impl File {
         let open = match open(&description) {
             Ok(mut opened) => {
                 if description.from_end {
-                    opened.position = opened.file.seek(SeekFrom::End(0)).map_err(no_file)?;
+                    opened.skip_to_end().map_err(no_file)?;
                 }
                 Some(opened)
             }
@@ -95,7 +121,7 @@ impl File {
             Err(error) => return Err(self.failed(&error)),
         };
         opened.position += read as u64;
-        self.lines.push(piece.get(..read).unwrap_or_default());
+        self.lines.push(opened.without_rest(piece.get(..read).unwrap_or_default()));
         while let Some(line) = self.lines.next() {
             intake.line(&line, self.description.json)?;
         }
@@ -171,6 +197,7 @@ impl Origin for File {
                     self.finish(intake)?;
                     if let Some(opened) = &mut self.open {
                         opened.position = 0;
+                        opened.within = false;
                         opened.file.rewind().map_err(|error| Stop::Failed(error.to_string()))?;
                     }
                 }

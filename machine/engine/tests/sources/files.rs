@@ -91,6 +91,22 @@ fn a_followed_file_may_come_later_and_be_read_from_its_end() {
 }
 
 #[test]
+fn a_line_that_the_file_ends_within_is_left_out_whole() {
+    let scratch = Scratch::new(b"1\n12");
+    let kept = Kept::new();
+    kept.machine.source(source::json_lines(&scratch.path).from_end().follow()).unwrap();
+    scratch.append("3");
+    scratch.append("4\n5\n");
+    assert_eq!(kept.wait_for(1), [5]);
+    // What comes anew is read from its beginning on.
+    std::fs::write(&scratch.path, "6").unwrap();
+    scratch.append("\n");
+    assert_eq!(kept.wait_for(2), [5, 6]);
+    kept.machine.clear_source();
+    is_gone(&kept);
+}
+
+#[test]
 fn a_paused_machine_takes_nothing_and_goes_on_where_it_was() {
     let numbers: String = (0..5_000).map(|n| format!("{n}\n")).collect();
     let scratch = Scratch::new(numbers.as_bytes());
