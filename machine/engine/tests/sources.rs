@@ -306,6 +306,22 @@ fn pauses_between_items_end_when_the_source_is_cleared() {
 }
 
 #[test]
+fn a_pause_while_an_item_waits_for_its_time_does_not_count() {
+    const APART: Duration = Duration::from_secs(3);
+    let kept = Kept::new();
+    let items = [0, APART.as_secs()].map(|time| json!({ "at": time }));
+    kept.machine.source(items.replay("at", 1.0)).unwrap();
+    until(|| kept.source().taken == 1);
+    kept.machine.pause();
+    // More than it waits for.
+    thread::sleep(APART + Duration::from_millis(500));
+    let before = Instant::now();
+    kept.machine.start();
+    until(|| kept.source().taken == 2);
+    assert!(before.elapsed() > APART / 3, "{:?}", before.elapsed());
+}
+
+#[test]
 fn a_function_that_is_called_again_is_replayed_anew() {
     let year = 365 * 86_400;
     let kept = Kept::new();

@@ -12,6 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
+/// How long an item waits for its time before it is looked whether the machine runs.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
 /// Why a source stops.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -144,7 +147,23 @@ impl<'f> Intake<'f> {
         if let Some((count, field)) = self.pacer.untimed().filter(|(count, _)| *count > before) {
             self.feed.set_note(format!("{count} items without a time in {field}: given at once"));
         }
-        self.feed.shutdown.sleep_until(due)
+        if self.pacer.untimed().is_none() {
+            return self.feed.shutdown.sleep_until(due);
+        }
+        // Time in which the machine does not run does not count.
+        let mut due = due;
+        loop {
+            let now = Instant::now();
+            if now >= due {
+                return Ok(());
+            }
+            self.feed.shutdown.sleep_until(due.min(now + LOOK_UP))?;
+            if self.machine.queue.held() {
+                let held = Instant::now();
+                self.wait_running()?;
+                due = due.checked_add(held.elapsed()).unwrap_or(due);
+            }
+        }
     }
 
     pub fn sleep(&self, time: Duration) -> Result<(), Stop> {
