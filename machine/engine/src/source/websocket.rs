@@ -25,6 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long connecting and greeting may take.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How much may wait to be written beside the greetings: answers to pings of a server that does not read them.
+const UNWRITTEN: usize = 1 << 20;
 /// How long nothing may come before the server is asked for a sign of life, and again before it counts as gone.
 const QUIET: Duration = Duration::from_secs(30);
 
@@ -67,7 +69,11 @@ impl Client {
     async fn open(&self) -> Result<WebSocketStream<TcpStream>, String> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| error.to_string())?;
         let most = Some(self.socket.max_bytes);
-        let config = WebSocketConfig::default().max_message_size(most).max_frame_size(most);
+        let greetings: usize = self.socket.greetings.iter().map(String::len).sum();
+        let config = WebSocketConfig::default()
+            .max_message_size(most)
+            .max_frame_size(most)
+            .max_write_buffer_size(UNWRITTEN.saturating_add(greetings));
         let request = self.socket.url.as_str().into_client_request().map_err(|error| error.to_string())?;
         let opened = client_async_with_config(request, stream, Some(config)).await;
         let (mut stream, _response) = opened.map_err(|error| error.to_string())?;
@@ -94,6 +100,7 @@ impl Client {
         self.connected = true;
         intake.feed.set_state("running");
         let mut asked = false;
+        let no_sign = || format!("no sign of life for {} s", 2 * QUIET.as_secs());
         loop {
             let next = tokio::select! {
                 biased;
@@ -125,11 +132,18 @@ impl Client {
                     return Ok(error.to_string());
                 }
                 Ok(None) => return Ok("the server ended the connection".to_owned()),
-                Err(_) if asked => return Ok(format!("no sign of life for {} s", 2 * QUIET.as_secs())),
+                Err(_) if asked => return Ok(no_sign()),
                 Err(_) => {
                     asked = true;
-                    if let Err(error) = stream.send(Message::Ping(Vec::new().into())).await {
-                        return Ok(error.to_string());
+                    // A server that does not read takes no ping either.
+                    let sent = tokio::select! {
+                        () = intake.feed.shutdown.ended() => return Err(Stop::Ended),
+                        sent = tokio::time::timeout(QUIET, stream.send(Message::Ping(Vec::new().into()))) => sent,
+                    };
+                    match sent {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => return Ok(error.to_string()),
+                        Err(_) => return Ok(no_sign()),
                     }
                 }
             }

@@ -211,6 +211,30 @@ fn a_text_that_is_not_utf_8_is_counted_and_ends_the_connection_alone() {
 }
 
 #[test]
+fn answers_to_pings_that_nobody_reads_do_not_pile_up() {
+    const PINGS: usize = 200_000;
+    let server = Server::new();
+    let kept = Kept::new();
+    kept.machine.source(source::websocket(&server.url())).unwrap();
+    let mut client = server.accept();
+    server.runtime.block_on(async {
+        for _ in 0..PINGS {
+            client.feed(Message::Ping(vec![7; 125].into())).await.unwrap();
+        }
+    });
+    server.send(&mut client, "1");
+    kept.wait_for(1);
+    server.runtime.block_on(client.send(Message::Ping(b"last".to_vec().into()))).unwrap();
+    let mut pongs = 0;
+    while server.hear(&mut client) != Message::Pong(b"last".to_vec().into()) {
+        pongs += 1;
+    }
+    assert!(pongs < PINGS, "all have waited for a server that did not read them");
+    server.send(&mut client, "2");
+    assert_eq!(kept.wait_for(2), [1, 2]);
+}
+
+#[test]
 fn a_full_queue_holds_a_socket_up_and_loses_nothing() {
     let server = Server::new();
     let kept = Kept::with_queue(4);
