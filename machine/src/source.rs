@@ -287,7 +287,8 @@ pub fn zmq_sub(endpoint: &str) -> ZmqSub {
 /// tells which. Answers are JSON: 202 if all was put; 429 if there was no room, with how much was `accepted` and
 /// what to send again, also if the machine is to drop the newest ([`Policy::DropNewest`](crate::command::Policy)): its
 /// sender can be told; 400 with the `line` of what is not JSON, and then nothing of the request is put; 413 if the
-/// body is too large; 503 if the source was cleared meanwhile. While the machine is paused or stopped messages are
+/// body is too large; 503 if the source was cleared meanwhile, or if 64 clients are connected already, to be sent again
+/// after a second. A connection is for many requests, for a minute or so; while all 64 are taken, for one. While the machine is paused or stopped messages are
 /// taken until the queue is full. Web pages of other servers are refused (403).
 pub fn http(address: impl ToString) -> Http {
     Http { address: address.to_string(), max_bytes: MAX_BYTES }

@@ -2,6 +2,9 @@
 //!
 //! A request is answered at once: what has no room in the queue is refused, so that its sender knows. Bodies are read
 //! whole, and looked at whole before the first message is put: a body that is not JSON puts nothing.
+//!
+//! Nobody is left waiting unheard: who finds all places taken is told so, and while all are taken each answer ends its
+//! connection. No connection goes on for ever, whatever its client does: one that sends and never reads is cut off.
 
 use super::intake::{Intake, Stop};
 use super::pace::Pacer;
@@ -12,7 +15,7 @@ use crate::machine::Machine;
 use crate::runtime;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use machine::command::Failure;
@@ -25,10 +28,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-/// Connections at a time; further ones wait.
+/// Connections at a time.
 const CONNECTIONS: usize = 64;
+/// Connections beyond them that are told so at a time; further ones are closed without a word.
+const REFUSED: usize = 64;
+/// How long that may take.
+const REFUSAL: Duration = Duration::from_secs(5);
 /// How long a client may take for its head, and for its body.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The first answer after this time ends a connection.
+const TURN: Duration = Duration::from_mins(1);
+/// The longest that a connection can take: a last head, body and answer after its turn.
+const LONGEST: Duration = TURN.saturating_add(PATIENCE.saturating_mul(3));
 /// How long requests may go on when the source is cleared.
 const LAST: Duration = Duration::from_millis(500);
 /// How much of a body that is too large is read, so that the client gets to read the answer.
@@ -74,22 +85,26 @@ impl Endpoint {
             feed: intake.feed.clone(),
             pacer: Mutex::new(intake.take_pacer().with_credit(CREDIT)),
             max_bytes: self.max_bytes,
+            places: Arc::new(Semaphore::new(CONNECTIONS)),
         });
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut tasks = JoinSet::new();
+        let mut refused = 0_u64;
         loop {
             tokio::select! {
                 biased;
                 () = intake.feed.shutdown.ended() => break,
                 Some(_) = tasks.join_next() => {}
-                (accepted, place) = next(&listener, &places) => {
+                accepted = listener.accept() => {
                     match accepted {
                         Ok((stream, from)) => {
-                            let door = door.clone();
-                            tasks.spawn(async move {
-                                door.attend(stream, from).await;
-                                drop(place);
-                            });
+                            let place = door.places.clone().try_acquire_owned().ok();
+                            if place.is_none() {
+                                refused += 1;
+                                intake.feed.set_note(format!("{refused} connections refused: {CONNECTIONS} are open"));
+                            }
+                            if place.is_some() || tasks.len() < CONNECTIONS + REFUSED {
+                                tasks.spawn(door.clone().attend(stream, from, place));
+                            }
                         }
                         // Too many open files, or a client that is gone already: the next one may do.
                         Err(error) => {
@@ -108,16 +123,6 @@ impl Endpoint {
     }
 }
 
-/// The next connection, once there is a place for it. May be given up at any time.
-async fn next(
-    listener: &tokio::net::TcpListener,
-    places: &Arc<Semaphore>,
-) -> (std::io::Result<(tokio::net::TcpStream, SocketAddr)>, Option<OwnedSemaphorePermit>) {
-    // Never closed, so there is always a place in the end.
-    let place = places.clone().acquire_owned().await.ok();
-    (listener.accept().await, place)
-}
-
 impl Origin for Endpoint {
     fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
         let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.message))?;
@@ -132,6 +137,7 @@ struct Door {
     feed: Arc<Feed>,
     pacer: Mutex<Pacer>,
     max_bytes: usize,
+    places: Arc<Semaphore>,
 }
 
 /// An answer: its status, and what its JSON says.
@@ -174,22 +180,46 @@ impl Answer {
 }
 
 impl Door {
-    /// Answers the requests of one connection.
-    async fn attend(&self, stream: tokio::net::TcpStream, from: SocketAddr) {
-        let answer = |request| async move { Ok::<_, Infallible>(self.answer(request, from).await.response()) };
+    /// Answers the requests of one connection; one without a place is told that there is none.
+    async fn attend(
+        self: Arc<Self>,
+        stream: tokio::net::TcpStream,
+        from: SocketAddr,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        let (begin, has_place) = (Instant::now(), place.is_some());
+        let answer = async |request| {
+            let answer = if has_place { self.answer(request, from).await } else { Self::refuse(request).await };
+            let mut response = answer.response();
+            if !has_place {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            // Whoever comes again for a place shall find one.
+            if !has_place || self.places.available_permits() == 0 || begin.elapsed() > TURN {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        };
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
         let connection = builder.serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));
         let mut connection = std::pin::pin!(connection);
-        let over = tokio::select! {
-            over = connection.as_mut() => over,
+        // What is wrong with a connection concerns its client alone.
+        tokio::select! {
+            _ = connection.as_mut() => {}
+            () = tokio::time::sleep(if has_place { LONGEST } else { REFUSAL }) => {}
             () = self.feed.shutdown.ended() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                let _over = connection.await;
             }
-        };
-        // What is wrong with a connection concerns its client alone.
-        drop(over);
+        }
+    }
+
+    /// Answers without taking anything: the body is read, so that the client gets to read the answer.
+    async fn refuse(request: Request<Incoming>) -> Answer {
+        let _too_large = Self::read(request.into_body(), 0).await;
+        let message = format!("{CONNECTIONS} clients are connected already: send it again after a second");
+        Answer::refused(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
     }
 
     async fn answer(&self, request: Request<Incoming>, from: SocketAddr) -> Answer {
@@ -203,7 +233,7 @@ impl Door {
         }
         let kind =
             request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-        match tokio::time::timeout(PATIENCE, self.read(request.into_body())).await {
+        match tokio::time::timeout(PATIENCE, Self::read(request.into_body(), self.max_bytes)).await {
             Ok(Ok(bytes)) => self.take(&kind, &bytes, from),
             Ok(Err(answer)) => answer,
             Err(_) => {
@@ -213,8 +243,8 @@ impl Door {
         }
     }
 
-    async fn read(&self, mut body: Incoming) -> Result<Vec<u8>, Answer> {
-        let most = self.max_bytes;
+    /// Reads a body of `most` bytes at most.
+    async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, Answer> {
         let announced = body.size_hint().lower();
         let mut too_large = announced > most as u64;
         let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(most).min(AT_ONCE));

@@ -227,6 +227,43 @@ fn one_connection_for_many_requests() {
     assert_eq!(kept.wait_for(5), [0, 1, 2, 3, 4]);
 }
 
+/// Sends a request on a connection that stays; returns the head of the answer.
+fn post_on(stream: &mut TcpStream, body: u32) -> String {
+    stream.write_all(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{body}").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    String::from_utf8(answer).unwrap().to_lowercase()
+}
+
+#[test]
+fn who_finds_all_places_taken_is_told_and_finds_one_after_the_next_answer() {
+    let kept = Kept::new();
+    kept.machine.source(source::http(0)).unwrap();
+    let at = address(&kept);
+    let mut clients: Vec<_> = (0..64).map(|_| TcpStream::connect(&at).unwrap()).collect();
+    // Those that have connected before are accepted before.
+    let (status, head, json) = request(&at, "POST /", b"9");
+    assert_eq!((status, &json["accepted"], &json["error"]), (503, &json!(0), &json!("busy")), "{json}");
+    assert!(head.contains("retry-after: 1") && head.contains("connection: close"), "{head}");
+    assert!(kept.source().note.starts_with("1 connections refused: 64 are open"), "{:?}", kept.source());
+    // All are taken: the next answer ends its connection.
+    let head = post_on(&mut clients[7], 1);
+    assert!(head.starts_with("http/1.1 202") && head.contains("connection: close"), "{head}");
+    until(|| request(&at, "POST /", b"2").0 == 202);
+    // There are places again: connections stay.
+    clients.truncate(32);
+    until(|| {
+        let mut client = TcpStream::connect(&at).unwrap();
+        !post_on(&mut client, 3).contains("connection: close") && post_on(&mut client, 4).starts_with("http/1.1 202")
+    });
+    kept.machine.clear_source();
+    is_gone(&kept);
+}
+
 #[test]
 fn nothing_is_put_once_the_source_is_being_cleared() {
     let kept = Kept::new();
