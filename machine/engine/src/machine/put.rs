@@ -70,7 +70,12 @@ impl Machine {
                         self.drop_newest(desc, value, 1);
                         return Put::Accepted;
                     },
-                    Policy::DropOldest => self.drop_oldest(),
+                    Policy::DropOldest => {
+                        if !self.drop_oldest() {
+                            // A worker that claims knows the policy and begins at once.
+                            std::thread::yield_now();
+                        }
+                    }
                 }
             }
             if patience != Patience::POLICY || self.queue.policy() == Policy::Block {
@@ -97,6 +102,9 @@ impl Machine {
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                     self.queue.refused.fetch_add(1, Ordering::Relaxed);
                     return Put::Full;
+                }
+                if give_up() {
+                    return Put::Interrupted;
                 }
                 let _waiting = Waiting::begin();
                 std::thread::sleep(A_MOMENT);
@@ -133,7 +141,7 @@ impl Machine {
     /// `values` points at `count` values of the type that `desc` describes.
     #[expect(unsafe_code, reason = "passes the caller's promise on")]
     pub unsafe fn put_batch(&self, desc: &'static TypeDesc, values: *mut u8, count: usize) -> usize {
-        let mut put = 0;
+        let (mut put, mut failures) = (0, 0);
         while put < count {
             // SAFETY: the caller's: the values from `put` on have not been moved.
             unsafe {
@@ -141,11 +149,12 @@ impl Machine {
                 let some = self.put_some(desc, rest, count - put);
                 put += some;
                 if some > 0 {
+                    failures = 0;
                     continue;
                 }
                 match self.queue.policy() {
-                    Policy::Reject | Policy::Block => break,
-                    Policy::DropOldest => self.drop_oldest(),
+                    Policy::DropOldest if self.makes_room(&mut failures) => {}
+                    Policy::Reject | Policy::Block | Policy::DropOldest => break,
                     Policy::DropNewest => {
                         self.drop_newest(desc, rest, count - put);
                         put = count;
@@ -191,15 +200,28 @@ impl Machine {
         put
     }
 
-    /// Drops the message that has waited longest, to make room.
-    fn drop_oldest(&self) {
+    /// Drops the message that has waited longest, to make room; false if all that waits is claimed.
+    fn drop_oldest(&self) -> bool {
         // The destructor is user code.
         let _in_slot = InSlot::enter();
-        match self.queue.take_oldest() {
-            Some(oldest) => self.gone(std::iter::once(oldest.number)),
-            // All that waits is claimed; a worker that claims knows the policy and begins at once.
-            None => std::thread::yield_now(),
+        let Some(oldest) = self.queue.take_oldest() else { return false };
+        self.gone(std::iter::once(oldest.number));
+        true
+    }
+
+    /// Drops the oldest for a call that does not wait; false once that was in vain too often: what waits is in a claim
+    /// from before the policy was changed, and the worker's message takes long.
+    fn makes_room(&self, failures: &mut u32) -> bool {
+        if self.drop_oldest() {
+            return true;
         }
+        *failures += 1;
+        if *failures > TRIES {
+            std::thread::sleep(A_MOMENT);
+        } else {
+            std::thread::yield_now();
+        }
+        *failures <= 2 * TRIES
     }
 
     /// Drops values instead of putting them.
@@ -235,6 +257,7 @@ impl Machine {
     pub fn try_put_json(&self, json: String, shutdown: &Shutdown) -> Option<Oid> {
         let now = oid::coarse_now();
         let (mut oid, mut json) = (None, Some(json));
+        let mut failures = 0;
         loop {
             let put = || {
                 let put = self.queue.try_put(1, |number| {
@@ -250,7 +273,9 @@ impl Machine {
                 return oid;
             }
             // Not within `unless_ended`: the destructor is user code, and may clear the source.
-            self.drop_oldest();
+            if !self.makes_room(&mut failures) {
+                return None;
+            }
         }
     }
 }

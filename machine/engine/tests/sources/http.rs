@@ -1,10 +1,13 @@
 //! The HTTP endpoint, with a client that is a plain socket.
 
+use crate::common::reconciles;
 use crate::{Kept, fresh, is_gone, until};
 use machine::prelude::*;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 fn address(kept: &Kept) -> String {
@@ -262,6 +265,47 @@ fn who_finds_all_places_taken_is_told_and_finds_one_after_the_next_answer() {
     });
     kept.machine.clear_source();
     is_gone(&kept);
+}
+
+/// Claims from before a change of the policy, whose first message hangs: no message that waits can be dropped.
+#[test]
+fn a_sender_is_refused_where_all_that_waits_is_in_a_claim() {
+    let kept = Kept::with_queue(4);
+    let (hung, block) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(())));
+    let (count, key) = (hung.clone(), block.clone());
+    kept.machine.workers(1).unwrap();
+    kept.machine[0]
+        .set(move |number: u64| {
+            if number == 0 {
+                count.fetch_add(1, Relaxed);
+                drop(key.lock());
+            }
+        })
+        .unwrap();
+    kept.machine.source(source::http(0)).unwrap();
+    let at = address(&kept);
+    let mut rounds = 0;
+    until(|| {
+        // A worker that has just been quick claims several.
+        kept.machine.policy(Policy::Block);
+        (0..100).for_each(|_| kept.machine.put_wait(1_u64).unwrap());
+        kept.machine.drain();
+        let held = block.lock().unwrap();
+        kept.machine.pause();
+        (0..4_u64).for_each(|number| kept.machine.put(number).unwrap());
+        kept.machine.start();
+        rounds += 1;
+        until(|| hung.load(Relaxed) == rounds);
+        kept.machine.policy(Policy::DropOldest);
+        // Each takes the place of the one before, until the next place is one that is claimed.
+        let (status, _, json) = post_lines(&at, &"4\n".repeat(2_000));
+        drop(held);
+        kept.machine.drain();
+        assert_eq!(json["error"].as_str(), (status == 429).then_some("queue_full"), "{json}");
+        status == 429
+    });
+    assert_eq!(post_lines(&at, "5\n").0, 202);
+    reconciles(&kept.machine.status());
 }
 
 #[test]
