@@ -170,6 +170,8 @@ pub struct ZmqSub {
     pub text: bool,
     /// Of another machine's outputs, only this slot's.
     pub slot: Option<usize>,
+    /// The longest message, bytes: its last frame.
+    pub max_bytes: usize,
 }
 
 impl ZmqSub {
@@ -190,6 +192,13 @@ impl ZmqSub {
     /// the slot failed on is an error of the source.
     pub fn slot(mut self, slot: usize) -> Self {
         self.slot = Some(slot);
+        self
+    }
+
+    /// The longest message (its last frame), bytes; [`MAX_BYTES`] unless told otherwise, 1 GiB at most. A longer one is
+    /// an error of the source.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
         self
     }
 }
@@ -273,12 +282,11 @@ pub fn interval(period: Duration) -> Interval {
 /// its outputs, `[in, f0, …]`.
 ///
 /// It connects again by itself. While the machine takes nothing, messages wait with the publisher, up to its
-/// high-water mark; what it then drops nobody here can count. A publisher whose host vanishes without closing the
-/// connection is not noticed: the source stays `running`, and nothing comes.
-///
-/// The publisher has to be trusted: the length of a message is not bounded, so it can fill the memory.
+/// high-water mark; what it then drops nobody here can count, and one that sends heartbeats ends a connection that is
+/// not read for longer than it waits for an answer. A publisher whose host vanishes without closing the connection is
+/// not noticed: the source stays `running`, and nothing comes.
 pub fn zmq_sub(endpoint: &str) -> ZmqSub {
-    ZmqSub { endpoint: endpoint.to_owned(), topic: String::new(), text: false, slot: None }
+    ZmqSub { endpoint: endpoint.to_owned(), topic: String::new(), text: false, slot: None, max_bytes: MAX_BYTES }
 }
 
 /// An endpoint that takes `POST`s: one JSON value, or JSON Lines (`Content-Type: application/x-ndjson`).

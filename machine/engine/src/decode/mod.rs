@@ -4,6 +4,7 @@
 pub mod body;
 pub mod frames;
 pub mod lines;
+pub mod published;
 pub mod time;
 
 use serde::de::IgnoredAny;

@@ -19,7 +19,7 @@ mod publish;
 mod sequence;
 mod subscriber;
 mod tap;
-mod zmtp;
+pub(crate) mod zmtp;
 
 pub(crate) use ended::Ended;
 pub(crate) use finished::Finished;

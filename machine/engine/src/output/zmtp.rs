@@ -1,9 +1,10 @@
 //! ZMTP 3, the protocol of `ZeroMQ`, as far as a publisher speaks it: greeting, the NULL handshake, subscriptions, PING.
+//! What a subscriber hears is in `decode/published.rs`.
 //!
 //! Nothing here reads or writes a socket: bytes come in, events go out. (After the ZMTP specification, RFC 23 and 37.)
 
 /// The first 64 bytes that each side sends: signature, version 3.1, mechanism NULL, not a server.
-pub(super) const GREETING: [u8; 64] = {
+pub(crate) const GREETING: [u8; 64] = {
     let mut greeting = [0; 64];
     greeting[0] = 0xff;
     greeting[9] = 0x7f;
@@ -16,12 +17,12 @@ pub(super) const GREETING: [u8; 64] = {
     greeting
 };
 
-const MORE: u8 = 1;
-const LONG: u8 = 2;
-const COMMAND: u8 = 4;
+pub(crate) const MORE: u8 = 1;
+pub(crate) const LONG: u8 = 2;
+pub(crate) const COMMAND: u8 = 4;
 
 /// The longest frame that a subscriber may send: subscriptions and commands are short.
-const LONGEST: u64 = 64 << 10;
+pub(crate) const LONGEST: u64 = 64 << 10;
 
 /// The command that ends our side of the handshake: we are a PUB.
 pub(super) const READY: &[u8] = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03PUB";
@@ -41,7 +42,7 @@ pub(super) enum Event {
 
 /// Appends a frame of a message.
 #[inline]
-pub(super) fn frame(to: &mut Vec<u8>, body: &[u8], more: bool) {
+pub(crate) fn frame(to: &mut Vec<u8>, body: &[u8], more: bool) {
     let more = if more { MORE } else { 0 };
     match u8::try_from(body.len()) {
         Ok(length) => to.extend_from_slice(&[more, length]),
@@ -54,7 +55,7 @@ pub(super) fn frame(to: &mut Vec<u8>, body: &[u8], more: bool) {
 }
 
 /// The answer to a PING: its context comes back.
-pub(super) fn pong(context: &[u8]) -> Vec<u8> {
+pub(crate) fn pong(context: &[u8]) -> Vec<u8> {
     let mut pong = vec![COMMAND, 0];
     pong.extend_from_slice(b"\x04PONG");
     // RFC 37: at most 16 bytes.
@@ -80,7 +81,7 @@ pub(super) fn count_messages(bytes: &[u8], written: usize) -> (u64, u64) {
 }
 
 /// Flags, where the body begins, and how long it is.
-fn header(bytes: &[u8]) -> Option<(u8, usize, u64)> {
+pub(crate) fn header(bytes: &[u8]) -> Option<(u8, usize, u64)> {
     let flags = *bytes.first()?;
     if flags & LONG == 0 {
         return Some((flags, 2, u64::from(*bytes.get(1)?)));
@@ -164,7 +165,7 @@ impl Decoder {
 }
 
 /// Whether a whole greeting of a peer is there that we understand.
-fn greets(bytes: &[u8]) -> Result<bool, &'static str> {
+pub(crate) fn greets(bytes: &[u8]) -> Result<bool, &'static str> {
     let differs = |at: usize, byte: u8| bytes.get(at).is_some_and(|given| *given != byte);
     if differs(0, 0xff) || differs(9, 0x7f) {
         return Err("no greeting of ZeroMQ");
@@ -203,7 +204,7 @@ fn command(body: &[u8], phase: Phase) -> Result<Option<Event>, &'static str> {
 }
 
 /// Names and values of a READY command.
-fn properties(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(crate) fn properties(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     std::iter::from_fn(move || {
         let (length, after) = rest.split_first()?;
         let (name, after) = after.split_at_checked(usize::from(*length))?;

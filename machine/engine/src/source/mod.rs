@@ -125,12 +125,13 @@ impl Feed {
             Description::Stdin(stdin) => stdin.max_bytes,
             Description::Http(http) => http.max_bytes,
             Description::WebSocket(socket) => socket.max_bytes,
+            Description::ZmqSub(sub) => sub.max_bytes,
             _ => usize::MAX,
         };
         if most == 0 {
             return Err(failed("out_of_range", "max_bytes is 0: each message has at least one byte".to_owned()));
         }
-        let whole = matches!(source, Description::Http(_) | Description::WebSocket(_));
+        let whole = matches!(source, Description::Http(_) | Description::WebSocket(_) | Description::ZmqSub(_));
         if whole && most > LARGEST {
             let message =
                 format!("max_bytes is {most}: each message is in memory whole, so it may be {LARGEST} at most (1 GiB)");

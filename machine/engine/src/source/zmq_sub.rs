@@ -1,24 +1,33 @@
 //! A `ZeroMQ` SUB socket.
 //!
 //! It is read only while the machine takes messages: what waits meanwhile waits in the system's buffers and then
-//! with the publisher, up to its high-water mark.
+//! with the publisher, up to its high-water mark. Pings are answered while it is read.
+//!
+//! The protocol is our own (`decode/published.rs`), because the library that there is ends the connection at each
+//! PING, and bounds no message.
 
 use super::Origin;
 use super::intake::{Intake, Stop};
+use crate::backoff;
 use crate::command_error::failed;
 use crate::decode::frames::{self, Read};
+use crate::decode::published::{Decoder, Event, hello, subscription};
 use crate::runtime;
-use futures_util::{FutureExt, StreamExt};
 use machine::command::Failure;
 use machine::source::ZmqSub;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use zeromq::{Socket, SocketEvent, SocketOptions, SocketRecv, SubSocket, ZmqError, ZmqMessage};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 
-/// How long it waits after an endpoint that cannot be connected to.
-const RETRY: Duration = Duration::from_millis(200);
-/// How long it tries before it says that nobody is there, and goes on.
-const ATTEMPT: Duration = Duration::from_secs(2);
+/// The pause after the first lost connection; each further one is twice as long: what is published meanwhile is lost.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long connecting and greeting may take, and a write of some bytes.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much is read at once.
+const PIECE: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(super) struct Subscriber {
@@ -26,7 +35,14 @@ pub(super) struct Subscriber {
     read: Read,
     /// Messages so far, for naming the ones that are none.
     number: u64,
+    /// Attempts to connect since it was connected last.
+    attempts: u32,
+    connected: bool,
 }
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// What an endpoint lacks.
 fn check(endpoint: &str) -> Result<(), &'static str> {
@@ -62,97 +78,124 @@ impl Subscriber {
             (false, Some(slot)) => Read::Slot(slot),
             (false, None) => Read::Json,
         };
-        Ok(Self { sub, read, number: 0 })
+        Ok(Self { sub, read, number: 0, attempts: 0, connected: false })
     }
 
-    async fn subscribe(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
-        let mut options = SocketOptions::default();
-        options.connect_timeout(ATTEMPT);
-        let mut socket = SubSocket::with_options(options);
-        let mut events = socket.monitor();
-        socket.subscribe(&self.sub.topic).await.map_err(|error| Stop::Failed(error.to_string()))?;
-        self.connect(&mut socket, intake).await?;
-        let mut connected = 0_u64;
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        if let Some(path) = self.sub.endpoint.strip_prefix("ipc://") {
+            return Ok(Box::new(UnixStream::connect(path).await?));
+        }
+        let address = self.sub.endpoint.strip_prefix("tcp://").unwrap_or_default();
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+
+    /// Connects, and says what it wants; returns what comes then, and where from.
+    async fn open(&self) -> Result<(Box<dyn Stream>, Decoder), String> {
+        let mut stream = self.connect().await.map_err(|error| error.to_string())?;
+        let mut decoder = Decoder::new(self.sub.max_bytes);
+        stream.write_all(&hello()).await.map_err(|error| error.to_string())?;
+        // No longer than a greeting and a command: what comes behind them is read as messages are.
+        let mut piece = [0; 1024];
+        while decoder.next()? != Some(Event::Ready) {
+            match stream.read(&mut piece).await {
+                Ok(0) => return Err("the connection was ended".to_owned()),
+                Ok(read) => decoder.push(piece.get(..read).unwrap_or_default()),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        stream.write_all(&subscription(&self.sub.topic)).await.map_err(|error| error.to_string())?;
+        Ok((stream, decoder))
+    }
+
+    /// One connection, from its beginning to its end; returns why it ended.
+    async fn session(&mut self, piece: &mut [u8], intake: &mut Intake<'_>) -> Result<String, Stop> {
+        let opened = tokio::select! {
+            () = intake.feed.shutdown.ended() => return Err(Stop::Ended),
+            opened = tokio::time::timeout(PATIENCE, self.open()) => opened,
+        };
+        let (mut stream, mut decoder) = match opened {
+            Ok(Ok(open)) => open,
+            Ok(Err(why)) => return Ok(format!("not connected: {why}")),
+            Err(_) => return Ok(format!("not connected: no answer for {} s", PATIENCE.as_secs())),
+        };
+        if self.connected {
+            intake.feed.reconnects.fetch_add(1, Ordering::Relaxed);
+        }
+        (self.connected, self.attempts) = (true, 0);
+        intake.feed.set_state("running");
+        let lost = |why: &dyn std::fmt::Display| Ok(format!("the connection was lost: {why}"));
         loop {
-            let message = tokio::select! {
+            let mut answers = Vec::new();
+            loop {
+                match decoder.next() {
+                    Ok(Some(Event::Message(body))) => self.put(body, intake)?,
+                    Ok(Some(Event::TooLong(length))) => self.leave_out(length, intake),
+                    Ok(Some(Event::Ping(answer))) => answers.extend(answer),
+                    Ok(Some(Event::Ready)) => {}
+                    Ok(None) => break,
+                    Err(why) => return lost(&why),
+                }
+            }
+            let next = async {
+                if !answers.is_empty() {
+                    let written = tokio::time::timeout(PATIENCE, stream.write_all(&answers)).await;
+                    written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+                }
+                stream.read(piece).await
+            };
+            let read = tokio::select! {
                 biased;
                 () = intake.feed.shutdown.ended() => return Err(Stop::Ended),
-                Some(event) = events.next() => {
-                    note(&event, &mut connected, intake);
-                    continue;
-                }
-                message = socket.recv() => message,
+                read = next => read,
             };
-            self.put(message, intake).await?;
-            // What is there already, without looking at all else for each of them.
-            while let Some(message) = socket.recv().now_or_never() {
-                self.put(message, intake).await?;
+            match read {
+                Ok(0) => return lost(&"the publisher has ended it"),
+                Ok(read) => decoder.push(piece.get(..read).unwrap_or_default()),
+                Err(error) => return lost(&error),
             }
         }
     }
 
-    async fn connect(&self, socket: &mut SubSocket, intake: &Intake<'_>) -> Result<(), Stop> {
-        intake.feed.set_state("connecting");
-        loop {
-            let connected = tokio::select! {
-                () = intake.feed.shutdown.ended() => return Err(Stop::Ended),
-                connected = socket.connect(&self.sub.endpoint) => connected,
-            };
-            match connected {
-                Ok(()) => return Ok(()),
-                Err(ZmqError::Endpoint(error)) => return Err(Stop::Failed(format!("{}: {error}", self.sub.endpoint))),
-                Err(error) => intake.feed.set_note(format!("not connected: {error}")),
-            }
-            tokio::select! {
-                () = intake.feed.shutdown.ended() => return Err(Stop::Ended),
-                () = tokio::time::sleep(RETRY) => {}
-            }
-        }
-    }
-
-    async fn put(&mut self, message: Result<ZmqMessage, ZmqError>, intake: &mut Intake<'_>) -> Result<(), Stop> {
-        let message = match message {
-            Ok(message) => message,
-            Err(error) => {
-                // The connection is gone, and made again by the socket itself.
-                intake.feed.set_note(format!("connection lost: {error}"));
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                return Ok(());
-            }
-        };
+    fn put(&mut self, body: &[u8], intake: &mut Intake<'_>) -> Result<(), Stop> {
         self.number += 1;
-        match frames::message(message.iter().map(|frame| &frame[..]), self.read) {
+        match frames::message([body], self.read) {
             // Waits, in this thread: nothing else is to be done here meanwhile, and no thread of the sockets'.
             Ok(json) => intake.json(json),
             Err(why) => {
-                let last = message.iter().last().map(|frame| &frame[..]);
-                intake.bad(&format!("message {}", self.number), &why, last.unwrap_or_default());
+                intake.bad(&format!("message {}", self.number), &why, body);
                 Ok(())
             }
         }
     }
-}
 
-fn note(event: &SocketEvent, connected: &mut u64, intake: &Intake<'_>) {
-    match event {
-        SocketEvent::Connected(..) => {
-            if *connected > 0 {
-                intake.feed.reconnects.fetch_add(1, Ordering::Relaxed);
-            }
-            *connected += 1;
-            intake.feed.set_state("running");
-        }
-        SocketEvent::Disconnected(_) => {
+    fn leave_out(&mut self, length: u64, intake: &Intake<'_>) {
+        self.number += 1;
+        let why = format!("{length} bytes long: it may be {} (max_bytes)", self.sub.max_bytes);
+        intake.bad(&format!("message {}", self.number), &why, &[]);
+    }
+
+    async fn stay_connected(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        let mut piece = vec![0; PIECE];
+        loop {
             intake.feed.set_state("connecting");
-            intake.feed.set_note("the connection was lost");
+            let why = self.session(&mut piece, intake).await?;
+            intake.feed.set_state("connecting");
+            intake.feed.set_note(why);
+            self.attempts = self.attempts.saturating_add(1);
+            let pause = backoff::wait_before(self.attempts, FIRST_PAUSE).min(LONGEST_PAUSE);
+            tokio::select! {
+                () = intake.feed.shutdown.ended() => return Err(Stop::Ended),
+                () = tokio::time::sleep(pause) => {}
+            }
         }
-        _ => {}
     }
 }
 
 impl Origin for Subscriber {
     fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
         let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.message))?;
-        runtime.block_on(self.subscribe(intake))
+        runtime.block_on(self.stay_connected(intake))
     }
 }

@@ -1,8 +1,9 @@
 //! `ZeroMQ` and WebSockets, with real peers.
 
-use crate::{Kept, is_gone, until};
+use crate::{Kept, fresh, is_gone, until};
 use futures_util::{SinkExt, StreamExt};
 use machine::prelude::*;
+use std::io::{Read, Write};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -99,6 +100,116 @@ fn a_publisher_that_is_not_there_is_waited_for_and_given_up_at_once() {
     kept.machine.clear_source();
     is_gone(&kept);
     assert_eq!(kept.machine.source(source::zmq_sub("nonsense")).unwrap_err().code, "bad_endpoint");
+}
+
+/// A publisher made of a plain socket, byte by byte.
+struct Publisher(std::net::TcpStream);
+
+impl Publisher {
+    /// The next subscriber, which wants everything.
+    fn accept(listener: &std::net::TcpListener) -> Self {
+        let mut publisher = Self::greet(listener);
+        let mut subscription = [0; 3];
+        publisher.0.read_exact(&mut subscription).unwrap();
+        assert_eq!(&subscription, b"\x00\x01\x01");
+        publisher
+    }
+
+    /// The next subscriber, before it has said what it wants.
+    fn greet(listener: &std::net::TcpListener) -> Self {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut said = [0; 64 + 27];
+        stream.read_exact(&mut said).unwrap();
+        assert_eq!((said[0], said[9], &said[66..72], &said[88..]), (0xff, 0x7f, &b"\x05READY"[..], &b"SUB"[..]));
+        stream.write_all(&said[..64]).unwrap();
+        stream.write_all(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03PUB").unwrap();
+        Self(stream)
+    }
+
+    fn publish(&mut self, text: &str) {
+        self.0.write_all(b"\x01\x05topic\x00").unwrap();
+        self.0.write_all(&[u8::try_from(text.len()).unwrap()]).unwrap();
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+}
+
+fn listener() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    (listener, endpoint)
+}
+
+#[test]
+fn pings_of_a_publisher_are_answered_and_nothing_between_them_is_lost() {
+    let (listener, endpoint) = listener();
+    let kept = Kept::new();
+    kept.machine.source(source::zmq_sub(&endpoint)).unwrap();
+    let mut publisher = Publisher::accept(&listener);
+    for number in 0..10 {
+        publisher.publish(&number.to_string());
+        publisher.0.write_all(b"\x04\x09\x04PING\0\x0aab").unwrap();
+        let mut pong = [0; 9];
+        publisher.0.read_exact(&mut pong).unwrap();
+        assert_eq!(&pong, b"\x04\x07\x04PONGab");
+    }
+    assert_eq!(kept.wait_for(10), (0..10).map(Value::from).collect::<Vec<_>>());
+    assert_eq!((kept.source().state.as_str(), kept.source().reconnects), ("running", 0));
+    kept.machine.clear_source();
+    is_gone(&kept);
+    assert_eq!(publisher.0.read(&mut [0]).unwrap_or(0), 0);
+}
+
+#[test]
+fn a_publisher_that_goes_before_it_has_heard_what_is_wanted_is_connected_to_again() {
+    let (listener, endpoint) = listener();
+    let kept = Kept::new();
+    kept.machine.source(source::zmq_sub(&endpoint)).unwrap();
+    drop(Publisher::greet(&listener));
+    let mut publisher = Publisher::accept(&listener);
+    publisher.publish("1");
+    assert_eq!(kept.wait_for(1), [1]);
+    assert!(kept.source().note.contains("connect"), "{:?}", kept.source());
+    // What is no publisher is told, and tried again.
+    drop(publisher);
+    let (mut other, _) = listener.accept().unwrap();
+    other.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    until(|| kept.source().note == "not connected: no greeting of ZeroMQ");
+    Publisher::accept(&listener).publish("2");
+    assert_eq!(kept.wait_for(2), [1, 2]);
+}
+
+#[test]
+fn a_published_message_that_is_too_long_is_counted_and_the_next_one_comes() {
+    let (listener, endpoint) = listener();
+    let kept = Kept::new();
+    kept.machine.source(source::zmq_sub(&endpoint).max_bytes(100)).unwrap();
+    let mut publisher = Publisher::accept(&listener);
+    publisher.publish("1");
+    publisher.publish(&"2".repeat(101));
+    publisher.publish("3");
+    assert_eq!(kept.wait_for(2), [1, 3]);
+    assert_eq!((kept.source().taken, kept.source().errors, kept.source().reconnects), (2, 1, 0));
+    assert_eq!(kept.errors()[0].0, "message 2: 101 bytes long: it may be 100 (max_bytes)");
+    for out_of_range in [0, (1 << 30) + 1] {
+        let refused = Kept::new().machine.source(source::zmq_sub(&endpoint).max_bytes(out_of_range));
+        assert_eq!(refused.unwrap_err().code, "out_of_range");
+    }
+}
+
+#[test]
+fn outputs_of_one_machine_are_messages_of_another() {
+    let (publishing, _) = fresh(64);
+    publishing[0].set(|x: u64| x + 1).unwrap();
+    for (endpoint, turn) in [("", 0), ("tcp://127.0.0.1:*", 1)] {
+        let kept = Kept::new();
+        let sink = publishing.publish(endpoint).unwrap();
+        kept.machine.source(source::zmq_sub(&sink.status().unwrap().endpoint).slot(0)).unwrap();
+        until(|| sink.status().unwrap().subscribers == 1);
+        (0..100_u64).for_each(|number| publishing.put_wait(number).unwrap());
+        assert_eq!(kept.wait_for(100), (1..=100).map(Value::from).collect::<Vec<_>>(), "{turn}");
+        sink.stop();
+        until(|| kept.source().state == "connecting");
+    }
 }
 
 /// A server for one client after the other.
