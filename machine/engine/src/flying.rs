@@ -31,9 +31,9 @@ impl Flying {
     }
 }
 
-fn add_one(count: &AtomicU64) {
+fn add(count: &AtomicU64, more: u64) {
     // Only one thread writes it. Release: whoever sees the message done sees this.
-    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
+    count.store(count.load(Ordering::Relaxed) + more, Ordering::Release);
 }
 
 impl Worker {
@@ -169,14 +169,14 @@ impl Worker {
     fn count_flight(&self, frame: &Frame) {
         let plan = frame.plan();
         let tallies = (0..plan.slots.len()).filter_map(|slot| plan.function(slot)?.tallies.get(self.index));
-        tallies.for_each(|tally: &Tally| add_one(&tally.flown));
-        add_one(&self.progress.flown);
+        tallies.for_each(|tally: &Tally| add(&tally.flown, 1));
+        add(&self.progress.flown, 1);
     }
 }
 
 /// Counts calls again.
-pub(crate) fn count_retries(index: usize, frame: &Frame, retried: &[usize]) {
+pub(crate) fn count_retries(index: usize, frame: &Frame, retried: &[(usize, u64)]) {
     let plan = frame.plan();
-    let tallies = retried.iter().filter_map(|slot| plan.function(*slot)?.tallies.get(index));
-    tallies.for_each(|tally| add_one(&tally.retried));
+    let tallies = retried.iter().filter_map(|(slot, times)| Some((plan.function(*slot)?.tallies.get(index)?, *times)));
+    tallies.for_each(|(tally, times)| add(&tally.retried, times));
 }

@@ -29,8 +29,8 @@ const FRAMES: usize = 4;
 pub(crate) struct Caught {
     pub errors: Vec<(usize, ErrorKind, String)>,
     pub skipped: Vec<usize>,
-    /// Slots that were called again, once for each call.
-    pub retried: Vec<usize>,
+    /// Slots that were called again, and how often.
+    pub retried: Vec<(usize, u64)>,
 }
 
 impl Caught {
@@ -38,6 +38,14 @@ impl Caught {
         self.errors.clear();
         self.skipped.clear();
         self.retried.clear();
+    }
+
+    /// A slot is called again.
+    pub fn retry(&mut self, slot: usize) {
+        match self.retried.last_mut() {
+            Some((last, count)) if *last == slot => *count += 1,
+            _ => self.retried.push((slot, 1)),
+        }
     }
 
     pub fn is_empty(&self) -> bool {

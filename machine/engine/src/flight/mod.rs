@@ -221,9 +221,10 @@ impl Flight {
             Outcome::Panicked => (ErrorKind::Panic, end.text),
             Outcome::Failed => (ErrorKind::Error, end.text),
         };
-        self.failures += 1;
-        if self.failures <= settings.retries {
-            self.caught.retried.push(slot);
+        let retries = self.failures;
+        self.failures = retries.saturating_add(1);
+        if retries < settings.retries {
+            self.caught.retry(slot);
             return Some(backoff::wait_before(self.failures, Duration::from_nanos(settings.backoff_ns)));
         }
         if settings.retries > 0 {
