@@ -33,9 +33,13 @@ impl Gate {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes how many may be inside, 0 for as many as like. Those that are inside stay.
-    pub fn set_limit(self: &Arc<Self>, limit: u64) {
-        self.state().limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+    /// Changes how many may be inside, 0 for as many as like. Those that are inside stay. `limit` is asked with the lock:
+    /// of two changes at a time the later one is the last here, too.
+    pub fn set_limit(self: &Arc<Self>, limit: impl FnOnce() -> u64) {
+        let mut state = self.state();
+        let limit = limit();
+        state.limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+        drop(state);
         self.let_in();
     }
 

@@ -126,8 +126,10 @@ impl Flights {
     }
 
     /// Calls of a slot's functions that run may take so long from their beginning, nanoseconds.
-    pub fn set_timeout(&self, slot: usize, nanos: u64) {
+    pub fn set_timeout(&self, slot: usize, timeout: &AtomicU64) {
         let air = self.air();
+        // Read with the lock: of two changes at a time the later one is the last here, too.
+        let nanos = timeout.load(Ordering::Relaxed);
         let of_slot: Vec<_> = air.running.values().filter(|running| running.slot == slot).collect();
         for running in &of_slot {
             running.limit.store(nanos, Ordering::Relaxed);

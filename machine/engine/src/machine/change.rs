@@ -76,7 +76,7 @@ impl Machine {
 
     /// Changes how functions are run in a slot.
     pub fn set(&self, slot: usize, setting: Setting) -> Result<(), Failure> {
-        let (old, gate, most);
+        let (old, gate);
         let mut timeout_set = None;
         {
             let mut current = guard(&self.plan);
@@ -91,7 +91,7 @@ impl Machine {
                     let nanos = nanos(timeout).min(GIVEN_UP - 1);
                     place.settings.timeout_ns = nanos;
                     place.timeout.store(nanos, Ordering::Relaxed);
-                    timeout_set = Some(nanos);
+                    timeout_set = Some(place.timeout.clone());
                 }
                 Setting::Retry { times, backoff } => {
                     place.settings.retries = times;
@@ -103,7 +103,7 @@ impl Machine {
                 }
                 other => return Err(failed("unknown_setting", format!("this engine does not know {other:?}"))),
             }
-            (gate, most) = (place.gate.clone(), place.settings.concurrency);
+            gate = place.gate.clone();
             next.changed();
             let version = next.version;
             old = std::mem::replace(&mut *current, Arc::new(next));
@@ -111,10 +111,10 @@ impl Machine {
             self.version.store(version, Ordering::Release);
         }
         if let Some(gate) = gate {
-            gate.set_limit(most);
+            gate.set_limit(|| guard(&self.plan).slots.get(slot).map_or(0, |slot| slot.settings.concurrency));
         }
-        if let Some(nanos) = timeout_set {
-            self.flights.set_timeout(slot, nanos);
+        if let Some(timeout) = timeout_set {
+            self.flights.set_timeout(slot, &timeout);
         }
         self.queue.wake_all();
         let _in_slot = InSlot::enter();

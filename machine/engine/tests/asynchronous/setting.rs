@@ -83,6 +83,40 @@ fn a_failed_call_is_made_again_with_the_same_arguments() {
 }
 
 #[test]
+fn many_calls_again_are_counted() {
+    let m = fresh().start();
+    m[0].retry(100_000, Duration::ZERO);
+    m[0].set(|_: u64| Err::<u64, _>("never")).unwrap();
+    put_all(&m, 0..1);
+    m.drain();
+    assert_eq!((m.status().slots[0].retried, m.status().errored), (100_000, 1));
+}
+
+#[test]
+fn of_two_changes_at_a_time_the_one_that_is_shown_holds() {
+    let m = fresh().workers(1).in_flight(100).start();
+    let (doors, inside) = held(&m, 0);
+    for _ in 0..100 {
+        let (barrier, most) = (std::sync::Barrier::new(2), [2, 3]);
+        thread::scope(|scope| {
+            for most in most {
+                let (m, barrier) = (&m, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    m[0].concurrency(most);
+                });
+            }
+        });
+        put_all(&m, 0..4);
+        let shown = usize::try_from(m.status().slots[0].settings.concurrency).unwrap();
+        until(|| m.status().in_flight == 4 && inside.load(SeqCst) >= shown);
+        assert_eq!(inside.load(SeqCst), shown);
+        doors.add_permits(4);
+        m.drain();
+    }
+}
+
+#[test]
 fn a_backoff_keeps_no_worker_and_no_other_message() {
     let m = fresh().start();
     m[0].retry(1, FOREVER);
