@@ -158,10 +158,9 @@ impl Flights {
 
     /// Gives a place back.
     pub fn leave(&self, machine: &Machine) {
-        // Only whoever makes room where there was none has anyone to wake.
-        if self.taken.fetch_sub(1, Ordering::SeqCst) >= self.most {
-            machine.queue.call_worker();
-        }
+        self.taken.fetch_sub(1, Ordering::SeqCst);
+        // Each one that waits for a place, also if the first of them has yet to take the one before.
+        machine.queue.call_grounded();
     }
 
     /// Whether a flight has landed.

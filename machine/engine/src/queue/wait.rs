@@ -85,12 +85,18 @@ impl Queue {
         self.landed.notify_all();
     }
 
-    /// A flight can go on, or there is a place for one more: a worker that sleeps looks after it.
+    /// A flight can go on: a worker that sleeps looks after it.
     pub fn call_worker(&self) {
         // SeqCst: what the worker looks for was set before; pairs with the counts in `sleep` and `wait_landing`.
         if self.asleep.load(Ordering::SeqCst) > 0 {
             self.wake(1);
         }
+        self.call_grounded();
+    }
+
+    /// There is a place for one more flight: a worker that waits for one looks.
+    pub fn call_grounded(&self) {
+        // SeqCst: as in `call_worker`.
         if self.grounded.load(Ordering::SeqCst) > 0 {
             drop(self.control());
             self.landed.notify_one();
