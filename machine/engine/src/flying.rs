@@ -56,15 +56,14 @@ impl Worker {
         (room > 0 && !is_ahead()).then_some(self.most.min(room))
     }
 
-    /// Begins what was claimed, as far as there are places and messages fly, and gives back the rest.
+    /// Begins what was claimed, as far as there are places and the plan is the same, and gives back the rest.
     pub fn take_off_all(&mut self, mut claim: Claim<'_>) {
         let machine = self.machine;
         let mut has_place = false;
         while claim.len() > 0 {
-            self.look_for_changes();
             has_place = has_place || machine.flights.take_place();
-            if !has_place || !self.plan.flies || machine.queue.held() {
-                machine.queue.give_back(claim);
+            if self.look_for_changes() || !has_place || machine.queue.held() {
+                self.give_back(claim);
                 break;
             }
             let Some(frame) = claim.next_in_place(|message| self.load(message)) else { break };
@@ -120,9 +119,11 @@ impl Worker {
 
     fn go(&mut self, flight: Box<Flight>) {
         let before = Instant::now();
+        self.progress.enter();
         if let Some(flight) = flight.go() {
             self.arrive(flight);
         }
+        self.progress.leave();
         self.most = if before.elapsed() > SLOW { 1 } else { CLAIM };
     }
 

@@ -11,7 +11,7 @@ use machine::history::{History, Point, SlotPoint};
 use machine::status::{Load, Status};
 use std::collections::VecDeque;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// How long a point is at least, milliseconds. Shorter than the second that is meant, for the clock is never exact.
 const SPAN: u64 = 950;
@@ -166,12 +166,7 @@ impl Machine {
             let control = self.queue.control();
             (control.mode == Mode::Running, control.wanted.max(1))
         };
-        // What is done was begun: read in this order, nobody seems to be ahead of what it began.
-        let at_work = |worker: &&crate::queue::Progress| {
-            let done = worker.done.load(Acquire);
-            worker.begun.load(Acquire) > done
-        };
-        let at_work = self.queue.progress().iter().skip(STEPS + 1).filter(at_work);
+        let at_work = self.queue.progress().iter().skip(STEPS + 1).filter(|worker| worker.is_inside());
         // Relaxed: it carries nothing but itself.
         let (waiting_workers, working) =
             at_work.fold(
@@ -180,8 +175,7 @@ impl Machine {
                     if worker.waits.load(Relaxed) { (waits + 1, works) } else { (waits, works + 1) }
                 },
             );
-        let gone = self.queue.begun() + self.queue.discarded.load(Acquire);
-        let waiting = self.queue.accepted().saturating_sub(gone).min(self.config.queue as u64);
+        let waiting = self.queue.size().min(self.config.queue as u64);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         // Workers that are too many end after their message.
         let share = |count: usize| if running { (count as f64 / workers as f64).min(1.0) } else { 0.0 };

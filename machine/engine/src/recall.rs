@@ -16,7 +16,6 @@ use machine::kept::{Explained, ExplainedSlot, Kept, KeptMessage, KeptQuery};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 /// How many revisions of code are known of a machine: of older ones only the number is.
 const MOST_CODES: usize = 1_000;
@@ -82,7 +81,7 @@ pub(crate) fn answer(command: Command) -> Result<Reply, Failure> {
         Command::RetryErrors { machine, query, from } => Reply::Retried(find(&machine)?.retry_letters(&query, from)?),
         Command::Kept { machine, query } => Reply::Kept(Box::new(find(&machine)?.recall(&query)?)),
         Command::Peek { machine, limit } => {
-            let (waiting, first) = find(&machine)?.peek(limit);
+            let (waiting, first) = find(&machine)?.peek(limit)?;
             Reply::Waiting(waiting, first)
         }
         Command::Explain { machine, oid } => Reply::Explained(Box::new(find(&machine)?.explain(&oid)?)),
@@ -152,12 +151,15 @@ impl Machine {
 
     /// How many messages wait, and the first of them, oldest first, as oid and JSON text. A machine that runs is held
     /// between two messages for that moment.
-    pub fn peek(&self, limit: usize) -> (u64, Vec<(String, String)>) {
+    ///
+    /// # Errors
+    /// If a step, or what is like it, is running.
+    pub fn peek(&self, limit: usize) -> Result<(u64, Vec<(String, String)>), Failure> {
         // Their destructors, and how they are written, are user code.
         let _in_slot = InSlot::enter();
-        let _one = self.one_step();
-        let messages = self.queue.borrow_first(limit);
-        let shown = messages.iter().map(|message| {
+        let _one = self.one_step()?;
+        let lent = self.queue.lend_first(limit);
+        let shown = lent.messages.iter().map(|message| {
             let json = message.json().unwrap_or_else(|why| format!("({why})"));
             (message.oid().to_string(), json)
         });
@@ -166,8 +168,9 @@ impl Machine {
             ((oid, json), size)
         };
         let shown: Vec<_> = fitting(shown.map(with_size)).collect();
-        self.queue.return_first(messages);
-        (self.queue.waiting(), shown)
+        let gone = self.queue.return_first(lent);
+        self.gone(gone.iter().map(|message| message.number));
+        Ok((self.queue.size(), shown))
     }
 
     /// Where a message has been.
@@ -332,30 +335,4 @@ fn no_such_column(name: &[String], slot: Option<usize>, entry: Option<&Entry>) -
     let (name, of) = (name.join("."), slot.map_or_else(String::new, |slot| format!(" of f{slot}")));
     let there = there.join(", ");
     failed("no_such_column", format!("no message{of} has {name}: there is {there}{}", did_you_mean(nearest)))
-}
-
-impl crate::queue::Queue {
-    /// Takes out the first messages that wait, for a look: no worker takes any until they are returned.
-    fn borrow_first(&self, most: usize) -> Vec<crate::raw::Message> {
-        self.begin_look();
-        let mut control = self.control();
-        let mut messages = Vec::new();
-        while messages.len() < most
-            && let Some(message) = self.take_first(&mut control)
-        {
-            messages.push(message);
-        }
-        messages
-    }
-
-    fn return_first(&self, messages: Vec<crate::raw::Message>) {
-        self.give_back(messages);
-        self.end_look();
-    }
-
-    /// Messages that wait.
-    fn waiting(&self) -> u64 {
-        let gone = self.begun() + self.discarded.load(Ordering::Acquire);
-        self.accepted().saturating_sub(gone)
-    }
 }

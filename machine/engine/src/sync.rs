@@ -3,12 +3,16 @@
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// Whether memory of zeroes is an empty cell.
 pub(crate) const ZEROES_ARE_EMPTY: bool = true;
 
 /// How often a producer looks again at a cell that is not free.
 pub(crate) const PATIENCE: u32 = 40;
+
+/// Longer than it takes until a thread sees what another one wrote, and until what it wrote itself is seen.
+pub(crate) const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// How often a thread looks before it goes to sleep, some 20 µs in all: waking it costs more.
 pub(crate) const LOOKS: u32 = 20;

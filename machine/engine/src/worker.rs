@@ -8,7 +8,7 @@ use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
 use crate::output::{Handover, LAST, Times, Tokens};
 use crate::queue::{CLAIM, Claim, Progress, Stretch};
-use crate::raw::InPlace;
+use crate::raw::{InPlace, Message};
 use crate::slots::Plan;
 use crate::types;
 use crate::visit::Missing;
@@ -135,6 +135,9 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
             continue;
         }
         let several = claim.len() > 1;
+        if several {
+            progress.claim(claim.len());
+        }
         if worker.plan.flies {
             worker.take_off_all(claim);
             continue;
@@ -162,16 +165,16 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
 }
 
 impl Worker {
-    /// Takes what was claimed. Gives back the rest if the queue is held, or if the slots have changed to ones that
-    /// messages fly through: those need a place each, for which nobody has looked. Returns whether it took any.
+    /// Takes what was claimed. Gives back the rest if the queue is held, or if there is another plan: its messages may
+    /// have been discarded, or may fly then, and need a place each, for which nobody has looked. Returns whether it took
+    /// any.
     fn take_all(&mut self, mut claim: impl Stretch) -> bool {
         let mut took_any = false;
         // How many have been put in all; looked for once, since those who put write there.
         let mut put = None;
         while claim.len() > 0 {
-            self.look_for_changes();
-            if self.plan.flies || self.machine.queue.held() {
-                self.machine.queue.give_back(claim);
+            if self.look_for_changes() || self.machine.queue.held() {
+                self.give_back(claim);
                 break;
             }
             let Some(frame) = claim.next_in_place(|message| self.load(message)) else { break };
@@ -186,12 +189,24 @@ impl Worker {
         took_any
     }
 
-    /// From here on messages see the slots that there are now.
+    /// From here on messages see the slots that there are now. Returns whether those are others.
     #[inline]
-    pub(crate) fn look_for_changes(&mut self) {
+    pub(crate) fn look_for_changes(&mut self) -> bool {
         // Acquire: pairs with the Release in `Machine::change`, so the plan read below is that one or a later one.
-        if self.machine.version.load(Acquire) != self.plan.version {
+        let is_stale = self.machine.version.load(Acquire) != self.plan.version;
+        if is_stale {
             self.adopt(self.machine.plan());
+        }
+        is_stale
+    }
+
+    /// Gives back what it has not begun, or drops it, if it was discarded.
+    #[cold]
+    pub(crate) fn give_back(&self, claim: impl IntoIterator<Item = Message>) {
+        let gone = self.machine.queue.give_back(self.progress, claim);
+        if let Some(sequence) = self.machine.sequence.as_ref().filter(|_| !gone.is_empty()) {
+            sequence.gone(gone.iter().map(|message| message.number));
+            sequence.pass_gone();
         }
     }
 

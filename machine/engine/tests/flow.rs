@@ -76,6 +76,52 @@ fn pause_stop_and_start_answer_while_a_slot_is_slow_and_can_be_said_twice() {
     assert_eq!(slow.begun.try_iter().collect::<Vec<_>>(), [9]);
 }
 
+/// A worker that has seen that messages are fast claims many at once: what waits behind a slow one is discarded all the
+/// same, and counted at once.
+#[test]
+fn clear_discards_what_waits_behind_a_slow_message() {
+    for hold in [None, Some(Machine::pause as fn(&Machine) -> &Machine), Some(Machine::stop)] {
+        let m = named("claimed").queue(100).start();
+        let (began, begun) = channel();
+        let (go, gone) = channel::<()>();
+        let (began, gone) = (Mutex::new(began), Mutex::new(gone));
+        m[0].set(move |x: u64| {
+            began.lock().unwrap().send(x).unwrap();
+            if x == 0 {
+                gone.lock().unwrap().recv().unwrap();
+            }
+        })
+        .unwrap();
+        for x in 1..=20_u64 {
+            m.put(x).unwrap();
+            m.drain();
+        }
+        m.pause();
+        for x in 0..=10_u64 {
+            m.put(x).unwrap();
+        }
+        m.start();
+        while begun.recv().unwrap() != 0 {}
+        if let Some(hold) = hold {
+            hold(&m);
+        }
+        assert_eq!(m.clear(), 10);
+        let s = m.status();
+        assert_eq!((s.queue_size, s.in_flight, s.discarded, s.drops.cleared), (0, 1, 10, 10));
+        reconciles(&s);
+        m.put(50_u64).unwrap();
+        m.put(51_u64).unwrap();
+        assert_eq!(m.clear(), 2);
+        m.put(99_u64).unwrap();
+        assert_eq!(m.status().queue_size, 1);
+        go.send(()).unwrap();
+        m.start().drain();
+        assert_eq!(begun.try_iter().collect::<Vec<_>>(), [99]);
+        let s = m.status();
+        assert_eq!((s.accepted, s.processed, s.queue_size, s.in_flight, s.discarded), (34, 22, 0, 0, 12));
+    }
+}
+
 #[test]
 fn stop_keeps_the_queue_and_its_order() {
     let m = named("stop").start();

@@ -15,6 +15,8 @@ mod sync {
     pub(crate) const ZEROES_ARE_EMPTY: bool = false;
     /// Few, so that threads do go to sleep.
     pub(crate) const PATIENCE: u32 = 1;
+    /// What is written is seen at once.
+    pub(crate) const A_MOMENT: std::time::Duration = std::time::Duration::ZERO;
     pub(crate) const LOOKS: u32 = 2;
     pub(crate) const TURNS: u32 = 1;
     pub(crate) const ALONE: u32 = 1;
@@ -74,12 +76,15 @@ use machine::command::Policy;
 use queue::{CLAIM, Claim, Mode, Queue, Stretch};
 use raw::Message;
 use shuttle::sync::Arc;
+use shuttle::sync::atomic::AtomicU64;
 use shuttle::thread;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// What a worker does with the queue, as in the engine's `worker.rs`; its slots write down the number.
-fn work(queue: &Queue, index: usize, ran: &std::sync::Mutex<Vec<u64>>) {
+/// What a worker does with the queue, as in the engine's `worker.rs`; its slots write down the number. The version is
+/// that of the machine's plan.
+fn work(queue: &Queue, version: &AtomicU64, index: usize, ran: &std::sync::Mutex<Vec<u64>>) {
     let progress = queue.progress_of(index).unwrap();
+    let mut seen = 0;
     loop {
         let mut claim = queue.claim(CLAIM, || false);
         if matches!(claim, Claim::Nothing) {
@@ -88,7 +93,15 @@ fn work(queue: &Queue, index: usize, ran: &std::sync::Mutex<Vec<u64>>) {
             }
             continue;
         }
-        loop {
+        if claim.len() > 1 {
+            progress.claim(claim.len());
+        }
+        while claim.len() > 0 {
+            let now = version.load(Acquire);
+            if std::mem::replace(&mut seen, now) != now || queue.held() {
+                drop(queue.give_back(progress, claim));
+                break;
+            }
             let begin = |message: raw::InPlace<'_>| {
                 progress.begun.store(progress.begun.load(Relaxed) + 1, Release);
                 message.0.number
@@ -97,21 +110,17 @@ fn work(queue: &Queue, index: usize, ran: &std::sync::Mutex<Vec<u64>>) {
             thread::yield_now();
             ran.lock().unwrap().push(number);
             progress.finish();
-            if queue.held() && claim.len() > 0 {
-                queue.give_back(claim);
-                break;
-            }
         }
     }
 }
 
 type Handles = std::sync::Mutex<Vec<thread::JoinHandle<()>>>;
 
-fn hire(queue: &Arc<Queue>, ran: &Arc<std::sync::Mutex<Vec<u64>>>, handles: &Handles) {
+fn hire(queue: &Arc<Queue>, version: &Arc<AtomicU64>, ran: &Arc<std::sync::Mutex<Vec<u64>>>, handles: &Handles) {
     let mut control = queue.control();
     while let Some(index) = queue.hire(&mut control) {
-        let (queue, ran) = (queue.clone(), ran.clone());
-        handles.lock().unwrap().push(thread::spawn(move || work(&queue, index, &ran)));
+        let (queue, version, ran) = (queue.clone(), version.clone(), ran.clone());
+        handles.lock().unwrap().push(thread::spawn(move || work(&queue, &version, index, &ran)));
     }
 }
 
@@ -120,14 +129,24 @@ fn set_mode(queue: &Queue, mode: Mode) {
     queue.wake_all();
 }
 
-/// Two threads put, one waiting for room and one in batches, while a third pauses, stops, clears, and changes the number
-/// of workers. In the end all is run, once, or counted.
+/// What `clear` does, as in the engine's `control.rs`.
+fn clear(queue: &Queue, version: &AtomicU64) {
+    queue.begin_look();
+    version.fetch_add(1, Release);
+    queue.wake_all();
+    drop(queue.take_all());
+    queue.end_look();
+}
+
+/// Two threads put, one waiting for room and one in batches, while two others pause, stop, clear, look at what waits,
+/// and change the number of workers. In the end all is run, once, or counted.
 fn everything_at_once() {
     let queue = Arc::new(Queue::new(2, 2, Policy::Reject).unwrap());
+    let version = Arc::new(AtomicU64::new(0));
     let ran = Arc::new(std::sync::Mutex::new(Vec::new()));
     let handles = Handles::default();
     set_mode(&queue, Mode::Running);
-    hire(&queue, &ran, &handles);
+    hire(&queue, &version, &ran, &handles);
     let message = |number| Message { number };
     let one = {
         let queue = queue.clone();
@@ -147,19 +166,29 @@ fn everything_at_once() {
             }
         })
     };
+    let looks = {
+        let (queue, version) = (queue.clone(), version.clone());
+        thread::spawn(move || {
+            let lent = queue.lend_first(1);
+            thread::yield_now();
+            drop(queue.return_first(lent));
+            clear(&queue, &version);
+        })
+    };
     set_mode(&queue, Mode::Paused);
     queue.set_workers(&mut queue.control(), 1);
     queue.wake_all();
     set_mode(&queue, Mode::Running);
-    drop(queue.take_all());
+    clear(&queue, &version);
     set_mode(&queue, Mode::Stopped);
     queue.set_workers(&mut queue.control(), 2);
     let _oldest = queue.take_oldest();
     set_mode(&queue, Mode::Running);
-    hire(&queue, &ran, &handles);
+    hire(&queue, &version, &ran, &handles);
     queue.wake_all();
     one.join().unwrap();
     batches.join().unwrap();
+    looks.join().unwrap();
     let left = || queue.accepted() - queue.done() - queue.discarded.load(Relaxed);
     queue.wait_idle(None, || false, |_| left() == 0);
     set_mode(&queue, Mode::Stopped);

@@ -1,6 +1,6 @@
 //! Messages that go through the slots on the caller's thread: calls, and steps.
 
-use super::{Machine, guard};
+use super::Machine;
 use crate::command_error::failed;
 use crate::flight::{Arrival, Flight, Home};
 use crate::frame::{ErrorKind, Events, Frame};
@@ -17,7 +17,7 @@ use crate::worker::Caught;
 use machine::command::{Failure, Outputs};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, TryLockError};
 
 /// A frame with a message.
 fn loaded(plan: Arc<Plan>, message: Message) -> Frame {
@@ -81,14 +81,29 @@ impl Machine {
         }
     }
 
-    /// One `step` at a time.
-    pub fn one_step(&self) -> MutexGuard<'_, ()> {
-        guard(&self.stepping)
+    /// One `step`, or what is like it, at a time.
+    ///
+    /// # Errors
+    /// If one is running.
+    pub fn one_step(&self) -> Result<MutexGuard<'_, ()>, Failure> {
+        // Not waited for: a slot that steps would wait for itself. What a panic leaves behind is in order.
+        match self.stepping.try_lock() {
+            Ok(one) => Ok(one),
+            Err(TryLockError::Poisoned(one)) => Ok(one.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                let name = &self.config.name;
+                let message = format!(
+                    "a step of {name} is running, or its message in hand is tried or given up, or what waits is looked at: \
+                     ask again when that has ended"
+                );
+                Err(failed("step_running", message))
+            }
+        }
     }
 
     /// Takes the first message that waits through the slots, on the caller's thread.
     pub fn step(&self) -> Result<Outputs, Failure> {
-        let _one = guard(&self.stepping);
+        let _one = self.one_step()?;
         let index = STEPS;
         let Some(progress) = self.queue.progress_of(index) else {
             return Err(failed("no_place", "the machine keeps no tally for steps"));
@@ -98,7 +113,12 @@ impl Machine {
             return Err(failed("running", format!("{} is running: pause it first", self.config.name)));
         }
         let Some(message) = self.queue.take_first(&mut control) else {
-            return Err(failed("queue_empty", format!("no message waits in {}", self.config.name)));
+            let name = &self.config.name;
+            let message = match self.queue.size() {
+                0 => format!("no message waits in {name}"),
+                many => format!("{many} wait in {name}, behind a message that is in a slot: step when that has ended"),
+            };
+            return Err(failed("queue_empty", message));
         };
         drop(control);
         let done = progress.done.load(Ordering::Relaxed);

@@ -9,8 +9,10 @@ use machine::command::{Failure, Undrained};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long `pause`, `stop` and `workers` wait for a slow slot before they answer all the same.
+/// How long `pause`, `stop` and `workers` wait for a slow slot, and `clear` for a sink, before they answer all the same.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How long `drain` sleeps before it looks again whether outputs in order have left.
+const LOOK_UP: Duration = Duration::from_millis(10);
 
 impl Machine {
     /// Takes messages, and items from the source.
@@ -80,7 +82,7 @@ impl Machine {
     ///
     /// # Errors
     /// What is left.
-    pub fn drain(&self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> Result<(), Undrained> {
+    pub fn drain(&'static self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> Result<(), Undrained> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let left = || {
             let given_up = self.queue.given_up.load(Ordering::Acquire);
@@ -88,9 +90,21 @@ impl Machine {
             self.queue.accepted().saturating_sub(gone)
         };
         let is_awaited = || guard(&self.source).as_ref().is_some_and(|feed| feed.is_awaited());
-        self.queue
-            .wait_idle(deadline, give_up, |control| control.mode != Mode::Running || (!is_awaited() && left() == 0));
-        self.pass_gone();
+        // Outputs in order leave a moment after what they wait for is counted as discarded.
+        let has_outputs = || {
+            let waits = self.sequence.as_ref().is_some_and(|sequence| sequence.counts().1 > 0);
+            waits && left() == 0 && self.queue.control().mode == Mode::Running
+        };
+        let is_late = || give_up() || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        loop {
+            let is_over = |control: &Control| control.mode != Mode::Running || (!is_awaited() && left() == 0);
+            self.queue.wait_idle(deadline, &give_up, is_over);
+            self.pass_gone(deadline, &give_up);
+            if !has_outputs() || is_late() {
+                break;
+            }
+            std::thread::sleep(LOOK_UP);
+        }
         // The source first: what it has put before its end is among the messages then.
         let source_runs = is_awaited();
         match left() {
@@ -107,15 +121,20 @@ impl Machine {
 
     /// Discards what waits, and gives up what is in flight if the machine is stopped; returns how many messages that
     /// were.
-    pub fn clear_queue(&self) -> u64 {
+    pub fn clear_queue(&'static self) -> u64 {
         let stopped = self.queue.control().mode == Mode::Stopped;
         let before = self.queue.accepted();
         // The destructors are user code.
         let _in_slot = InSlot::enter();
-        let discarded = self.queue.take_all();
-        self.gone(discarded.iter().map(|message| message.number));
+        self.queue.begin_look();
+        // Another plan, though the same: a worker that comes back from a slow message gives back its claim.
+        self.edit_plan(|_| {});
+        let (discarded, messages) = self.queue.take_all();
+        self.queue.end_look();
+        self.gone(messages.iter().map(|message| message.number));
+        drop(messages);
         let given_up = if stopped { self.give_up_flights(before) } else { 0 };
-        self.pass_gone();
-        discarded.len() as u64 + given_up
+        self.pass_gone(Some(Instant::now() + PATIENCE), || false);
+        discarded + given_up
     }
 }

@@ -5,9 +5,11 @@ use super::lines::Lines;
 use super::publish::Publisher;
 use super::{Attached, Sink, Tap, next_id};
 use crate::command_error::{failed, no_such_slot};
+use crate::hook::InSlot;
 use crate::machine::Machine;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,8 @@ use std::time::{Duration, Instant};
 static CHAINING: Mutex<()> = Mutex::new(());
 /// How long `stop` and the end of a sink wait until what is buffered is handed on.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a call that waits sleeps before it looks whether it shall give up.
+const LOOK_UP: Duration = Duration::from_millis(50);
 
 fn state(attached: &Attached) -> SinkStatus {
     SinkStatus { id: attached.id, ..attached.sink.status() }
@@ -142,10 +146,26 @@ impl Machine {
         }
     }
 
-    /// Hands out what waited in order for messages that are gone. May wait for a sink.
-    pub fn pass_gone(&self) {
-        if let Some(sequence) = &self.sequence {
+    /// Hands out what waited in order for messages that are gone: on a thread of its own, since that may wait for a sink.
+    /// Returns when that is done, at the deadline, or when `give_up` says so.
+    pub fn pass_gone(&'static self, deadline: Option<Instant>, give_up: impl Fn() -> bool) {
+        let Some(sequence) = self.sequence.as_ref().filter(|sequence| sequence.has_gone()) else { return };
+        let (passes, passed) = mpsc::channel::<()>();
+        let pass = move || {
+            // What is left of their values is dropped there: destructors are user code.
+            let _in_slot = InSlot::enter();
             sequence.pass_gone();
+            drop(passes);
+        };
+        // Without a thread it goes out with the next message that is through.
+        let Ok(_) = std::thread::Builder::new().name(format!("{}/order", self.config.name)).spawn(pass) else { return };
+        loop {
+            let left =
+                deadline.map_or(LOOK_UP, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK_UP));
+            let is_over = passed.recv_timeout(left) != Err(RecvTimeoutError::Timeout);
+            if is_over || give_up() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return;
+            }
         }
     }
 }

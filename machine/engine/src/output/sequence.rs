@@ -144,6 +144,13 @@ impl Sequence {
         self.has_gone.store(true, Ordering::Relaxed);
     }
 
+    /// Whether numbers are gone of which those that hand out have not heard.
+    pub fn has_gone(&self) -> bool {
+        // As in `pass_gone`.
+        fence(Ordering::SeqCst);
+        self.has_gone.load(Ordering::Relaxed)
+    }
+
     /// Hands out what waited for messages that are gone, unless somebody is handing out, who then does that.
     pub fn pass_gone(&self) {
         loop {

@@ -1,12 +1,17 @@
 //! What workers take out of the queue, and what is taken out in other ways.
 
-use super::{CLAIM, Control, Queue, SPARE};
+use super::{CLAIM, Control, Progress, Queue, SPARE, STEPS};
 use crate::raw::{InPlace, Message};
 use crate::ring::Claimed;
-use crate::sync::{Ordering, fence};
+use crate::sync::{A_MOMENT, MutexGuard, Ordering, fence};
 use machine::command::Policy;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// How long `take_all` waits for a worker that neither rests nor is in a slot, before it leaves it what it has claimed.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What a worker has claimed.
 #[derive(Debug)]
@@ -79,6 +84,14 @@ impl Iterator for Claim<'_> {
     }
 }
 
+/// Messages that wait, lent for a look.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    pub messages: Vec<Message>,
+    /// How many times what waits had been discarded.
+    clears: u64,
+}
+
 impl Queue {
     /// A worker takes up to `most` messages, and waits for one. Takes none if the queue is held, or if the worker's
     /// slots became stale while it slept: then it has to let go of them.
@@ -89,14 +102,14 @@ impl Queue {
             }
             if self.returned.load(Ordering::Acquire) > 0 {
                 let mut control = self.control();
-                let count = control.returned.len().min(most);
+                let count = control.returned.len().min(self.share(most, control.returned.len()));
                 let messages: VecDeque<Message> = control.returned.drain(..count).collect();
                 self.returned.store(control.returned.len(), Ordering::Release);
                 if count > 0 {
                     return Claim::Returned(messages);
                 }
             }
-            let claimed = self.ring.claim(self.share(most));
+            let claimed = self.ring.claim(self.share(most, 0));
             if claimed.len() > 0 {
                 self.unblock();
                 return Claim::Ring(claimed);
@@ -116,8 +129,8 @@ impl Queue {
         }
     }
 
-    /// How many messages a worker may claim that would claim `most`.
-    fn share(&self, most: usize) -> usize {
+    /// How many messages a worker may claim that would claim `most`, where so many were given back.
+    fn share(&self, most: usize, returned: usize) -> usize {
         if self.policy() == Policy::DropOldest {
             // What is claimed cannot be dropped.
             return 1;
@@ -126,18 +139,57 @@ impl Queue {
         if workers <= 1 {
             return most;
         }
-        let waiting = self.ring.put().saturating_sub(self.ring.taken());
+        let waiting = self.ring.put().saturating_sub(self.ring.taken()) + returned as u64;
         let share = usize::try_from(waiting.div_ceil(workers as u64)).unwrap_or(most);
         share.min(SPARE / workers).clamp(1, most)
     }
 
-    /// A worker gives back what it has not begun, in order.
-    pub fn give_back(&self, messages: impl IntoIterator<Item = Message>) {
+    /// A worker gives back what it has not begun, in order. Returns what was discarded meanwhile, which is counted
+    /// already: the worker drops it without a lock.
+    pub fn give_back(&self, worker: &Progress, messages: impl IntoIterator<Item = Message>) -> Vec<Message> {
         let mut control = self.control();
+        // Relaxed: written under the lock, or by the worker itself.
+        worker.claimed.store(worker.begun.load(Ordering::Relaxed), Ordering::Relaxed);
+        if worker.cleared.load(Ordering::Relaxed) {
+            worker.cleared.store(false, Ordering::Relaxed);
+            drop(control);
+            return messages.into_iter().collect();
+        }
+        self.put_back(&mut control, messages);
+        Vec::new()
+    }
+
+    fn put_back(&self, control: &mut Control, messages: impl IntoIterator<Item = Message>) {
         control.returned.extend(messages);
         // Several workers give back stretches of one sequence.
         control.returned.make_contiguous().sort_by_key(|message| message.number);
         self.returned.store(control.returned.len(), Ordering::Release);
+    }
+
+    /// Takes out the first messages that wait, for a look: no worker takes any until they are returned.
+    pub fn lend_first(&self, most: usize) -> Lent {
+        self.begin_look();
+        let mut control = self.control();
+        let mut messages = Vec::new();
+        while messages.len() < most
+            && let Some(message) = self.take_first(&mut control)
+        {
+            messages.push(message);
+        }
+        control.lent += messages.len() as u64;
+        Lent { messages, clears: control.clears }
+    }
+
+    /// Takes back what was lent. Returns what was discarded meanwhile, as `give_back` does.
+    pub fn return_first(&self, Lent { mut messages, clears }: Lent) -> Vec<Message> {
+        let mut control = self.control();
+        if control.clears == clears {
+            control.lent -= messages.len() as u64;
+            self.put_back(&mut control, messages.drain(..));
+        }
+        drop(control);
+        self.end_look();
+        messages
     }
 
     /// The first message that waits, while no worker takes any.
@@ -163,13 +215,26 @@ impl Queue {
         Some(oldest)
     }
 
-    /// Takes out all that waits; the caller drops it without a lock.
-    pub fn take_all(&self) -> Vec<Message> {
-        let mut all: Vec<Message> = {
-            let mut control = self.control();
-            self.returned.store(0, Ordering::Release);
-            control.returned.drain(..).collect()
-        };
+    /// Discards all that waits, while the queue is held by `begin_look`, and workers that have a claim are told to give
+    /// it back before their next message. Returns how many messages that were, and those of them that are at hand, which
+    /// the caller drops without a lock; the others are with whoever has claimed them or looks at them, who drops them
+    /// when he gives them back.
+    pub fn take_all(&self) -> (u64, Vec<Message>) {
+        let (mut control, inside) = self.inside();
+        control.clears += 1;
+        let mut count = std::mem::take(&mut control.lent);
+        for worker in inside {
+            let begun = worker.begun.load(Ordering::Acquire);
+            let left = worker.claimed.load(Ordering::Relaxed).saturating_sub(begun);
+            if left > 0 {
+                // Relaxed: the worker asks under the lock.
+                worker.claimed.store(begun, Ordering::Relaxed);
+                worker.cleared.store(true, Ordering::Relaxed);
+                count += left;
+            }
+        }
+        self.returned.store(0, Ordering::Release);
+        let mut all: Vec<Message> = control.returned.drain(..).collect();
         // Only what is there now: producers may go on meanwhile.
         let mut left = self.ring.put().saturating_sub(self.ring.taken());
         while left > 0 {
@@ -180,8 +245,39 @@ impl Queue {
             left -= claimed.len();
             all.extend(claimed);
         }
-        self.discarded.fetch_add(all.len() as u64, Ordering::Release);
+        drop(control);
+        count += all.len() as u64;
+        self.discarded.fetch_add(count, Ordering::Release);
         self.unblock();
-        all
+        (count, all)
+    }
+
+    /// Waits until each worker rests, or is known to be in a slot. Returns those that are in a slot; with the lock they
+    /// begin nothing.
+    ///
+    /// A worker looks whether the queue is held after each message, and what it writes and reads there is not ordered:
+    /// that would cost each message more than all else. But a moment after the queue was held, whoever is where it was
+    /// and has a message in its slots has not looked yet, and will see that it is held.
+    fn inside(&self) -> (MutexGuard<'_, Control>, Vec<&Progress>) {
+        let workers = || self.progress().iter().skip(STEPS + 1);
+        let began = Instant::now();
+        let mut control = self.control();
+        let mut before: Vec<_> = workers().map(Progress::position).collect();
+        let mut since = began;
+        loop {
+            if control.resting >= control.alive {
+                return (control, Vec::new());
+            }
+            if since.elapsed() >= A_MOMENT {
+                let stays = workers().zip(&before).filter(|(worker, was)| worker.position() == **was);
+                let inside: Vec<_> = stays.map(|(worker, _)| worker).filter(|worker| worker.is_inside()).collect();
+                if control.resting + inside.len() >= control.alive || began.elapsed() >= PATIENCE {
+                    return (control, inside);
+                }
+                before = workers().map(Progress::position).collect();
+                since = Instant::now();
+            }
+            control = self.idle.wait_timeout(control, A_MOMENT).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }

@@ -98,7 +98,9 @@ impl Queue {
                 resting: 0,
                 woken: 0,
                 returned: VecDeque::new(),
-                looked_at: false,
+                looks: 0,
+                lent: 0,
+                clears: 0,
             }),
             returned: AtomicUsize::new(0),
             hold: AtomicBool::new(false),
@@ -140,7 +142,8 @@ impl Queue {
         self.accepted().saturating_sub(number + 1)
     }
 
-    fn size(&self) -> u64 {
+    /// Messages that wait.
+    pub fn size(&self) -> u64 {
         let gone = self.begun() + self.discarded.load(Ordering::Acquire);
         self.accepted().saturating_sub(gone)
     }

@@ -30,8 +30,12 @@ pub(crate) struct Control {
     pub(super) woken: usize,
     /// Messages that workers gave back, in order.
     pub(super) returned: VecDeque<Message>,
-    /// Somebody looks at what waits.
-    pub(super) looked_at: bool,
+    /// How many look at what waits, or take it out.
+    pub(super) looks: usize,
+    /// How many messages that wait are lent to those, and have not been discarded.
+    pub(super) lent: u64,
+    /// How many times what waits was discarded.
+    pub(super) clears: u64,
 }
 
 impl Queue {
@@ -74,21 +78,21 @@ impl Queue {
 
     /// While the queue is held, each worker comes to `rest` after its message.
     fn hold_if_due(&self, control: &Control) {
-        let due = control.mode != Mode::Running || control.alive > control.wanted || control.looked_at;
+        let due = control.mode != Mode::Running || control.alive > control.wanted || control.looks > 0;
         self.hold.store(due, Ordering::Relaxed);
     }
 
-    /// No worker takes a message until `end_look`; one at a time.
+    /// No worker takes a message until `end_look`.
     pub fn begin_look(&self) {
         let mut control = self.control();
-        control.looked_at = true;
+        control.looks += 1;
         self.hold_if_due(&control);
     }
 
     /// Workers go on.
     pub fn end_look(&self) {
         let mut control = self.control();
-        control.looked_at = false;
+        control.looks -= 1;
         self.hold_if_due(&control);
         drop(control);
         self.wake_all();
@@ -115,13 +119,18 @@ impl Queue {
         self.idle.notify_all();
     }
 
-    /// A worker holds until the machine runs (true), or until it is stopped or has too many workers (false: its
-    /// thread ends).
+    /// A worker holds until the machine runs and nobody looks (true), or until it is stopped or has too many workers
+    /// (false: its thread ends).
     pub fn rest(&self, index: usize) -> bool {
         let mut control = self.control();
         control.resting += 1;
         self.idle.notify_all();
-        while control.mode == Mode::Paused && control.alive <= control.wanted {
+        let waits = |control: &Control| match control.mode {
+            Mode::Running => control.looks > 0,
+            Mode::Paused => true,
+            Mode::Stopped => false,
+        };
+        while waits(&control) && control.alive <= control.wanted {
             control = self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner);
         }
         control.resting -= 1;

@@ -3,6 +3,7 @@
 use super::Queue;
 use crate::oid::Oid;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::compiler_fence;
 
 /// Whose counts `step` adds to; workers have the numbers after it.
 pub(crate) const STEPS: usize = 0;
@@ -25,6 +26,13 @@ pub(crate) struct Progress {
     pub last_millis: AtomicU64,
     /// It waits for room for what it has made.
     pub waits: AtomicBool,
+    /// Begun less done while it has no message in its slots: what it has begun may fly, be in hand, or have been ended by
+    /// another worker. Wraps.
+    apart: AtomicU64,
+    /// What it will have begun at the end of its claim, if that was of several messages.
+    pub(super) claimed: AtomicU64,
+    /// What is left of its claim was discarded, and counted.
+    pub(super) cleared: AtomicBool,
 }
 
 impl Progress {
@@ -46,6 +54,45 @@ impl Progress {
     pub fn finish(&self) {
         // Release: whoever sees this message done sees its errors counted.
         self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
+        // See `Queue::inside`: no look whether the queue is held comes before this.
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// The worker has claimed several messages.
+    #[inline]
+    pub fn claim(&self, messages: u64) {
+        // Relaxed: nobody asks before the worker has begun the first of them.
+        self.claimed.store(self.begun.load(Ordering::Relaxed) + messages, Ordering::Relaxed);
+    }
+
+    /// The worker has a message in its slots, which it may have begun before.
+    pub fn enter(&self) {
+        self.apart.store(self.ahead().wrapping_sub(1), Ordering::Release);
+    }
+
+    /// The worker has no message in its slots any more, whatever became of the one that it had.
+    pub fn leave(&self) {
+        self.apart.store(self.ahead(), Ordering::Release);
+        // As in `finish`.
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Whether the worker has a message in its slots.
+    pub fn is_inside(&self) -> bool {
+        let apart = self.apart.load(Ordering::Acquire);
+        self.ahead().wrapping_sub(apart).cast_signed() > 0
+    }
+
+    /// Begun less done. Wraps.
+    fn ahead(&self) -> u64 {
+        // What is done was begun: read in this order, nobody seems to be ahead of what it began.
+        let done = self.done.load(Ordering::Acquire);
+        self.begun.load(Ordering::Acquire).wrapping_sub(done)
+    }
+
+    /// How far it is: the same at two moments, it has begun and ended nothing between them.
+    pub(super) fn position(&self) -> [u64; 3] {
+        [&self.begun, &self.done, &self.apart].map(|count| count.load(Ordering::Acquire))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use machine::{Builder, Machine, Status};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 /// A machine of its own for a test: this name and a number.
 pub fn named(name: &str) -> Builder {
@@ -18,4 +20,14 @@ pub fn reconciles(s: &Status) {
     assert!(s.queue_size <= s.queue_capacity, "{s:?}");
     assert!(s.errored <= s.processed + s.in_flight, "{s:?}");
     assert!(s.slots.iter().all(|slot| slot.ok + slot.errored + slot.skipped <= s.processed + s.in_flight), "{s:?}");
+}
+
+/// Does something that may hang, and ends the test if it does.
+#[track_caller]
+#[allow(dead_code, reason = "as above")]
+#[allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+pub fn answers<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tell, told) = channel();
+    std::thread::spawn(move || tell.send(what()));
+    told.recv_timeout(Duration::from_secs(20)).unwrap()
 }
