@@ -20,12 +20,13 @@ impl Machine {
     /// again, and debug mode is on, it stays in hand.
     ///
     /// # Errors
-    /// If no message is in hand.
+    /// If no message is in hand, or a step of the machine is running.
     pub fn retry(&self) -> Result<Outputs, Failure> {
         outputs_of(&Command::Retry { machine: self.target() })
     }
 
-    /// Gives up the message in hand: it becomes a dead letter. Returns whether there was one.
+    /// Gives up the message in hand: it becomes a dead letter. Returns whether there was one; while a step of the
+    /// machine is running, it stays.
     pub fn give_up(&self) -> bool {
         matches!(ask(&Command::GiveUp { machine: self.target() }), Reply::Count(1))
     }

@@ -78,7 +78,6 @@ impl Machine {
             let message = format!("{name} holds no message: %break SLOT holds the next that comes there");
             return Err(failed("nothing_held", message));
         }
-        self.give_up_in_hand();
         self.start();
         Ok(())
     }

@@ -2,9 +2,13 @@
 //!
 //! The message is neither recorded as errored nor finished: it counts as in flight, and can be looked at with all
 //! that the slots have made of it. Then it is taken through the slots again, as they are by then, or given up, which
-//! is what would have happened to it otherwise. Its end is counted where steps are counted: only sums are shown.
+//! is what would have happened to it otherwise: on the thread that asks, whose end of it is counted where steps are
+//! counted, or, when the machine is started, by a worker, as a flight that lands.
+//!
+//! A machine does not run with a message in hand: it is paused, or started, with the lock of that place.
 
 use crate::command_error::failed;
+use crate::flight::Flight;
 use crate::frame::Frame;
 use crate::hook::InSlot;
 use crate::machine::Machine;
@@ -19,12 +23,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A message that a slot failed on.
 #[derive(Debug)]
-struct InHand {
+pub(crate) struct InHand {
     visit: Visit,
     number: u64,
     times: Times,
     /// The step that it is held before; without it, it is through.
     before: Option<usize>,
+    /// What the slots have made of it, and that in short.
+    outputs: Outputs,
+    line: String,
 }
 
 /// Whether a machine stops at errors, and where it has stopped.
@@ -35,7 +42,8 @@ pub(crate) struct Debug {
 }
 
 impl Debug {
-    fn lock(&self) -> MutexGuard<'_, Option<InHand>> {
+    /// No user code runs under this lock. `Queue::control` may be locked with it, not the other way round.
+    pub fn lock(&self) -> MutexGuard<'_, Option<InHand>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -48,19 +56,35 @@ fn held_before(visit: &Visit, step: usize) -> String {
     }
 }
 
-impl InHand {
-    fn outputs(&self) -> Outputs {
-        let mut outputs = self.visit.outputs();
-        if let Some(step) = self.before {
-            let first = self.visit.frame.slot_of(step).unwrap_or(outputs.slots.len());
-            let place = held_before(&self.visit, step);
-            for slot in outputs.slots.iter_mut().filter(|slot| slot.slot >= first) {
-                slot.output = None;
-                slot.nanos = 0;
-                slot.error = (!slot.args.is_empty()).then(|| format!("not yet: held before {place}"));
-            }
+/// What the slots have made of a message so far.
+fn outputs(visit: &Visit, before: Option<usize>) -> Outputs {
+    let mut outputs = visit.outputs();
+    if let Some(step) = before {
+        let first = visit.frame.slot_of(step).unwrap_or(outputs.slots.len());
+        let place = held_before(visit, step);
+        for slot in outputs.slots.iter_mut().filter(|slot| slot.slot >= first) {
+            slot.output = None;
+            slot.nanos = 0;
+            slot.error = (!slot.args.is_empty()).then(|| format!("not yet: held before {place}"));
         }
-        outputs
+    }
+    outputs
+}
+
+/// A message in short: its oid and its errors.
+fn line(visit: &Visit, before: Option<usize>) -> String {
+    if let Some(step) = before {
+        return format!("{}: held before {}", visit.oid, held_before(visit, step));
+    }
+    let errors = Missing::of(&visit.frame, &visit.caught);
+    let told: Vec<String> = errors.iter().filter(|missing| missing.code.is_some()).map(Missing::told).collect();
+    format!("{}: {}", visit.oid, told.join("; "))
+}
+
+impl InHand {
+    /// It goes on with the next worker that looks.
+    pub fn go_on(self, machine: &'static Machine) {
+        Flight::resume(machine, self.visit, self.number, self.times, self.before);
     }
 }
 
@@ -77,25 +101,23 @@ impl Machine {
     }
 
     /// Keeps a message in hand and pauses the machine, without waiting; gives it back if one is kept already.
-    pub fn keep_in_hand(
-        &self,
-        frame: Frame,
-        (oid, number): (Oid, u64),
-        caught: Caught,
-        times: Times,
-        before: Option<usize>,
-    ) -> Option<(Frame, Caught)> {
+    pub fn keep_in_hand(&self, visit: Visit, number: u64, times: Times, before: Option<usize>) -> Option<Visit> {
+        if self.debug.lock().is_some() {
+            return Some(visit);
+        }
+        // Before the lock: how values are written is user code.
+        let (outputs, line) = (outputs(&visit, before), line(&visit, before));
         let mut in_hand = self.debug.lock();
         if in_hand.is_some() {
-            return Some((frame, caught));
+            return Some(visit);
         }
-        *in_hand = Some(InHand { visit: Visit::new(oid, frame, caught), number, times, before });
-        drop(in_hand);
+        *in_hand = Some(InHand { visit, number, times, before, outputs, line });
         let mut control = self.queue.control();
         if control.mode == Mode::Running {
             self.queue.set_mode(&mut control, Mode::Paused);
         }
         drop(control);
+        drop(in_hand);
         self.queue.wake_all();
         None
     }
@@ -105,32 +127,26 @@ impl Machine {
     /// # Errors
     /// If there is none.
     pub fn in_hand(&self) -> Result<Outputs, Failure> {
-        self.debug.lock().as_ref().map(InHand::outputs).ok_or_else(|| self.nothing_in_hand())
+        let outputs = self.debug.lock().as_ref().map(|held| held.outputs.clone());
+        outputs.ok_or_else(|| self.nothing_in_hand())
     }
 
     /// The message in hand in short, for the status: its oid and its errors. Empty if there is none.
     pub fn in_hand_line(&self) -> String {
-        let in_hand = self.debug.lock();
-        let Some(InHand { visit, before, .. }) = &*in_hand else { return String::new() };
-        if let Some(step) = before {
-            return format!("{}: held before {}", visit.oid, held_before(visit, *step));
-        }
-        let errors = Missing::of(&visit.frame, &visit.caught);
-        let told: Vec<String> = errors.iter().filter(|missing| missing.code.is_some()).map(Missing::told).collect();
-        format!("{}: {}", visit.oid, told.join("; "))
+        self.debug.lock().as_ref().map(|held| held.line.clone()).unwrap_or_default()
     }
 
     /// Takes the message in hand through the slots as they are now. If one fails on it, it stays in hand.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is none, or a step or something like it is running.
     pub fn retry(&self) -> Result<Outputs, Failure> {
-        // As in `give_up_in_hand`.
+        // Looked for first: without one, that is what is to be told.
         if self.debug.lock().is_none() {
             return Err(self.nothing_in_hand());
         }
         let _in_slot = InSlot::enter();
-        let _one = self.one_step();
+        let _one = self.one_step()?;
         let Some(InHand { mut visit, number, times, .. }) = self.debug.lock().take() else {
             return Err(self.nothing_in_hand());
         };
@@ -139,33 +155,33 @@ impl Machine {
         let again = Self::through(frame, visit.oid);
         drop(visit);
         let outputs = again.outputs();
-        if self.stops_at(&again.caught) {
-            let mut in_hand = self.debug.lock();
-            // Unless the next one that failed has come into its place.
-            if in_hand.is_none() {
-                *in_hand = Some(InHand { visit: again, number, times, before: None });
-                return Ok(outputs);
-            }
+        // The next one that failed may have come into its place.
+        let over =
+            if self.stops_at(&again.caught) { self.keep_in_hand(again, number, times, None) } else { Some(again) };
+        if let Some(over) = over {
+            self.settle(over, number, times);
         }
-        self.settle(again, number, times);
         Ok(outputs)
     }
 
     /// Gives up the message in hand: it is recorded as errored, and its outputs leave the machine. One that is held
     /// before a slot goes on from there. Returns whether there was one.
-    pub fn give_up_in_hand(&self) -> bool {
-        // Looked for first: a step may have to wait for what goes on only when the machine is started.
+    ///
+    /// # Errors
+    /// If there is one, and a step or something like it is running.
+    pub fn give_up_in_hand(&self) -> Result<bool, Failure> {
+        // As in `retry`.
         if self.debug.lock().is_none() {
-            return false;
+            return Ok(false);
         }
         let _in_slot = InSlot::enter();
-        let _one = self.one_step();
-        let Some(InHand { mut visit, number, times, before }) = self.debug.lock().take() else { return false };
+        let _one = self.one_step()?;
+        let Some(InHand { mut visit, number, times, before, .. }) = self.debug.lock().take() else { return Ok(false) };
         if let Some(step) = before {
             visit.frame.advance(step, None, &mut visit.caught);
         }
         self.settle(visit, number, times);
-        true
+        Ok(true)
     }
 
     /// A message that was kept is through. Its end counts among the steps.

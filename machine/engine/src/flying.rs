@@ -7,7 +7,7 @@ use crate::output::{Sequence, Times};
 use crate::queue::{CLAIM, Claim, Stretch};
 use crate::slots::Tally;
 use crate::types;
-use crate::visit::Missing;
+use crate::visit::{Missing, Visit};
 use crate::worker::{SLOW, Worker};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -130,11 +130,12 @@ impl Worker {
     /// A flight is through all slots.
     fn arrive(&mut self, mut flight: Box<Flight>) {
         let machine = self.machine;
-        if machine.stops_at(&flight.caught) {
+        if !flight.was_in_hand && machine.stops_at(&flight.caught) {
             let Flight { frame, caught, oid, number, times, .. } = *flight;
-            let Some((frame, caught)) = machine.keep_in_hand(frame, (oid, number), caught, times, None) else {
+            let Some(back) = machine.keep_in_hand(Visit::new(oid, frame, caught), number, times, None) else {
                 return machine.flights.leave(machine);
             };
+            let (frame, caught) = back.into_parts();
             flight = Box::new(Flight::new(frame, oid, Home::Machine(machine)));
             flight.reset(oid, number, times);
             flight.caught = caught;

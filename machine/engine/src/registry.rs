@@ -215,9 +215,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         Command::Machines => Reply::Machines(statuses()),
         Command::New(config) => Reply::Made(make(config)?),
         Command::Start { machine } => {
-            let machine = find(&machine)?;
-            machine.give_up_in_hand();
-            machine.start();
+            find(&machine)?.start();
             Reply::Done
         }
         Command::Pause { machine } => {
@@ -286,7 +284,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         }
         Command::InHand { machine } => Reply::Outputs(find(&machine)?.in_hand()?),
         Command::Retry { machine } => Reply::Outputs(find(&machine)?.retry()?),
-        Command::GiveUp { machine } => Reply::Count(u64::from(find(&machine)?.give_up_in_hand())),
+        Command::GiveUp { machine } => Reply::Count(u64::from(find(&machine)?.give_up_in_hand()?)),
         Command::LastOutputs { machine } => Reply::LastOutputs(find(&machine)?.kept.last()),
         Command::History { machine, since_ms } => history(&machine, since_ms)?,
         Command::Enter(cell) => {

@@ -83,6 +83,13 @@ impl Visit {
         Self { oid, frame, caught, interrupted: false }
     }
 
+    /// The frame, and what was caught in it.
+    pub fn into_parts(mut self) -> (Frame, Caught) {
+        // A visit is dropped whole: it leaves with an empty frame.
+        let empty = Frame::new(self.frame.plan().clone(), self.frame.input);
+        (std::mem::replace(&mut self.frame, empty), std::mem::take(&mut self.caught))
+    }
+
     /// The values alone, as a cell holds them.
     pub fn hold(mut self) -> Held {
         let missing = Missing::of(&self.frame, &self.caught);

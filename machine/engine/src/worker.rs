@@ -11,7 +11,7 @@ use crate::queue::{CLAIM, Claim, Progress, Stretch};
 use crate::raw::{InPlace, Message};
 use crate::slots::Plan;
 use crate::types;
-use crate::visit::Missing;
+use crate::visit::{Missing, Visit};
 use machine::abi::TypeDesc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -301,13 +301,14 @@ impl Worker {
         let oid = self.oid();
         let (frame, caught) = (self.frames.remove(at), std::mem::take(&mut self.caught));
         let times = Times { put: self.put, begun_ms, is_timed: true };
-        let back = self.machine.keep_in_hand(frame, (oid, self.number), caught, times, before);
-        if let Some((mut frame, mut caught)) = back {
-            if let Some(step) = before {
-                frame.advance(step, None, &mut caught);
-            }
-            self.end(&mut frame, oid, &caught, times);
+        let Some(mut back) = self.machine.keep_in_hand(Visit::new(oid, frame, caught), self.number, times, before)
+        else {
+            return self.progress.leave();
+        };
+        if let Some(step) = before {
+            back.frame.advance(step, None, &mut back.caught);
         }
+        self.end(&mut back.frame, oid, &back.caught, times);
     }
 
     /// A message that went another way is through.

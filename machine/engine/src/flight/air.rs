@@ -89,7 +89,7 @@ impl Flights {
     /// The flight can go on.
     pub(super) fn land(&self, machine: &'static Machine, flight: Box<Flight>) {
         let mut air = self.air();
-        if flight.number < air.given_up {
+        if flight.is_below(air.given_up) {
             drop(air);
             machine.give_up(flight);
             return;
@@ -156,6 +156,11 @@ impl Flights {
         self.taken.fetch_update(Ordering::SeqCst, Ordering::Relaxed, taken).is_ok()
     }
 
+    /// Takes a place for a flight that there has to be.
+    pub(super) fn take_any_place(&self) {
+        self.taken.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Gives a place back.
     pub fn leave(&self, machine: &Machine) {
         self.taken.fetch_sub(1, Ordering::SeqCst);
@@ -186,7 +191,7 @@ impl Flights {
         {
             let mut air = self.air();
             for flight in flights.into_iter().rev() {
-                if flight.number < air.given_up {
+                if flight.is_below(air.given_up) {
                     gone.push(flight);
                 } else {
                     self.waiting.fetch_add(1, Ordering::SeqCst);

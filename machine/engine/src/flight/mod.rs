@@ -22,6 +22,7 @@ use crate::machine::Machine;
 use crate::oid::Oid;
 use crate::output::Times;
 use crate::slots::Slot;
+use crate::visit::Visit;
 use crate::worker::Caught;
 use machine::abi::Outcome;
 use machine::status::Settings;
@@ -77,6 +78,8 @@ pub(crate) struct Flight {
     failures: u32,
     began: Instant,
     end: Option<End>,
+    /// It was in hand, and goes its way whatever slots have failed on it.
+    pub was_in_hand: bool,
 }
 
 impl Flight {
@@ -95,7 +98,20 @@ impl Flight {
             failures: 0,
             began: Instant::now(),
             end: None,
+            was_in_hand: false,
         }
+    }
+
+    /// Lands a message that was in hand: it goes on from a step, or leaves. It finds a place whether or not there is one.
+    pub fn resume(machine: &'static Machine, visit: Visit, number: u64, times: Times, step: Option<usize>) {
+        let oid = visit.oid;
+        let (frame, caught) = visit.into_parts();
+        let mut flight = Box::new(Self::new(frame, oid, Home::Machine(machine)));
+        flight.reset(oid, number, times);
+        flight.stage = Stage::Find(step.unwrap_or(usize::MAX));
+        (flight.caught, flight.was_in_hand) = (caught, true);
+        machine.flights.take_any_place();
+        flight.land();
     }
 
     /// Begins anew, with the message that its frame now holds.
@@ -105,6 +121,7 @@ impl Flight {
         self.times = times;
         self.caught.clear();
         self.stage = Stage::Find(0);
+        self.was_in_hand = false;
     }
 
     /// Goes on as far as it can without waiting. Comes back if it is through; otherwise it lands later.
@@ -179,6 +196,11 @@ impl Flight {
     /// How long its call may take: 0 for as long as it likes.
     pub fn limit(&self) -> &AtomicU64 {
         &self.limit
+    }
+
+    /// Whether it is to be given up where those below a number are. What was in hand then was not in flight.
+    fn is_below(&self, number: u64) -> bool {
+        self.number < number && !self.was_in_hand
     }
 
     /// Whether it is of a machine's workers.

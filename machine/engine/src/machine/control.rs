@@ -15,14 +15,20 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const LOOK_UP: Duration = Duration::from_millis(10);
 
 impl Machine {
-    /// Takes messages, and items from the source.
+    /// Takes messages, and items from the source. A message in hand goes on with a worker.
     pub fn start(&'static self) {
+        let mut place = self.debug.lock();
+        let in_hand = place.take();
         let mut control = self.queue.control();
         let was = control.mode;
         self.queue.set_mode(&mut control, Mode::Running);
         // Workers that a slow slot keeps from ending count too: they go on.
         self.hire(&mut control);
         drop(control);
+        drop(place);
+        if let Some(in_hand) = in_hand {
+            in_hand.go_on(self);
+        }
         self.queue.wake_all();
         let source = guard(&self.source).clone();
         if let Some(feed) = source.filter(|_| was == Mode::Stopped) {

@@ -1,0 +1,198 @@
+//! What is said to a machine is answered, whatever its slots and sinks do, and whoever says it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
+
+use common::{answers, named, reconciles};
+use machine::command::{Command, Failure, Outputs, Reply, Target};
+use machine::handle::ask;
+use machine::prelude::*;
+use machine_async::prelude::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+mod common;
+#[path = "control/in_hand.rs"]
+mod in_hand;
+#[path = "control/random.rs"]
+mod random;
+#[path = "control/within.rs"]
+mod within;
+
+/// Ends when something has happened, which it will.
+fn until(happened: impl Fn() -> bool) {
+    while !happened() {
+        thread::yield_now();
+    }
+}
+
+fn target(m: &Machine) -> Target {
+    Target::Name(m.status().machine)
+}
+
+fn step(m: &Machine) -> Result<Outputs, Failure> {
+    match ask(&Command::Step { machine: target(m) }) {
+        Reply::Outputs(outputs) => Ok(outputs),
+        Reply::Failed(failure) => Err(failure),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn peek(m: &Machine) -> Result<usize, Failure> {
+    match ask(&Command::Peek { machine: target(m), limit: 100 }) {
+        Reply::Waiting(_, first) => Ok(first.len()),
+        Reply::Failed(failure) => Err(failure),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn hold_before(m: &Machine, slot: Option<u32>) -> Reply {
+    ask(&Command::Break { machine: target(m), slot, filter: String::new() })
+}
+
+fn go_on(m: &Machine) -> Reply {
+    ask(&Command::Continue { machine: target(m) })
+}
+
+/// A machine that takes nothing, and whose queue is full.
+fn full() -> Machine {
+    let full = named("full").queue(1).policy(Policy::Block).start();
+    full.pause().put(u64::MAX).unwrap();
+    full
+}
+
+/// A slot that tells when a message is in it, and keeps it until it is let go.
+fn slow(m: &Machine, slot: usize) -> (Receiver<u64>, Sender<()>) {
+    let (began, begun) = channel();
+    let (go, gone) = channel::<()>();
+    let (began, gone) = (Mutex::new(began), Mutex::new(gone));
+    m[slot]
+        .set(move |x: u64| {
+            began.lock().unwrap().send(x).unwrap();
+            // Nobody holds it any more once the test is over.
+            let _ = gone.lock().unwrap().recv();
+            x
+        })
+        .unwrap();
+    (begun, go)
+}
+
+/// Outputs in order that wait for one that never comes are in no way of those who give it up.
+#[test]
+fn clear_and_drain_do_not_wait_for_a_sink() {
+    let (a, full) = (named("ordered").ordered(true).start(), full());
+    a.to(&full, 0).unwrap();
+    let outputs = full.outputs();
+    a[0].set_async(async |n: u64| {
+        if n == 0 {
+            std::future::pending::<()>().await;
+        }
+        n
+    })
+    .unwrap();
+    a.put(0_u64).unwrap();
+    a.put(1_u64).unwrap();
+    until(|| a.status().out_of_order == 1);
+    assert_eq!(answers(move || a.stop().clear()), 1);
+    assert_eq!(answers(move || a.clear()), 0);
+    // Nothing is left; its outputs are.
+    let _ = answers(move || a.start().drain_timeout(Duration::from_millis(1)));
+    a.put(2_u64).unwrap();
+    answers(move || a.drain_timeout(Duration::from_millis(1)).unwrap_err());
+    full.start();
+    a.drain();
+    full.drain();
+    let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
+    assert_eq!(got, [u64::MAX, 1, 2]);
+    reconciles(&a.status());
+}
+
+/// What was discarded behind a slow message is told to the outputs that wait for it in order.
+#[test]
+fn outputs_in_order_do_not_wait_for_what_was_discarded_behind_a_slow_message() {
+    let m = named("behind").ordered(true).start();
+    let outputs = m.outputs();
+    for x in 1..=20_u64 {
+        m.put(x).unwrap();
+        m.drain();
+    }
+    m.pause();
+    let (begun, go) = slow(&m, 7);
+    for x in 100..110_u64 {
+        m.put(x).unwrap();
+    }
+    m.start();
+    assert_eq!(begun.recv().unwrap(), 100);
+    assert_eq!(m.clear(), 9);
+    // Another worker is through with this one before.
+    m.workers(2).unwrap();
+    m[7].clear();
+    m.put(200_u64).unwrap();
+    until(|| m.status().out_of_order == 1);
+    go.send(()).unwrap();
+    m.drain();
+    let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
+    assert_eq!(got, (1..=20).chain([100, 200]).collect::<Vec<_>>());
+}
+
+/// A message that is looked at may be discarded meanwhile.
+#[test]
+fn what_is_looked_at_can_be_discarded() {
+    static LOOKED: Mutex<Option<(Sender<()>, Receiver<()>)>> = Mutex::new(None);
+    struct Looked;
+    impl Serialize for Looked {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if let Some((tell, wait)) = LOOKED.lock().unwrap().take() {
+                tell.send(()).unwrap();
+                wait.recv().unwrap();
+            }
+            serializer.serialize_u64(0)
+        }
+    }
+    let m = named("looked").start();
+    m.pause();
+    m.put(Looked).unwrap();
+    m.put(Looked).unwrap();
+    let (tell, told) = channel();
+    let (go, wait) = channel();
+    *LOOKED.lock().unwrap() = Some((tell, wait));
+    let look = thread::spawn(move || peek(&m).unwrap());
+    told.recv().unwrap();
+    assert_eq!(m.status().queue_size, 2);
+    assert_eq!(answers(move || [peek(&m).unwrap_err().code, step(&m).unwrap_err().code]), ["step_running"; 2]);
+    m.start();
+    assert_eq!((m.clear(), m.clear()), (2, 0));
+    let s = m.status();
+    assert_eq!((s.queue_size, s.discarded, s.accepted), (0, 2, 2));
+    go.send(()).unwrap();
+    assert_eq!(look.join().unwrap(), 2);
+    m.put(Looked).unwrap();
+    m.drain();
+    let s = m.status();
+    assert_eq!((s.processed, s.discarded, s.queue_size), (1, 2, 0));
+}
+
+/// What was given back is claimed one by one, too, where the oldest is to make room.
+#[test]
+fn the_oldest_makes_room_also_after_it_was_looked_at() {
+    let m = named("oldest").queue(11).policy(Policy::DropOldest).start();
+    let (begun, go) = slow(&m, 0);
+    for x in 1..=20_u64 {
+        go.send(()).unwrap();
+        m.put(x).unwrap();
+        m.drain();
+    }
+    m.pause();
+    for x in 0..=10_u64 {
+        m.put(x).unwrap();
+    }
+    assert_eq!(peek(&m).unwrap(), 11);
+    m.start();
+    until(|| begun.recv().unwrap() == 0);
+    answers(move || (11..=12_u64).for_each(|x| m.put(x).unwrap()));
+    assert_eq!((m.status().drops.oldest, m.status().queue_size), (1, 11));
+    drop(go);
+    m.pause().clear();
+}

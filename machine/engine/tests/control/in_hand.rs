@@ -1,0 +1,144 @@
+//! A machine with a message in hand is started, and goes on, whatever the message has before it.
+
+use crate::*;
+
+/// A message that a slot fails on is in hand, and the machine is paused.
+fn held(m: &Machine, x: u64) {
+    m.debug(true).put(x).unwrap();
+    until(|| !m.status().in_hand.is_empty());
+}
+
+#[test]
+fn start_answers_while_the_message_in_hand_is_in_a_slow_slot() {
+    let m = named("held").start();
+    let (begun, go) = slow(&m, 1);
+    assert_eq!(hold_before(&m, Some(1)), Reply::Done);
+    m.put(7_u64).unwrap();
+    until(|| !m.status().in_hand.is_empty());
+    assert_eq!(answers(move || go_on(&m)), Reply::Done);
+    assert!(m.status().running && m.status().in_hand.is_empty());
+    assert_eq!(begun.recv().unwrap(), 7);
+    assert_eq!(m.status().in_flight, 1);
+    go.send(()).unwrap();
+    m.drain();
+    let s = m.status();
+    assert_eq!((s.processed, s.in_flight, s.slots[1].ok), (1, 0, 1));
+}
+
+#[test]
+fn start_answers_while_the_sink_of_the_message_in_hand_is_full() {
+    let (m, full) = (named("held").start(), full());
+    m.to(&full, 0).unwrap();
+    m[0].set(|x: u64| x).unwrap();
+    m[1].set(|_: u64| Err::<u64, _>("no")).unwrap();
+    held(&m, 7);
+    answers(move || m.start().status());
+    let s = m.debug(false).status();
+    assert_eq!((s.running, s.in_hand.as_str(), s.in_flight, s.errored + s.processed <= 1), (true, "", 1, true));
+    full.start();
+    m.drain();
+    full.drain();
+    assert_eq!((m.errors()[0].input.as_str(), m.status().processed, full.status().processed), ("7", 1, 2));
+}
+
+#[test]
+fn a_slot_that_is_stepped_starts_its_machine() {
+    let m = named("held").start();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = told.clone();
+    m[0].set(move |x: u64| {
+        if x == 1 {
+            let code = |failure: Failure| failure.code;
+            let said = [m.retry().map_err(code).err(), step(&m).map_err(code).err(), peek(&m).map_err(code).err()];
+            tell.lock().unwrap().extend(said.into_iter().flatten());
+            assert!(!m.give_up());
+            m.start();
+        }
+        if x == 0 { Err("zero") } else { Ok(x) }
+    })
+    .unwrap();
+    held(&m, 0);
+    m.debug(false).put(1_u64).unwrap();
+    answers(move || step(&m).unwrap());
+    assert_eq!(*told.lock().unwrap(), ["step_running"; 3]);
+    m.drain();
+    let s = m.status();
+    assert_eq!((s.running, s.processed, s.errored, s.in_flight), (true, 2, 1, 0));
+}
+
+/// The place that the step waits for is with a message that goes on when the machine is started.
+#[test]
+fn start_answers_while_a_step_waits_for_a_place_in_a_slot() {
+    let m = named("held").start();
+    m[0].concurrency(1);
+    let doors = Arc::new(Semaphore::new(0));
+    let d = doors.clone();
+    m[0].set_async(async move |x: u64| {
+        d.acquire().await.unwrap().forget();
+        x
+    })
+    .unwrap();
+    m[1].set(|x: u64| if x == 0 { Err("zero") } else { Ok(x) }).unwrap();
+    m.debug(true);
+    (0..3_u64).for_each(|x| m.put(x).unwrap());
+    until(|| m.status().in_flight == 3);
+    doors.add_permits(1);
+    until(|| !m.status().in_hand.is_empty());
+    m.debug(false).put(3_u64).unwrap();
+    let stepped = thread::spawn(move || step(&m).unwrap());
+    until(|| m.status().in_flight == 4);
+    answers(move || m.start().status());
+    doors.add_permits(3);
+    assert_eq!(answers(move || stepped.join().unwrap()).input, "3");
+    m.drain();
+    let s = m.status();
+    assert_eq!((s.processed, s.errored, s.in_flight), (4, 1, 0));
+}
+
+/// It is started while a message is tried again, and stands when that is in hand again.
+#[test]
+fn a_machine_does_not_run_with_a_message_in_hand() {
+    let m = named("held").ordered(true).start();
+    m[0].set(|_: u64| Err::<u64, _>("no")).unwrap();
+    held(&m, 0);
+    let (began, begun) = channel();
+    let (go, gone) = channel::<()>();
+    let (began, gone) = (Mutex::new(began), Mutex::new(gone));
+    m[0].set(move |x: u64| {
+        if x > 0 {
+            return Ok(x);
+        }
+        began.lock().unwrap().send(()).unwrap();
+        gone.lock().unwrap().recv().unwrap();
+        Err("no")
+    })
+    .unwrap();
+    let again = thread::spawn(move || m.retry());
+    begun.recv().unwrap();
+    m.start();
+    m.put(1_u64).unwrap();
+    until(|| m.status().out_of_order == 1);
+    go.send(()).unwrap();
+    assert!(again.join().unwrap().unwrap().slots[0].error.is_some());
+    let s = m.status();
+    assert_eq!((s.running, s.in_hand.is_empty(), s.in_flight), (false, false, 1));
+    assert_eq!(answers(move || m.drain_timeout(Duration::from_mins(1))).unwrap_err().messages, 1);
+    answers(move || m.start().drain().status());
+    assert_eq!((m.status().processed, m.status().errored, m.status().out_of_order), (2, 1, 0));
+}
+
+/// Messages that were in hand are no work of the worker that began them.
+#[test]
+fn a_worker_is_idle_after_its_message_was_given_up() {
+    let m = named("held").start();
+    m[0].set(|x: u64| if x < 3 { Err("no") } else { Ok(x) }).unwrap();
+    for x in 0..3 {
+        held(&m, x);
+        assert!(m.give_up());
+        m.start();
+    }
+    m.put(3_u64).unwrap();
+    m.drain();
+    // The load is that of the last seconds.
+    answers(move || until(|| m.status().load.is_some_and(|load| load.idle > 0.99)));
+}
