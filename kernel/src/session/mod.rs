@@ -12,7 +12,6 @@ mod errors;
 mod events;
 mod interrupt;
 mod manifest;
-mod path_sources;
 mod progress;
 mod rewrite;
 mod script;
@@ -109,6 +108,9 @@ fn point_evcxr_at(directory: &Path, sources: Option<&Path>, compiler: &Path) {
         std::env::set_var("EVCXR_CONFIG_DIR", directory);
         std::env::set_var("EVCXR_TMPDIR", directory);
         std::env::set_var(stand_in::VARIABLE, compiler);
+        if std::env::var_os(stand_in::OF_ALL).is_none() {
+            std::env::set_var(stand_in::OF_ALL, compiler);
+        }
         if let Some(sources) = sources {
             std::env::set_var(sources::VARIABLE, sources);
         }

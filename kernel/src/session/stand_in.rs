@@ -5,10 +5,13 @@
 //! evcxr would lose the variables of these types. Here the metadata stays what it was in the first cell, as long as no
 //! dependency is another one than before: what is in a type is from those and from the session, so it has not changed.
 //! Another version, other features or another profile of a dependency is another file, and then cargo's metadata holds.
-//! One that is a directory, and was edited, is the same file compiled anew, of which cargo's metadata says nothing: then
-//! the file's length and time are added to it.
 //!
-//! Cargo starts a link to this executable, by the name [`NAME`], in the place of rustc for the crate of the cells alone.
+//! A dependency that is a directory, and was edited, is the same file compiled anew, of which cargo's metadata says
+//! nothing. So a dependency gets metadata of its own each time that it is compiled: its types are other ones then. And a
+//! cell whose dependency has another length or time than before gets other metadata, too.
+//!
+//! Cargo starts a link to this executable, by the name [`NAME`], in the place of rustc. A user's own wrapper in the
+//! environment comes first: then dependencies are compiled as it likes.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,9 +22,12 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
-/// Tells cargo what to start in the place of rustc.
+/// Tells cargo what to start in the place of rustc for the crate of the cells.
 pub const VARIABLE: &str = "RUSTC_WORKSPACE_WRAPPER";
+/// The same for all crates, also around the one before.
+pub const OF_ALL: &str = "RUSTC_WRAPPER";
 /// The name of the link in the session's directory.
 const NAME: &str = "machine-rustc";
 /// What is remembered, beside the link.
@@ -54,16 +60,25 @@ impl Dependency {
     }
 }
 
+/// What is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Crate {
+    Cell,
+    /// A library.
+    Dependency,
+}
+
 impl Compiled {
-    /// What a call of rustc says of a cell; `None` if it compiles nothing of the kind.
-    fn of(arguments: &[OsString]) -> Option<Self> {
+    /// What a call of rustc says of a cell, or of a dependency; `None` if it compiles neither.
+    fn of(arguments: &[OsString]) -> Option<(Crate, Self)> {
         let mut compiled = Self::default();
-        let (mut is_cell, mut is_linked) = (false, false);
+        let (mut krate, mut is_linked) = (None, false);
         for pair in arguments.windows(2) {
             let [option, value] = pair else { continue };
             let Some(value) = value.to_str() else { continue };
             match option.to_str() {
-                Some("--crate-name") => is_cell = value == CELL,
+                Some("--crate-name") if value == CELL => krate = Some(Crate::Cell),
+                Some("--crate-type") if value == "lib" => krate = krate.or(Some(Crate::Dependency)),
                 Some("-C") => {
                     if let Some(metadata) = value.strip_prefix("metadata=") {
                         metadata.clone_into(&mut compiled.metadata);
@@ -77,7 +92,7 @@ impl Compiled {
             }
             is_linked |= value.strip_prefix("--emit=").is_some_and(|all| all.split(',').any(|one| one == "link"));
         }
-        (is_cell && is_linked && !compiled.metadata.is_empty()).then_some(compiled)
+        krate.filter(|_| is_linked && !compiled.metadata.is_empty()).map(|krate| (krate, compiled))
     }
 
     /// What a cell is to be compiled with after those `before`: as they were, unless a dependency is another one.
@@ -95,6 +110,13 @@ impl Compiled {
         }
         before.dependencies.extend(self.dependencies);
         before
+    }
+
+    /// A dependency that is compiled at this time.
+    fn anew(mut self, now: SystemTime) -> Self {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.metadata = format!("{}{:016x}", self.metadata, since.as_nanos());
+        self
     }
 }
 
@@ -115,6 +137,14 @@ pub fn link(directory: &Path, executable: &Path) -> io::Result<PathBuf> {
     Ok(link)
 }
 
+/// A process that is started compiles as the user likes: with what stood in the environment before.
+pub fn leave_out(command: &mut Command) {
+    command.env_remove(VARIABLE);
+    if std::env::var_os(OF_ALL).is_some_and(|path| Path::new(&path).file_name() == Some(OsStr::new(NAME))) {
+        command.env_remove(OF_ALL);
+    }
+}
+
 /// If cargo started this process in the place of rustc, does that and does not return.
 pub fn run_if_asked() {
     let mut arguments = std::env::args_os();
@@ -126,16 +156,25 @@ pub fn run_if_asked() {
     std::process::exit(run(&rustc, arguments.collect(), &link.with_file_name(REMEMBERED)));
 }
 
-/// Compiles; returns the exit code.
+/// Compiles; returns the exit code. Does not return if rustc takes the place of this process.
 fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
-    let Some(now) = Compiled::of(&arguments) else {
-        return told(rustc, &Command::new(rustc).args(arguments).exec());
+    // Around the one that is meant for cells, and knows more.
+    let is_outer = Path::new(rustc).file_name() == Some(OsStr::new(NAME));
+    let (krate, now) = match Compiled::of(&arguments).filter(|_| !is_outer) {
+        Some(known) => known,
+        None => return told(rustc, &Command::new(rustc).args(arguments).exec()),
     };
     let before = fs::read(remembered).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let cargos = OsString::from(format!("metadata={}", now.metadata));
-    let compiled = now.after(before);
+    let compiled = match krate {
+        Crate::Cell => now.after(before),
+        Crate::Dependency => now.anew(SystemTime::now()),
+    };
     for argument in arguments.iter_mut().filter(|argument| **argument == cargos) {
         *argument = format!("metadata={}", compiled.metadata).into();
+    }
+    if krate == Crate::Dependency {
+        return told(rustc, &Command::new(rustc).args(arguments).exec());
     }
     match Command::new(rustc).args(arguments).status() {
         Ok(status) => {
@@ -174,10 +213,13 @@ mod tests {
     fn a_cell_is_told_from_its_dependencies_and_from_a_check() {
         let cell = "--crate-name ctx --edition=2024 src/lib.rs --crate-type cdylib --emit=dep-info,link \
                     -C embed-bitcode=no -C metadata=12ab --out-dir a --extern machine=a/libmachine-1.rlib -L b";
-        assert_eq!(Compiled::of(&call(cell)), Some(compiled("12ab", &[("machine", "a/libmachine-1.rlib")])));
-        assert_eq!(Compiled::of(&call(&cell.replace("ctx", "serde"))), None);
-        assert_eq!(Compiled::of(&call(&cell.replace("link", "metadata"))), None);
-        assert_eq!(Compiled::of(&call("-vV")), None);
+        let all = compiled("12ab", &[("machine", "a/libmachine-1.rlib")]);
+        assert_eq!(Compiled::of(&call(cell)), Some((Crate::Cell, all.clone())));
+        let library = cell.replace("ctx", "mine").replace("cdylib", "lib");
+        assert_eq!(Compiled::of(&call(&library)), Some((Crate::Dependency, all)));
+        for other in [cell.replace("link", "metadata"), library.replace("lib ", "proc-macro "), "-vV".to_owned()] {
+            assert_eq!(Compiled::of(&call(&other)), None, "{other}");
+        }
     }
 
     #[test]
@@ -207,6 +249,12 @@ mod tests {
         assert_eq!(of_time(2).after(edited.clone()), edited, "until it is edited again");
         let again = of_time(3).after(edited.clone());
         assert!(again.metadata != edited.metadata && again.metadata != first.metadata);
+    }
+
+    #[test]
+    fn a_dependency_has_metadata_of_its_own_each_time_it_is_compiled() {
+        let at = |nanos| compiled("1", &[]).anew(SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(nanos));
+        assert_eq!([at(1), at(255)].map(|it| it.metadata), ["10000000000000001", "100000000000000ff"]);
     }
 
     #[test]

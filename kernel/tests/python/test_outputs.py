@@ -2,16 +2,22 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 import zmq
 from conftest import Notebook
 
 
+def json_of(notebook: Notebook, magic: str) -> dict:
+    """What a magic shows."""
+    [shown] = notebook.must(magic).shown("application/json")
+    return shown if isinstance(shown, dict) else json.loads(shown)
+
+
 def outputs(notebook: Notebook) -> list[dict]:
     """Where the machine's outputs go, from its status."""
-    [shown] = notebook.must("%status --json").shown("application/json")
-    return (shown if isinstance(shown, dict) else json.loads(shown))["outputs"]
+    return json_of(notebook, "%status --json")["outputs"]
 
 
 def subscriber(endpoint: str, prefix: str, high_water_mark: int = 1000) -> zmq.Socket:
@@ -100,3 +106,31 @@ def test_an_interrupt_ends_the_wait_for_an_output(shared: Notebook) -> None:
     shared.interrupt()
     shared.wait(request)
     assert shared.must("1 + 1").shown() == ["2"]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_a_source_hears_a_publisher_of_libzmq_that_asks_whether_it_lives(
+    notebook: Notebook, tmp_path: Path, transport: str
+) -> None:
+    publisher = zmq.Context.instance().socket(zmq.XPUB)
+    publisher.setsockopt(zmq.LINGER, 0)
+    publisher.setsockopt(zmq.RCVTIMEO, 20_000)
+    publisher.setsockopt(zmq.HEARTBEAT_IVL, 20)
+    publisher.setsockopt(zmq.HEARTBEAT_TIMEOUT, 5_000)
+    publisher.bind("tcp://127.0.0.1:*" if transport == "tcp" else f"ipc://{tmp_path}/feed")
+    endpoint = publisher.getsockopt_string(zmq.LAST_ENDPOINT)
+    notebook.must('let hears = Machine::builder("hears").start();\nhears[0].set(|x: u64| x + 1)?;')
+    notebook.must(f'hears.source(source::zmq_sub("{endpoint}").topic("a"))?;')
+    assert publisher.recv() == b"\x01a"
+    for number in range(100):
+        publisher.send_multipart([b"b", b"not wanted"])
+        publisher.send_multipart([b"a", b"between", str(number).encode()])
+        # Longer than some heartbeats in all.
+        time.sleep(0.005)
+    publisher.send_multipart([b"a", b"no JSON"])
+    end = time.monotonic() + 20
+    while (status := json_of(notebook, "%status hears --json"))["processed"] < 100 or not status["source"]["errors"]:
+        assert time.monotonic() < end, status
+    publisher.close()
+    source = status["source"]
+    assert (status["processed"], status["errored"], source["errors"], source["reconnects"]) == (100, 0, 1, 0), status

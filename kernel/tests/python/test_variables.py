@@ -69,3 +69,23 @@ def test_variables_outlive_a_dependency_that_comes_later_but_not_one_that_change
     assert "0" in ran.shown() and "variable whole was redefined, so was lost" in ran.text, ran.text
     [error] = notebook.run("whole.0.x").errors
     assert "cannot find value `whole`" in error["evalue"]
+
+
+def test_variables_of_a_dependency_that_was_edited_are_lost_and_not_read_as_what_it_is_now(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    source = tmp_path / "src" / "lib.rs"
+    source.parent.mkdir()
+    (tmp_path / "Cargo.toml").write_text('[package]\nname = "edited"\nversion = "1.0.0"\nedition = "2024"\n')
+    source.write_text("pub struct Part { pub x: u64, pub y: u64 }\n")
+    notebook.must(f':dep edited = {{ path = "{tmp_path}" }}\nlet part = edited::Part {{ x: 1, y: 2 }};\n'
+                  "struct Own(edited::Part);\nlet own = Own(edited::Part { x: 3, y: 4 });")
+    assert "5" in notebook.must("part.x + own.0.y").shown()
+    # As large as before.
+    source.write_text("pub struct Part { pub x: String }\nimpl Drop for Part { fn drop(&mut self) {} }\n"
+                      "impl Default for Part { fn default() -> Self { Self { x: \"new\".repeat(3) } } }\n")
+    ran = notebook.run("edited::Part::default().x.clone()")
+    assert '"newnewnew"' in ran.shown(), (ran.shown(), ran.text, ran.errors)
+    assert all(f"variable {name} was redefined, so was lost" in ran.text for name in ("part", "own")), ran.text
+    [error] = notebook.run("part.x.len()").errors
+    assert "cannot find value `part`" in error["evalue"]

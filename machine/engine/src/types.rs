@@ -18,9 +18,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// The name of the crate that evcxr compiles cells into.
 const CELL_CRATE: &str = "ctx::";
 
-/// Crates that are no directories of the user's.
-const NEVER_EDITED: [&str; 4] = ["core", "alloc", "std", "serde_json"];
-
 /// What the engine knows of a type.
 #[derive(Debug)]
 pub(crate) struct TypeInfo {
@@ -182,16 +179,11 @@ fn describe(desc: &'static TypeDesc, full: &str, library: Option<&Cell>) -> Type
     }
 }
 
-/// A hash of the definitions of all types of the user's that `name` mentions, and of the sources that others may come
-/// from, if these may have been edited.
+/// A hash of the definitions of all types of the user's that `name` mentions.
 fn definitions_in(name: &str, cell: &Cell) -> u64 {
     let mut mentioned = Vec::new();
     for path in name.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
-        let Some(path) = path.strip_prefix(CELL_CRATE) else {
-            let edited = path.split_once("::").is_some_and(|(krate, _)| !NEVER_EDITED.contains(&krate));
-            mentioned.extend((edited && cell.sources != 0).then_some(cell.sources));
-            continue;
-        };
+        let Some(path) = path.strip_prefix(CELL_CRATE) else { continue };
         let known: Vec<_> = path.split("::").filter_map(|part| cell.definitions.get(part)).collect();
         if known.is_empty() {
             mentioned.push(cell.everything);
@@ -264,10 +256,6 @@ mod tests {
         cell.definitions.insert("Tweet".into(), 2);
         assert_ne!(before, definitions_in("alloc::vec::Vec<ctx::Tweet>", &cell));
         assert_eq!(definitions_in("alloc::vec::Vec<f64>", &cell), 0);
-        let (other, value) = (definitions_in("mine::S", &cell), definitions_in("serde_json::value::Value", &cell));
-        cell.sources = 7;
-        assert_ne!(other, definitions_in("alloc::vec::Vec<mine::S>", &cell));
-        assert_eq!(value, definitions_in("serde_json::value::Value", &cell));
         let unknown = definitions_in("ctx::made_by_a_macro", &cell);
         cell.everything = 10;
         assert_ne!(unknown, definitions_in("ctx::made_by_a_macro", &cell));

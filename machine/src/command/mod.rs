@@ -296,8 +296,6 @@ pub struct Cell {
     pub definitions: std::collections::BTreeMap<String, u64>,
     /// A hash of all definitions and dependencies: for a type that `definitions` does not know.
     pub everything: u64,
-    /// A hash of the sources of dependencies that are directories, which may be edited; 0 if there is none.
-    pub sources: u64,
 }
 
 /// Where the code of a slot comes from.

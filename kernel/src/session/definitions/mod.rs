@@ -8,7 +8,6 @@
 //!
 //! From the same items is known what a name means in the session: see [`Definitions::meaning`].
 
-use super::path_sources;
 use super::rewrite::{Statements, rust_start};
 use ra_ap_syntax::ast::{self, HasGenericParams, HasName};
 use ra_ap_syntax::{AstNode, SyntaxKind, SyntaxNode};
@@ -58,8 +57,6 @@ pub struct Definitions {
     unnamed: BTreeMap<String, BTreeMap<u64, Unnamed>>,
     /// The `:dep` lines by crate.
     dependencies: BTreeMap<String, String>,
-    /// What the sources of those were that are directories; 0 without any.
-    sources: u64,
 }
 
 impl Definitions {
@@ -74,8 +71,6 @@ impl Definitions {
                 next.dependencies.insert(name.to_owned(), dependency.trim().to_owned());
             }
         }
-        let mut directories = next.dependencies.values().filter_map(|line| path_sources::directory(line)).peekable();
-        next.sources = if directories.peek().is_some() { path_sources::stamp(directories) } else { 0 };
         let mut parts: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         let mut behind = String::new();
         for node in Statements::parse(source, base).map(|statements| statements.nodes).unwrap_or_default() {
@@ -150,15 +145,8 @@ impl Definitions {
                 text.hash(&mut hasher);
             }
         }
-        (&self.dependencies, self.sources).hash(&mut hasher);
+        self.dependencies.hash(&mut hasher);
         hasher.finish()
-    }
-
-    /// A hash of the sources of all dependencies that are directories, as they were when the cell was told of; 0 if
-    /// there is none.
-    #[must_use]
-    pub fn sources(&self) -> u64 {
-        self.sources
     }
 
     fn hash_of(&self, name: &str, parts: &Parts<'_>, everywhere: &[&Item]) -> u64 {
@@ -186,7 +174,7 @@ impl Definitions {
             }
         }
         unnamed.hash(&mut hasher);
-        (&self.dependencies, self.sources).hash(&mut hasher);
+        self.dependencies.hash(&mut hasher);
         hasher.finish()
     }
 }

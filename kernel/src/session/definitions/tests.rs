@@ -96,21 +96,6 @@ fn what_comes_by_a_glob_or_a_macro_counts() {
 }
 
 #[test]
-fn edited_sources_of_a_dependency_count() {
-    let directory = tempfile::tempdir().unwrap();
-    let source = directory.path().join("lib.rs");
-    let cell = format!(":dep mine = {{ path = {:?} }}\nstruct A(mine::S);", directory.path());
-    std::fs::write(&source, "pub struct S(String);").unwrap();
-    let before = after(&[&cell]);
-    assert_eq!(before.with_cell("1 + 1"), before);
-    std::fs::write(&source, "pub struct S(Vec<u8>);").unwrap();
-    let later = before.with_cell("1 + 1");
-    assert_ne!(before.hashes(), later.hashes());
-    assert_ne!(before.sources(), later.sources());
-    assert_eq!(after(&[":dep serde = \"1\""]).sources(), 0);
-}
-
-#[test]
 fn a_name_means_what_the_last_item_makes_of_it() {
     let all = after(&[
         "use std::{time::Instant, path::PathBuf};\nuse std::sync::Arc as Vec;",

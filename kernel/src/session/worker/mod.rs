@@ -131,7 +131,7 @@ impl Worker {
         let start = Instant::now();
         let mut command = std::process::Command::new(&self.config.executable);
         // What a cell starts compiles with the user's own compiler.
-        command.env_remove(stand_in::VARIABLE);
+        stand_in::leave_out(&mut command);
         self.client.configure(&mut command);
         self.library = find_libstd(&mut command).and_then(|libstd| sources_of(&libstd));
         let _ = self.sources.hide();
@@ -199,7 +199,6 @@ impl Worker {
             source: cell.code.clone(),
             definitions: definitions.hashes(),
             everything: definitions.everything(),
-            sources: definitions.sources(),
         };
         // A runtime that has died since is noticed, and restarted, by the evaluation itself.
         let _ = self.client.command_now(Command::Interrupt { on: self.interrupt.is_requested() });
