@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
 #[derive(Debug, PartialEq)]
 enum Said {
     Ready,
-    Message(Vec<u8>),
+    Message(Vec<u8>, Vec<u8>),
     TooLong(u64),
     Ping(Vec<u8>),
 }
@@ -43,9 +43,9 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Said>, Option<&'
         loop {
             all.push(match decoder.next() {
                 Ok(Some(Event::Ready)) => Said::Ready,
-                Ok(Some(Event::Message(body))) => {
+                Ok(Some(Event::Message { topic, body })) => {
                     assert!(body.len() <= MOST);
-                    Said::Message(body.to_vec())
+                    Said::Message(topic.to_vec(), body.to_vec())
                 }
                 Ok(Some(Event::TooLong(length))) => {
                     assert!(length > MOST as u64);

@@ -1,9 +1,13 @@
 //! What a publisher sends over ZMTP 3, the protocol of `ZeroMQ`: greeting, the NULL handshake, messages, PING.
 //!
-//! Of a message only the last frame is kept, as long as it is not too long: memory is bounded by that, whatever comes.
+//! Of a message only the last frame is kept, as long as it is not too long, and the first if it is short, as a topic is:
+//! memory is bounded by that, whatever comes.
 
 use crate::output::zmtp::{COMMAND, GREETING, LONG, LONGEST, MORE, frame, greets, header, pong, properties};
 use std::ops::Range;
+
+/// The longest first frame that is kept, bytes.
+const LONGEST_TOPIC: u64 = 255;
 
 /// What a subscriber says first: the greeting, and that it is a SUB.
 #[must_use]
@@ -25,8 +29,13 @@ pub fn subscription(topic: &str) -> Vec<u8> {
 pub enum Event<'d> {
     /// The handshake is over.
     Ready,
-    /// The last frame of a message.
-    Message(&'d [u8]),
+    /// A message: its last frame, and the first one, if that is another one and short. Empty otherwise.
+    Message {
+        /// What it is published under.
+        topic: &'d [u8],
+        /// What it says.
+        body: &'d [u8],
+    },
     /// A message whose last frame has so many bytes, which are too many. It is left out, and the next one comes.
     TooLong(u64),
     /// It wants to hear that this side lives: the bytes of the answer.
@@ -55,8 +64,12 @@ pub struct Decoder {
     /// How many of them have been read.
     read: usize,
     phase: Phase,
-    /// How much comes that nobody wants: frames that are not the last of their message, and what is too long.
+    /// How much comes that nobody wants: frames between the first and the last of their message, and what is too long.
     skip: u64,
+    /// The first frame of the message whose others come, if it is short.
+    topic: Vec<u8>,
+    /// A frame has come that was not the last of its message.
+    is_inside: bool,
     most: usize,
 }
 
@@ -64,7 +77,8 @@ impl Decoder {
     /// For messages whose last frame has `most` bytes at most.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { bytes: Vec::new(), read: 0, phase: Phase::Greeting, skip: 0, most }
+        let (bytes, topic) = (Vec::new(), Vec::new());
+        Self { bytes, read: 0, phase: Phase::Greeting, skip: 0, topic, is_inside: false, most }
     }
 
     /// More has come.
@@ -86,7 +100,8 @@ impl Decoder {
                 Some(Found::Nothing) => {}
                 Some(Found::Event(event)) => return Ok(Some(event)),
                 Some(Found::Message(place)) => {
-                    return Ok(Some(Event::Message(self.bytes.get(place).unwrap_or_default())));
+                    let body = self.bytes.get(place).unwrap_or_default();
+                    return Ok(Some(Event::Message { topic: &self.topic, body }));
                 }
             }
         }
@@ -117,7 +132,19 @@ impl Decoder {
                 return Err("a message before the end of the handshake");
             }
             let is_last = flags & MORE == 0;
+            if !self.is_inside {
+                self.topic.clear();
+            }
+            if !is_last && !self.is_inside && length <= LONGEST_TOPIC {
+                let end = start + usize::try_from(length).unwrap_or(usize::MAX);
+                let Some(topic) = bytes.get(start..end) else { return Ok(None) };
+                self.topic.extend_from_slice(topic);
+                self.is_inside = true;
+                self.read += end;
+                return Ok(Some(Found::Nothing));
+            }
             if !is_last || length > self.most as u64 {
+                self.is_inside = !is_last;
                 self.read += start;
                 self.skip = length;
                 return Ok(Some(if is_last { Found::Event(Event::TooLong(length)) } else { Found::Nothing }));
@@ -128,6 +155,7 @@ impl Decoder {
         let end = start + usize::try_from(length).unwrap_or(usize::MAX);
         let Some(body) = bytes.get(start..end) else { return Ok(None) };
         let found = if flags & COMMAND == 0 {
+            self.is_inside = false;
             Found::Message(self.read + start..self.read + end)
         } else {
             command(body, self.phase)?
@@ -185,7 +213,10 @@ mod tests {
             decoder.push(piece);
             loop {
                 match decoder.next() {
-                    Ok(Some(Event::Message(body))) => events.push(String::from_utf8_lossy(body).into_owned()),
+                    Ok(Some(Event::Message { topic, body })) => {
+                        let [topic, body] = [topic, body].map(String::from_utf8_lossy);
+                        events.push(if topic.is_empty() { body.into_owned() } else { format!("{topic}: {body}") });
+                    }
                     Ok(Some(event)) => events.push(format!("{event:?}")),
                     Ok(None) => break,
                     Err(why) => return (events, Some(why)),
@@ -199,7 +230,7 @@ mod tests {
     fn a_publisher_is_understood_in_pieces_of_any_size() {
         let bytes = conversation();
         let pong = format!("{:?}", Event::Ping(b"\x04\x07\x04PONGab".into()));
-        let events = ["Ready", "\"ab\"", &pong, "TooLong(7)", "8", ""].map(str::to_owned).to_vec();
+        let events = ["Ready", "topic: \"ab\"", &pong, "TooLong(7)", "1234567: 8", ""].map(str::to_owned).to_vec();
         assert_eq!(read_all(&[&bytes]), (events.clone(), None));
         assert_eq!(read_all(&bytes.chunks(1).collect::<Vec<_>>()), (events, None));
     }
@@ -216,7 +247,7 @@ mod tests {
             assert!(decoder.bytes.len() <= 1 << 10);
         }
         decoder.push(b"\x00\x011");
-        assert_eq!(decoder.next(), Ok(Some(Event::Message(b"1"))));
+        assert_eq!(decoder.next(), Ok(Some(Event::Message { topic: b"", body: b"1" })));
     }
 
     #[test]

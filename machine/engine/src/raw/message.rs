@@ -41,6 +41,23 @@ unsafe fn copy_small(from: *const u8, to: *mut u8, size: usize) {
     }
 }
 
+/// Moves a value into memory of its own. Not inlined: what is put is to be so, in each place.
+///
+/// # Safety
+/// As `Message::take`.
+#[inline(never)]
+unsafe fn boxed(desc: &TypeDesc, from: *const u8) -> *mut u8 {
+    // SAFETY: the layout is that of the value, and not empty.
+    unsafe {
+        let memory = std::alloc::alloc(layout(desc));
+        if memory.is_null() {
+            std::alloc::handle_alloc_error(layout(desc));
+        }
+        std::ptr::copy_nonoverlapping(from, memory, desc.size);
+        memory
+    }
+}
+
 impl Message {
     const fn is_inline(desc: &TypeDesc) -> bool {
         desc.size <= INLINE && desc.align <= align_of::<u64>()
@@ -53,17 +70,12 @@ impl Message {
     #[inline]
     pub unsafe fn take(number: u64, put: Moment, desc: &'static TypeDesc, from: *const u8) -> Self {
         let mut data = MaybeUninit::<[u64; INLINE / 8]>::uninit();
-        // SAFETY: inline values fit; boxed ones get memory of their own layout, which is not empty.
+        // SAFETY: inline values fit; of boxed ones the address does.
         unsafe {
             if Self::is_inline(desc) {
                 copy_small(from, data.as_mut_ptr().cast::<u8>(), desc.size);
             } else {
-                let memory = std::alloc::alloc(layout(desc));
-                if memory.is_null() {
-                    std::alloc::handle_alloc_error(layout(desc));
-                }
-                std::ptr::copy_nonoverlapping(from, memory, desc.size);
-                data.as_mut_ptr().cast::<*mut u8>().write(memory);
+                data.as_mut_ptr().cast::<*mut u8>().write(boxed(desc, from));
             }
         }
         Self { number, put, desc, data }

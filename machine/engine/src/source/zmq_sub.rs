@@ -130,7 +130,7 @@ impl Subscriber {
             let mut answers = Vec::new();
             loop {
                 match decoder.next() {
-                    Ok(Some(Event::Message(body))) => self.put(body, intake)?,
+                    Ok(Some(Event::Message { topic, body })) => self.put(topic, body, intake)?,
                     Ok(Some(Event::TooLong(length))) => self.leave_out(length, intake),
                     Ok(Some(Event::Ping(answer))) => answers.extend(answer),
                     Ok(Some(Event::Ready)) => {}
@@ -158,9 +158,9 @@ impl Subscriber {
         }
     }
 
-    fn put(&mut self, body: &[u8], intake: &mut Intake<'_>) -> Result<(), Stop> {
+    fn put(&mut self, topic: &[u8], body: &[u8], intake: &mut Intake<'_>) -> Result<(), Stop> {
         self.number += 1;
-        match frames::message([body], self.read) {
+        match frames::message([topic, body], self.read) {
             // Waits, in this thread: nothing else is to be done here meanwhile, and no thread of the sockets'.
             Ok(json) => intake.json(json),
             Err(why) => {

@@ -213,6 +213,20 @@ fn outputs_of_one_machine_are_messages_of_another() {
     }
 }
 
+#[test]
+fn what_a_slot_failed_on_is_an_error_of_whoever_hears_its_topic() {
+    let (publishing, _) = fresh(64);
+    publishing[0].set(|x: u64| if x == 1 { Err("one") } else { Ok(x) }).unwrap();
+    let kept = Kept::new();
+    let sink = publishing.publish("").unwrap();
+    kept.machine.source(source::zmq_sub(&sink.status().unwrap().endpoint).topic("f0.")).unwrap();
+    until(|| sink.status().unwrap().subscribers == 1);
+    (0..3_u64).for_each(|number| publishing.put_wait(number).unwrap());
+    assert_eq!(kept.wait_for(2), [Value::from(0), Value::from(2)]);
+    let [(error, _)] = kept.errors().try_into().unwrap();
+    assert!(error.starts_with("message 2: f0 failed: {") && error.contains("\"one\""), "{error}");
+}
+
 /// A server for one client after the other.
 struct Server {
     runtime: Runtime,
