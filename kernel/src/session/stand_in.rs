@@ -160,9 +160,8 @@ pub fn run_if_asked() {
 fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
     // Around the one that is meant for cells, and knows more.
     let is_outer = Path::new(rustc).file_name() == Some(OsStr::new(NAME));
-    let (krate, now) = match Compiled::of(&arguments).filter(|_| !is_outer) {
-        Some(known) => known,
-        None => return told(rustc, &Command::new(rustc).args(arguments).exec()),
+    let Some((krate, now)) = Compiled::of(&arguments).filter(|_| !is_outer) else {
+        return told(rustc, &Command::new(rustc).args(arguments).exec());
     };
     let before = fs::read(remembered).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let cargos = OsString::from(format!("metadata={}", now.metadata));
