@@ -204,10 +204,17 @@ impl Worker {
     #[cold]
     pub(crate) fn give_back(&self, claim: impl IntoIterator<Item = Message>) {
         let gone = self.machine.queue.give_back(self.progress, claim);
-        if let Some(sequence) = self.machine.sequence.as_ref().filter(|_| !gone.is_empty()) {
+        if gone.is_empty() {
+            return;
+        }
+        // As in a slot: a sink or a destructor may take long, and nobody who discards more waits for that.
+        self.progress.enter();
+        if let Some(sequence) = &self.machine.sequence {
             sequence.gone(gone.iter().map(|message| message.number));
             sequence.pass_gone();
         }
+        drop(gone);
+        self.progress.leave();
     }
 
     /// Moves a message into a frame; its cell in the ring is free after this.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 mod common;
@@ -109,16 +109,21 @@ fn clear_and_drain_do_not_wait_for_a_sink() {
     reconciles(&a.status());
 }
 
-/// What was discarded behind a slow message is told to the outputs that wait for it in order.
-#[test]
-fn outputs_in_order_do_not_wait_for_what_was_discarded_behind_a_slow_message() {
-    let m = named("behind").ordered(true).start();
-    let outputs = m.outputs();
+/// Messages that are so fast that the worker claims many at once; then those that are put wait.
+fn fast(m: &Machine) {
     for x in 1..=20_u64 {
         m.put(x).unwrap();
         m.drain();
     }
     m.pause();
+}
+
+/// What was discarded behind a slow message is told to the outputs that wait for it in order.
+#[test]
+fn outputs_in_order_do_not_wait_for_what_was_discarded_behind_a_slow_message() {
+    let m = named("behind").ordered(true).start();
+    let outputs = m.outputs();
+    fast(&m);
     let (begun, go) = slow(&m, 7);
     for x in 100..110_u64 {
         m.put(x).unwrap();
@@ -135,6 +140,40 @@ fn outputs_in_order_do_not_wait_for_what_was_discarded_behind_a_slow_message() {
     m.drain();
     let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
     assert_eq!(got, (1..=20).chain([100, 200]).collect::<Vec<_>>());
+}
+
+/// A worker that hands out what waited for discarded messages, to a sink that takes nothing, holds up no other worker
+/// each time that something is discarded.
+#[test]
+fn clear_does_not_wait_for_a_worker_that_tells_what_was_discarded() {
+    let (m, full) = (named("telling").ordered(true).start(), full());
+    let outputs = full.outputs();
+    fast(&m);
+    let (begun, go) = slow(&m, 7);
+    for x in 100..110_u64 {
+        m.put(x).unwrap();
+    }
+    m.start();
+    assert_eq!(begun.recv().unwrap(), 100);
+    assert_eq!(m.clear(), 9);
+    // Another worker is through with this one before; this one alone goes to the sink.
+    m.to(&full, 0).unwrap();
+    m.workers(2).unwrap();
+    m[7].clear();
+    m.put(200_u64).unwrap();
+    until(|| m.status().out_of_order == 1);
+    go.send(()).unwrap();
+    until(|| m.status().in_flight == 0 && full.status().waiting_puts == 1);
+    let began = Instant::now();
+    for _ in 0..40 {
+        answers(move || m.clear());
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    full.start();
+    m.drain();
+    full.drain();
+    let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
+    assert_eq!(got, [u64::MAX, 200]);
 }
 
 /// A message that is looked at may be discarded meanwhile.
