@@ -16,6 +16,7 @@ use machine::kept::{Explained, ExplainedSlot, Kept, KeptMessage, KeptQuery};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::PoisonError;
+use std::time::Instant;
 
 /// How many revisions of code are known of a machine: of older ones only the number is.
 const MOST_CODES: usize = 1_000;
@@ -154,7 +155,7 @@ impl Machine {
     ///
     /// # Errors
     /// If a step, or what is like it, is running.
-    pub fn peek(&self, limit: usize) -> Result<(u64, Vec<(String, String)>), Failure> {
+    pub fn peek(&'static self, limit: usize) -> Result<(u64, Vec<(String, String)>), Failure> {
         // Their destructors, and how they are written, are user code.
         let _in_slot = InSlot::enter();
         let _one = self.one_step()?;
@@ -169,7 +170,11 @@ impl Machine {
         };
         let shown: Vec<_> = fitting(shown.map(with_size)).collect();
         let gone = self.queue.return_first(lent);
-        self.gone(gone.iter().map(|message| message.number));
+        if !gone.is_empty() {
+            self.gone(gone.iter().map(|message| message.number));
+            // Nobody here waits for a sink.
+            self.pass_gone(Some(Instant::now()), || false);
+        }
         Ok((self.queue.size(), shown))
     }
 

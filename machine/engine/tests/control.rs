@@ -176,27 +176,73 @@ fn clear_does_not_wait_for_a_worker_that_tells_what_was_discarded() {
     assert_eq!(got, [u64::MAX, 200]);
 }
 
+/// Tells when something happens, and waits until it may go on.
+type Held = (Sender<()>, Receiver<()>);
+
+/// A message of which it is known when it is looked at.
+#[derive(Clone, Default)]
+struct Looked(Arc<Mutex<Option<Held>>>);
+
+impl Looked {
+    /// Tells when it is looked at next, and is looked at until it is let go.
+    fn hold(&self) -> (Receiver<()>, Sender<()>) {
+        let ((tell, told), (go, wait)) = (channel(), channel());
+        *self.0.lock().unwrap() = Some((tell, wait));
+        (told, go)
+    }
+}
+
+impl Serialize for Looked {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some((tell, wait)) = self.0.lock().unwrap().take() {
+            tell.send(()).unwrap();
+            wait.recv().unwrap();
+        }
+        serializer.serialize_u64(0)
+    }
+}
+
+/// What was discarded while it was looked at is told to the outputs that wait for it in order.
+#[test]
+fn outputs_in_order_do_not_wait_for_what_was_discarded_while_it_was_looked_at() {
+    let m = named("behind").ordered(true).start();
+    let outputs = m.outputs();
+    fast(&m);
+    let (begun, go) = slow(&m, 7);
+    let looked = Looked::default();
+    m.put(100_u64).unwrap();
+    m.put(looked.clone()).unwrap();
+    m.start();
+    assert_eq!(begun.recv().unwrap(), 100);
+    // As above; the one between the two is given back.
+    m.workers(2).unwrap();
+    m[7].clear();
+    m.put(200_u64).unwrap();
+    until(|| m.status().out_of_order == 1);
+    m.pause();
+    go.send(()).unwrap();
+    until(|| peek(&m).unwrap() == 1);
+    let (told, go) = looked.hold();
+    let look = thread::spawn(move || peek(&m).unwrap());
+    told.recv().unwrap();
+    assert_eq!(m.clear(), 1);
+    assert_eq!(m.status().out_of_order, 1);
+    go.send(()).unwrap();
+    assert_eq!(look.join().unwrap(), 1);
+    answers(move || until(|| m.status().out_of_order == 0));
+    let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
+    assert_eq!(got, (1..=20).chain([100, 200]).collect::<Vec<_>>());
+}
+
 /// A message that is looked at may be discarded meanwhile.
 #[test]
 fn what_is_looked_at_can_be_discarded() {
-    static LOOKED: Mutex<Option<(Sender<()>, Receiver<()>)>> = Mutex::new(None);
-    struct Looked;
-    impl Serialize for Looked {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            if let Some((tell, wait)) = LOOKED.lock().unwrap().take() {
-                tell.send(()).unwrap();
-                wait.recv().unwrap();
-            }
-            serializer.serialize_u64(0)
-        }
-    }
     let m = named("looked").start();
     m.pause();
-    m.put(Looked).unwrap();
-    m.put(Looked).unwrap();
-    let (tell, told) = channel();
-    let (go, wait) = channel();
-    *LOOKED.lock().unwrap() = Some((tell, wait));
+    let looked = Looked::default();
+    m.put(looked.clone()).unwrap();
+    m.put(Looked::default()).unwrap();
+    let (told, go) = looked.hold();
     let look = thread::spawn(move || peek(&m).unwrap());
     told.recv().unwrap();
     assert_eq!(m.status().queue_size, 2);
@@ -207,7 +253,7 @@ fn what_is_looked_at_can_be_discarded() {
     assert_eq!((s.queue_size, s.discarded, s.accepted), (0, 2, 2));
     go.send(()).unwrap();
     assert_eq!(look.join().unwrap(), 2);
-    m.put(Looked).unwrap();
+    m.put(Looked::default()).unwrap();
     m.drain();
     let s = m.status();
     assert_eq!((s.processed, s.discarded, s.queue_size), (1, 2, 0));
