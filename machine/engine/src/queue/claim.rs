@@ -220,9 +220,8 @@ impl Queue {
     /// the caller drops without a lock; the others are with whoever has claimed them or looks at them, who drops them
     /// when he gives them back.
     pub fn take_all(&self) -> (u64, Vec<Message>) {
-        let (mut control, inside) = self.inside();
-        control.clears += 1;
-        let mut count = std::mem::take(&mut control.lent);
+        let (control, inside) = self.inside();
+        let mut count = 0;
         for worker in inside {
             let begun = worker.begun.load(Ordering::Acquire);
             let left = worker.claimed.load(Ordering::Relaxed).saturating_sub(begun);
@@ -233,19 +232,25 @@ impl Queue {
                 count += left;
             }
         }
-        self.returned.store(0, Ordering::Release);
-        let mut all: Vec<Message> = control.returned.drain(..).collect();
-        // Only what is there now: producers may go on meanwhile.
-        let mut left = self.ring.put().saturating_sub(self.ring.taken());
-        while left > 0 {
+        drop(control);
+        // Without the lock: a long queue takes long. Only what is there now: producers may go on meanwhile.
+        let (mut all, end) = (Vec::new(), self.ring.put());
+        loop {
+            let left = end.saturating_sub(self.ring.taken());
             let claimed = self.ring.claim(usize::try_from(left).unwrap_or(CLAIM).min(CLAIM));
             if claimed.len() == 0 {
                 break;
             }
-            left -= claimed.len();
             all.extend(claimed);
         }
+        let mut control = self.control();
+        // Last: whoever has begun to look meanwhile may have some of it, or has given that back.
+        control.clears += 1;
+        count += std::mem::take(&mut control.lent);
+        let returned = std::mem::take(&mut control.returned);
+        self.returned.store(0, Ordering::Release);
         drop(control);
+        all.extend(returned);
         count += all.len() as u64;
         self.discarded.fetch_add(count, Ordering::Release);
         self.unblock();
