@@ -144,11 +144,11 @@ impl Sequence {
         self.has_gone.store(true, Ordering::Relaxed);
     }
 
-    /// Whether numbers are gone of which those that hand out have not heard.
+    /// Whether numbers are gone, and nobody hands out who will hear of them.
     pub fn has_gone(&self) -> bool {
         // As in `pass_gone`.
         fence(Ordering::SeqCst);
-        self.has_gone.load(Ordering::Relaxed)
+        self.has_gone.load(Ordering::Relaxed) && self.try_lock().is_some()
     }
 
     /// Hands out what waited for messages that are gone, unless somebody is handing out, who then does that.
@@ -203,5 +203,24 @@ fn keep(mut finished: Finished<'_>, sinks: &Sinks, wants: Want) -> Waiting {
         values,
         missing: finished.missing.to_vec(),
         rendering: finished.is_rendered.then(|| std::mem::take(finished.rendering)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sequence;
+
+    /// `drain` looks again and again while whoever hands out is with a sink that takes nothing.
+    #[test]
+    fn nobody_is_sent_to_hand_out_while_somebody_does() {
+        let sequence = Sequence::default();
+        assert!(!sequence.has_gone());
+        let handing_out = sequence.lock_to_finish();
+        sequence.gone(0..3);
+        assert!(!sequence.has_gone());
+        drop(handing_out);
+        assert!(sequence.has_gone());
+        sequence.pass_gone();
+        assert!(!sequence.has_gone());
     }
 }
