@@ -42,7 +42,8 @@ pub(crate) struct Debug {
 }
 
 impl Debug {
-    /// No user code runs under this lock. `Queue::control` may be locked with it, not the other way round.
+    /// No user code runs under this lock. The lock of the flights and `Queue::control` may be locked with it, not the
+    /// other way round.
     pub fn lock(&self) -> MutexGuard<'_, Option<InHand>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -18,7 +18,10 @@ impl Machine {
     /// Takes messages, and items from the source. A message in hand goes on with a worker.
     pub fn start(&'static self) {
         let mut place = self.debug.lock();
-        let in_hand = place.take();
+        // Before the machine runs, so that no worker begins a later message first.
+        if let Some(in_hand) = place.take() {
+            in_hand.go_on(self);
+        }
         let mut control = self.queue.control();
         let was = control.mode;
         self.queue.set_mode(&mut control, Mode::Running);
@@ -26,9 +29,6 @@ impl Machine {
         self.hire(&mut control);
         drop(control);
         drop(place);
-        if let Some(in_hand) = in_hand {
-            in_hand.go_on(self);
-        }
         self.queue.wake_all();
         let source = guard(&self.source).clone();
         if let Some(feed) = source.filter(|_| was == Mode::Stopped) {
