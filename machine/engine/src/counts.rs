@@ -18,9 +18,11 @@ pub(crate) fn is_fed(status: &Status) -> bool {
     !matches!(status.source.state.as_str(), "" | "none" | "exhausted" | "failed")
 }
 
-/// Whether outputs are on their way to where they go by themselves; those of a cell or of `outputs()` wait to be taken.
+/// Whether outputs are on their way to where they go by themselves, or to their sinks in order; those of a cell or of
+/// `outputs()` wait to be taken.
 pub(crate) fn is_sending(status: &Status) -> bool {
-    status.outputs.iter().any(|sink| sink.kind != "outputs" && sink.waiting > 0)
+    let in_order = status.running && status.out_of_order > 0;
+    in_order || status.outputs.iter().any(|sink| sink.kind != "outputs" && sink.waiting > 0)
 }
 
 /// Whether a message errored or the source failed.

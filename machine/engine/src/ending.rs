@@ -105,7 +105,12 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
     use super::{Ending, Left, Seen};
+    use crate::machine::Machine;
+    use machine::command::Config;
+    use machine::status::Status;
 
     /// A machine that has accepted and processed so many.
     fn machine(accepted: u64, gone: u64) -> Seen {
@@ -156,6 +161,18 @@ mod tests {
             ],
         );
         assert_eq!(found, [Left::Outputs, Left::Outputs, Left::Messages, Left::Outputs, Left::Nothing]);
+    }
+
+    #[test]
+    fn outputs_in_order_that_have_yet_to_leave_are_waited_for() {
+        let mut status = Machine::new(Config::new("ending")).unwrap().status();
+        let mut ending = Ending::default();
+        let mut look = |status: &Status| ending.look(&[Seen::from(status)], false, |_, _| false);
+        (status.running, status.out_of_order) = (true, 1);
+        assert_eq!([(); 3].map(|()| look(&status)), [Left::Outputs; 3]);
+        // One that does not run hands out nothing.
+        status.running = false;
+        assert_eq!([(); 2].map(|()| look(&status)), [Left::Outputs, Left::Nothing]);
     }
 
     #[test]

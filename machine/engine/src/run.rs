@@ -178,14 +178,17 @@ impl Run {
                     } else if since.elapsed() > STUCK {
                         return;
                     }
-                    std::thread::sleep(AGAIN);
-                    continue;
+                    if !all.iter().any(counts::is_sending) {
+                        std::thread::sleep(AGAIN);
+                        continue;
+                    }
                 }
                 Left::Messages => quiet = None,
             }
-            let busy = all.iter().position(|status| status.running && status.queue_size + status.in_flight > 0);
-            match busy.and_then(machine) {
-                // Returns as soon as it is idle. Not the command: that gives up on this thread once Ctrl-C came.
+            let is_busy = |s: &Status| s.running && s.queue_size + s.in_flight + s.out_of_order > 0;
+            match all.iter().position(is_busy).and_then(machine) {
+                // Returns as soon as it is idle and its outputs have left. Not the command: that gives up on this thread
+                // once Ctrl-C came.
                 Some(machine) => {
                     let _left = machine.drain(Some(LOOK), || false);
                 }
