@@ -47,10 +47,12 @@ pub fn changed(status: &Status, warning: Option<&str>) -> Display {
 /// What a machine has still to do: `3 messages still wait, and the source has not ended`.
 #[must_use]
 pub fn still(left: Undrained) -> String {
-    let wait = match left.messages {
-        0 => String::new(),
-        1 => "1 message still waits".to_owned(),
-        several => format!("{} messages still wait", grouped(several)),
+    let wait = match (left.messages, left.outputs) {
+        (0, 0) => String::new(),
+        (0, 1) => "1 output has yet to leave".to_owned(),
+        (0, several) => format!("{} outputs have yet to leave", grouped(several)),
+        (1, _) => "1 message still waits".to_owned(),
+        (several, _) => format!("{} messages still wait", grouped(several)),
     };
     match (wait.is_empty(), left.source_runs) {
         (_, false) => wait,

@@ -193,6 +193,7 @@ fn done(status: &Status, left: Option<Undrained>, warning: Option<&str>, as_json
             object.insert("drained".to_owned(), (left == Undrained::default()).into());
             object.insert("left".to_owned(), left.messages.into());
             object.insert("source_runs".to_owned(), left.source_runs.into());
+            object.insert("outputs".to_owned(), left.outputs.into());
         }
         return display::json(value);
     }

@@ -14,7 +14,7 @@
 //! | `%errors` | `{"machine", "errors": [DeadLetter, …]}`, newest first; `input` is JSON text |
 //! | `%slots` | `{"machine", "slots": [SlotStatus, …]}` |
 //! | `%start` `%pause` `%stop` | `{"machine", "state", "queue_size", "in_flight", "processed", "warning": null or text}` |
-//! | `%drain` | the same with `"drained"`; if that is false, the time was up: `"left"` messages still waited, and `"source_runs"` tells whether the source had not ended |
+//! | `%drain` | the same with `"drained"`; if that is false, the time was up: `"left"` messages still waited, `"source_runs"` tells whether the source had not ended, and `"outputs"` how many outputs in order had yet to leave |
 //! | `%step` `%call` | `{"machine", "oid", "input", "slots": [SlotOutput, …]}`; values are JSON text |
 //! | `%put` | `{"machine", "oid"}` |
 //! | `%retry` | `{"machine", "tried", "passed", "failed"}` |

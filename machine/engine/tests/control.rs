@@ -98,7 +98,8 @@ fn clear_and_drain_do_not_wait_for_a_sink() {
     assert_eq!(answers(move || a.stop().clear()), 1);
     assert_eq!(answers(move || a.clear()), 0);
     // Nothing is left; its outputs are.
-    let _ = answers(move || a.start().drain_timeout(Duration::from_millis(1)));
+    let left = answers(move || a.start().drain_timeout(Duration::from_millis(1)).unwrap_err());
+    assert_eq!((left.messages, left.outputs, left.to_string().as_str()), (0, 1, "1 output has yet to leave"));
     a.put(2_u64).unwrap();
     answers(move || a.drain_timeout(Duration::from_millis(1)).unwrap_err());
     full.start();

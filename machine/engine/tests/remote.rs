@@ -57,7 +57,7 @@ fn a_drain_from_outside_comes_back_although_nothing_moves() -> Result<(), Box<dy
     machine.put(1.0)?;
     let (mut process, _) = own("slow")?;
     let timeout = Some(Duration::from_millis(1));
-    let left = Undrained { messages: 1, source_runs: false };
+    let left = Undrained { messages: 1, ..Undrained::default() };
     assert_eq!(process.command(Command::Drain { machine: target("slow"), timeout })?, Reply::Undrained(left));
     open.send(())?;
     assert_eq!(process.command(Command::Drain { machine: target("slow"), timeout: None })?, Reply::Done);

@@ -62,13 +62,16 @@ pub enum Reply {
     Failed(Failure),
 }
 
-/// What a machine has still to do after a `drain` that did not come to its end. At least one of the two is something.
+/// What a machine has still to do after a `drain` that did not come to its end. At least one of them is something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undrained {
     /// Messages that wait or are in the slots.
     pub messages: u64,
     /// Whether its source has not come to its end, so more may come.
     pub source_runs: bool,
+    /// Outputs in order that have yet to go to a sink, which may be full. Told once no message is left.
+    #[serde(default)]
+    pub outputs: u64,
 }
 
 impl std::error::Error for Undrained {}
@@ -76,12 +79,14 @@ impl std::error::Error for Undrained {}
 impl std::fmt::Display for Undrained {
     /// `3 messages are left, and the source has not ended`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.messages {
-            0 => {}
-            1 => f.write_str("1 message is left")?,
-            several => write!(f, "{several} messages are left")?,
+        match (self.messages, self.outputs) {
+            (0, 0) => {}
+            (0, 1) => f.write_str("1 output has yet to leave")?,
+            (0, several) => write!(f, "{several} outputs have yet to leave")?,
+            (1, _) => f.write_str("1 message is left")?,
+            (several, _) => write!(f, "{several} messages are left")?,
         }
-        f.write_str(match (self.messages, self.source_runs) {
+        f.write_str(match (self.messages + self.outputs, self.source_runs) {
             (_, false) => "",
             (0, true) => "the source has not ended",
             (_, true) => ", and the source has not ended",

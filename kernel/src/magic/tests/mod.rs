@@ -57,7 +57,7 @@ impl Engine for Table {
             Command::Drain { machine, timeout } => {
                 known(&machine)?;
                 std::thread::sleep(timeout.unwrap());
-                Reply::Undrained(Undrained { messages: 3, source_runs: false })
+                Reply::Undrained(Undrained { messages: 3, ..Undrained::default() })
             }
             Command::Step { machine } | Command::Call { machine, .. } | Command::InHand { machine } => {
                 known(&machine)?;

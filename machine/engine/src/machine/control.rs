@@ -84,7 +84,8 @@ impl Machine {
         true
     }
 
-    /// Waits until nothing waits, nothing is in the slots and a source that has an end has come to it.
+    /// Waits until nothing waits, nothing is in the slots, a source that has an end has come to it, and outputs in order
+    /// have left.
     ///
     /// # Errors
     /// What is left.
@@ -97,26 +98,25 @@ impl Machine {
         };
         let is_awaited = || guard(&self.source).as_ref().is_some_and(|feed| feed.is_awaited());
         // Outputs in order leave a moment after what they wait for is counted as discarded.
-        let has_outputs = || {
-            let waits = self.sequence.as_ref().is_some_and(|sequence| sequence.counts().1 > 0);
-            waits && left() == 0 && self.queue.control().mode == Mode::Running
+        let outputs = || {
+            let waiting = self.sequence.as_ref().map_or(0, |sequence| sequence.counts().1);
+            let leave = waiting > 0 && left() == 0 && self.queue.control().mode == Mode::Running;
+            if leave { waiting } else { 0 }
         };
         let is_late = || give_up() || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         loop {
             let is_over = |control: &Control| control.mode != Mode::Running || (!is_awaited() && left() == 0);
             self.queue.wait_idle(deadline, &give_up, is_over);
             self.pass_gone(deadline, &give_up);
-            if !has_outputs() || is_late() {
+            if outputs() == 0 || is_late() {
                 break;
             }
             std::thread::sleep(LOOK_UP);
         }
         // The source first: what it has put before its end is among the messages then.
         let source_runs = is_awaited();
-        match left() {
-            0 if !source_runs => Ok(()),
-            messages => Err(Undrained { messages, source_runs }),
-        }
+        let left = Undrained { messages: left(), source_runs, outputs: outputs() };
+        if left == Undrained::default() { Ok(()) } else { Err(left) }
     }
 
     /// Whether no output can come any more until it is started again: it is stopped, and no worker has a message.
