@@ -202,8 +202,8 @@ pub(crate) fn find(target: &Target) -> Result<&'static Machine, Failure> {
     })
 }
 
-/// Carries out a command. `Drain`, `Pause`, `Stop`, `ClearQueue` and `ClearSource` wait, and those that take messages
-/// through slots on this thread; nothing else does.
+/// Carries out a command. `Drain`, `Pause`, `Stop`, `Workers`, `ClearQueue`, `ClearSource` and `RemoveSinks` wait, and
+/// those that take messages through slots on this thread; nothing else does.
 pub fn command(command: Command) -> Reply {
     carry_out(command).unwrap_or_else(Reply::Failed)
 }

@@ -63,8 +63,8 @@ pub enum Command {
         /// The machine.
         machine: Target,
     },
-    /// Waits until queue and flight are empty and a source that has an end has come to it. Answered by `Done`, or by
-    /// `Undrained`.
+    /// Waits until queue and flight are empty, a source that has an end has come to it, and outputs in order have gone to
+    /// their sinks, also to one that is full. Answered by `Done`, or by `Undrained`.
     Drain {
         /// The machine.
         machine: Target,
@@ -86,12 +86,14 @@ pub enum Command {
         /// What.
         policy: Policy,
     },
-    /// Takes one message from the queue through the slots.
+    /// Takes one message from the queue through the slots. Refused (`step_running`) while another step runs, the message
+    /// in hand is tried again or given up, or what waits is looked at.
     Step {
         /// The machine.
         machine: Target,
     },
-    /// Discards what waits in the queue.
+    /// Discards what waits in the queue, also what a worker has claimed behind a slow message: then it may take up to a
+    /// quarter of a second. Answered by `Count`.
     ClearQueue {
         /// The machine.
         machine: Target,
@@ -188,12 +190,12 @@ pub enum Command {
         /// The machine.
         machine: Target,
     },
-    /// Takes the message in hand through the slots as they are now.
+    /// Takes the message in hand through the slots as they are now. Refused as `Step` is.
     Retry {
         /// The machine.
         machine: Target,
     },
-    /// Makes the message in hand a dead letter.
+    /// Makes the message in hand a dead letter. Refused as `Step` is.
     GiveUp {
         /// The machine.
         machine: Target,
@@ -222,7 +224,8 @@ pub enum Command {
         /// Which.
         query: KeptQuery,
     },
-    /// What waits in the queue, JSON texts, oldest first. A machine that runs is held for that moment.
+    /// What waits in the queue, JSON texts, oldest first. A machine that runs is held for that moment. Refused as `Step`
+    /// is.
     Peek {
         /// The machine.
         machine: Target,

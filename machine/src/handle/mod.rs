@@ -167,7 +167,8 @@ impl Machine {
         self.tell(&Command::Policy { machine: self.target(), policy })
     }
 
-    /// Discards what waits in the queue; returns how many messages that were.
+    /// Discards what waits in the queue; returns how many messages that were. What a worker has claimed behind a slow
+    /// message waits, too; then it may take up to a quarter of a second.
     ///
     /// Of a machine that is stopped it also gives up what is in flight: messages that wait for the future of an async
     /// slot, for a place in a slot, or before a call again. They count as discarded
@@ -181,8 +182,9 @@ impl Machine {
         }
     }
 
-    /// Waits until no message waits or is in the slots, and the source has come to its end. A machine that does not
-    /// run is not waited for, nor is a source that has no end (an endpoint, a socket, a clock, a followed file).
+    /// Waits until no message waits or is in the slots, the source has come to its end, and outputs in order have gone to
+    /// their sinks, also to one that is full. A machine that does not run is not waited for, nor is a source that has no
+    /// end (an endpoint, a socket, a clock, a followed file).
     pub fn drain(&self) -> &Self {
         self.tell(&Command::Drain { machine: self.target(), timeout: None })
     }
@@ -190,8 +192,8 @@ impl Machine {
     /// Like [`drain`](Self::drain), for at most `timeout`.
     ///
     /// # Errors
-    /// What is left: messages, and whether the source has not come to its end. Also, at once, of a machine that does
-    /// not run.
+    /// What is left: messages, or outputs in order that have yet to leave, and whether the source has not come to its
+    /// end. Also, at once, of a machine that does not run.
     pub fn drain_timeout(&self, timeout: Duration) -> Result<(), Undrained> {
         match ask(&Command::Drain { machine: self.target(), timeout: Some(timeout) }) {
             Reply::Undrained(left) => Err(left),
