@@ -33,12 +33,14 @@ def files(*names: str) -> tuple[str, ...]:
 
 
 # Those with threads of the engine's own making. The others test one function, or other processes.
-THREADED = files("promises", "flow", "classics", "cells", "outputs", "sources", "asynchronous")
+THREADED = files(
+    "promises", "flow", "classics", "cells", "outputs", "sources", "asynchronous", "control", "boundary",
+)
 SANITIZERS = {
     "thread": Sanitizer("ThreadSanitizer", "tsan", "TSAN_OPTIONS", places.INSTALL / "tsan.txt", THREADED),
     "address": Sanitizer(
         "AddressSanitizer", "asan", "LSAN_OPTIONS", places.INSTALL / "lsan.txt",
-        ("--package", "machine", "--package", "machine-async", "--lib", *THREADED, *files("kept", "live", "remote")),
+        ("--package", "machine", "--package", "machine-async", "--lib", *THREADED, *files("kept", "live", "remote", "layouts", "types")),
         # Where unsafe code breaks a rule that the standard library can look at, it says so.
         (("DEBUG_ASSERTIONS", "true"),),
     ),
