@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 /// How long a waiting call sleeps before it looks whether it shall give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-fn wait_a_little() {
-    for _ in 0..TURNS {
+fn wait_a_little(times: u32) {
+    for _ in 0..TURNS * times {
         spin();
     }
 }
@@ -42,11 +42,14 @@ impl Queue {
         if give_up() {
             return false;
         }
-        for look in 0..LOOKS {
-            if look >= ALONE {
+        // Each look takes what a worker counts in away from it, which costs that as much as a short message: the longer
+        // the stretch, the fewer of them.
+        let times = u32::try_from(self.stretch() / 64).unwrap_or_default() + 1;
+        for look in 0..LOOKS / times {
+            if look >= ALONE / times {
                 self.let_others_run();
             }
-            wait_a_little();
+            wait_a_little(times);
             if self.size() + self.stretch() <= self.capacity {
                 return true;
             }
@@ -130,7 +133,7 @@ impl Queue {
             if look >= ALONE {
                 self.let_others_run();
             }
-            wait_a_little();
+            wait_a_little(1);
             if self.ring.is_ready() || self.held() {
                 return true;
             }
