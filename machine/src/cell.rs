@@ -232,6 +232,34 @@ fn assign_erased(slot: SlotRef, function: SlotDesc, code: &str, cell: u32, line:
     }
 }
 
+/// Wraps the type of a variable in the error by which the compiler names it.
+pub struct TypeOf<T>(T);
+
+/// Asks the compiler for the type of a variable: moving out of what this returns is an error that names the type. A cell
+/// that calls it is never compiled to the end.
+pub fn type_of<T>(_: &T) -> &TypeOf<T> {
+    std::process::abort()
+}
+
+/// A type that is left to the compiler, where a type has to be written that is no `_`.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! inferred {
+    () => {
+        _
+    };
+}
+
+/// The type of functions that give `Output`. Through it `!` can be written where stable Rust does not accept it.
+pub trait Function {
+    /// What the function gives.
+    type Output;
+}
+
+impl<R> Function for fn() -> R {
+    type Output = R;
+}
+
 /// Shows a value as JSON of a type that the kernel renders.
 pub(crate) fn show_json<T: Serialize>(mime: &str, value: &T) {
     flush();

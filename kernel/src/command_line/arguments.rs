@@ -115,6 +115,12 @@ pub enum Commands {
     /// Run one query, for a kernel that asks on standard input.
     #[command(hide = true)]
     Query,
+    /// Answer a kernel's questions about the code of a session.
+    #[command(hide = true)]
+    Analyse {
+        /// The session's directory
+        directory: std::path::PathBuf,
+    },
 }
 
 /// A machine.

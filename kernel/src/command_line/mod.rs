@@ -39,6 +39,7 @@ fn carry_out(command: Commands) -> ExitCode {
             outcome::prepared(SessionConfig::prepare_template(display::from_show).and_then(session::driver::warm))
         }
         Commands::Query => crate::query::serve(),
+        Commands::Analyse { directory } => session::analyser::serve(&directory),
         Commands::Cells => outcome::prepared(SessionConfig::prepare(display::from_show).and_then(session::driver::run)),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

@@ -4,12 +4,14 @@
 //! socket on another thread and is handed to [`Output`] as it happens ([`events`]). An interrupt works from any
 //! thread ([`interrupt`]).
 
+pub mod analyser;
 mod definitions;
 pub mod directory;
 pub mod driver;
 mod edits;
 mod errors;
 mod events;
+mod inference;
 mod interrupt;
 mod manifest;
 mod progress;
@@ -25,7 +27,6 @@ use directory::Directory;
 use events::Events;
 use interrupt::Interrupt;
 pub use script::Script;
-use sources::Sources;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct SessionConfig {
     pub machine_crate: PathBuf,
     /// The executable that is started as the runtime process: this one.
     pub executable: PathBuf,
+    /// Whether evcxr's own analyser sees no standard library.
+    pub hides_library: bool,
     /// Makes a display of what a cell shows: MIME type and content.
     pub render: fn(&str, &str) -> Display,
 }
@@ -72,8 +75,10 @@ impl SessionConfig {
         manifest::Base::new(&machine_crate).write(directory.path())?;
         let executable = std::env::current_exe()?;
         let compiler = stand_in::link(directory.path(), &executable)?;
-        point_evcxr_at(directory.path(), Sources::new(directory.path()).place(), &compiler);
-        Ok(Self { directory, machine_crate, executable, render })
+        let own = std::env::var_os(sources::VARIABLE).is_some();
+        let empty = if own { None } else { Some(sources::empty(directory.path())?) };
+        point_evcxr_at(directory.path(), empty.as_deref(), &compiler);
+        Ok(Self { directory, machine_crate, executable, hides_library: empty.is_some(), render })
     }
 }
 

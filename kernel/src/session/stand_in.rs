@@ -13,6 +13,7 @@
 //! Cargo starts a link to this executable, by the name [`NAME`], in the place of rustc. A user's own wrapper in the
 //! environment comes first: then dependencies are compiled as it likes.
 
+use super::inference;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -161,7 +162,7 @@ fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
     // Around the one that is meant for cells, and knows more.
     let is_outer = Path::new(rustc).file_name() == Some(OsStr::new(NAME));
     let Some((krate, now)) = Compiled::of(&arguments).filter(|_| !is_outer) else {
-        return told(rustc, &Command::new(rustc).args(arguments).exec());
+        return not_started(rustc, &Command::new(rustc).args(arguments).exec());
     };
     let before = fs::read(remembered).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let cargos = OsString::from(format!("metadata={}", now.metadata));
@@ -173,7 +174,11 @@ fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
         *argument = format!("metadata={}", compiled.metadata).into();
     }
     if krate == Crate::Dependency {
-        return told(rustc, &Command::new(rustc).args(arguments).exec());
+        return not_started(rustc, &Command::new(rustc).args(arguments).exec());
+    }
+    let directory = remembered.parent().unwrap_or(Path::new("."));
+    if let Some(code) = inference::run_if_asking(rustc, &arguments, directory) {
+        return code;
     }
     match Command::new(rustc).args(arguments).status() {
         Ok(status) => {
@@ -184,13 +189,13 @@ fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
             }
             status.code().unwrap_or(1)
         }
-        Err(error) => told(rustc, &error),
+        Err(error) => not_started(rustc, &error),
     }
 }
 
 /// Says on standard error, which cargo shows, why rustc could not be started; returns the exit code.
 #[expect(clippy::print_stderr, reason = "cargo reads it")]
-fn told(rustc: &OsStr, error: &io::Error) -> i32 {
+pub fn not_started(rustc: &OsStr, error: &io::Error) -> i32 {
     eprintln!("{} cannot be started: {error}", rustc.display());
     1
 }

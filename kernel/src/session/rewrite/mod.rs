@@ -6,6 +6,7 @@
 //! | `MACHINE[0] = \|x\| x;` | `::machine::cell::assign(&MACHINE[0], \|x: &::machine::Value\| x, "code", cell, line);` |
 //! | `MACHINE[0] = async \|x: u64\| x;` | the same with `::machine_async::slot(async \|x: u64\| x)` |
 //! | `let x = 1.0;` | `let x: f64 = 1.0;`, where the type is plain to see ([`types`]) |
+//! | `let v = f();` | `let v = f(); #[cfg(any())] let v: Vec<u8> = loop {};`, where the compiler was asked ([`variables`]) |
 //! | `for … { … }` | `check();` first in the body |
 //! | `e?` | `::machine::cell::tried(e, \|value\| …, line)` |
 //! | a final expression `e` | `match (e) { ref value => { last(); value.evcxr_display(); } }` |
@@ -22,6 +23,7 @@ mod writer;
 
 use super::definitions::Definitions;
 use super::edits::{Edited, Edits};
+use super::inference::VariableTypes;
 use ra_ap_syntax::ast;
 use ra_ap_syntax::{AstNode, SyntaxNode};
 
@@ -42,10 +44,22 @@ pub enum ErrorText {
 pub struct Form<'a> {
     /// How the text of an error is found.
     pub errors: ErrorText,
-    /// If variables are to get the types that are plain to see, so that nobody need be asked for them: what the
-    /// session's names mean, this cell's included. The compiler checks the types: a cell whose form has a wrong one
-    /// does not compile.
-    pub guess_with: Option<&'a Definitions>,
+    /// Where the types of variables come from.
+    pub variables: Variables<'a>,
+}
+
+/// Where the types come from of the variables that a cell leaves to later ones, if the user wrote none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variables<'a> {
+    /// From nowhere: the cell is compiled as it was written.
+    AsWritten,
+    /// From the text, where they are plain to see with what the session's names mean, this cell's included. The compiler
+    /// checks them: a cell whose form has a wrong one does not compile.
+    Plain(&'a Definitions),
+    /// This form asks the compiler for them, and never runs.
+    Asked,
+    /// From here, as they are to be written.
+    Known(&'a VariableTypes),
 }
 
 /// What is known of the types of the variables that a cell leaves to later ones.
@@ -54,7 +68,7 @@ pub enum Types {
     /// There are none, or the user has given all their types.
     Given,
     /// Those that the user has not given have been added.
-    Guessed,
+    Added,
     /// There is one whose type has to be inferred.
     Unknown,
 }
@@ -103,14 +117,14 @@ pub fn rewrite(source: &str, cell: u32, prelude: &str, form: Form<'_>) -> Rewrit
     for node in &own {
         writer.statement(node);
     }
-    let types = writer.variables(&own, form.guess_with);
+    let (types, asking) = writer.variables(&own, form.variables);
     let end = writer.range(last);
     let close = match (shown, tail) {
         (Some(_), _) => ") { ref value => { ::machine::cell::last(); value.evcxr_display(); } }",
         (None, Some(_)) => ";",
         (None, None) => "",
     };
-    writer.edits.insert(end.end, format!("{close} ::machine::cell::leave();"), end);
+    writer.edits.insert(end.end, format!("{close} {asking}::machine::cell::leave();"), end);
     Rewritten { edited: writer.edits.apply(source), runs: true, unseen: writer.unseen, types }
 }
 

@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 /// How a `?` finds the text of an error.
 const TEXT: &str = "|value| { use ::machine::cell::{ByDisplay as _, ByDebug as _, ByName as _}; (&&value).text() }";
 
-const INFER: Form<'static> = Form { errors: ErrorText::Best, guess_with: None };
+const INFER: Form<'static> = Form { errors: ErrorText::Best, variables: Variables::AsWritten };
 
 #[track_caller]
 fn check(source: &str, expected: Expect) {
@@ -153,7 +153,7 @@ fn completion_sees_the_types_of_parameters() {
 #[test]
 fn macros_that_take_expressions_are_looked_into() {
     let tried = |code: &str| {
-        let edited = rewrite(code, 1, "", Form { errors: ErrorText::Debug, guess_with: None });
+        let edited = rewrite(code, 1, "", Form { errors: ErrorText::Debug, variables: Variables::AsWritten });
         assert_kept(&edited.edited);
         let how = "|value| { use ::machine::cell::{ByDebug as _, ByName as _}; (&&value).text() }";
         let text = edited.edited.text.replace(how, "…").replace("::machine::cell::", "");
@@ -194,7 +194,7 @@ fn a_variable_gets_the_type_that_is_plain_to_see() {
                    struct Duration<T>(T);\ntrait Sized2 { fn count<T>(&self) -> T; }\ntype Text = &'static str;";
     let names = Definitions::default().with_cell(session);
     let guessed = |code: &str| {
-        let rewritten = rewrite(code, 1, "", Form { errors: ErrorText::Best, guess_with: Some(&names) });
+        let rewritten = rewrite(code, 1, "", Form { errors: ErrorText::Best, variables: Variables::Plain(&names) });
         assert_kept(&rewritten.edited);
         let text = rewritten.edited.text.replace(" ::machine::cell::leave();", "");
         (text.replace("machine::cell::enter(); ", "").replace(TEXT, "…"), rewritten.types)
@@ -217,7 +217,7 @@ fn a_variable_gets_the_type_that_is_plain_to_see() {
         ("let s = format!(\"{x}\");", "let s: String = format!(\"{x}\");"),
         ("let n = \"1\".parse::<u8>()?;", "let n: u8 = ::machine::cell::tried(\"1\".parse::<u8>(), …, 1);"),
     ] {
-        assert_eq!(guessed(code), (expected.to_owned(), Types::Guessed), "{code}");
+        assert_eq!(guessed(code), (expected.to_owned(), Types::Added), "{code}");
     }
     // Nothing to add, or something that only the compiler knows: then nothing is added at all.
     for (code, types) in [

@@ -67,7 +67,7 @@ impl Worker {
     }
 
     pub(super) fn apply_base(&mut self) -> Result<(), CellError> {
-        let level = self.level();
+        let level = self.base.opt_level();
         match &mut self.context {
             Some(context) => {
                 context.set_opt_level(&level).map_err(|error| errors::plain("UsageError", &error.to_string()))

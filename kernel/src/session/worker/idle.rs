@@ -14,7 +14,7 @@ pub(super) enum Idle {
     Fresh,
     /// A cell has been compiled.
     Compiled,
-    /// The analyser knows the standard library.
+    /// The analyser reads the standard library, in a process beside.
     Awake,
 }
 
@@ -23,7 +23,6 @@ impl Idle {
     pub(super) fn patience(self) -> Option<Duration> {
         match self {
             Self::Fresh => Some(Duration::from_millis(100)),
-            // Takes seconds, in which a cell would have to wait.
             Self::Compiled => Some(Duration::from_millis(1500)),
             Self::Awake => None,
         }
@@ -50,30 +49,9 @@ impl Worker {
             }
             Idle::Compiled => {
                 self.idle = Idle::Awake;
-                self.show_sources();
-                let code = "let machine_warm = vec![1.0]; machine_warm.le";
-                let _ = self.complete(code, code.len());
-                tracing::debug!(took = ?start.elapsed(), "analyser awake");
+                self.analyser.wake();
             }
             Idle::Awake => {}
         }
-    }
-
-    /// Lets the analyser see the standard library.
-    pub(super) fn show_sources(&mut self) {
-        let (level, known) = (self.level(), self.sources.is_known());
-        // If the library cannot be seen, the error that evcxr gives for a type says what to do.
-        if let Ok(Some(level)) = self.sources.show(&level, self.library.as_deref())
-            && let Some(context) = &mut self.context
-        {
-            let _ = context.set_opt_level(&level);
-        }
-        if !known {
-            tracing::debug!("standard library in sight");
-        }
-    }
-
-    pub(super) fn level(&self) -> String {
-        self.sources.mark(self.base.opt_level())
     }
 }

@@ -10,14 +10,16 @@ mod past;
 mod told;
 mod toolchain;
 
+use super::analyser::Analyser;
 use super::definitions::Definitions;
 use super::errors;
 use super::events::Events;
+use super::inference;
 use super::interrupt::{Interrupt, Reach};
 use super::manifest::Base;
 use super::progress;
-use super::rewrite::{ErrorText, Form, Rewritten, Types, is_async, rewrite, rust_start};
-use super::sources::Sources;
+use super::rewrite::{ErrorText, Form, Rewritten, Types, Variables, is_async, rewrite, rust_start};
+use super::sources;
 use super::stand_in;
 use super::{Cell, SessionConfig};
 use crate::control::client::Client;
@@ -34,7 +36,7 @@ use machine::command::{Command, Failure, Reply};
 use machine::status::Status;
 use past::PastCells;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
@@ -54,9 +56,7 @@ pub struct Worker {
     /// Whether the prelude has been compiled in.
     prelude: bool,
     idle: Idle,
-    sources: Sources,
-    /// The toolchain's standard library.
-    library: Option<PathBuf>,
+    analyser: Analyser,
     definitions: Definitions,
     past: PastCells,
     /// The machines before the last cell, to say what is lost with the runtime.
@@ -67,7 +67,7 @@ impl Worker {
     /// A session that is not started yet.
     pub fn new(config: SessionConfig, client: Client, events: Arc<Events>, interrupt: Arc<Interrupt>) -> Self {
         let base = Base::new(&config.machine_crate);
-        let sources = Sources::new(config.directory.path());
+        let analyser = Analyser::new(&config.executable, config.directory.path(), None);
         let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
         Self {
             config,
@@ -79,8 +79,7 @@ impl Worker {
             context: None,
             prelude: false,
             idle: Idle::Fresh,
-            sources,
-            library: None,
+            analyser,
             definitions: Definitions::default(),
             past: PastCells::default(),
             machines: Vec::new(),
@@ -133,8 +132,12 @@ impl Worker {
         // What a cell starts compiles with the user's own compiler.
         stand_in::leave_out(&mut command);
         self.client.configure(&mut command);
-        self.library = find_libstd(&mut command).and_then(|libstd| sources_of(&libstd));
-        let _ = self.sources.hide();
+        let library = find_libstd(&mut command).and_then(|libstd| sources_of(&libstd));
+        let directory = self.config.directory.path();
+        // Where the user has named the sources, evcxr and the analyser see those.
+        let linked =
+            library.filter(|_| self.config.hides_library).and_then(|library| sources::linked(directory, &library).ok());
+        self.analyser = Analyser::new(&self.config.executable, directory, linked.as_deref());
         let (context, outputs) = EvalContext::with_subprocess_command(command).map_err(|error| unprepared(&error))?;
         self.listen(outputs);
         self.client.ping();
@@ -262,13 +265,13 @@ impl Worker {
         prelude: &str,
         names: &Definitions,
     ) -> (Rewritten, Result<evcxr::EvalOutputs, Error>) {
-        // The analyser is not needed, or cannot help.
-        let guess = !self.sources.is_known() || self.library.is_none();
-        let mut form = Form { errors: ErrorText::Best, guess_with: guess.then_some(names) };
+        let inferred = OnceCell::new();
+        let mut form = Form { errors: ErrorText::Best, variables: Variables::Plain(names) };
         loop {
             let rewritten = rewrite(code, number, prelude, form);
-            if rewritten.types == Types::Unknown {
-                self.show_sources();
+            if rewritten.types == Types::Unknown && matches!(form.variables, Variables::Plain(_)) {
+                form.variables = Variables::Asked;
+                continue;
             }
             if is_async(&rewritten.edited.text)
                 && self.base.with_async()
@@ -277,12 +280,27 @@ impl Worker {
                 // The compiler will say that the crate is not there.
                 self.events.warn(&error.evalue);
             }
+            let asks = form.variables == Variables::Asked;
+            if asks {
+                inference::forget(self.config.directory.path());
+            }
             let result = self.evaluate(&rewritten.edited.text);
             match &result {
                 _ if self.interrupt.is_requested() => {}
-                // What is wrong is told in the words of the cell as the user wrote it.
-                Err(error) if rewritten.types == Types::Guessed && self.has_not_run(error) => {
-                    form.guess_with = None;
+                Err(_) if asks && let Some(types) = inference::answer(self.config.directory.path()) => {
+                    match inference::all_written(types) {
+                        Ok(types) => form.variables = Variables::Known(inferred.get_or_init(|| types)),
+                        Err(error) => return (rewritten, Err(Error::Message(error.to_string()))),
+                    }
+                    continue;
+                }
+                // What is wrong is shown in the words of the cell as the user wrote it.
+                Err(error)
+                    if matches!(form.variables, Variables::Plain(_))
+                        && rewritten.types == Types::Added
+                        && self.has_not_run(error) =>
+                {
+                    form.variables = Variables::Asked;
                     continue;
                 }
                 Err(Error::CompilationErrors(list))
