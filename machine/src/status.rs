@@ -148,6 +148,9 @@ pub struct SinkStatus {
     pub sent: u64,
     /// Messages that wait in between.
     pub waiting: u64,
+    /// Of these, the ones that wait for their turn, where outputs are in order: they have not reached it yet.
+    #[serde(default)]
+    pub held: u64,
     /// Messages that were dropped because what takes them was too slow or failed.
     pub lost: u64,
     /// How many are subscribed.

@@ -22,7 +22,8 @@ pub(crate) fn is_fed(status: &Status) -> bool {
 /// `outputs()` wait to be taken.
 pub(crate) fn is_sending(status: &Status) -> bool {
     let in_order = status.running && status.out_of_order > 0;
-    in_order || status.outputs.iter().any(|sink| sink.kind != "outputs" && sink.waiting > 0)
+    // Those that wait for their turn do not leave while the machine does not run.
+    in_order || status.outputs.iter().any(|sink| sink.kind != "outputs" && sink.waiting > sink.held)
 }
 
 /// Whether a message errored or the source failed.

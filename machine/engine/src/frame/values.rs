@@ -116,6 +116,11 @@ impl<'f> View<'f> {
         Some(unsafe { raw::write_json(spot.info, at, to) })
     }
 
+    /// Whether a value is put on a machine as a copy, also if others need it: a number.
+    pub fn is_copied(&self, at: usize) -> bool {
+        self.spots.get(at).is_some_and(|spot| spot.info.kind.is_number() && spot.info.desc.payload.is_none())
+    }
+
     /// Puts a value on a machine, as a message; `None` if it is missing. It is moved if `keep` is false, and then
     /// missing if it was accepted; if `keep` is true only numbers are put, and `None` is given for all else.
     pub fn put(
@@ -126,11 +131,10 @@ impl<'f> View<'f> {
         patience: Patience,
         give_up: impl Fn() -> bool,
     ) -> Option<Put> {
-        let (spot, at) = self.place(at)?;
-        let copies = spot.info.kind.is_number() && spot.info.desc.payload.is_none();
-        if keep && !copies {
+        if keep && !self.is_copied(at) {
             return None;
         }
+        let (spot, at) = self.place(at)?;
         let bit = spot.bit;
         // SAFETY: the value is live and of this type, and is missing from here on if it was moved; a number is copied.
         let put = unsafe { machine.put(spot.info.desc, at, patience, give_up) };

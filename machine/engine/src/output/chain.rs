@@ -48,6 +48,10 @@ impl Sink for Chain {
         Want::Values
     }
 
+    fn reads_json(&self, message: &mut Finished<'_>, is_last: bool) -> bool {
+        !is_last && !message.is_copied(self.slot)
+    }
+
     fn accept(&self, message: &mut Finished<'_>) {
         // What a machine does with what it has no room for is its policy; one that would let us wait is not asked long.
         let patience = match (self.drops.load(Ordering::Relaxed), self.to.queue.policy()) {

@@ -78,6 +78,11 @@ impl Finished<'_> {
         Held::text(self.oid, self.json().clone(), why)
     }
 
+    /// Whether the output of a slot is put on another machine as it is, whoever else needs it; or is missing.
+    pub fn is_copied(&mut self, slot: usize) -> bool {
+        self.view().is_none_or(|view| !view.is_present(slot + 1) || view.is_copied(slot + 1))
+    }
+
     /// Puts the output of a slot on another machine: the value itself if nobody else needs it or if it is a number,
     /// else its JSON text. `None` if there is no such output; an error says why it has no JSON text.
     pub fn put(

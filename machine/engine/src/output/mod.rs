@@ -58,6 +58,10 @@ pub(crate) enum Want {
 pub(crate) trait Sink: Debug + Send + Sync {
     /// What it needs of the next message.
     fn wants(&self) -> Want;
+    /// Whether it will read the JSON of this message, if it is not yet written; values go to the last sink alone.
+    fn reads_json(&self, _message: &mut Finished<'_>, _is_last: bool) -> bool {
+        self.wants() == Want::Json
+    }
     /// Takes a message. Waits only if it was told to lose none, and not after `close`.
     fn accept(&self, message: &mut Finished<'_>);
     /// What it has done.
@@ -90,6 +94,8 @@ pub(crate) trait Sink: Debug + Send + Sync {
 pub(crate) struct Attached {
     pub id: u64,
     pub sink: Arc<dyn Sink>,
+    /// Messages for it that wait for their turn in the order of outputs.
+    pub held: Arc<AtomicU64>,
 }
 
 /// The sinks of a plan. Those that take values away come last.

@@ -9,6 +9,7 @@ use crate::hook::InSlot;
 use crate::machine::Machine;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,11 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_UP: Duration = Duration::from_millis(50);
 
 fn state(attached: &Attached) -> SinkStatus {
-    SinkStatus { id: attached.id, ..attached.sink.status() }
+    let held = attached.held.load(Ordering::Relaxed);
+    let status = attached.sink.status();
+    SinkStatus { id: attached.id, waiting: status.waiting + held, held, ..status }
 }
 
 fn attach(machine: &Machine, sink: Arc<dyn Sink>) -> Attached {
-    let attached = Attached { id: next_id(), sink };
+    let attached = Attached { id: next_id(), sink, held: Arc::default() };
     let added = attached.clone();
     machine.edit_plan(|plan| {
         let mut all = plan.sinks.to_vec();

@@ -2,8 +2,9 @@
 //!
 //! Each worker says of each message that it is finished, also while there is no sink: so the place of a message in
 //! the order is known whenever the sinks change. A message whose turn it is goes out at once, from the worker's own
-//! frame. One that is early is written, or its values are moved out, and it waits in the reorder buffer; the worker
-//! that closes the gap hands it out. The lock is held meanwhile, so that the order holds at the sinks.
+//! frame. One that is early waits in the reorder buffer, its values moved out; the worker that closes the gap hands it
+//! out. The lock is held meanwhile, so that the order holds at the sinks. What a sink reads as JSON is written before
+//! that, by each worker for its own message.
 //!
 //! A sink may make whoever hands out wait. So messages that were discarded are told without that lock: who puts never
 //! waits for a sink, and a thread that many machines share does not either.
@@ -11,7 +12,7 @@
 use super::finished::{Finished, Place};
 use super::json::Rendering;
 use super::order::{Reorder, Stretches};
-use super::{Sinks, Want, hand_out};
+use super::{Attached, Sinks, Want, hand_out};
 use crate::blocked;
 use crate::frame::Values;
 use crate::machine::Machine;
@@ -34,6 +35,8 @@ struct Waiting {
     values: Option<Values>,
     missing: Vec<Missing>,
     rendering: Option<Rendering>,
+    /// The sinks that it is meant for, one bit each: they count it as held until they have it.
+    meant: u64,
 }
 
 impl Waiting {
@@ -49,7 +52,30 @@ impl Waiting {
             is_last: false,
         };
         hand_out(&self.sinks, &mut finished);
+        self.let_go();
     }
+
+    /// Its sinks do not count it as held any more.
+    fn let_go(&mut self) {
+        for (at, attached) in self.sinks.iter().enumerate() {
+            if self.meant & bit(at) != 0 {
+                // Relaxed: read for display alone.
+                attached.held.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.meant = 0;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// The bit of a sink; those beyond the last bit are not counted.
+fn bit(sink: usize) -> u64 {
+    u32::try_from(sink).ok().and_then(|sink| 1_u64.checked_shl(sink)).unwrap_or_default()
 }
 
 #[derive(Debug, Default)]
@@ -103,8 +129,11 @@ impl Sequence {
 
     /// A message is through its slots.
     pub(super) fn finish(&self, machine: &Machine, sinks: &Sinks, mut finished: Finished<'_>, number: u64) {
-        let wants = sinks.iter().map(|attached| attached.sink.wants()).max().unwrap_or(Want::Nothing);
-        if wants == Want::Json {
+        let mut reads_json = |(at, attached): (usize, &Attached)| {
+            let is_last = at + 1 == sinks.len();
+            attached.sink.reads_json(&mut finished, is_last)
+        };
+        if sinks.iter().enumerate().any(&mut reads_json) {
             // Written before the lock: several workers write at the same time.
             finished.json();
         }
@@ -125,7 +154,7 @@ impl Sequence {
                 state.reorder.pass();
                 self.release(&mut state, &mut done);
             } else {
-                let waiting = keep(finished, sinks, wants);
+                let waiting = keep(finished, sinks);
                 state.reorder.insert(number, waiting);
                 self.reordered.fetch_add(1, Ordering::Relaxed);
             }
@@ -192,9 +221,19 @@ impl Sequence {
 }
 
 /// What the sinks will need of it.
-fn keep(mut finished: Finished<'_>, sinks: &Sinks, wants: Want) -> Waiting {
+fn keep(mut finished: Finished<'_>, sinks: &Sinks) -> Waiting {
+    let (mut takes_values, mut meant) = (false, 0);
+    for (at, attached) in sinks.iter().enumerate() {
+        let wants = attached.sink.wants();
+        takes_values |= wants == Want::Values;
+        if wants != Want::Nothing {
+            meant |= bit(at);
+            // Relaxed: as in `let_go`.
+            attached.held.fetch_add(u64::from(bit(at) != 0), Ordering::Relaxed);
+        }
+    }
     let values = match &mut finished.place {
-        Place::Frame(frame) if wants == Want::Values => Some(frame.take()),
+        Place::Frame(frame) if takes_values => Some(frame.take()),
         Place::Frame(_) | Place::Values(_) => None,
     };
     Waiting {
@@ -203,6 +242,7 @@ fn keep(mut finished: Finished<'_>, sinks: &Sinks, wants: Want) -> Waiting {
         values,
         missing: finished.missing.to_vec(),
         rendering: finished.is_rendered.then(|| std::mem::take(finished.rendering)),
+        meant,
     }
 }
 

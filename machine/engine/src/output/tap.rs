@@ -189,6 +189,10 @@ impl Sink for Tap {
         if self.is_closed.load(Ordering::Relaxed) { Want::Nothing } else { Want::Values }
     }
 
+    fn reads_json(&self, _message: &mut Finished<'_>, is_last: bool) -> bool {
+        !is_last && self.wants() == Want::Values && self.waiting.load(Ordering::Relaxed) < self.most
+    }
+
     fn accept(&self, message: &mut Finished<'_>) {
         if self.is_closed.load(Ordering::Acquire) {
             self.lost.fetch_add(1, Ordering::Relaxed);

@@ -2,8 +2,97 @@
 
 use crate::{all, named};
 use machine::prelude::*;
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How many values are being written as JSON, and how many ever were at one time.
+type Writing = Arc<(Mutex<(usize, usize)>, Condvar)>;
+
+/// A value that is written as soon as another one is being written, too.
+#[derive(Clone)]
+struct Together(Writing);
+
+impl Serialize for Together {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (counts, changed) = &*self.0;
+        let mut now = counts.lock().unwrap();
+        now.0 += 1;
+        now.1 = now.1.max(now.0);
+        changed.notify_all();
+        // Alone for so long, it will stay alone.
+        let (mut now, _) = changed.wait_timeout_while(now, Duration::from_secs(5), |now| now.1 < 2).unwrap();
+        now.0 -= 1;
+        drop(now);
+        serializer.serialize_unit()
+    }
+}
+
+/// What a file needs is written by each worker for its own message, also if a closure takes the values.
+#[test]
+fn ordered_outputs_are_written_by_several_workers_at_a_time() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let writing = Writing::default();
+    let m = named("ordered").workers(2).ordered(true).start();
+    let (gate, own) = (Arc::new(std::sync::Barrier::new(2)), writing.clone());
+    m[0].set(move |_: u64| {
+        // Two workers have one each.
+        gate.wait();
+        Together(own.clone())
+    })
+    .unwrap();
+    m.to_json_lines(file.path()).unwrap();
+    let (counts, taken) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Condvar::new()));
+    let (c, t) = (counts.clone(), taken.clone());
+    m.on_output(move |output| {
+        c.lock().unwrap().push(output.input::<u64>().unwrap());
+        t.notify_all();
+    })
+    .unwrap();
+    m.put(0_u64).unwrap();
+    m.put(1_u64).unwrap();
+    m.drain();
+    assert_eq!(writing.0.lock().unwrap().1, 2, "one at a time: the lock was held");
+    let counts =
+        taken.wait_timeout_while(counts.lock().unwrap(), Duration::from_secs(20), |all| all.len() < 2).unwrap().0;
+    assert_eq!(*counts, [0, 1]);
+}
+
+/// What has to wait for an earlier message is among what waits for its sinks.
+#[test]
+fn outputs_that_are_held_back_for_their_turn_are_counted() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let m = named("ordered").workers(2).ordered(true).start();
+    let (open, opened) = std::sync::mpsc::channel::<()>();
+    let opened = Mutex::new(opened);
+    m[0].set(move |x: u64| {
+        if x == 0 {
+            opened.lock().unwrap().recv().unwrap();
+        }
+        x
+    })
+    .unwrap();
+    let lines = m.to_json_lines(file.path()).unwrap();
+    let outputs = m.outputs();
+    for x in 0..6_u64 {
+        m.put(x).unwrap();
+    }
+    let begun = Instant::now();
+    while m.status().processed < 5 && begun.elapsed() < Duration::from_secs(20) {
+        thread::yield_now();
+    }
+    let s = m.status();
+    assert_eq!((s.out_of_order, s.outputs.len()), (5, 2));
+    for sink in &s.outputs {
+        assert_eq!((sink.sent, sink.waiting, sink.held, sink.lost), (0, 5, 5, 0), "{sink:?}");
+    }
+    open.send(()).unwrap();
+    m.drain();
+    let status = lines.status().unwrap();
+    assert_eq!((status.sent, status.waiting, status.held, status.lost), (6, 0, 0, 0));
+    assert_eq!(m.status().outputs[1].waiting, 6);
+    assert_eq!(all(outputs).len(), 6);
+}
 
 #[test]
 fn ordered_outputs_keep_the_order_of_arrival() {
