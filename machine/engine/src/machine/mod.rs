@@ -12,9 +12,8 @@ use crate::flight::Flights;
 use crate::flying;
 use crate::frame::Frame;
 use crate::history::Past;
-use crate::hook::InSlot;
 use crate::letters::Letters;
-use crate::oid::Oid;
+use crate::oid::{MachineNumber, Oid};
 use crate::output::{Ended, Recorder, Sequence};
 use crate::queue::{MAX_WORKERS, Queue};
 use crate::retry::letters_of;
@@ -140,9 +139,10 @@ impl Machine {
         }
         let last = source.replace(feed);
         drop(source);
-        // Its destructor is user code.
-        let _in_slot = InSlot::enter();
-        drop(last);
+        if let Some(last) = last {
+            // Here, not with the last share in it: its thread has ended as far as anybody can see, and may yet have one.
+            last.discard();
+        }
         Ok(())
     }
 
@@ -162,6 +162,7 @@ impl Machine {
         self.queue.wake_all();
         if let Some(feed) = feed {
             feed.wait_over();
+            feed.discard();
         }
     }
 

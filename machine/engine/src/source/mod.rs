@@ -229,6 +229,16 @@ impl Feed {
         }
     }
 
+    /// Drops what gives the items, if its thread does not run and never will again. What runs drops it at its end.
+    pub fn discard(&self) {
+        let running = guard(&self.running);
+        let work = if *running || !self.shutdown.is_ended() { None } else { guard(&self.work).take() };
+        drop(running);
+        // Its destructor is user code.
+        let _in_slot = hook::InSlot::enter();
+        drop(work);
+    }
+
     /// What is known of it now.
     pub fn status(&self) -> SourceStatus {
         let texts = guard(&self.texts);

@@ -108,6 +108,32 @@ fn a_function_that_made_way_is_gone_and_not_called_again() {
     assert_eq!(calls.load(Relaxed), 1);
 }
 
+/// `source` and `clear_source` return once what was there is gone, although its thread may still be on its way out.
+#[test]
+fn what_is_replaced_or_cleared_is_gone_at_once() {
+    let kept = Kept::with_queue(4_096);
+    for round in 0..1_000 {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = calls.clone();
+        let once = move || {
+            count.fetch_add(1, Relaxed);
+            [1]
+        };
+        kept.machine.source(once).unwrap();
+        while kept.source().state != "exhausted" {
+            thread::yield_now();
+        }
+        if round % 2 == 0 {
+            kept.machine.source([2]).unwrap();
+        } else {
+            kept.machine.clear_source();
+        }
+        assert_eq!((Arc::strong_count(&calls), calls.load(Relaxed)), (1, 1), "round {round}");
+        kept.machine.drain();
+        kept.machine.clear_source();
+    }
+}
+
 /// A `start` that calls the function again and a source in its place: one of them comes too late.
 #[test]
 fn a_function_is_called_again_or_makes_way_never_both() {
