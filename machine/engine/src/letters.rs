@@ -294,7 +294,7 @@ mod tests {
 
     fn letter(counter: u32, slot: usize, error: &str) -> Letter {
         Letter {
-            oid: Oid { seconds: 1, counter },
+            oid: Oid { seconds: 1, machine: 0, counter },
             slot,
             revision: 1,
             kind: ErrorKind::Error,
@@ -378,14 +378,14 @@ mod tests {
         let mut letters = Letters::default();
         (0..6).for_each(|counter| letters.add(letter(counter, 1, "old")));
         let again = |counter: u32| (0..8).map(|slot| letter(counter, slot, "new")).collect();
-        letters.replace(Oid { seconds: 1, counter: 2 }, again(2));
+        letters.replace(Oid { seconds: 1, machine: 0, counter: 2 }, again(2));
         let (mut told, mut before) = (Vec::new(), u64::MAX);
         loop {
             let answer = found(&letters, None, 3, before);
             told.extend(answer.letters.into_iter().map(|letter| (letter.oid, letter.slot)));
             letters.add(letter(9, 1, "meanwhile"));
             // What was told already comes back at its old place: no answer has it again.
-            letters.replace(Oid { seconds: 1, counter: 5 }, again(5));
+            letters.replace(Oid { seconds: 1, machine: 0, counter: 5 }, again(5));
             let Some(next) = answer.next else { break };
             before = next;
         }
@@ -398,7 +398,7 @@ mod tests {
         let mut letters = Letters::default();
         (0..3).for_each(|counter| letters.add(letter(counter, 1, "old")));
         letters.add(letter(1, 2, "old too"));
-        let (all, oid) = (Selection::default(), Oid { seconds: 1, counter: 1 });
+        let (all, oid) = (Selection::default(), Oid { seconds: 1, machine: 0, counter: 1 });
         letters.replace(oid, vec![letter(1, 4, "new")]);
         let errors: Vec<_> =
             found(&letters, None, 9, u64::MAX).letters.into_iter().map(|letter| letter.error).collect();

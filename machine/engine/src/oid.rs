@@ -1,37 +1,41 @@
-//! The name of a message: 12 bytes, 24 hex digits, unique in all processes and sorted by time.
+//! The name of a message: 12 bytes, 24 hex digits, unique in all machines of all processes and sorted by time.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Seconds since 1970 (4 bytes), a random number of the process (4 bytes), a counter (4 bytes).
+/// Seconds since 1970 (4 bytes), the number of the machine (4 bytes), a counter (4 bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Oid {
     /// Seconds since 1970, UTC; good until the year 2106.
     pub seconds: u32,
+    /// The machine, among all machines of all processes: see [`MachineNumber`].
+    pub machine: u32,
     /// Distinguishes the messages of one second; a machine makes at most 2³² of them.
     pub counter: u32,
 }
 
 impl Oid {
-    /// The name of the message that was put at this moment, as the queue's number `number`.
-    pub(crate) const fn new(put: Moment, number: u64) -> Self {
+    /// The name of the message that was put on `machine` at this moment, as the queue's number `number`.
+    pub(crate) const fn new(machine: u32, put: Moment, number: u64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "a counter that wraps")]
-        Self { seconds: put.seconds, counter: number as u32 }
+        Self { seconds: put.seconds, machine, counter: number as u32 }
     }
 
-    /// The oid that these 24 hex digits stand for, if this process made it.
+    /// The oid that these 24 hex digits stand for.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let part = |range| u32::from_str_radix(text.get(range)?, 16).ok();
-        let (seconds, process, counter) = (part(0..8)?, part(8..16)?, part(16..24)?);
-        (text.len() == 24 && process == process_number()).then_some(Self { seconds, counter })
+        let (seconds, machine, counter) = (part(0..8)?, part(8..16)?, part(16..24)?);
+        is_hex.then_some(Self { seconds, machine, counter })
     }
 
     /// The 24 hex digits. Called for each message that is written.
     #[inline]
     pub(crate) fn hex(self) -> [u8; 24] {
         let mut hex = [0; 24];
-        let words = [self.seconds, process_number(), self.counter];
+        let words = [self.seconds, self.machine, self.counter];
         for (digits, word) in hex.chunks_exact_mut(8).zip(words) {
             digits.copy_from_slice(&hex_digits(word));
         }
@@ -47,7 +51,7 @@ impl Oid {
 
 impl std::fmt::Display for Oid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:08x}{:08x}{:08x}", self.seconds, process_number(), self.counter)
+        write!(f, "{:08x}{:08x}{:08x}", self.seconds, self.machine, self.counter)
     }
 }
 
@@ -63,14 +67,49 @@ fn hex_digits(word: u32) -> [u8; 8] {
     (digits + zero + letters * to_letters).to_be_bytes()
 }
 
-#[inline]
-fn process_number() -> u32 {
-    static NUMBER: OnceLock<u32> = OnceLock::new();
-    *NUMBER.get_or_init(|| {
-        use std::hash::{BuildHasher, RandomState};
-        let random = RandomState::new().hash_one(std::process::id());
-        u32::try_from(random >> 32).unwrap_or_default()
-    })
+/// The number of a machine in the oids of its messages.
+///
+/// The machines of a process count up from a random number, so two of them never share one. A process that was forked
+/// has the machines of its parent, and adds a random number to theirs.
+#[derive(Debug)]
+pub(crate) struct MachineNumber(u32);
+
+/// What a process that was forked adds to the numbers of its machines: 0 where nobody has forked.
+static FORKED: AtomicU32 = AtomicU32::new(0);
+
+impl MachineNumber {
+    /// The next one of this process.
+    pub fn next() -> Self {
+        static NEXT: OnceLock<AtomicU32> = OnceLock::new();
+        let next = NEXT.get_or_init(|| {
+            crate::raw::after_fork(forked);
+            AtomicU32::new(random())
+        });
+        // Relaxed: only the number counts.
+        Self(next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The number as it stands in oids.
+    #[inline]
+    pub fn get(&self) -> u32 {
+        // Relaxed: changed by a fork alone, whose child has no other thread.
+        self.0.wrapping_add(FORKED.load(Ordering::Relaxed))
+    }
+}
+
+/// Runs in the child of a fork, where nothing may be locked or allocated.
+extern "C" fn forked() {
+    // A step of the splitmix generator: distinct processes have distinct numbers, spread over all.
+    let seed = u64::from(std::process::id()) << 32 | u64::from(FORKED.load(Ordering::Relaxed));
+    let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+    FORKED.store((mixed >> 32) as u32 ^ coarse_now().nanos, Ordering::Relaxed);
+}
+
+fn random() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new().hash_one(std::process::id());
+    u32::try_from(random >> 32).unwrap_or_default()
 }
 
 /// Milliseconds since 1970 as text, UTC.
@@ -116,17 +155,28 @@ pub(crate) fn coarse_millis() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Oid;
+    use super::{MachineNumber, Oid, forked};
+
+    #[test]
+    fn a_process_that_was_forked_gives_its_machines_other_numbers() {
+        let (one, other) = (MachineNumber::next(), MachineNumber::next());
+        assert_ne!(one.get(), other.get());
+        let before = [one.get(), other.get()];
+        forked();
+        assert_ne!(one.get(), other.get());
+        assert!(!before.contains(&one.get()) && !before.contains(&other.get()));
+    }
 
     #[test]
     fn is_24_hex_digits_and_reads_back() {
-        let oid = Oid { seconds: 0x6920_0000, counter: 7 };
+        let oid = Oid { seconds: 0x6920_0000, machine: 0x1234, counter: 7 };
         let text = oid.to_string();
         assert_eq!(text.len(), 24);
-        assert!(text.starts_with("69200000") && text.ends_with("00000007"));
+        assert_eq!(text, "692000000000123400000007");
         assert_eq!(text.as_bytes(), oid.hex());
         assert_eq!(Oid::parse(&text), Some(oid));
         assert_eq!(Oid::parse("nonsense"), None);
+        assert_eq!(Oid::parse("+9200000+0001234+0000007"), None);
         assert_eq!(oid.time(), "2025-11-21T06:00:32Z");
     }
 }

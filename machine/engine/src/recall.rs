@@ -162,7 +162,7 @@ impl Machine {
         let lent = self.queue.lend_first(limit);
         let shown = lent.messages.iter().map(|message| {
             let json = message.json().unwrap_or_else(|why| format!("({why})"));
-            (message.oid().to_string(), json)
+            (message.oid(self.number.get()).to_string(), json)
         });
         let with_size = |(oid, json): (String, String)| {
             let size = told_bytes(&json);
@@ -190,6 +190,13 @@ impl Machine {
             );
             return Err(failed("no_such_message", message));
         };
+        if oid.machine != self.number.get() {
+            let message = match crate::registry::machine_of(oid) {
+                Some(other) => format!("{oid_text} is a message of {}, not of {name}", other.config.name),
+                None => format!("{oid_text} is not a message of this process: another one put it, or an earlier run"),
+            };
+            return Err(failed("no_such_message", message));
+        }
         let letters = self.letters().of(oid);
         let ring = self.kept.ring();
         if let Some(entry) = ring.entries.iter().rev().find(|entry| entry.oid == oid) {

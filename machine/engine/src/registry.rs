@@ -136,6 +136,11 @@ pub(crate) fn machine(id: u32) -> Option<&'static Machine> {
     MACHINES.get(usize::try_from(id).ok()?)?.get().copied()
 }
 
+/// The machine that a message was put on, by its oid.
+pub(crate) fn machine_of(oid: oid::Oid) -> Option<&'static Machine> {
+    machines().find(|machine| machine.number.get() == oid.machine)
+}
+
 /// In what a machine that is there is not what was asked for.
 fn differences(there: &Config, asked: &Config) -> String {
     let numbers = [

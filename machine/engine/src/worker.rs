@@ -67,6 +67,8 @@ impl Events for Caught {
 
 pub(crate) struct Worker {
     pub(crate) machine: &'static Machine,
+    /// The machine's number in oids.
+    origin: u32,
     /// The worker's place in all tallies.
     pub(crate) index: usize,
     pub(crate) progress: &'static Progress,
@@ -96,6 +98,7 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
     let plan = machine.plan();
     let mut worker = Worker {
         machine,
+        origin: machine.number.get(),
         index,
         progress,
         plan,
@@ -235,7 +238,7 @@ impl Worker {
     /// The name of the message that was loaded last.
     #[inline]
     pub(crate) fn oid(&self) -> Oid {
-        Oid::new(self.put, self.number)
+        Oid::new(self.origin, self.put, self.number)
     }
 
     /// Takes the message in a frame straight through the slots.
@@ -255,7 +258,7 @@ impl Worker {
             return self.finish(at, None);
         }
         if self.plan.hands_over {
-            let name = (Oid::new(self.put, self.number), self.number);
+            let name = (Oid::new(self.origin, self.put, self.number), self.number);
             self.handover.hand_over(self.machine, &self.plan, frame, name, &[], None);
         }
         frame.clear();

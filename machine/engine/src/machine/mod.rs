@@ -37,6 +37,8 @@ const READINGS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub config: Config,
+    /// Its number in oids.
+    pub number: MachineNumber,
     plan: Mutex<Arc<Plan>>,
     /// The version of `plan`.
     pub version: AtomicU64,
@@ -93,6 +95,7 @@ impl Machine {
             failed("out_of_range", message)
         })?;
         Ok(Self {
+            number: MachineNumber::next(),
             plan: Mutex::new(Arc::new(Plan::new(config.slots, config.ordered))),
             version: AtomicU64::new(0),
             queue,

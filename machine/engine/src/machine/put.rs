@@ -263,7 +263,7 @@ impl Machine {
                 let put = self.queue.try_put(1, |number| {
                     // Asked for one message at most, once it has a place.
                     let message = raw::json_message(number, now, json.take().unwrap_or_default());
-                    oid = Some(message.oid());
+                    oid = Some(message.oid(self.number.get()));
                     message
                 });
                 usize::from(put > 0)

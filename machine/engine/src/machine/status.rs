@@ -72,7 +72,7 @@ impl Machine {
                 Mode::Paused => State::Paused,
                 Mode::Stopped => State::Stopped,
             },
-            last_oid: if last_oid == 0 { String::new() } else { unpack(last_oid).to_string() },
+            last_oid: if last_oid == 0 { String::new() } else { self.unpack(last_oid).to_string() },
             last_processed_time: if last_millis == 0 {
                 String::new()
             } else {
@@ -106,6 +106,12 @@ impl Machine {
         }
     }
 
+    /// The oid of a message of this machine, whose time and counter are noted in one number.
+    fn unpack(&self, oid: u64) -> Oid {
+        let half = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap_or_default();
+        Oid { seconds: half(oid >> 32), machine: self.number.get(), counter: half(oid) }
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
     fn rate(&self, processed: u64) -> f64 {
         let recent = guard(&self.recent);
@@ -116,11 +122,6 @@ impl Machine {
             if seconds < 0.05 { 0.0 } else { processed.saturating_sub(*before) as f64 / seconds }
         })
     }
-}
-
-fn unpack(oid: u64) -> Oid {
-    let half = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap_or_default();
-    Oid { seconds: half(oid >> 32), counter: half(oid) }
 }
 
 fn slot_status(

@@ -81,10 +81,10 @@ impl Message {
         Self { number, put, desc, data }
     }
 
-    /// Its name.
+    /// Its name, on the machine of this number.
     #[inline]
-    pub const fn oid(&self) -> Oid {
-        Oid::new(self.put, self.number)
+    pub const fn oid(&self, machine: u32) -> Oid {
+        Oid::new(machine, self.put, self.number)
     }
 
     /// The type of the value.

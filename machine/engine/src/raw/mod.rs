@@ -77,3 +77,14 @@ pub(crate) fn coarse_clock() -> Option<(u64, u64)> {
     #[cfg(not(target_os = "linux"))]
     None
 }
+
+/// Calls `child` in each process that is forked from this one. Where the system has no room for that, it is not called.
+pub(crate) fn after_fork(child: extern "C" fn()) {
+    #[cfg(not(miri))]
+    // SAFETY: `child` has no arguments, does not unwind, and lives as long as the process.
+    unsafe {
+        libc::pthread_atfork(None, None, Some(child));
+    }
+    #[cfg(miri)]
+    let _ = child;
+}

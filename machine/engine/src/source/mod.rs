@@ -20,7 +20,7 @@ use crate::letters::{Letter, SOURCE};
 use crate::machine::Machine;
 use crate::oid::{self, Oid};
 use crate::raw::Buffer;
-use crate::{decode, hook};
+use crate::{decode, hook, own_thread};
 pub(crate) use intake::Shutdown;
 use intake::{Intake, Stop};
 use machine::abi::SourceDesc;
@@ -362,7 +362,7 @@ impl Feed {
 /// Keeps what a source has to tell as a dead letter.
 fn keep(machine: &Machine, error: String, bytes: &[u8]) {
     let now = oid::coarse_now();
-    let oid = Oid { seconds: now.seconds, counter: 0 };
+    let oid = Oid { seconds: now.seconds, ..Oid::default() };
     let input = decode::excerpt(bytes);
     machine.letters().add(Letter {
         oid,
