@@ -17,6 +17,11 @@ pub(crate) fn register(progress: &'static Progress) {
     WORKER.with(|worker| worker.set(Some(progress)));
 }
 
+/// The counts of the worker that the calling thread is.
+pub(crate) fn worker() -> Option<&'static Progress> {
+    WORKER.try_with(Cell::get).ok().flatten()
+}
+
 /// The calling thread waits for room as long as this lives. Means nothing on a thread that is no worker.
 #[derive(Debug)]
 pub(crate) struct Waiting(Option<&'static Progress>);
@@ -24,7 +29,7 @@ pub(crate) struct Waiting(Option<&'static Progress>);
 impl Waiting {
     pub fn begin() -> Self {
         // One that waits already goes on to say so when the inner one ends.
-        let worker = WORKER.try_with(Cell::get).ok().flatten().filter(|worker| !worker.waits.load(Relaxed));
+        let worker = worker().filter(|worker| !worker.waits.load(Relaxed));
         if let Some(worker) = worker {
             // Relaxed: it carries nothing but itself.
             worker.waits.store(true, Relaxed);

@@ -153,7 +153,7 @@ impl Machine {
         };
         let mut frame = Frame::new(self.plan(), visit.frame.input);
         visit.frame.move_input(&mut frame);
-        let again = Self::through(frame, visit.oid);
+        let again = self.through(frame, visit.oid, None);
         drop(visit);
         let outputs = again.outputs();
         // The next one that failed may have come into its place.

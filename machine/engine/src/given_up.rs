@@ -1,5 +1,5 @@
 //! What is given up in flight: a machine that stands still and is cleared does not wait for messages any more whose
-//! futures may never end.
+//! futures may never end. Calls and steps are cancelled with them.
 //!
 //! Each message is counted by whoever takes it out of the place where it waits, so none is counted twice: the way into
 //! a slot, the wait before a call again, those that have landed, and the calls that run. A call that runs is told to
@@ -11,10 +11,17 @@ use crate::backoff;
 use crate::flight::Flight;
 use crate::machine::Machine;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long `clear` waits for a step that it has cancelled, and how often it looks.
+const STEP_TIMEOUT: Duration = Duration::from_millis(250);
+const STEP_POLL_INTERVAL: Duration = Duration::from_micros(100);
 
 impl Machine {
     /// Gives up the flights of all messages with a number below `number`; returns how many were given up here.
     pub fn give_up_flights(&self, number: u64) -> u64 {
+        let cancelled = self.flights.cancel_callers();
+        self.count_given_up(&cancelled);
         // First, so that what lands from here on is given up there.
         let (landed, running) = self.flights.give_up(number);
         let mut gone: Vec<Box<Flight>> = landed.into();
@@ -29,7 +36,18 @@ impl Machine {
         self.count_given_up(&numbers);
         // Last: it lets in others, and those that are to be given up are out.
         drop(running);
-        numbers.len() as u64
+        if !cancelled.is_empty() {
+            self.wait_for_step();
+        }
+        (numbers.len() + cancelled.len()) as u64
+    }
+
+    /// Waits until the step that was cancelled has returned: whoever cleared may step again.
+    fn wait_for_step(&self) {
+        let deadline = Instant::now() + STEP_TIMEOUT;
+        while self.one_step().is_err() && Instant::now() < deadline {
+            std::thread::sleep(STEP_POLL_INTERVAL);
+        }
     }
 
     /// Gives up a flight of a message that was to be given up.
@@ -40,7 +58,7 @@ impl Machine {
     }
 
     /// Messages that were in flight are not any more, and will not be processed.
-    fn count_given_up(&self, numbers: &[u64]) {
+    pub fn count_given_up(&self, numbers: &[u64]) {
         // Release: pairs with the Acquire in `status`: whoever sees it has seen the messages begun.
         self.queue.given_up.fetch_add(numbers.len() as u64, Ordering::Release);
         self.gone(numbers.iter().copied());

@@ -1,11 +1,12 @@
 //! The engine's side of the boundary: the table that cells call.
 #![allow(unsafe_code, reason = "the boundary: what cells call")]
 
-use crate::flight::Flight;
+use crate::flight::{Cancelled, Flight};
 use crate::hook;
 
 use crate::machine::Machine;
 use crate::output::{Held, Next, Tap};
+use crate::own_thread;
 use crate::raw::{self, Message};
 use crate::registry::{self, observer};
 use crate::source::Feed;
@@ -50,10 +51,19 @@ fn is_cell_thread() -> bool {
     CELL_THREAD.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Whether the calling thread runs a cell that the user has interrupted.
+/// Whether nobody wants any more what the calling thread waits for.
 pub(crate) fn interrupted_here() -> bool {
+    cancelled_here().is_some()
+}
+
+/// Why nobody wants any more what the calling thread waits for: it runs a cell that the user has interrupted, or serves
+/// a client that is gone.
+pub(crate) fn cancelled_here() -> Option<Cancelled> {
     // Relaxed: the flag carries nothing but itself.
-    INTERRUPT.load(Ordering::Relaxed) && is_cell_thread()
+    if INTERRUPT.load(Ordering::Relaxed) && is_cell_thread() {
+        return Some(Cancelled::Interrupted);
+    }
+    crate::remote::client_is_gone().then_some(Cancelled::HungUp)
 }
 
 fn no_machine(id: u32) -> Failure {
@@ -293,6 +303,7 @@ unsafe extern "C" fn complete(ticket: *mut c_void, outcome: Outcome, text: Text)
 
 extern "C" fn slot_thread() {
     hook::InSlot::forever();
+    own_thread::set_runs_futures();
 }
 
 /// The table, under the name that cells look it up by ([`machine::abi::HOST_SYMBOL`]).

@@ -30,6 +30,7 @@ pub mod nearest;
 mod number;
 mod oid;
 mod output;
+mod own_thread;
 mod queue;
 mod raw;
 mod recall;

@@ -102,7 +102,6 @@ extern "C" fn forked() {
     // A step of the splitmix generator: distinct processes have distinct numbers, spread over all.
     let seed = u64::from(std::process::id()) << 32 | u64::from(FORKED.load(Ordering::Relaxed));
     let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
     FORKED.store((mixed >> 32) as u32 ^ coarse_now().nanos, Ordering::Relaxed);
 }
 

@@ -4,6 +4,7 @@ use crate::command_error::failed;
 use crate::decode::told;
 use crate::host;
 use crate::machine::Machine;
+use crate::own_thread::waits_for_itself;
 use crate::queue::Mode;
 use crate::source::Feed;
 use crate::{hook, metrics, oid, raw, remote, types};
@@ -244,6 +245,12 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         }
         Command::Drain { machine, timeout } => {
             let machine = find(&machine)?;
+            if timeout.is_none()
+                && let Some(why) = waits_for_itself(machine)
+            {
+                let message = format!("drain() of {} would never end: {why}", machine.config.name);
+                return Err(failed("drain_in_slot", message));
+            }
             let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
             let drained = machine.drain(timeout, interrupted);
             machine.flush_sinks(deadline);

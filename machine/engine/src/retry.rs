@@ -140,7 +140,7 @@ impl Machine {
         let message = raw::json_message(u64::from(letter.oid.counter), put, letter.input.to_string());
         let times = Times { put, begun_ms: oid::coarse_millis(), is_timed: true };
         let mut visit = self.visit(message);
-        if visit.interrupted {
+        if visit.abandoned.is_some() {
             return None;
         }
         let new = if visit.caught.errors.is_empty() {

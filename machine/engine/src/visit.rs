@@ -1,6 +1,7 @@
 //! A message that was taken through the slots on the caller's thread, for `call` and `step`.
 
 use crate::command_error::no_such_slot;
+use crate::flight::Abandoned;
 use crate::frame::Frame;
 use crate::hook::InSlot;
 use crate::oid::Oid;
@@ -74,13 +75,13 @@ pub(crate) struct Visit {
     pub oid: Oid,
     pub frame: Frame,
     pub caught: Caught,
-    /// Whoever waited for it has stopped waiting: it has the message alone, and an error for each slot.
-    pub interrupted: bool,
+    /// It was cancelled before it was through: it has the message alone, and an error for each slot.
+    pub abandoned: Option<Abandoned>,
 }
 
 impl Visit {
     pub fn new(oid: Oid, frame: Frame, caught: Caught) -> Self {
-        Self { oid, frame, caught, interrupted: false }
+        Self { oid, frame, caught, abandoned: None }
     }
 
     /// The frame, and what was caught in it.

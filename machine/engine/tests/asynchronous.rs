@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 
 #[path = "asynchronous/call.rs"]
 mod call;
+#[path = "asynchronous/callers.rs"]
+mod callers;
 mod common;
 #[path = "asynchronous/given_up.rs"]
 mod given_up;

@@ -353,3 +353,58 @@ fn a_wait_for_room_behind_a_slow_message_ends_in_time() {
     m.drain();
     reconciles(&m.status());
 }
+
+/// A slot, an async one and a source that wait for the end of what they are part of would wait for ever.
+#[test]
+fn a_drain_that_would_wait_for_itself_is_an_error() {
+    use machine_async::prelude::*;
+    let (m, other) = (named("own").start(), named("other").start());
+    m[0].set(move |x: u64| {
+        other.put_wait(x).unwrap();
+        other.drain();
+        m.drain();
+        x
+    })
+    .unwrap();
+    m.put(1_u64).unwrap();
+    common::answers(move || m.drain().status());
+    let error = m.errors()[0].error.clone();
+    assert!(error.contains("drain() of own") && error.contains("called in a slot of that machine"), "{error}");
+    assert_eq!(other.status().processed, 1, "another machine can be waited for");
+    m[0].set_async(async move |x: u64| {
+        m.drain();
+        x
+    })
+    .unwrap();
+    m.put(2_u64).unwrap();
+    common::answers(move || m.drain().status());
+    let error = m.errors()[0].error.clone();
+    assert!(error.contains("called in an async slot"), "{error}");
+    m[0].clear();
+    m.source((0..3_u64).inspect(move |_| drop(m.drain().status()))).unwrap();
+    common::answers(move || m.drain().status());
+    let error = m.status().source.error;
+    assert!(error.contains("called in the source of that machine"), "{error}");
+}
+
+/// Also within one second, and although each counts its own.
+#[test]
+fn machines_never_share_an_oid() {
+    let machines = [named("oids").start(), named("oids").start(), named("oids").start()];
+    let outputs: Vec<Outputs> = machines.iter().map(Machine::outputs).collect();
+    for x in 0..100_u64 {
+        for m in &machines {
+            m.put_wait(x).unwrap();
+        }
+    }
+    let mut all = std::collections::BTreeSet::new();
+    for (m, outputs) in machines.iter().zip(outputs) {
+        m.drain();
+        let own: Vec<String> = outputs.timeout(Duration::ZERO).map(|output| output.oid).collect();
+        assert!(own.is_sorted() && own.len() == 100, "sorted by the order of arrival within a machine");
+        all.extend(own);
+        all.insert(m.call(1_u64).unwrap().oid());
+    }
+    assert_eq!(all.len(), 303);
+    assert!(all.iter().all(|oid| oid.len() == 24));
+}

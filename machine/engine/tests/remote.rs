@@ -3,8 +3,11 @@
 use machine::Status;
 use machine::command::{Cell, Command, Failure, Reply, Target, Undrained};
 use machine::prelude::*;
-use machine_engine::remote::{Process, attach, processes};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use machine_async::prelude::*;
+use machine_engine::remote::{Answer, Hello, Process, Request, attach, processes, read_frame, write_frame};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// One test at a time: they count the connections of one process.
@@ -94,11 +97,91 @@ fn connections_are_bounded_and_come_back() {
         }
         assert!(held.len() <= 32, "a bound of 32");
     };
-    assert!(refused.message.contains("did not answer"), "{refused}");
-    assert!(processes().silent.iter().any(|(_, why)| why.contains("32 clients are connected already")));
+    let why = format!("process {}: all 32 connections to this process are taken", std::process::id());
+    assert!(refused.code == "process_silent" && refused.message.contains(&why), "{refused}");
+    assert!(processes().silent.iter().any(|(_, why)| why.contains("all 32 connections")));
     held.clear();
     // The seats are free once the threads have seen the ends of the streams.
     while own("main").is_err() {
         std::thread::yield_now();
     }
+}
+
+/// A connection to this process, of a client that need not wait for its answer.
+fn connect() -> Result<UnixStream, Box<dyn std::error::Error>> {
+    let name = format!("{}.sock", std::process::id());
+    let directory = |name: &str| std::env::var_os(name).map(std::path::PathBuf::from);
+    let temporary = std::fs::read_dir(std::env::temp_dir())?.flatten().map(|entry| entry.path());
+    let mut candidates = directory("MACHINE_RUNTIME_DIR")
+        .into_iter()
+        .chain(directory("XDG_RUNTIME_DIR").map(|directory| directory.join("machine")))
+        .chain(
+            temporary.filter(|path| path.file_name().is_some_and(|it| it.to_string_lossy().starts_with("machine-"))),
+        );
+    let socket = candidates.find_map(|directory| UnixStream::connect(directory.join(&name)).ok());
+    let stream = socket.ok_or("no socket of this process")?;
+    read_frame::<Hello>(&mut &stream)?.ok_or("no greeting")?;
+    Ok(stream)
+}
+
+/// Ends when something has happened, which it will.
+fn until(happened: impl Fn() -> bool) {
+    while !happened() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn clients_that_are_gone_end_their_calls_and_those_that_wait_take_no_seat() -> Result<(), Box<dyn std::error::Error>> {
+    struct Inside(Arc<AtomicUsize>);
+    impl Drop for Inside {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, SeqCst);
+        }
+    }
+    let _alone = alone();
+    let machine = Machine::builder("stuck").try_start()?;
+    let inside = Arc::new(AtomicUsize::new(0));
+    let i = inside.clone();
+    machine[0].set_async(async move |x: u64| {
+        i.fetch_add(1, SeqCst);
+        let _inside = Inside(i.clone());
+        std::future::pending::<()>().await;
+        x
+    })?;
+    let send = |command: Command| -> Result<UnixStream, Box<dyn std::error::Error>> {
+        let stream = connect()?;
+        write_frame(&mut &stream, &Request { id: 1, command })?;
+        Ok(stream)
+    };
+    machine.pause().put(7_u64)?;
+    let step = send(Command::Step { machine: target("stuck") })?;
+    let call = || send(Command::Call { machine: target("stuck"), json: "1".to_owned() });
+    until(|| inside.load(SeqCst) == 1);
+    let calls = (1..32).map(|_| call()).collect::<Result<Vec<_>, _>>()?;
+    until(|| inside.load(SeqCst) == 32);
+    // One too many is refused; all else is answered.
+    let refused = call()?;
+    match read_frame::<Answer>(&mut &refused)?.ok_or("no answer")?.reply {
+        Reply::Failed(failure) => assert_eq!(failure.code, "busy"),
+        other => panic!("{other:?}"),
+    }
+    for _ in 0..8 {
+        let (mut process, _) = own("stuck")?;
+        assert!(process.machines()?.iter().any(|status| status.machine == "stuck" && status.in_flight == 1));
+    }
+    drop((step, calls));
+    until(|| inside.load(SeqCst) == 0);
+    until(|| machine.status().in_flight == 0);
+    let letter = &machine.errors()[0];
+    assert_eq!(letter.error, "cancelled: the client that asked for it has disconnected");
+    assert_eq!(letter.input, "7");
+    machine[0].set(|x: u64| x + 1)?;
+    machine.start();
+    let called = call()?;
+    match read_frame::<Answer>(&mut &called)?.ok_or("no answer")?.reply {
+        Reply::Outputs(outputs) => assert_eq!(outputs.slots[0].output.as_deref(), Some("2")),
+        other => panic!("{other:?}"),
+    }
+    Ok(())
 }

@@ -185,8 +185,16 @@ impl Machine {
     /// Waits until no message waits or is in the slots, the source has come to its end, and outputs in order have gone to
     /// their sinks, also to one that is full. A machine that does not run is not waited for, nor is a source that has no
     /// end (an endpoint, a socket, a clock, a followed file).
+    ///
+    /// # Panics
+    /// In a slot or in the source of the machine itself, where it would never end.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "documented: a bug of the caller, and the error of the slot that has it")]
     pub fn drain(&self) -> &Self {
-        self.tell(&Command::Drain { machine: self.target(), timeout: None })
+        match ask(&Command::Drain { machine: self.target(), timeout: None }) {
+            Reply::Failed(failure) if failure.code == "drain_in_slot" => panic!("{failure}"),
+            _ => self,
+        }
     }
 
     /// Like [`drain`](Self::drain), for at most `timeout`.

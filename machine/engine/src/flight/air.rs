@@ -1,6 +1,6 @@
 //! The flights of a machine: how many there are, which have landed, and which calls of async functions run.
 
-use super::Flight;
+use super::{Arrival, Cancelled, Flight};
 use crate::gate::Permit;
 use crate::machine::Machine;
 use machine::abi::GIVEN_UP;
@@ -26,6 +26,21 @@ struct Air {
     running: HashMap<u64, Running>,
     /// Messages with smaller numbers are given up, wherever they land.
     given_up: u64,
+    /// Those that a thread outside of the workers takes through, for a call or a step.
+    callers: Vec<Arc<Arrival>>,
+}
+
+/// A thread that takes a message through, in the table of flights as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Caller<'f> {
+    flights: &'f Flights,
+    pub arrival: Arc<Arrival>,
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.flights.air().callers.retain(|arrival| !Arc::ptr_eq(arrival, &self.arrival));
+    }
 }
 
 /// The flights of one machine.
@@ -125,6 +140,34 @@ impl Flights {
         (gone, running.into_iter().map(|(number, running)| (number, running.permit)).collect())
     }
 
+    /// A thread outside of the workers takes a message through: one with this number of the queue's, or one that is not
+    /// counted.
+    pub fn enter(&self, message: Option<u64>) -> Caller<'_> {
+        let arrival = Arc::new(Arrival::new(message));
+        self.air().callers.push(arrival.clone());
+        Caller { flights: self, arrival }
+    }
+
+    fn callers(&self) -> Vec<Arc<Arrival>> {
+        self.air().callers.clone()
+    }
+
+    /// Cancels what threads outside of the workers take through. Returns the numbers of the messages that are to be
+    /// counted as given up.
+    pub fn cancel_callers(&self) -> Vec<u64> {
+        let mut callers = self.callers();
+        callers.retain(|arrival| arrival.cancel(Cancelled::Cleared, true));
+        callers.iter().filter_map(|arrival| arrival.message()).collect()
+    }
+
+    /// Cancels what threads outside of the workers wait for in a slot whose function is another one from this version of
+    /// the plan on.
+    pub fn cancel_callers_in(&self, slot: usize, version: u64) {
+        for arrival in self.callers().iter().filter(|arrival| arrival.is_in(slot, version)) {
+            arrival.cancel(Cancelled::Changed(slot), false);
+        }
+    }
+
     /// Calls of a slot's functions that run may take so long from their beginning, nanoseconds.
     pub fn set_timeout(&self, slot: usize, timeout: &AtomicU64) {
         let air = self.air();
@@ -134,7 +177,8 @@ impl Flights {
         for running in &of_slot {
             running.limit.store(nanos, Ordering::Relaxed);
         }
-        let libraries = of_slot.iter().map(|running| running.look).collect();
+        let callers = air.callers.iter().filter_map(|arrival| arrival.set_timeout(slot, nanos));
+        let libraries = of_slot.iter().map(|running| running.look).chain(callers).collect();
         drop(air);
         look(libraries);
     }
@@ -157,7 +201,7 @@ impl Flights {
     }
 
     /// Takes a place for a flight that there has to be.
-    pub(super) fn take_any_place(&self) {
+    pub fn take_any_place(&self) {
         self.taken.fetch_add(1, Ordering::SeqCst);
     }
 

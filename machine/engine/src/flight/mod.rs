@@ -12,7 +12,7 @@ mod air;
 mod arrival;
 
 pub(crate) use air::Flights;
-pub(crate) use arrival::Arrival;
+pub(crate) use arrival::{Abandoned, Arrival, Cancelled};
 
 use crate::backoff;
 use crate::frame::{ErrorKind, Events, Frame};
@@ -114,6 +114,11 @@ impl Flight {
         flight.land();
     }
 
+    /// Begins at a step, with the errors of those before it.
+    pub fn begin_at(&mut self, step: usize, caught: Caught) {
+        (self.stage, self.caught) = (Stage::Find(step), caught);
+    }
+
     /// Begins anew, with the message that its frame now holds.
     pub fn reset(&mut self, oid: Oid, number: u64, times: Times) {
         self.oid = oid;
@@ -146,7 +151,7 @@ impl Flight {
                     if let Some(look) = self.look(step) {
                         match &self.home {
                             &Home::Machine(machine) => self = machine.flights.begin(machine, self, step, look)?,
-                            Home::Caller(arrival) => arrival.begin(self.limit.clone(), look),
+                            Home::Caller(arrival) => arrival.begin(&self, step, look),
                         }
                         Frame::begin(self, step);
                         return None;
@@ -206,6 +211,11 @@ impl Flight {
     /// Whether it is of a machine's workers.
     pub fn is_of(&self, machine: &Machine) -> bool {
         matches!(self.home, Home::Machine(home) if std::ptr::eq(home, machine))
+    }
+
+    /// Whether a thread waits for it here.
+    pub fn is_expected_at(&self, arrival: &Arc<Arrival>) -> bool {
+        matches!(&self.home, Home::Caller(home) if Arc::ptr_eq(home, arrival))
     }
 
     /// Drops it, with what its last call gave.

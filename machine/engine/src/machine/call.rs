@@ -1,11 +1,12 @@
 //! Messages that go through the slots on the caller's thread: calls, and steps.
 
 use super::Machine;
+use crate::backoff;
 use crate::command_error::failed;
-use crate::flight::{Arrival, Flight, Home};
+use crate::flight::{Abandoned, Arrival, Cancelled, Flight, Home};
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
-use crate::host::interrupted_here;
+use crate::host::cancelled_here;
 use crate::oid::{self, Moment, Oid};
 use crate::output::{Handover, Times};
 use crate::queue::{Mode, STEPS};
@@ -36,49 +37,66 @@ impl Machine {
 
     pub fn visit(&self, message: Message) -> Visit {
         let _in_slot = InSlot::enter();
-        let oid = message.oid();
-        Self::through(loaded(self.plan(), message), oid)
+        let oid = message.oid(self.number.get());
+        self.through(loaded(self.plan(), message), oid, None)
     }
 
-    /// Takes a message that is loaded through the slots, on the caller's thread.
-    pub fn through(mut frame: Frame, oid: Oid) -> Visit {
+    /// Takes a message that is loaded through the slots, on the caller's thread; of one that is counted by the queue the
+    /// number.
+    pub fn through(&self, mut frame: Frame, oid: Oid, counted: Option<u64>) -> Visit {
         if frame.plan().flies {
-            return Self::fly(frame, oid);
+            return self.fly(frame, oid, Caught::default(), None, counted);
         }
         let mut caught = Caught::default();
         frame.run::<true>(&mut caught);
         Visit::new(oid, frame, caught)
     }
 
-    /// Takes a message through slots in which it may have to wait, on the caller's thread.
-    fn fly(frame: Frame, oid: Oid) -> Visit {
+    /// Takes a message through slots in which it may have to wait, on the caller's thread: from a step on, if it was held
+    /// before that.
+    pub fn fly(&self, frame: Frame, oid: Oid, caught: Caught, step: Option<usize>, counted: Option<u64>) -> Visit {
         let (plan, input) = (frame.plan().clone(), frame.input);
-        // An interruption ends the flight, wherever it is, and what it carries.
+        // What ends before it is through is lost, wherever it is, and what it carries.
         let message = frame.json(From::Input);
-        let arrival = Arc::new(Arrival::default());
-        let mut flight = Box::new(Flight::new(frame, oid, Home::Caller(arrival.clone())));
+        let caller = self.flights.enter(counted);
+        let mut flight = Box::new(Flight::new(frame, oid, Home::Caller(caller.arrival.clone())));
+        flight.begin_at(step.unwrap_or_default(), caught);
         loop {
             if let Some(through) = flight.go() {
                 let Flight { frame, caught, .. } = *through;
                 return Visit::new(oid, frame, caught);
             }
-            let Some(landed) = arrival.wait(interrupted_here) else {
-                let mut caught = Caught::default();
-                let slots = (0..plan.slots.len()).filter(|slot| plan.function(*slot).is_some());
-                slots.for_each(|slot| caught.error(slot, ErrorKind::Error, "interrupted".to_owned()));
-                let frame = match message {
-                    Some(Ok(json)) => {
-                        let put = Moment { seconds: oid.seconds, nanos: 0 };
-                        loaded(plan, raw::json_message(u64::from(oid.counter), put, json))
-                    }
-                    _ => Frame::new(plan, input),
-                };
-                let mut visit = Visit::new(oid, frame, caught);
-                visit.interrupted = true;
-                return visit;
+            let abandoned = match caller.arrival.wait(cancelled_here) {
+                Ok(landed) => {
+                    flight = landed;
+                    continue;
+                }
+                Err(abandoned) => abandoned,
             };
-            flight = landed;
+            Self::take_out(&plan, &caller.arrival);
+            let mut caught = Caught::default();
+            let slots = (0..plan.slots.len()).filter(|slot| plan.function(*slot).is_some());
+            slots.for_each(|slot| caught.error(slot, ErrorKind::Error, abandoned.why.to_string()));
+            let frame = match message {
+                Some(Ok(json)) => {
+                    let put = Moment { seconds: oid.seconds, nanos: 0 };
+                    loaded(plan, raw::json_message(u64::from(oid.counter), put, json))
+                }
+                _ => Frame::new(plan, input),
+            };
+            let mut visit = Visit::new(oid, frame, caught);
+            visit.abandoned = Some(abandoned);
+            return visit;
         }
+    }
+
+    /// Drops a flight that nobody expects any more, if it waits for a place in a slot or for its next attempt.
+    fn take_out(plan: &Plan, arrival: &Arc<Arrival>) {
+        let of_this = |flight: &Flight| flight.is_expected_at(arrival);
+        let gates = plan.slots.iter().filter_map(|slot| slot.gate.as_ref());
+        let mut gone: Vec<Box<Flight>> = gates.flat_map(|gate| gate.take_out(of_this)).collect();
+        gone.extend(backoff::take_out(of_this));
+        gone.into_iter().for_each(Flight::bury);
     }
 
     /// One `step`, or what is like it, at a time.
@@ -126,12 +144,22 @@ impl Machine {
         progress.begun.store(progress.begun.load(Ordering::Relaxed) + 1, Ordering::Release);
         let number = message.number;
         let times = Times { put: message.put, begun_ms: oid::coarse_millis(), is_timed: true };
-        let mut visit = self.visit(message);
+        let _in_slot = InSlot::enter();
+        let oid = message.oid(self.number.get());
+        // As a flight of the workers', it has a place until it is through or given up.
+        self.flights.take_any_place();
+        let mut visit = self.through(loaded(self.plan(), message), oid, Some(number));
+        if let Some(Abandoned { why: why @ Cancelled::Cleared, is_counted }) = visit.abandoned {
+            if !is_counted {
+                self.count_given_up(&[number]);
+            }
+            return Err(failed("cancelled", format!("the step of {} was {why}", self.config.name)));
+        }
+        self.flights.leave(self);
         let plan = visit.frame.plan().clone();
         plan.adopt(index, done);
         self.record(index, &visit.frame, visit.oid, &visit.caught);
         let outputs = visit.outputs();
-        let _in_slot = InSlot::enter();
         let missing = Missing::of(&visit.frame, &visit.caught);
         Handover::default().hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
         progress.finish();

@@ -64,6 +64,7 @@ impl Machine {
         }
         // Workers that sleep let go of the old slots too.
         self.queue.wake_all();
+        self.flights.cancel_callers_in(slot, plan.version);
         // The old closure may be dropped here, and types of the user's are asked what they read: user code, so not under
         // the lock.
         let _in_slot = InSlot::enter();

@@ -83,6 +83,7 @@ pub fn processes() -> Machines {
 ///
 /// # Errors
 /// `no_such_machine`: there is none, and which ones there are. `ambiguous_machine`: several processes have one.
+/// `process_silent`: no process that answers has one, and some do not answer, with the reason of each.
 pub fn attach(name: &str) -> Result<(Process, String), Failure> {
     let Machines { mut found, silent } = processes();
     let names = |found: &[(Process, Vec<Status>)]| -> Vec<String> {
@@ -108,7 +109,10 @@ pub fn attach(name: &str) -> Result<(Process, String), Failure> {
     if let Some((process, _)) = found.pop() {
         return Ok((process, machine.to_owned()));
     }
-    let mut message = match all.as_slice() {
+    if !silent.is_empty() {
+        return Err(no_answer(name, &all, &silent));
+    }
+    let message = match all.as_slice() {
         [] => format!("there is no machine {name}: no process of this user runs one"),
         all => format!(
             "there is no machine {name}; there {} {}",
@@ -116,10 +120,21 @@ pub fn attach(name: &str) -> Result<(Process, String), Failure> {
             all.join(", ")
         ),
     };
-    if !silent.is_empty() {
-        message.push_str(&format!("; {} more did not answer", silent.len()));
-    }
     Err(Failure::new("no_such_machine", message))
+}
+
+/// Some processes do not answer, and the machine may be one of theirs.
+fn no_answer(name: &str, all: &[String], silent: &[(PathBuf, String)]) -> Failure {
+    let one = |(socket, why): &(PathBuf, String)| {
+        let process = socket.file_stem().unwrap_or_default().to_string_lossy();
+        format!("process {}: {why}", process.split('-').next().unwrap_or_default())
+    };
+    let reasons: Vec<String> = silent.iter().map(one).collect();
+    let mut message = format!("cannot attach to the machine {name}: {}", reasons.join("; "));
+    if !all.is_empty() {
+        message.push_str(&format!("; the other processes have {}", all.join(", ")));
+    }
+    Failure::new("process_silent", message)
 }
 
 impl Process {

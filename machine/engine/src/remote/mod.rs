@@ -19,6 +19,7 @@ pub use framing::{MAX_FRAME, read_frame, read_frame_at_most, too_long, write_fra
 pub use place::DIRECTORY_VARIABLE;
 pub use server::set_title;
 
+pub(crate) use peer::client_is_gone;
 pub(crate) use server::listen;
 
 use machine::command::{Command, Reply};

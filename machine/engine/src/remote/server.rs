@@ -1,5 +1,6 @@
 //! The process that is commanded: listens, and carries out what clients ask.
 
+use super::peer::Serving;
 use super::{Answer, Hello, PROTOCOL, Request, client, place, read_frame_at_most, too_long, write_frame};
 use crate::registry;
 use machine::command::{Command, Failure, Reply};
@@ -9,8 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// How many clients can be connected at one time.
+/// How many clients can be connected at one time, beside those whose command runs slots.
 const CONNECTIONS: usize = 32;
+/// How many commands that run slots, and so may never end, can run at one time.
+const RUNNING: usize = 32;
 /// The longest request, bytes.
 const LONGEST: usize = 16 << 20;
 /// How long a client may be silent between two requests.
@@ -57,16 +60,15 @@ pub(crate) fn listen() -> io::Result<()> {
 }
 
 fn accept(listener: &UnixListener, hello: &Arc<Hello>) {
-    let connected = Arc::new(AtomicUsize::new(0));
+    let seats = Arc::new(Seats::default());
     for stream in listener.incoming() {
         let Ok(stream) = stream else {
             // No descriptors left, most likely: that passes, and must not be asked for in a tight loop.
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        // Relaxed: only the number counts.
-        let seat = Seat(Arc::clone(&connected));
-        let others = connected.fetch_add(1, Ordering::Relaxed);
+        let seat = Seat(Arc::clone(&seats));
+        let others = seats.take();
         if super::peer::check(&stream).is_err() {
             continue;
         }
@@ -76,37 +78,85 @@ fn accept(listener: &UnixListener, hello: &Arc<Hello>) {
         }
         let hello = Arc::clone(hello);
         let serve = move || {
-            let _seat = seat;
             // A client that breaks off or says what is none of the protocol is left alone.
-            let _ = serve(&stream, &hello);
+            let _ = serve(&stream, &hello, &seat.0);
         };
         // Without a thread there is no seat either, and the client sees the end of the stream.
         let _ = std::thread::Builder::new().name("machine/client".to_owned()).spawn(serve);
     }
 }
 
+/// How many clients are connected, and how many of them wait for a command that runs slots: these take no seat from
+/// others, who may want to see what happens or to stop it.
+#[derive(Default)]
+struct Seats {
+    connected: AtomicUsize,
+    running: AtomicUsize,
+}
+
+impl Seats {
+    /// Takes a seat; returns how many others are taken.
+    fn take(&self) -> usize {
+        // Relaxed: only the numbers count.
+        let others = self.connected.fetch_add(1, Ordering::Relaxed);
+        others.saturating_sub(self.running.load(Ordering::Relaxed))
+    }
+
+    /// Carries out a command, which may take for ever if it runs slots.
+    fn carry_out(&self, stream: &UnixStream, command: Command) -> Reply {
+        if !runs_slots(&command) {
+            return carry_out(command);
+        }
+        let others = self.running.fetch_add(1, Ordering::Relaxed);
+        let reply = if others < RUNNING {
+            let _serving = Serving::begin(stream);
+            carry_out(command)
+        } else {
+            let message = format!(
+                "{RUNNING} calls, steps and retries of other clients are running: try again later, or end them with \
+                 a timeout of the slot that they wait for"
+            );
+            Reply::Failed(Failure::new("busy", message))
+        };
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        reply
+    }
+}
+
+/// Whether a command takes messages through slots on the thread that carries it out.
+fn runs_slots(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Call { .. }
+            | Command::Step { .. }
+            | Command::Retry { .. }
+            | Command::RetryErrors { .. }
+            | Command::GiveUp { .. }
+    )
+}
+
 /// One of the connections that there can be.
-struct Seat(Arc<AtomicUsize>);
+struct Seat(Arc<Seats>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.connected.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Tells a client that there are too many. Never waits for it: a new stream has room for so little.
 fn refuse(stream: &UnixStream, hello: &Hello) {
-    let message = format!("{CONNECTIONS} clients are connected already: try again later");
+    let message = format!("all {CONNECTIONS} connections to this process are taken: try again later");
     let answer = Answer { id: 0, reply: Reply::Failed(Failure::new("busy", message)) };
     let _ = stream.set_nonblocking(true);
     let mut to = stream;
     let _ = write_frame(&mut to, hello).and_then(|()| write_frame(&mut to, &answer));
 }
 
-fn serve(stream: &UnixStream, hello: &Hello) -> io::Result<()> {
+fn serve(stream: &UnixStream, hello: &Hello, seats: &Seats) -> io::Result<()> {
     write_frame(&mut Timed::for_answer(stream), hello)?;
     while let Some(request) = read_frame_at_most::<Request>(&mut Timed::for_request(stream), LONGEST)? {
-        let reply = carry_out(request.command);
+        let reply = seats.carry_out(stream, request.command);
         let answer = |reply| write_frame(&mut Timed::for_answer(stream), &Answer { id: request.id, reply });
         match answer(reply) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => answer(too_long())?,

@@ -290,6 +290,7 @@ impl Feed {
 
     fn run(self: &Arc<Self>, machine: &'static Machine) {
         let Some((mut origin, mut pacer)) = guard(&self.work).take() else { return };
+        own_thread::set_source_of(machine);
         loop {
             let mut intake = Intake::new(machine, self, pacer);
             let result = origin.run(&mut intake);
