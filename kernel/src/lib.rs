@@ -20,5 +20,7 @@ pub fn main() -> ExitCode {
     session::stand_in::run_if_asked();
     runtime::run_if_asked();
     logging::init();
-    command_line::run()
+    let code = command_line::run();
+    machine_engine::remote::close();
+    code
 }

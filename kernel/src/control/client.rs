@@ -5,9 +5,8 @@ use machine::command::{Command, Failure, Reply};
 use machine_engine::remote::{self, Answer, read_frame, write_frame};
 use std::collections::HashMap;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -35,8 +34,8 @@ struct Shared {
     state: Mutex<State>,
     connected: Condvar,
     next: AtomicU64,
-    // Removed with the last client.
-    place: Place,
+    /// Where runtime processes connect. Removed when this process ends.
+    socket: PathBuf,
 }
 
 struct State {
@@ -60,15 +59,14 @@ struct Link {
 }
 
 impl Client {
-    /// Listens in a private directory, and hands what happens to `handler`, in order, on a thread of its own.
+    /// Listens on a socket that only this user can reach, and hands what happens to `handler`, in order, on a thread of its own.
     ///
     /// # Errors
     /// If the socket cannot be made.
     pub fn listen(handler: impl Fn(Happening) + Send + Sync + 'static) -> io::Result<Self> {
-        let place = Place::new()?;
-        let listener = UnixListener::bind(place.socket())?;
+        let (listener, socket) = remote::control()?;
         let state = State { link: None, generation: 0, waiting: HashMap::new(), unavailable: None };
-        let shared = Shared { state: Mutex::new(state), connected: Condvar::new(), next: AtomicU64::new(1), place };
+        let shared = Shared { state: Mutex::new(state), connected: Condvar::new(), next: AtomicU64::new(1), socket };
         let client = Self(Arc::new(shared));
         let weak = Arc::downgrade(&client.0);
         let handler = Arc::new(handler);
@@ -85,7 +83,7 @@ impl Client {
 
     /// Points a command that starts a runtime process at this client.
     pub fn configure(&self, command: &mut std::process::Command) {
-        command.env(SOCKET_VARIABLE, self.0.place.socket());
+        command.env(SOCKET_VARIABLE, &self.0.socket);
     }
 
     /// Carries out a command. Waits for a runtime that is being started, and for the answer; a bounded time, except
@@ -237,33 +235,4 @@ impl Client {
 
 fn lost() -> Failure {
     Failure::new("runtime_lost", "the process that runs the cells died; it is being restarted")
-}
-
-/// A directory that only this user can enter, with the socket in it.
-struct Place(PathBuf);
-
-impl Place {
-    fn new() -> io::Result<Self> {
-        // Short, because the path of a socket has about a hundred bytes.
-        for attempt in 0..100 {
-            let path = std::env::temp_dir().join(format!("machine-{}-{attempt}", std::process::id()));
-            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self(path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(io::Error::other("no free name for the control socket"))
-    }
-
-    fn socket(&self) -> PathBuf {
-        let path: &Path = &self.0;
-        path.join("control")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

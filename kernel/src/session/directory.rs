@@ -61,6 +61,14 @@ impl Directory {
         &self.path
     }
 
+    /// Removes the libraries of cells: each has a number, so they are of no use to another session.
+    pub fn sweep(&self) {
+        let entries = fs::read_dir(self.path.join("target/debug/deps")).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("libcode_")) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+
     /// Fills a new directory from the template, if there is one; what is there already, such as the configuration that
     /// names this directory, stays. A copy that fails is no error: everything is compiled anew then.
     pub fn fill(&self) {
@@ -141,6 +149,13 @@ mod tests {
             let time = |directory: &Directory| fs::metadata(directory.path().join(file))?.modified();
             assert_eq!(time(&first)?, time(&template)?);
         }
+        let [cell, dependency] =
+            ["libcode_7.so", "libserde-1.rlib"].map(|name| first.path().join("target/debug/deps").join(name));
+        fs::create_dir_all(first.path().join("target/debug/deps"))?;
+        fs::write(&cell, "")?;
+        fs::write(&dependency, "")?;
+        first.sweep();
+        assert!(!cell.exists() && dependency.exists());
         let path = first.path().to_owned();
         drop(first);
         assert_eq!(Directory::claim(pool.path())?.path(), path);

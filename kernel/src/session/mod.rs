@@ -37,6 +37,9 @@ use worker::{Job, Worker};
 /// How long a completion or an inspection waits for its turn and its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the end of a session waits until the sockets of processes that are gone are removed.
+const SWEEP_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How a session is set up.
 pub struct SessionConfig {
     /// Where it is compiled; ours alone.
@@ -226,6 +229,8 @@ impl Session {
         if self.jobs.send(Job::Shutdown { done }).is_ok() {
             let _ = ended.recv_timeout(Duration::from_secs(3));
         }
+        // The runtime process was killed, and has left its sockets.
+        machine_engine::remote::sweep(SWEEP_TIMEOUT);
     }
 
     fn ask<T>(&self, job: impl FnOnce(worker::Answer<T>) -> Job) -> Option<T> {

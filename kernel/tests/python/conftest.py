@@ -99,6 +99,16 @@ def is_idle(message: dict) -> bool:
     return message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
 
 
+def eventually(condition: Callable[[], object], what: str) -> object:
+    """What a condition gives once it is true."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {PATIENCE} s: {what}")
+
+
 class Notebook:
     """A running kernel and a client, with the few calls that tests need."""
 

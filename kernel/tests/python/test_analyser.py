@@ -2,12 +2,11 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE, Notebook
+from conftest import PATIENCE, Notebook, eventually
 
 TYPE = "fn type_of<T>(_: &T) -> &'static str { std::any::type_name::<T>() }"
 
@@ -18,16 +17,6 @@ def analysers(notebook: Notebook) -> list[int]:
     children = Path(f"/proc/{kernel}/task").glob("*/children")
     pids = [int(pid) for file in children for pid in file.read_text().split()]
     return [pid for pid in pids if b"analyse" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
-
-
-def eventually(condition: object, what: str) -> object:
-    """What a condition gives once it is true."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {PATIENCE} s: {what}")
 
 
 @pytest.fixture

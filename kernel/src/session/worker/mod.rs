@@ -88,6 +88,8 @@ impl Worker {
 
     /// Serves requests until the session ends.
     pub fn run(mut self, queue: &Receiver<Job>) {
+        // What a session that was killed has left.
+        self.config.directory.sweep();
         self.config.directory.fill();
         if let Err(error) = self.prepare() {
             self.client.set_unavailable(Some(Failure::new("no_session", error.evalue)));
@@ -117,6 +119,7 @@ impl Worker {
                 Some(Job::RuntimeLost { pid }) => self.runtime_lost(pid),
                 Some(Job::Shutdown { done }) => {
                     drop(self.context.take());
+                    self.config.directory.sweep();
                     let _ = done.send(());
                     return;
                 }

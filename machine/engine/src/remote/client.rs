@@ -34,14 +34,6 @@ pub struct Machines {
     pub silent: Vec<(PathBuf, String)>,
 }
 
-/// Removes the sockets of processes that are gone.
-pub(super) fn sweep() {
-    place::sweep();
-    for socket in place::sockets() {
-        let _ = place::connect(&socket);
-    }
-}
-
 /// Asks all processes of this user for their machines.
 #[must_use]
 pub fn processes() -> Machines {

@@ -16,7 +16,7 @@ mod server;
 
 pub use client::{Machines, Process, attach, processes};
 pub use framing::{MAX_FRAME, read_frame, read_frame_at_most, too_long, write_frame};
-pub use place::DIRECTORY_VARIABLE;
+pub use place::{DIRECTORY_VARIABLE, control};
 pub use server::set_title;
 
 pub(crate) use peer::client_is_gone;
@@ -24,11 +24,18 @@ pub(crate) use server::listen;
 
 use machine::command::{Command, Reply};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Removes the sockets of this process, those of publishers too: it is about to end. Processes that end otherwise leave
 /// theirs to the next one, which sweeps.
 pub fn close() {
     place::remove_all();
+}
+
+/// Removes the sockets of processes that are gone. Waits for that at most for a time: a process that hangs keeps whoever
+/// connects to it.
+pub fn sweep(limit: Duration) {
+    place::sweep_within(limit);
 }
 
 /// The version of what is said on the socket.

@@ -7,7 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 /// Names the directory, before all other places.
 pub const DIRECTORY_VARIABLE: &str = "MACHINE_RUNTIME_DIR";
@@ -17,6 +18,12 @@ const ATTEMPTS: u32 = 16;
 
 /// How the names of publishers' sockets end.
 const PUBLISHED: &str = "pub";
+/// How the names of kernels' control sockets end.
+const CONTROL: &str = "control";
+/// How the names of all sockets here end; a new one has the last until somebody listens.
+const KINDS: [&str; 4] = ["sock", PUBLISHED, CONTROL, "new"];
+/// How often a directory is made again that a process which ended has removed in the meantime.
+const DIRECTORY_ATTEMPTS: u32 = 8;
 
 /// Where this user's processes listen, the best place first: `$MACHINE_RUNTIME_DIR` alone if it is set; otherwise
 /// `$XDG_RUNTIME_DIR/machine`, then `machine-UID` in the directory for temporary files. Which of the two a process
@@ -27,8 +34,11 @@ pub fn candidates() -> Vec<PathBuf> {
         return vec![directory];
     }
     let runtime = set("XDG_RUNTIME_DIR").map(|directory| directory.join("machine"));
-    let temporary = std::env::temp_dir().join(format!("machine-{}", peer::own_user()));
-    runtime.into_iter().chain([temporary]).collect()
+    runtime.into_iter().chain([in_temporary()]).collect()
+}
+
+fn in_temporary() -> PathBuf {
+    std::env::temp_dir().join(format!("machine-{}", peer::own_user()))
 }
 
 /// Whether a directory is one, this user's, and closed to all others.
@@ -41,10 +51,17 @@ fn is_private(directory: &Path) -> bool {
 ///
 /// # Errors
 /// If it can be done in none: why it cannot in the last one.
-fn in_first<T>(attempt: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
+fn in_first<T>(directories: &[PathBuf], attempt: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
     let mut why = io::Error::other("no directory for it");
-    for directory in candidates() {
-        match make_private(&directory).and_then(|()| attempt(&directory)) {
+    for directory in directories {
+        let mut done = make_private(directory).and_then(|()| attempt(directory));
+        for _ in 0..DIRECTORY_ATTEMPTS {
+            if !done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                break;
+            }
+            done = make_private(directory).and_then(|()| attempt(directory));
+        }
+        match done {
             Ok(done) => return Ok(done),
             Err(error) => why = io::Error::new(error.kind(), format!("{}: {error}", directory.display())),
         }
@@ -52,12 +69,40 @@ fn in_first<T>(attempt: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
     Err(why)
 }
 
+/// Listens for the runtime processes of a kernel, whatever the length of the usual places' paths: a socket's path has
+/// about a hundred bytes at most.
+///
+/// # Errors
+/// If that can be done nowhere: why not in the last place.
+pub fn control() -> io::Result<(UnixListener, PathBuf)> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let short = PathBuf::from(format!("/tmp/machine-{}", peer::own_user()));
+    let directories: Vec<PathBuf> = candidates().into_iter().chain([in_temporary(), short]).collect();
+    in_first(&directories, |directory| {
+        // Relaxed: only the number counts. A process that has this one's number elsewhere may share the directory.
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let pid = std::process::id();
+        for attempt in 0..ATTEMPTS {
+            let path = directory.join(format!("{pid}-{count}-{attempt}.{CONTROL}"));
+            match UnixListener::bind(&path) {
+                Ok(listener) => {
+                    own(&path);
+                    return Ok((listener, path));
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("no free name for the control socket"))
+    })
+}
+
 /// Listens for those who watch and control this process.
 ///
 /// # Errors
 /// If that can be done nowhere: why the last candidate cannot be had.
 pub fn listen() -> io::Result<(UnixListener, PathBuf)> {
-    in_first(listen_in)
+    in_first(&candidates(), listen_in)
 }
 
 /// Makes a directory that only this user can enter, or checks one that is there.
@@ -79,7 +124,7 @@ fn make_private(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// If that can be done nowhere: why the last candidate cannot be had.
 pub fn publish(name: &str) -> io::Result<(UnixListener, PathBuf)> {
-    in_first(|directory| publish_in(directory, name))
+    in_first(&candidates(), |directory| publish_in(directory, name))
 }
 
 fn publish_in(directory: &Path, name: &str) -> io::Result<(UnixListener, PathBuf)> {
@@ -113,14 +158,26 @@ fn publish_in(directory: &Path, name: &str) -> io::Result<(UnixListener, PathBuf
     Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{name} is published too often")))
 }
 
-/// Removes the sockets of publishers whose process is gone. Connecting to one that hangs may take forever.
+/// Removes the sockets of processes that are gone. Connecting to one that hangs may take forever.
 pub fn sweep() {
     candidates().iter().filter(|directory| is_private(directory)).for_each(|directory| sweep_in(directory));
 }
 
+/// Removes the sockets of processes that are gone, on a separate thread; waits for that, at most for a time.
+pub fn sweep_within(limit: Duration) {
+    let (done, swept) = mpsc::channel();
+    let sweep = move || {
+        sweep();
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().name("sweep-sockets".to_owned()).spawn(sweep).is_ok() {
+        let _ = swept.recv_timeout(limit);
+    }
+}
+
 fn sweep_in(directory: &Path) {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    for path in entries.filter(|path| path.extension().is_some_and(|extension| extension == PUBLISHED)) {
+    for path in entries.filter(|path| path.extension().is_some_and(|it| KINDS.iter().any(|kind| it == *kind))) {
         sweep_one(&path);
     }
 }
@@ -160,6 +217,12 @@ pub fn remove_all() {
     for path in own {
         remove(&path);
     }
+    // A directory that a user has named is his; one in which others listen is not empty.
+    if std::env::var_os(DIRECTORY_VARIABLE).is_none() {
+        candidates().iter().filter(|directory| is_private(directory)).for_each(|directory| {
+            let _ = fs::remove_dir(directory);
+        });
+    }
 }
 
 fn listen_in(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
@@ -175,6 +238,7 @@ fn listen_in(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
         let new = directory.join(format!("{pid}-{attempt}.new"));
         let _ = fs::remove_file(&new);
         let listener = UnixListener::bind(&new)?;
+        // Another process may have taken it for one that nobody listens on, and removed it: then there is none to rename.
         fs::rename(&new, &path)?;
         own(&path);
         return Ok((listener, path));

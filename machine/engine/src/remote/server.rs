@@ -1,7 +1,7 @@
 //! The process that is commanded: listens, and carries out what clients ask.
 
 use super::peer::Serving;
-use super::{Answer, Hello, PROTOCOL, Request, client, place, read_frame_at_most, too_long, write_frame};
+use super::{Answer, Hello, PROTOCOL, Request, place, read_frame_at_most, too_long, write_frame};
 use crate::registry;
 use machine::command::{Command, Failure, Reply};
 use std::io::{self, Read, Write};
@@ -55,7 +55,7 @@ pub(crate) fn listen() -> io::Result<()> {
     let hello = Hello { protocol: PROTOCOL, pid: std::process::id(), title: title(), directory };
     let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
     // By itself, because connecting to a process that hangs may take forever; who lists processes sweeps, too.
-    let _ = spawn("machine/sweep").spawn(client::sweep);
+    let _ = spawn("machine/sweep").spawn(place::sweep);
     spawn("machine/remote").spawn(move || accept(&listener, &Arc::new(hello))).map(drop)
 }
 
