@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// The version of this boundary. A cell built against another version refuses to talk to the engine.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// The symbol under which the executable exports its [`Host`] table.
 pub const HOST_SYMBOL: &str = "machine_host_v1";
@@ -322,8 +322,6 @@ impl Patience {
 pub struct Host {
     /// [`ABI_VERSION`] of the build that made the table.
     pub version: u32,
-    /// Set while the user wants the running cell to stop.
-    pub interrupt: &'static AtomicBool,
     /// Puts a message: machine, type, value. Moves the value only if it returns [`Put::Accepted`].
     pub put: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, Patience) -> Put,
     /// Puts values that lie next to each other: machine, type, the first, how many. Never waits. Moves the first ones,
@@ -363,9 +361,9 @@ pub struct Host {
     pub outputs_free: unsafe extern "C" fn(*mut c_void, Text),
     /// Carries out a `Command` in JSON and writes its `Reply` in JSON.
     pub command: unsafe extern "C" fn(Text, *mut Sink),
-    /// Called first in every cell with an address in the cell's library: from then on the library's own types are
-    /// the ones that the session has just defined.
-    pub enter: unsafe extern "C" fn(*const c_void),
+    /// Called first in every cell with the flag in the cell's library that is set while [`must_stop`](Self::must_stop)
+    /// is worth a call. From then on the library's own types are the ones that the session has just defined.
+    pub enter: unsafe extern "C" fn(&'static AtomicBool),
     /// Called by the panic hook: message, file, line, column. Returns whether the panic was recorded and must not
     /// be printed.
     pub panicked: unsafe extern "C" fn(Text, Text, u32, u32) -> bool,
@@ -375,6 +373,8 @@ pub struct Host {
     pub show: unsafe extern "C" fn(Text, Text),
     /// Whether the calling thread is the one that runs the cell.
     pub on_cell_thread: extern "C" fn() -> bool,
+    /// Whether the calling thread has to stop: 0 if not, 1 if the user interrupted the cell, 2 if its cell was abandoned.
+    pub must_stop: extern "C" fn() -> u32,
     /// Ends a flight: its ticket, how it ended, the text of an error. A panic is told on the thread that panicked,
     /// before it panics again.
     pub complete: unsafe extern "C" fn(*mut c_void, Outcome, Text),

@@ -16,7 +16,7 @@ use std::any::type_name;
 use std::fmt::{Debug, Display};
 use std::io::Write;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ const LAST: &str = "application/vnd.machine.last";
 /// The first statement of every cell: binds the cell's library to what the session defines, and sets the panic
 /// hook of the standard library that all cells share.
 pub fn enter() {
-    raw::enter();
+    raw::enter(&STOP);
     std::panic::set_hook(Box::new(|info| {
         let message = info.payload_as_str().unwrap_or("a panic without a message");
         let (file, line, column) = info.location().map_or(("", 0, 0), |at| (at.file(), at.line(), at.column()));
@@ -46,6 +46,7 @@ pub fn enter() {
 
 /// The last statement of every cell: what it has printed is handed on, also the beginning of a line.
 pub fn leave() {
+    look();
     flush();
     raw::show(LEFT, "");
 }
@@ -71,13 +72,23 @@ fn stop(name: &str, text: &str, line: u32) -> ! {
     resume_unwind(Box::new(Stop))
 }
 
-/// At the head of each loop of a cell: stops the cell if the user has interrupted it.
+/// Set while a thread that runs code of this library may have to stop.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// At the head of loops in functions and closures, and between the statements of a cell: stops the cell if the user
+/// has interrupted it. Does nothing on another thread than the cell's.
+#[inline]
+pub fn look() {
+    // Relaxed: the flag carries nothing but itself; a turn later is soon enough.
+    if STOP.load(Ordering::Relaxed) {
+        stop_if_asked();
+    }
+}
+
+/// At the head of each loop of a cell: looks, and hands on what the loop has printed.
 #[inline]
 pub fn check() {
-    // Relaxed: the flag carries nothing but itself; a turn later is soon enough.
-    if host().interrupt.load(Ordering::Relaxed) {
-        stop_if_cell();
-    }
+    look();
     // Relaxed, and a load and a store: a turn that is not counted changes nothing.
     let turns = TURNS.load(Ordering::Relaxed);
     if turns == 0 {
@@ -109,9 +120,18 @@ fn flush_sometimes() {
 }
 
 #[cold]
-fn stop_if_cell() {
-    if (host().on_cell_thread)() {
-        stop("KeyboardInterrupt", "interrupted; the machine, its queue and its slots are kept", 0);
+fn stop_if_asked() {
+    // A second unwinding, out of a destructor, would end the process.
+    if std::thread::panicking() {
+        return;
+    }
+    match (host().must_stop)() {
+        0 => {}
+        1 => stop("KeyboardInterrupt", "interrupted", 0),
+        // Nobody waits for this cell any more.
+        _ => loop {
+            std::thread::park();
+        },
     }
 }
 
@@ -209,6 +229,8 @@ impl<T> ByName for Option<T> {
 /// `value?` in a cell's own statements. If there is no value, the cell ends here, and its error says what failed on
 /// which line of the cell.
 pub fn tried<V: Tried>(value: V, text: impl FnOnce(&V) -> Text<V::Error>, line: u32) -> V::Output {
+    // Before the error is named: what was cut short by an interrupt is no error of the cell's.
+    look();
     let text = text(&value);
     value.tried().unwrap_or_else(|error| {
         let name = short(type_name::<V::Error>());

@@ -1,6 +1,7 @@
 //! The engine's side of the boundary: the table that cells call.
 #![allow(unsafe_code, reason = "the boundary: what cells call")]
 
+use crate::cell_thread::{self, is_cell_thread};
 use crate::flight::{Cancelled, Flight};
 use crate::hook;
 
@@ -13,54 +14,21 @@ use crate::source::Feed;
 use crate::types;
 use ::machine::abi::{ABI_VERSION, Host, Outcome, Patience, Pulled, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc};
 use ::machine::command::{Failure, Origin, Reply};
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-/// Set while the user wants the running cell to stop.
-pub(crate) static INTERRUPT: AtomicBool = AtomicBool::new(false);
-
-static RUNS_CELLS: AtomicBool = AtomicBool::new(false);
-
-thread_local! {
-    static CELL_THREAD: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Tells that the calling thread is the one that runs the cells of a notebook.
-pub fn set_cell_thread() {
-    RUNS_CELLS.store(true, Ordering::Relaxed);
-    set_interruptible();
-}
-
-/// Tells that what waits on the calling thread gives up when the user asks for it: the thread of a notebook's cells, or
-/// the one that sets a pipeline up.
-pub(crate) fn set_interruptible() {
-    CELL_THREAD.with(|here| here.set(true));
-}
-
-/// Whether this process runs the cells of a notebook.
-pub(crate) fn runs_cells() -> bool {
-    // Relaxed: the flag carries nothing but itself.
-    RUNS_CELLS.load(Ordering::Relaxed)
-}
-
-fn is_cell_thread() -> bool {
-    CELL_THREAD.try_with(Cell::get).unwrap_or(false)
-}
 
 /// Whether nobody wants any more what the calling thread waits for.
 pub(crate) fn interrupted_here() -> bool {
     cancelled_here().is_some()
 }
 
-/// Why nobody wants any more what the calling thread waits for: it runs a cell that the user has interrupted, or serves
-/// a client that is gone.
+/// Why nobody wants any more what the calling thread waits for: it runs a cell that the user has interrupted or that was
+/// abandoned, or serves a client that is gone.
 pub(crate) fn cancelled_here() -> Option<Cancelled> {
-    // Relaxed: the flag carries nothing but itself.
-    if INTERRUPT.load(Ordering::Relaxed) && is_cell_thread() {
+    if cell_thread::has_to_stop() {
         return Some(Cancelled::Interrupted);
     }
     crate::remote::client_is_gone().then_some(Cancelled::HungUp)
@@ -252,8 +220,9 @@ unsafe extern "C" fn command(json: Text, sink: *mut Sink) {
     unsafe { answer(sink, &reply) };
 }
 
-unsafe extern "C" fn enter(address: *const c_void) {
-    types::bind(address.expose_provenance());
+unsafe extern "C" fn enter(flag: &'static AtomicBool) {
+    types::bind(std::ptr::from_ref(flag).expose_provenance());
+    cell_thread::enter(flag);
 }
 
 unsafe extern "C" fn panicked(message: Text, file: Text, line: u32, column: u32) -> bool {
@@ -267,19 +236,22 @@ unsafe extern "C" fn panicked(message: Text, file: Text, line: u32, column: u32)
             observer.cell_panicked(message, file, line, column);
             true
         }
+        // It unwinds because its cell was abandoned.
+        Some(_) if cell_thread::is_abandoned_thread() => true,
         _ => false,
     }
 }
 
 unsafe extern "C" fn fail(ename: Text, evalue: Text, line: u32) {
-    if let Some(observer) = observer() {
+    // What an abandoned cell says is about no cell that runs.
+    if let Some(observer) = observer().filter(|_| !cell_thread::is_abandoned_thread()) {
         // SAFETY: the texts live for the call.
         unsafe { observer.fail(ename.as_str(), evalue.as_str(), line) };
     }
 }
 
 unsafe extern "C" fn show(mime: Text, content: Text) {
-    if let Some(observer) = observer() {
+    if let Some(observer) = observer().filter(|_| !cell_thread::is_abandoned_thread()) {
         // SAFETY: the texts live for the call.
         unsafe { observer.show(mime.as_str(), content.as_str()) };
     }
@@ -287,6 +259,10 @@ unsafe extern "C" fn show(mime: Text, content: Text) {
 
 extern "C" fn on_cell_thread() -> bool {
     is_cell_thread()
+}
+
+extern "C" fn must_stop() -> u32 {
+    cell_thread::must_stop() as u32
 }
 
 unsafe extern "C" fn complete(ticket: *mut c_void, outcome: Outcome, text: Text) {
@@ -310,7 +286,6 @@ extern "C" fn slot_thread() {
 #[unsafe(export_name = "machine_host_v1")]
 pub static HOST: Host = Host {
     version: ABI_VERSION,
-    interrupt: &INTERRUPT,
     put,
     put_batch,
     assign,
@@ -332,6 +307,7 @@ pub static HOST: Host = Host {
     fail,
     show,
     on_cell_thread,
+    must_stop,
     complete,
     slot_thread,
 };

@@ -7,6 +7,7 @@ mod backoff;
 mod blocked;
 mod breakpoint;
 mod budget;
+mod cell_thread;
 mod command_error;
 mod counts;
 mod debug;
@@ -48,7 +49,8 @@ mod types;
 mod visit;
 mod worker;
 
-pub use host::{HOST, set_cell_thread};
+pub use cell_thread::{abandon_cell_thread, has_to_stop, is_abandoned_thread, is_cell_thread, set_cell_thread};
+pub use host::HOST;
 pub use oid::Oid;
 pub use registry::{Observer, command, init, observe};
 pub use run::run;

@@ -2,11 +2,11 @@
 
 use crate::command_error::failed;
 use crate::decode::told;
-use crate::host;
 use crate::machine::Machine;
 use crate::own_thread::waits_for_itself;
 use crate::queue::Mode;
 use crate::source::Feed;
+use crate::{cell_thread, host};
 use crate::{hook, metrics, oid, raw, remote, types};
 use ::machine::command::{Command, Config, DEFAULT_MACHINE, Failure, Reply, Target};
 use ::machine::status::Status;
@@ -304,8 +304,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             Reply::Done
         }
         Command::Interrupt { on } => {
-            // Relaxed: the flag carries nothing but itself.
-            host::INTERRUPT.store(on, Ordering::Relaxed);
+            cell_thread::interrupt(on);
             Reply::Done
         }
         other => return crate::recall::answer(other),

@@ -3,7 +3,7 @@
 use crate::counts::{self, Line};
 use crate::ending::{Ending, Left, Seen};
 use crate::machine::Machine;
-use crate::{host, metrics, registry};
+use crate::{cell_thread, metrics, registry};
 use machine::command::{Command, Reply, Target};
 use machine::status::{SourceStatus, Status};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -53,7 +53,7 @@ pub fn run<T: Termination>(main: impl FnOnce() -> T) -> ExitCode {
     let begin = Instant::now();
     registry::init();
     // What waits on this thread, in `put_wait` or `drain`, gives up when the process is asked to stop.
-    host::set_interruptible();
+    cell_thread::set_interruptible();
     let run = Arc::new(Run::default());
     if let Err(error) = run.handle_signals(begin) {
         registry::notice(&format!("Ctrl-C will end the process at once: {error}"));
@@ -100,8 +100,7 @@ impl Run {
     /// Ends the sources, and makes sure that the process ends even if its main thread does not.
     fn stop(self: &Arc<Self>, begin: Instant) {
         self.stopping.store(true, Ordering::Release);
-        // Relaxed: the flag carries nothing but itself.
-        host::INTERRUPT.store(true, Ordering::Relaxed);
+        cell_thread::interrupt(true);
         end_sources(&machines());
         let run = Arc::clone(self);
         let finish = move || {

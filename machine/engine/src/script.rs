@@ -3,7 +3,7 @@
 //! `machine run` makes the program, with the edits that a cell gets ([`machine::cell`]). So a `?` that fails tells its
 //! line, loops look for Ctrl-C, and what a final expression shows is printed.
 
-use crate::host;
+use crate::cell_thread;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -35,7 +35,7 @@ struct Printer {
 
 impl crate::Observer for Printer {
     fn fail(&self, ename: &str, evalue: &str, line: u32) {
-        if host::interrupted_here() {
+        if cell_thread::has_to_stop() {
             INTERRUPTED.store(true, Ordering::Relaxed);
             return;
         }

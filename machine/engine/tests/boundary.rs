@@ -176,3 +176,39 @@ fn futures_borrow_their_arguments_and_are_dropped_once() {
     reconciles(&s);
     assert_eq!((s.processed, s.errored, s.slots[2].ok, living.load(SeqCst)), (4, 1, 3, 0));
 }
+
+#[test]
+fn an_abandoned_thread_has_no_part_in_the_cells_any_more() {
+    use machine_engine::{abandon_cell_thread, has_to_stop, is_abandoned_thread, is_cell_thread, set_cell_thread};
+    use std::sync::mpsc::channel;
+    let here = || (is_cell_thread(), is_abandoned_thread(), has_to_stop());
+    let interrupt = |on| drop(machine::handle::ask(&machine::command::Command::Interrupt { on }));
+    machine_engine::init();
+    std::thread::scope(|scope| {
+        let ((ready, is_ready), (go, wait)) = (channel(), channel());
+        let first = scope.spawn(move || {
+            set_cell_thread();
+            let before = here();
+            ready.send(()).unwrap();
+            wait.recv().unwrap();
+            (before, here())
+        });
+        // The next thread takes over.
+        let second = scope.spawn(move || {
+            is_ready.recv().unwrap();
+            set_cell_thread();
+            go.send(()).unwrap();
+            let first = first.join().unwrap();
+            let before = here();
+            interrupt(true);
+            let asked = here();
+            interrupt(false);
+            abandon_cell_thread();
+            (first, before, asked, here())
+        });
+        let (first, before, asked, after) = second.join().unwrap();
+        assert_eq!(first, ((true, false, false), (false, true, true)));
+        assert_eq!((before, asked, after), ((true, false, false), (true, false, true), (false, true, true)));
+    });
+    assert_eq!(here(), (false, false, false));
+}

@@ -4,6 +4,7 @@ use super::handles::{ask, lend};
 use super::types::given;
 use crate::abi::{Patience, Put, SlotDesc, SourceDesc, Text, host};
 use serde::Serialize;
+use std::sync::atomic::AtomicBool;
 
 #[inline]
 pub(crate) fn put<T: Serialize + Send + 'static>(machine: u32, value: T, wait: Patience) -> (Option<T>, Put) {
@@ -45,10 +46,9 @@ pub(crate) fn command(json: &str) -> Vec<u8> {
     ask(|sink| unsafe { (host().command)(Text::new(json), sink) })
 }
 
-pub(crate) fn enter() {
-    static HERE: u8 = 0;
-    // SAFETY: any address in this library will do.
-    unsafe { (host().enter)(std::ptr::from_ref(&HERE).cast()) }
+pub(crate) fn enter(flag: &'static AtomicBool) {
+    // SAFETY: the flag is in this library, which is never unloaded.
+    unsafe { (host().enter)(flag) }
 }
 
 pub(crate) fn panicked(message: &str, file: &str, line: u32, column: u32) -> bool {

@@ -5,9 +5,9 @@
 
 use super::Origin;
 use super::intake::{Intake, Stop};
+use crate::cell_thread;
 use crate::command_error::failed;
 use crate::decode::lines::Lines;
-use crate::host;
 use machine::command::Failure;
 use machine::source::{MAX_BYTES, Stdin};
 use std::io::{ErrorKind, Read};
@@ -65,7 +65,7 @@ impl Input {
     /// # Errors
     /// If the process runs a notebook's cells: its standard input is not the user's.
     pub fn open(stdin: Stdin) -> Result<Self, Failure> {
-        if host::runs_cells() {
+        if cell_thread::runs_cells() {
             let message = "a notebook has no standard input: take the lines of a file, or an endpoint (source::http)";
             return Err(failed("no_stdin", message));
         }
