@@ -81,10 +81,11 @@ impl Dispatcher {
             _ => {
                 let _span = request.span().entered();
                 request.busy();
-                match self.reply(&request) {
-                    Ok(Some(content)) => request.reply(content),
-                    Ok(None) => {}
-                    Err(error) => request.fail(&error),
+                match catch_unwind(AssertUnwindSafe(|| self.reply(&request))) {
+                    Ok(Ok(Some(content))) => request.reply(content),
+                    Ok(Ok(None)) => {}
+                    Ok(Err(error)) => request.fail(&error),
+                    Err(_) => request.fail(&refusal("InternalError", "a bug in the kernel")),
                 }
                 request.idle();
                 // Last of all, so that reply and `idle` leave before the process ends.

@@ -34,18 +34,28 @@ impl Edits {
         self.0.len()
     }
 
-    /// The edited text.
-    pub fn apply(mut self, source: &str) -> Edited {
-        self.0.sort_by_key(|edit| edit.at);
-        let mut text = String::with_capacity(source.len() + 64 * self.0.len());
+    /// The edited text. Places inside of a character count as its start; an edit inside of what another one has
+    /// removed is left out.
+    pub fn apply(self, source: &str) -> Edited {
+        let mut edits = self.0;
+        for edit in &mut edits {
+            let removed = whole(source, edit.at..edit.at.saturating_add(edit.remove));
+            (edit.at, edit.remove) = (removed.start, removed.len());
+            edit.covers = whole(source, edit.covers.clone());
+        }
+        // What is inserted where something is removed comes first, or it would be inside.
+        edits.sort_by_key(|edit| (edit.at, edit.remove > 0));
+        let mut text = String::with_capacity(source.len() + 64 * edits.len());
         let mut copied = 0;
-        for edit in &self.0 {
-            text.push_str(source.get(copied..edit.at).unwrap_or_default());
+        edits.retain(|edit| {
+            let Some(kept) = source.get(copied..edit.at) else { return false };
+            text.push_str(kept);
             text.push_str(&edit.insert);
             copied = edit.at + edit.remove;
-        }
+            true
+        });
         text.push_str(source.get(copied..).unwrap_or_default());
-        Edited { source: source.to_owned(), text, edits: self.0 }
+        Edited { source: source.to_owned(), text, edits }
     }
 }
 
@@ -61,7 +71,7 @@ pub struct Edited {
 
 impl Edited {
     /// The user's place (a byte offset) for a place in the edited text. A place inside of an insertion gives
-    /// where its cover starts.
+    /// where its cover starts. It is where a character starts, or the end.
     pub fn to_source(&self, offset: usize) -> usize {
         match self.locate(offset) {
             Place::Kept(at) => at,
@@ -69,9 +79,11 @@ impl Edited {
         }
     }
 
-    /// The user's range for a range in the edited text, never empty unless the source is.
+    /// The user's range for a range in the edited text, of whole characters. Empty only at the end of the source, and
+    /// where an insertion covers nothing.
     pub fn range_to_source(&self, range: Range<usize>) -> Range<usize> {
-        let last = range.end.saturating_sub(1).max(range.start);
+        // The end is behind the last character, which may have several bytes.
+        let last = self.text.floor_char_boundary(range.end.saturating_sub(1)).max(range.start);
         let start = self.to_source(range.start);
         let end = match self.locate(last) {
             Place::Kept(at) => {
@@ -84,6 +96,7 @@ impl Edited {
 
     /// The edited place for a place in the user's text: after what was inserted there.
     pub fn to_text(&self, offset: usize) -> usize {
+        let offset = self.source.floor_char_boundary(offset);
         let mut shifted = offset;
         for edit in &self.edits {
             if edit.at > offset {
@@ -95,6 +108,7 @@ impl Edited {
     }
 
     fn locate(&self, offset: usize) -> Place<'_> {
+        let offset = self.text.floor_char_boundary(offset);
         // `before`: how far into the edited text we are; `copied`: how far into the source.
         let (mut before, mut copied) = (0, 0);
         for edit in &self.edits {
@@ -118,13 +132,20 @@ enum Place<'a> {
     Inserted(&'a Edit),
 }
 
+/// The characters of `text` that a range of bytes is in, which may reach beyond the end.
+pub fn whole(text: &str, range: Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(range.start);
+    start..text.ceil_char_boundary(range.end).max(start)
+}
+
 /// The byte offset of a place given as rustc gives it: 1-based line and 1-based column in characters. A column
 /// beyond the end of its line is the end of the line.
 pub fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let mut start = 0;
     for (index, content) in text.split_inclusive('\n').enumerate() {
         if index + 1 == line {
-            let content = content.trim_end_matches('\n');
+            // As `str::lines` has it.
+            let content = content.strip_suffix('\n').map_or(content, |line| line.strip_suffix('\r').unwrap_or(line));
             let column = column.saturating_sub(1);
             return start + content.char_indices().nth(column).map_or(content.len(), |(at, _)| at);
         }
@@ -156,6 +177,43 @@ mod tests {
             assert_eq!(edited.to_source(edited.to_text(at)), at);
         }
         assert_eq!(edited.range_to_source(9..11), 0..source.len());
+    }
+
+    #[test]
+    fn a_range_that_ends_with_a_wide_character_has_all_of_it() {
+        for source in ["let x = é", "“a”", "a；", "\u{a0}", "\u{feff}1", "🦀"] {
+            let mut edits = Edits::default();
+            edits.insert(0, "é; ", 0..0);
+            let edited = edits.apply(source);
+            let last = source.char_indices().last().map_or(0, |(at, _)| at);
+            let shifted = edited.to_text(last)..edited.text.len();
+            assert_eq!(edited.range_to_source(shifted), last..source.len(), "{source}");
+        }
+    }
+
+    #[test]
+    fn no_edit_and_no_place_cuts_a_character() {
+        let source = "é🦀é";
+        let mut edits = Edits::default();
+        edits.replace(1..3, "xx", 1..99);
+        edits.insert(2, "inside of what is removed", 0..1);
+        edits.insert(99, "end", 5..99);
+        let edited = edits.apply(source);
+        assert_eq!(edited.text, "xxéend");
+        for start in 0..edited.text.len() + 3 {
+            for end in start..edited.text.len() + 3 {
+                assert!(source.get(edited.range_to_source(start..end)).is_some(), "{start}..{end}");
+            }
+            assert!(source.is_char_boundary(edited.to_source(start)));
+            assert!(edited.text.is_char_boundary(edited.to_text(start)));
+        }
+    }
+
+    #[test]
+    fn a_line_ends_before_both_characters_of_its_end() {
+        assert_eq!(offset_of("aé\r\nb", 1, 99), 3);
+        assert_eq!(offset_of("a\r", 1, 99), 2);
+        assert_eq!(offset_of("a\r\r\nb", 1, 99), 2);
     }
 
     #[test]

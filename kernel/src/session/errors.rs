@@ -1,11 +1,12 @@
 //! Errors of a cell, told on the text that the user wrote.
 
-use super::edits::{Edited, line_of, offset_of};
+use super::edits::{Edited, line_of, offset_of, whole};
 use crate::output::CellError;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, Title};
 use evcxr::CompilationError;
 use serde_json::Value;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many compile errors are shown in full.
 const SHOWN: usize = 8;
@@ -20,27 +21,73 @@ pub struct Label {
     pub primary: bool,
 }
 
+/// One message of the compiler.
+struct Message<'a> {
+    text: String,
+    code: Option<&'a str>,
+    is_warning: bool,
+    /// Whether it is about something that the user wrote, in this cell or in an earlier one.
+    is_of_user: bool,
+    marks: Vec<Mark<'a>>,
+    json: &'a Value,
+}
+
+/// A place that a message is about: lines and columns in the cell as it is compiled, both from 1 on, columns in
+/// characters.
+struct Mark<'a> {
+    start: (usize, usize),
+    end: (usize, usize),
+    label: &'a str,
+    primary: bool,
+}
+
+impl<'a> From<&'a CompilationError> for Message<'a> {
+    fn from(error: &'a CompilationError) -> Self {
+        let marks = error.spanned_messages().iter().filter_map(|said| {
+            let span = said.span?;
+            Some(Mark {
+                start: (span.start_line, span.start_column),
+                end: (span.end_line, span.end_column),
+                label: &said.label,
+                primary: said.is_primary,
+            })
+        });
+        Self {
+            text: error.message(),
+            code: error.code(),
+            is_warning: error.level() == "warning",
+            is_of_user: error.is_from_user_code(),
+            marks: marks.collect(),
+            json: &error.json,
+        }
+    }
+}
+
 /// What the compiler says, as one error of the cell. `name` is how the cell is called: `cell [3]`.
 pub fn compile_error(errors: &[CompilationError], cell: &Edited, name: &str, renderer: &Renderer) -> CellError {
+    let messages: Vec<Message> = errors.iter().map(Message::from).collect();
+    drawn(&messages, cell, name, renderer)
+}
+
+fn drawn(messages: &[Message<'_>], cell: &Edited, name: &str, renderer: &Renderer) -> CellError {
     let mut traceback = Vec::new();
     let mut headline = None;
-    let is_real = |error: &&CompilationError| error.level() != "warning" && !says_it_again(error);
-    let real: Vec<&CompilationError> = errors.iter().filter(is_real).collect();
+    let is_real = |message: &&Message| !message.is_warning && !says_it_again(message);
+    let real: Vec<&Message> = messages.iter().filter(is_real).collect();
     for error in real.iter().take(SHOWN) {
         let labels = labels(error, cell);
-        let message = message_of(&error.message());
-        let code = error.code();
+        let message = message_of(&error.text);
         let line = labels.iter().find(|label| label.primary).or(labels.first());
         headline.get_or_insert_with(|| {
-            let code = code.map(|code| format!("{code}: ")).unwrap_or_default();
+            let code = error.code.map(|code| format!("{code}: ")).unwrap_or_default();
             let line = line.map(|label| format!(" (line {})", line_of(&cell.source, label.range.start)));
             format!("{code}{}{}", message.lines().next().unwrap_or_default(), line.unwrap_or_default())
         });
-        let mut notes = notes(&error.message(), &error.json);
-        notes.extend(of_cells(code));
+        let mut notes = notes(&error.text, error.json);
+        notes.extend(of_cells(error.code));
         traceback.push(render(
             Level::ERROR.primary_title(message.as_str()),
-            code,
+            error.code,
             &labels,
             &notes,
             cell,
@@ -62,8 +109,11 @@ pub fn compile_error(errors: &[CompilationError], cell: &Edited, name: &str, ren
 pub fn message_of(message: &str) -> String {
     // The method by which a final expression is shown is ours: say what it means.
     if message.contains("`evcxr_display`") {
-        let shown = message.split('`').filter(|part| *part != "evcxr_display").nth(1).unwrap_or("the value");
-        return format!("`{}` cannot be shown: it does not implement `Debug`", shown.trim_start_matches('&'));
+        // Every second part stands in quotes: the method's name, and the type of a reference to the value.
+        let quoted = message.split('`').skip(1).step_by(2).find(|part| *part != "evcxr_display");
+        let shown = quoted.map(|shown| format!("`{}`", shown.strip_prefix('&').unwrap_or(shown)));
+        let shown = shown.as_deref().unwrap_or("the value");
+        return format!("{shown} cannot be shown: it does not implement `Debug`");
     }
     readable(message)
 }
@@ -74,28 +124,28 @@ pub fn takes_display_for_granted(error: &CompilationError) -> bool {
 }
 
 /// Whether it only follows from another one: what is no async slot is no slot either.
-fn says_it_again(error: &CompilationError) -> bool {
-    error.message().contains("does not fit in a slot")
-        && error.json.to_string().contains("is not implemented for `Async<")
+fn says_it_again(message: &Message<'_>) -> bool {
+    message.text.contains("does not fit in a slot")
+        && message.json.to_string().contains("is not implemented for `Async<")
 }
 
-fn labels(error: &CompilationError, cell: &Edited) -> Vec<Label> {
+fn labels(message: &Message<'_>, cell: &Edited) -> Vec<Label> {
     let mut labels: Vec<Label> = Vec::new();
-    for said in error.spanned_messages() {
-        let Some(span) = &said.span else { continue };
-        let start = offset_of(&cell.text, span.start_line, span.start_column);
-        let end = offset_of(&cell.text, span.end_line, span.end_column);
+    for mark in &message.marks {
+        let start = offset_of(&cell.text, mark.start.0, mark.start.1);
+        let end = offset_of(&cell.text, mark.end.0, mark.end.1);
         let range = cell.range_to_source(start..end.max(start));
         if range.is_empty() && labels.iter().any(|label| label.range == range) {
             continue;
         }
         // The fallback label of evcxr repeats the message.
-        let text = if said.label.starts_with("error: ") { "" } else { said.label.as_str() };
+        let text = if mark.label.starts_with("error: ") { "" } else { mark.label };
         let text = if text.contains("evcxr_display") { "" } else { text };
-        labels.push(Label { range, text: readable(text), primary: said.is_primary });
+        labels.push(Label { range, text: readable(text), primary: mark.primary });
     }
     if labels.is_empty()
-        && let Some(range) = find_by_text(&error.json, &cell.source)
+        && message.is_of_user
+        && let Some(range) = find_by_text(message.json, &cell.source)
     {
         labels.push(Label { range, text: String::new(), primary: true });
     }
@@ -114,8 +164,8 @@ fn find_by_text(json: &Value, source: &str) -> Option<Range<usize>> {
                 if !wanted.is_empty()
                     && let Some(at) = source.find(wanted)
                 {
-                    let inside = if wanted == marked { 0 } else { wanted.find(&marked).unwrap_or(0) };
-                    return Some(at + inside..at + inside + marked.len().max(1).min(source.len() - at - inside));
+                    let start = at + if wanted == marked { 0 } else { wanted.find(&marked).unwrap_or(0) };
+                    return Some(whole(source, start..start + marked.len().max(1)));
                 }
             }
         }
@@ -175,12 +225,14 @@ pub fn render(
         Some(code) => title.id(code),
         None => title,
     };
+    let plain = title.clone();
     let mut group = if labels.is_empty() {
         Group::with_title(title)
     } else {
         let annotations = labels.iter().map(|label| {
             let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-            kind.span(label.range.clone()).label((!label.text.is_empty()).then_some(label.text.as_str()))
+            kind.span(whole(&cell.source, label.range.clone()))
+                .label((!label.text.is_empty()).then_some(label.text.as_str()))
         });
         title.element(Snippet::source(cell.source.as_str()).line_start(1).path(name).annotations(annotations))
     };
@@ -188,7 +240,13 @@ pub fn render(
         let level = if *help { Level::HELP } else { Level::NOTE };
         group = group.element(level.message(text.as_str()));
     }
-    renderer.render(&[group])
+    draw(group, plain, renderer)
+}
+
+/// Draws, or only names what is wrong if that cannot be drawn: the error is what counts.
+fn draw(group: Group<'_>, plain: Title<'_>, renderer: &Renderer) -> String {
+    let drawn = |group| catch_unwind(AssertUnwindSafe(|| renderer.render(&[group])));
+    drawn(group).or_else(|_| drawn(Group::with_title(plain))).unwrap_or_else(|_| "error".to_owned())
 }
 
 /// Paths of the crate's inner modules as the user knows them.
@@ -210,7 +268,9 @@ pub fn at_line(
     renderer: &Renderer,
 ) -> CellError {
     let title = if evalue.is_empty() { ename.to_owned() } else { format!("{ename}: {evalue}") };
-    let mut group = Group::with_title(Level::ERROR.no_name().primary_title(title.as_str()));
+    let title = Level::ERROR.no_name().primary_title(title.as_str());
+    let plain = title.clone();
+    let mut group = Group::with_title(title);
     if let Some((line, column)) = place.filter(|(line, _)| *line > 0) {
         let line = usize::try_from(line).unwrap_or(usize::MAX);
         let end = offset_of(source, line, usize::MAX);
@@ -223,7 +283,7 @@ pub fn at_line(
         let snippet = Snippet::source(source).line_start(1).path(name);
         group = group.element(snippet.annotation(AnnotationKind::Primary.span(start..end)));
     }
-    CellError { ename: ename.to_owned(), evalue: evalue.to_owned(), traceback: vec![renderer.render(&[group])] }
+    CellError { ename: ename.to_owned(), evalue: evalue.to_owned(), traceback: vec![draw(group, plain, renderer)] }
 }
 
 /// An error without a place.
@@ -233,6 +293,31 @@ pub fn plain(ename: &str, evalue: &str) -> CellError {
     let mut traceback = vec![format!("{ename}: {first}")];
     traceback.extend(lines.map(str::to_owned));
     CellError { ename: ename.to_owned(), evalue: first.to_owned(), traceback }
+}
+
+/// For a test: draws a message of the compiler that is about this cell. Each place that it has is seen.
+#[cfg(test)]
+pub fn assert_drawn(message: &Value, cell: &Edited, renderer: &Renderer) {
+    let number = |value: &Value, name: &str| {
+        value.get(name).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok()).unwrap_or(0)
+    };
+    let spans = message.get("spans").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let marks = spans.iter().map(|span| Mark {
+        start: (number(span, "line_start"), number(span, "column_start")),
+        end: (number(span, "line_end"), number(span, "column_end")),
+        label: span.get("label").and_then(Value::as_str).unwrap_or_default(),
+        primary: span.get("is_primary").and_then(Value::as_bool).unwrap_or_default(),
+    });
+    let message = Message {
+        text: message.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        code: message.pointer("/code/code").and_then(Value::as_str),
+        is_warning: false,
+        is_of_user: true,
+        marks: marks.collect(),
+        json: message,
+    };
+    let error = drawn(&[message], cell, "cell [7]", renderer);
+    assert!(spans.is_empty() || error.traceback.concat().contains("cell [7]"), "not drawn: {:?}", error.traceback);
 }
 
 #[cfg(test)]
@@ -259,6 +344,25 @@ mod tests {
             2 |     let b: i32 = "x".parse()?;
               |     ^^^^^^^^^^^^^^^^^^^^^^^^^^"#]]
         .assert_eq(&error.traceback.join("\n"));
+    }
+
+    #[test]
+    fn a_failure_in_a_line_that_ends_as_on_windows_is_drawn() {
+        let error = at_line("Panic", "", "é x\r\né", "cell [3]", Some((1, 0)), &Renderer::plain());
+        assert!(error.traceback.concat().contains("^^^"), "{error:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_named() {
+        for (said, type_name) in [
+            ("no method named `evcxr_display` found for struct `T` in the current scope", "T"),
+            ("the method `evcxr_display` exists for reference `&T`, but its trait bounds were not satisfied", "T"),
+            ("the method `evcxr_display` exists for reference `&Vec<T>`, but its trait bounds …", "Vec<T>"),
+            ("the method `evcxr_display` exists for reference `&&mut T`, but its trait bounds …", "&mut T"),
+        ] {
+            let expected = format!("`{type_name}` cannot be shown: it does not implement `Debug`");
+            assert_eq!(message_of(said), expected, "{said}");
+        }
     }
 
     #[test]

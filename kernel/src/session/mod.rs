@@ -15,6 +15,8 @@ mod inference;
 mod interrupt;
 mod manifest;
 mod progress;
+#[cfg(test)]
+mod random;
 mod rewrite;
 mod script;
 mod sources;
@@ -28,6 +30,7 @@ use events::Events;
 use interrupt::Interrupt;
 pub use script::Script;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -177,7 +180,10 @@ impl Session {
             Client::listen(move |happening| match happening {
                 Happening::Event(event) => {
                     interrupt.observe(&event);
-                    events.happen(event);
+                    // A panic over one event must not end the thread that reads them.
+                    if catch_unwind(AssertUnwindSafe(|| events.happen(event))).is_err() {
+                        events.warn("an output of the cell cannot be shown: a bug in the kernel");
+                    }
                 }
                 Happening::Lost(pid) => {
                     // If the session is over, nobody needs to know.

@@ -52,7 +52,8 @@ pub fn run(arguments: &Run) -> Outcome {
 /// Builds the project of one file.
 fn file(path: &Path) -> Result<PathBuf, Failed> {
     let source = fs::read_to_string(path).map_err(|error| Failed::Usage(format!("{}: {error}", path.display())))?;
-    let program = program::make(&source, path)?;
+    // The compiler leaves the mark of the byte order out, too.
+    let program = program::make(source.strip_prefix('\u{feff}').unwrap_or(&source), path)?;
     for note in &program.notes {
         crate::server::log(&format!("{}:{note}", path.display()));
     }

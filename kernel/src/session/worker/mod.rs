@@ -1,6 +1,7 @@
 //! The thread that owns evcxr: one request after the other.
 
 mod assist;
+mod bug;
 mod commands;
 mod failed;
 mod idle;
@@ -23,7 +24,7 @@ use super::sources;
 use super::stand_in;
 use super::{Cell, SessionConfig};
 use crate::control::client::Client;
-use crate::output::{CellError, Display, Executed};
+use crate::output::{CellError, Display};
 use annotate_snippets::Renderer;
 use annotate_snippets::renderer::DecorStyle;
 use commands::needs_network;
@@ -98,7 +99,7 @@ impl Worker {
             let job = match self.idle.patience().filter(|_| self.context.is_some()) {
                 Some(patience) => match queue.recv_timeout(patience) {
                     Err(RecvTimeoutError::Timeout) => {
-                        self.use_idleness();
+                        self.carefully("while nothing was asked", Self::use_idleness);
                         continue;
                     }
                     job => job.ok(),
@@ -110,13 +111,15 @@ impl Worker {
                     let _ = reply.send(self.execute(&cell));
                 }
                 Some(Job::Complete { code, offset, reply }) if reply.is_wanted() => {
-                    let _ = reply.to.send(self.complete(&code, offset));
+                    self.carefully("completion", |this| drop(reply.to.send(this.complete(&code, offset))));
                 }
                 Some(Job::Inspect { code, offset, reply }) if reply.is_wanted() => {
-                    let _ = reply.to.send(self.inspect(&code, offset));
+                    self.carefully("inspection", |this| drop(reply.to.send(this.inspect(&code, offset))));
                 }
                 Some(Job::Complete { .. } | Job::Inspect { .. }) => {}
-                Some(Job::RuntimeLost { pid }) => self.runtime_lost(pid),
+                Some(Job::RuntimeLost { pid }) => {
+                    self.carefully("a lost runtime process", |this| this.runtime_lost(pid));
+                }
                 Some(Job::Shutdown { done }) => {
                     drop(self.context.take());
                     self.config.directory.sweep();
@@ -160,12 +163,6 @@ impl Worker {
         let stdout = move || outputs.stdout.into_iter().for_each(drop);
         let _ = std::thread::Builder::new().name("runtime-stderr".into()).spawn(stderr);
         let _ = std::thread::Builder::new().name("runtime-stdout".into()).spawn(stdout);
-    }
-
-    fn execute(&mut self, cell: &Cell) -> Executed {
-        let mut began = None;
-        let result = self.execute_prepared(cell, &mut began);
-        Executed { result, began }
     }
 
     /// Starts the session if it is not there, and executes. `began` becomes when the cell's own code began to run.
