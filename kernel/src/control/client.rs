@@ -114,6 +114,16 @@ impl Client {
         Ok(reply.unwrap_or(Reply::Done))
     }
 
+    /// Announces a cell, in a session with these variables.
+    pub fn announce(&self, names: impl IntoIterator<Item = String>) {
+        // A runtime that is not there has no variables.
+        if let Ok(link) = self.link(Duration::ZERO) {
+            let request = Request::Variables { names: names.into_iter().collect() };
+            let mut writer = link.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = write_frame(&mut *writer, &request);
+        }
+    }
+
     /// Returns once all that the cell has printed has been handed on.
     pub fn ping(&self) {
         // A runtime that has died has nothing more to say; its end was handed on in order, too.

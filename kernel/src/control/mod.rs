@@ -9,6 +9,7 @@ pub mod server;
 
 use machine_engine::remote;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The path of the socket, in the environment of the runtime process.
 pub const SOCKET_VARIABLE: &str = "MACHINE_CONTROL";
@@ -19,6 +20,11 @@ pub const SOCKET_VARIABLE: &str = "MACHINE_CONTROL";
 pub enum Request {
     /// Carry out a command.
     Command(remote::Request),
+    /// A cell is next, in a session with these variables.
+    Variables {
+        /// Their names.
+        names: BTreeSet<String>,
+    },
     /// The cell is over: answer once all its output is on the way.
     Ping {
         /// Comes back with the answer.
@@ -68,6 +74,8 @@ pub enum Event {
         /// A piece of it, not necessarily whole lines.
         text: String,
     },
+    /// A cell clears its output.
+    Clear,
     /// A cell shows something.
     Show {
         /// Its MIME type.

@@ -6,12 +6,17 @@ use machine_engine::remote::{Answer, MAX_FRAME, read_frame, too_long, write_fram
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How much printed text waits for the kernel at most, bytes. What comes on top is counted and dropped, because a
 /// slot that prints must not wait for a reader.
 const BACKLOG: usize = 8 << 20;
+/// Above this, a thread that may wait does. Bytes.
+const CROWDED: usize = BACKLOG / 2;
+/// How long it waits for a kernel that does not read at all.
+const ROOM_TIMEOUT: Duration = Duration::from_millis(200);
 /// Pieces of text are joined up to this length, bytes.
 const PIECE: usize = 64 << 10;
 
@@ -20,6 +25,8 @@ const PIECE: usize = 64 << 10;
 pub struct Outbox {
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether more text waits than `CROWDED`, and the kernel reads.
+    crowded: AtomicBool,
 }
 
 #[derive(Default)]
@@ -31,19 +38,45 @@ struct State {
     dropped: usize,
     writing: bool,
     closed: bool,
+    /// Whether somebody has waited for room in vain since the kernel read last.
+    stalled: bool,
 }
 
 impl Outbox {
     /// Queues a message. Text is dropped if too much of it waits, everything else is kept.
     pub fn push(&self, message: Message) {
-        let mut state = self.lock();
         if let Message::Event(Event::Stream { stream, text }) = message {
-            state.print(stream, text);
-        } else {
-            state.waiting.push_back(message);
+            return self.print(stream, &text);
         }
-        drop(state);
+        self.lock().waiting.push_back(message);
         self.changed.notify_all();
+    }
+
+    /// Queues text, as far as there is room for it.
+    pub fn print(&self, stream: Printed, text: &str) {
+        if !text.is_empty() {
+            let mut state = self.lock();
+            state.print(stream, text);
+            if state.text > CROWDED && !state.stalled {
+                // Relaxed: the flag carries nothing but itself.
+                self.crowded.store(true, Ordering::Relaxed);
+            }
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until less text waits, if a lot does. Not for a kernel that has stopped reading.
+    pub fn wait_for_room(&self) {
+        if !self.crowded.load(Ordering::Relaxed) {
+            return;
+        }
+        let state = self.lock();
+        let crowded = |state: &mut State| state.text > CROWDED && !state.closed && !state.stalled;
+        let waited = self.changed.wait_timeout_while(state, ROOM_TIMEOUT, crowded);
+        let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.stalled |= timeout.timed_out();
+        self.crowded.store(false, Ordering::Relaxed);
     }
 
     /// Waits until all is sent, at most for a time.
@@ -74,7 +107,11 @@ impl Outbox {
             }
             let message = state.next();
             state.writing = true;
+            let made_room = state.text <= CROWDED;
             drop(state);
+            if made_room && self.crowded.load(Ordering::Relaxed) {
+                self.changed.notify_all();
+            }
             if let Some(message) = message
                 && send(stream, &message).is_err()
             {
@@ -82,6 +119,7 @@ impl Outbox {
                 self.changed.notify_all();
                 return;
             }
+            self.lock().stalled = false;
         }
     }
 }
@@ -102,7 +140,7 @@ fn send(mut stream: &UnixStream, message: &Message) -> io::Result<()> {
 }
 
 impl State {
-    fn print(&mut self, stream: Printed, text: String) {
+    fn print(&mut self, stream: Printed, text: &str) {
         if self.text + text.len() > BACKLOG || self.closed {
             self.dropped += text.len();
             return;
@@ -115,9 +153,9 @@ impl State {
             && *last == stream
             && joined.len() + text.len() <= PIECE
         {
-            joined.push_str(&text);
+            joined.push_str(text);
         } else {
-            self.waiting.push_back(Message::Event(Event::Stream { stream, text }));
+            self.waiting.push_back(Message::Event(Event::Stream { stream, text: text.to_owned() }));
         }
     }
 

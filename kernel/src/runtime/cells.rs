@@ -3,17 +3,17 @@
 //! evcxr has one of its own, which reads its instructions from standard input. So would a cell that reads standard
 //! input: it would wait for what never comes, or take an instruction away. Here the instructions are read from a copy
 //! of that descriptor, and in its place is an empty input.
-#![allow(unsafe_code, reason = "descriptors are moved, and the cells' libraries loaded and called, with libc")]
+#![allow(unsafe_code, reason = "the cells' libraries are loaded and called with libc")]
 
+use super::pump::Pump;
+use super::standard;
 use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::AsRawFd;
 
 /// What evcxr asks for: path of a library, name of the function in it.
 const RUN: &str = "LOAD_AND_RUN ";
-/// What it is told when the function is through.
-const COMPLETE: &[u8] = b"EVCXR_EXECUTION_COMPLETE\n";
 
 /// The instructions of evcxr.
 pub struct Instructions(BufReader<File>);
@@ -25,27 +25,19 @@ impl Instructions {
     /// If the system has no descriptors left.
     pub fn take() -> io::Result<Self> {
         let empty = File::open("/dev/null")?;
-        // SAFETY: plain system calls on descriptors that are open; the result is checked before it is owned.
-        let real = unsafe {
-            let real = libc::fcntl(libc::STDIN_FILENO, libc::F_DUPFD_CLOEXEC, 3);
-            if real < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            let real = OwnedFd::from_raw_fd(real);
-            if libc::dup2(empty.as_raw_fd(), libc::STDIN_FILENO) < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            real
-        };
+        let real = standard::keep(libc::STDIN_FILENO)?;
+        standard::put(empty.as_raw_fd(), libc::STDIN_FILENO)?;
         Ok(Self(BufReader::new(real.into())))
     }
 
-    /// Runs cells on this thread until the session is over, which ends the process.
-    pub fn run(self) -> ! {
+    /// Runs cells on this thread until the session is over, which ends the process. Without a pump there is nobody who
+    /// waits for the end of one.
+    pub fn run(self, pump: Option<&Pump>) -> ! {
         let mut variables = std::ptr::null_mut();
         for line in self.0.lines().map_while(Result::ok) {
             // A path may have spaces in it, a function's name has none.
             let Some((path, name)) = line.strip_prefix(RUN).and_then(|rest| rest.rsplit_once(' ')) else { continue };
+            pump.inspect(|pump| pump.begin());
             match load(path, name) {
                 // SAFETY: evcxr has compiled the function with this signature, and `variables` is what the function
                 // before it gave, null at first. It catches its own panics. Its library is never unloaded.
@@ -55,9 +47,7 @@ impl Instructions {
                     std::process::exit(71);
                 }
             }
-            let mut out = io::stdout().lock();
-            // If nobody reads that, the instructions have ended too.
-            let _ = out.write_all(COMPLETE).and_then(|()| out.flush());
+            pump.inspect(|pump| pump.finish());
         }
         std::process::exit(0)
     }

@@ -35,7 +35,7 @@ pub fn exit_at_once() -> ! {
 pub fn prepare(pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
     extern "C" fn at_exit() {
         if let Some((pump, outbox)) = LAST_OUTPUT.get() {
-            pump.drain();
+            pump.end();
             outbox.flush(Duration::from_millis(300));
         }
         machine_engine::remote::close();

@@ -7,8 +7,16 @@
 
 mod cells;
 mod crash;
+mod evcxr;
+#[cfg(target_os = "linux")]
+mod interpose;
 mod protocol;
 mod pump;
+mod recording;
+mod records;
+mod run;
+mod standard;
+mod text;
 
 use crate::control::server::{self, Outbox};
 use crate::control::{Event, Message, Request, SOCKET_VARIABLE};
@@ -30,7 +38,7 @@ const COMPILER_VARIABLE: &str = "EVCXR_RUSTC_WRAPPER";
 pub fn run_if_asked() {
     if std::env::var_os(RUNTIME_VARIABLE).is_some() {
         match start() {
-            Ok(instructions) => instructions.run(),
+            Ok((instructions, pump)) => instructions.run(pump.as_deref()),
             Err(error) => {
                 complain(&format!("the runtime process cannot start: {error}"));
                 std::process::exit(70);
@@ -38,7 +46,7 @@ pub fn run_if_asked() {
         }
     }
     if std::env::var_os(COMPILER_VARIABLE).is_some() {
-        evcxr::runtime_hook();
+        ::evcxr::runtime_hook();
     }
 }
 
@@ -47,18 +55,22 @@ fn complain(text: &str) {
     eprintln!("{text}");
 }
 
-fn start() -> io::Result<Instructions> {
+fn start() -> io::Result<(Instructions, Option<Arc<Pump>>)> {
     let instructions = Instructions::take()?;
     crash::die_with_the_kernel();
     remote::set_title(&title());
     machine_engine::init();
     machine_engine::set_cell_thread();
-    let Some(socket) = std::env::var_os(SOCKET_VARIABLE) else { return Ok(instructions) };
+    let Some(socket) = std::env::var_os(SOCKET_VARIABLE) else { return Ok((instructions, None)) };
     let stream = UnixStream::connect(socket)?;
     let outbox = Arc::new(Outbox::default());
     outbox.push(Message::Event(Event::Hello { pid: std::process::id() }));
     let pump = Arc::new(Pump::take(Arc::clone(&outbox))?);
-    machine_engine::observe(Box::new(Observer { outbox: Arc::clone(&outbox), pump: Arc::clone(&pump) }));
+    #[cfg(target_os = "linux")]
+    if interpose::start(&pump) {
+        pump.set_interposed();
+    }
+    machine_engine::observe(Box::new(Observer { pump: Arc::clone(&pump) }));
     crash::prepare(&pump, &outbox);
     crash::install_handlers();
 
@@ -67,13 +79,14 @@ fn start() -> io::Result<Instructions> {
     spawn("control-write", move || out.write_to(&writer))?;
     let pumped = Arc::clone(&pump);
     spawn("output", move || pumped.run())?;
+    let served = Arc::clone(&pump);
     spawn("control-read", move || {
-        let handle = Arc::new(move |request| handle(request, &pump, &outbox));
+        let handle = Arc::new(move |request| handle(request, &served, &outbox));
         server::serve(stream, &handle);
         // The kernel is gone: nobody will ever see what the slots do.
         crash::exit_at_once();
     })?;
-    Ok(instructions)
+    Ok((instructions, Some(pump)))
 }
 
 /// What is seen of this process in a list of processes: the notebook, if the front end has named it.
@@ -87,8 +100,8 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
     match request {
+        Request::Variables { names } => pump.announce(names),
         Request::Ping { id } => {
-            pump.set_running(false);
             pump.drain();
             outbox.push(Message::Pong { id });
         }
@@ -96,7 +109,6 @@ fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
             if matches!(command, Command::Enter(_)) {
                 // A library that a cell has loaded may have brought handlers of its own.
                 crash::install_handlers();
-                pump.set_running(true);
             }
             let quick = matches!(command, Command::Enter(_) | Command::Interrupt { .. });
             let outbox = Arc::clone(outbox);
@@ -113,16 +125,19 @@ fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
     }
 }
 
+/// Whether a cell's own code runs on the calling thread: not a slot that it calls.
+fn is_cell_code() -> bool {
+    machine_engine::is_cell_thread() && !machine_engine::is_in_slot()
+}
+
 struct Observer {
-    outbox: Arc<Outbox>,
     pump: Arc<Pump>,
 }
 
 impl Observer {
     /// What was printed before comes before.
     fn push(&self, event: Event) {
-        self.pump.drain();
-        self.outbox.push(Message::Event(event));
+        self.pump.push(event, is_cell_code());
     }
 }
 
@@ -139,12 +154,13 @@ impl machine_engine::Observer for Observer {
     }
 
     fn show(&self, mime: &str, content: &str) {
-        self.push(match mime {
-            ENTERED => Event::Entered,
-            LEFT => Event::Left,
-            LAST => Event::Last,
-            _ => Event::Show { mime: mime.to_owned(), content: content.to_owned() },
-        });
+        match mime {
+            ENTERED | LEFT | LAST if !is_cell_code() => {}
+            ENTERED => self.pump.enter(),
+            LEFT => self.pump.leave(),
+            LAST => self.pump.last(),
+            _ => self.push(Event::Show { mime: mime.to_owned(), content: content.to_owned() }),
+        }
     }
 
     fn cell_panicked(&self, message: &str, file: &str, line: u32, column: u32) {

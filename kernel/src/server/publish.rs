@@ -145,12 +145,6 @@ fn send_late_text(publisher: &Weak<Publisher>) {
     }
 }
 
-/// What clears a terminal's screen. A cell that prints it clears its output.
-const CLEAR_SCREEN: &str = "\u{1b}[2J";
-
-/// Moves a terminal's cursor to the upper left; comes with clearing, and means nothing in a notebook.
-const HOME: &str = "\u{1b}[H";
-
 /// The output of one request, wherever it is computed.
 pub struct RequestOutput {
     publisher: Arc<Publisher>,
@@ -167,12 +161,7 @@ impl RequestOutput {
 
 impl Output for RequestOutput {
     fn stream(&self, stream: Stream, text: &str) {
-        let mut parts = text.split(CLEAR_SCREEN);
-        self.publisher.text(&self.parent, stream, parts.next().unwrap_or_default());
-        for part in parts {
-            self.clear(false);
-            self.publisher.text(&self.parent, stream, part.strip_prefix(HOME).unwrap_or(part));
-        }
+        self.publisher.text(&self.parent, stream, text);
     }
 
     fn display(&self, display: Display) {

@@ -78,6 +78,7 @@ impl Events {
             Event::Stream { stream: Printed::Stdout, text } => self.output.stream(Stream::Stdout, &text),
             Event::Stream { stream: Printed::Stderr, text } => self.output.stream(Stream::Stderr, &text),
             Event::Notice { text } => self.warn(&text),
+            Event::Clear => self.clear(),
             Event::Show { mime, content } if mime == PROGRESS => self.show_progress(&content),
             Event::Show { mime, content } => {
                 let display = (self.render)(&mime, &content);
@@ -115,6 +116,12 @@ impl Events {
         let is_new = state.bars.insert(bar.id.clone());
         drop(state);
         self.output.display_as(&bar.id, is_new, (self.render)(PROGRESS, json));
+    }
+
+    fn clear(&self) {
+        if !self.lock().silent {
+            self.output.clear(false);
+        }
     }
 
     /// A line on standard error.

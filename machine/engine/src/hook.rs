@@ -32,10 +32,15 @@ impl Drop for InSlot {
     }
 }
 
+/// Whether the calling thread runs code of a slot.
+pub fn is_in_slot() -> bool {
+    // While the thread ends it runs no slot any more.
+    IN_SLOT.try_with(|depth| depth.get() > 0).unwrap_or(false)
+}
+
 /// Called by the panic hook; returns whether the panic belongs to a slot and is recorded.
 pub(crate) fn record(message: &str) -> bool {
-    // A panic while the thread ends has no slot any more.
-    let in_slot = IN_SLOT.try_with(|depth| depth.get() > 0).unwrap_or(false);
+    let in_slot = is_in_slot();
     if in_slot {
         let _ = PANIC.try_with(|panic| {
             if let Ok(mut text) = panic.try_borrow_mut() {

@@ -50,6 +50,7 @@ mod visit;
 mod worker;
 
 pub use cell_thread::{abandon_cell_thread, has_to_stop, is_abandoned_thread, is_cell_thread, set_cell_thread};
+pub use hook::is_in_slot;
 pub use host::HOST;
 pub use oid::Oid;
 pub use registry::{Observer, command, init, observe};

@@ -208,8 +208,9 @@ impl Worker {
         if let Ok(Reply::Machines(machines)) = self.client.command_now(Command::Machines) {
             self.machines = machines;
         }
-        let _ = self.client.command_now(Command::Enter(entry));
         let variables = self.variables();
+        self.client.announce(variables.iter().cloned());
+        let _ = self.client.command_now(Command::Enter(entry));
         let start = Instant::now();
         let watch = progress::watch(self.config.directory.path(), Arc::clone(&self.events), cell.number);
         let (rewritten, mut result) = self.evaluate_cell(&code, cell.number, prelude, &definitions);
