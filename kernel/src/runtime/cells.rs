@@ -62,7 +62,7 @@ fn load(path: &str, name: &str) -> Result<Function, String> {
     // SAFETY: both are strings that end in a zero. Loading runs the library's initialisers, which are the user's own
     // business. A function's address has the size of a function pointer.
     unsafe {
-        let library = libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL);
+        let library = libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_GLOBAL);
         if library.is_null() {
             return Err(why());
         }

@@ -21,6 +21,7 @@ mod rewrite;
 mod script;
 mod sources;
 pub mod stand_in;
+mod statics;
 mod worker;
 
 use crate::control::client::{Client, Happening};

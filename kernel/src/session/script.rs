@@ -4,6 +4,7 @@
 use super::edits::{Edited, offset_of};
 use super::errors::{Label, message_of, notes, readable, render};
 use super::rewrite::{self, ErrorText, Form, Variables};
+use super::statics::Exports;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Level, Renderer};
 use serde_json::Value;
@@ -15,7 +16,7 @@ pub struct Script(Edited);
 impl Script {
     /// Rewrites the statements of a script, `prelude` before them.
     pub fn new(statements: &str, prelude: &str) -> Self {
-        let form = Form { errors: ErrorText::Best, variables: Variables::AsWritten };
+        let form = Form { errors: ErrorText::Best, variables: Variables::AsWritten, statics: &Exports::new() };
         Self(rewrite::rewrite(statements, 0, prelude, form).edited)
     }
 

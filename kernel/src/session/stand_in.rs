@@ -180,7 +180,10 @@ fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
     if let Some(code) = inference::run_if_asking(rustc, &arguments, directory) {
         return code;
     }
-    match Command::new(rustc).args(arguments).status() {
+    // Cells' libraries see each other's symbols, for the sake of statics ([`super::statics`]). A function that a user
+    // exports and redefines is the new one all the same.
+    let own_functions = cfg!(target_os = "linux").then_some("-Clink-arg=-Wl,-Bsymbolic-functions");
+    match Command::new(rustc).args(arguments).args(own_functions).status() {
         Ok(status) => {
             // Of a cell that was not compiled there is nothing, whatever it was to be compiled with. If it cannot be
             // written, types are other ones after the next dependency.

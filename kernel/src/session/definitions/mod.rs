@@ -20,6 +20,8 @@ use std::hash::{Hash, Hasher};
 struct Item {
     hash: u64,
     names: BTreeSet<String>,
+    /// A path in it that leads into another crate than the standard library's.
+    foreign: Option<String>,
 }
 
 /// What has no name of its own: an implementation, a glob import.
@@ -75,7 +77,8 @@ impl Definitions {
         let mut behind = String::new();
         for node in Statements::parse(source, base).map(|statements| statements.nodes).unwrap_or_default() {
             let Some(item) = ast::Item::cast(node.clone()) else { continue };
-            let part = Item { hash: hash(&node.text().to_string()), names: identifiers(&node) };
+            let part =
+                Item { hash: hash(&node.text().to_string()), names: identifiers(&node), foreign: foreign_path(&node) };
             let names = defined_names(&item);
             next.understand(&node, &names);
             for name in &names {
@@ -149,6 +152,40 @@ impl Definitions {
         hasher.finish()
     }
 
+    /// A hash of what the session defines by names, directly or through others; dependencies do not count.
+    #[must_use]
+    pub fn layout(&self, names: &BTreeSet<String>) -> u64 {
+        let alone = Self { dependencies: BTreeMap::new(), ..self.clone() };
+        let mut hasher = DefaultHasher::new();
+        alone.hashes().iter().filter(|(name, _)| names.contains(*name)).for_each(|it| it.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    /// The names of the session's items that occur in others, directly or through others, beginning with these.
+    #[must_use]
+    pub fn reached(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<&str> = names.iter().map(String::as_str).collect();
+        while let Some(name) = open.pop() {
+            if let Some(items) = self.items.get(name)
+                && reached.insert(name.to_owned())
+            {
+                open.extend(items.iter().flat_map(|item| &item.names).map(String::as_str));
+            }
+        }
+        reached
+    }
+
+    /// A name or path of another crate than the standard library's among these and what they reach.
+    #[must_use]
+    pub fn foreign(&self, names: &BTreeSet<String>) -> Option<String> {
+        let reached = self.reached(names);
+        let items = || reached.iter().filter_map(|name| self.items.get(name)).flatten();
+        let is_foreign = |name: &&String| self.meaning(name) == Meaning::Other;
+        let name = names.iter().chain(items().flat_map(|item| &item.names)).find(is_foreign);
+        name.cloned().or_else(|| items().find_map(|item| item.foreign.clone()))
+    }
+
     fn hash_of(&self, name: &str, parts: &Parts<'_>, everywhere: &[&Item]) -> u64 {
         let (mut reached, mut unnamed) = (BTreeSet::new(), BTreeSet::new());
         let mut open = vec![name];
@@ -185,13 +222,14 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-fn identifiers(node: &SyntaxNode) -> BTreeSet<String> {
+/// The identifiers in a node.
+pub fn identifiers(node: &SyntaxNode) -> BTreeSet<String> {
     let tokens = node.descendants_with_tokens().filter_map(ra_ap_syntax::NodeOrToken::into_token);
     tokens.filter(|token| token.kind() == SyntaxKind::IDENT).map(|token| token.text().to_owned()).collect()
 }
 
 /// The names that an item defines.
-fn defined_names(item: &ast::Item) -> Vec<String> {
+pub fn defined_names(item: &ast::Item) -> Vec<String> {
     let name = match item {
         ast::Item::Struct(item) => item.name(),
         ast::Item::Enum(item) => item.name(),
@@ -213,6 +251,20 @@ fn defined_names(item: &ast::Item) -> Vec<String> {
         _ => None,
     };
     name.map(|name| name.text().to_string()).into_iter().collect()
+}
+
+/// A path in a node that leads into another crate than the standard library's.
+pub fn foreign_path(node: &SyntaxNode) -> Option<String> {
+    let paths = node.descendants().filter_map(ast::Path::cast).filter(|path| path.qualifier().is_some());
+    let mut foreign = paths.filter(|path| {
+        let first = path.first_segment().and_then(|segment| segment.name_ref());
+        first.is_some_and(|first| {
+            // An associated function or a variant of a type is no path into a crate.
+            let is_crate = first.text().starts_with(char::is_lowercase);
+            is_crate && !matches!(first.text(), "std" | "core" | "alloc" | "crate" | "self" | "super")
+        })
+    });
+    foreign.next().map(|path| path.syntax().text().to_string())
 }
 
 /// Whether an import brings names of the standard library, under their own names.
@@ -244,9 +296,9 @@ fn unnamed(item: &ast::Item, part: &Item) -> Option<Unnamed> {
                 part.clone()
             } else if item.trait_().is_some() {
                 // The trait may bring a constant of its own.
-                Item { hash: 0, names: header.clone() }
+                Item { hash: 0, names: header.clone(), foreign: None }
             } else {
-                Item { hash: 0, names: BTreeSet::new() }
+                Item { hash: 0, names: BTreeSet::new(), foreign: None }
             };
             // One for all types is part of whatever there is.
             let is_for_all = item.self_ty().is_some_and(|own| parameters.contains(&own.syntax().text().to_string()));

@@ -7,6 +7,7 @@ use super::edits::Edited;
 use super::errors;
 use super::rewrite::{ErrorText, Form, Statements, Variables, annotated, rewrite, rust_start};
 use super::script::Script;
+use super::statics::Exports;
 use annotate_snippets::Renderer;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -163,7 +164,8 @@ fn try_cell(cell: &str, messages: &[Value], random: &mut Random) {
     let names = Definitions::default().with_cell(cell);
     let _ = (names.hashes(), Statements::parse_lenient(cell, rust_start(cell)));
     for variables in [Variables::AsWritten, Variables::Plain(&names), Variables::Asked] {
-        let rewritten = rewrite(cell, 7, "use p::*; ", Form { errors: ErrorText::Best, variables });
+        let rewritten =
+            rewrite(cell, 7, "use p::*; ", Form { errors: ErrorText::Best, variables, statics: &Exports::new() });
         assert_whole(&rewritten.edited, random);
     }
     let edited = annotated(cell, "");
@@ -176,7 +178,12 @@ fn try_cell(cell: &str, messages: &[Value], random: &mut Random) {
         let drawn = script.told(&message, FILE, false);
         assert!(drawn.as_ref().is_none_or(|text| text.contains(" --> ")), "not drawn: {message} {drawn:?}");
         let renderer = if random.below(2) == 0 { &plain } else { &styled };
-        let rewritten = rewrite(cell, 7, "", Form { errors: ErrorText::Best, variables: Variables::AsWritten });
+        let rewritten = rewrite(
+            cell,
+            7,
+            "",
+            Form { errors: ErrorText::Best, variables: Variables::AsWritten, statics: &Exports::new() },
+        );
         errors::assert_drawn(&moved(&message, &rewritten.edited.text, random), &rewritten.edited, renderer);
         let place = (u32::try_from(random.below(9)).unwrap_or(0), u32::try_from(random.below(20)).unwrap_or(0));
         let error = errors::at_line("Panic", "é", cell, "cell [7]", Some(place), &plain);

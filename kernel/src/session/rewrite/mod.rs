@@ -7,6 +7,7 @@
 //! | `MACHINE[0] = async \|x: u64\| x;` | the same with `::machine_async::slot(async \|x: u64\| x)` |
 //! | `let x = 1.0;` | `let x: f64 = 1.0;`, where the type is plain to see ([`types`]) |
 //! | `let v = f();` | `let v = f(); #[cfg(any())] let v: Vec<u8> = loop {};`, where the compiler was asked ([`variables`]) |
+//! | `static N: u8 = 0;` | the same with the name under which it is exported ([`super::statics`]) |
 //! | `for … { … }` | `check();` first in the body |
 //! | `e?` | `::machine::cell::tried(e, \|value\| …, line)` |
 //! | a final expression `e` | `match (e) { ref value => { last(); value.evcxr_display(); } }` |
@@ -24,6 +25,7 @@ mod writer;
 use super::definitions::Definitions;
 use super::edits::{Edited, Edits};
 use super::inference::VariableTypes;
+use super::statics::Exports;
 use ra_ap_syntax::ast;
 use ra_ap_syntax::{AstNode, SyntaxNode};
 
@@ -46,6 +48,8 @@ pub struct Form<'a> {
     pub errors: ErrorText,
     /// Where the types of variables come from.
     pub variables: Variables<'a>,
+    /// Under which names statics are exported.
+    pub statics: &'a Exports,
 }
 
 /// Where the types come from of the variables that a cell leaves to later ones, if the user wrote none.
@@ -100,6 +104,9 @@ pub fn rewrite(source: &str, cell: u32, prelude: &str, form: Form<'_>) -> Rewrit
     let mut writer = Writer::new(source, base, cell, form.errors);
     if !prelude.is_empty() {
         writer.edits.insert(base, opening(source, base, prelude), base..base);
+    }
+    for (&at, symbol) in form.statics {
+        writer.edits.insert(at, format!("#[unsafe(export_name = \"{symbol}\")] "), at..at);
     }
     let own: Vec<&SyntaxNode> = statements.nodes.iter().filter(|node| !is_item(node)).collect();
     let (Some(first), Some(last)) = (own.first(), own.last()) else {

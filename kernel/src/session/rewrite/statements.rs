@@ -31,6 +31,9 @@ pub struct Statements {
 }
 
 impl Statements {
+    /// How far places in the parsed nodes lie behind those in what was given.
+    pub const OFFSET: usize = WRAPPER.len();
+
     /// Parses what follows `base`; `None` if it does not parse.
     pub fn parse(source: &str, base: usize) -> Option<Self> {
         Self::parse_with(source.get(base..)?, false)

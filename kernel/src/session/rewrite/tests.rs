@@ -6,7 +6,8 @@ use expect_test::{Expect, expect};
 /// How a `?` finds the text of an error.
 const TEXT: &str = "|value| { use ::machine::cell::{ByDisplay as _, ByDebug as _, ByName as _}; (&&value).text() }";
 
-const INFER: Form<'static> = Form { errors: ErrorText::Best, variables: Variables::AsWritten };
+static NONE: Exports = Exports::new();
+const INFER: Form<'static> = Form { errors: ErrorText::Best, variables: Variables::AsWritten, statics: &NONE };
 
 #[track_caller]
 fn check(source: &str, expected: Expect) {
@@ -153,7 +154,12 @@ fn completion_sees_the_types_of_parameters() {
 #[test]
 fn macros_that_take_expressions_are_looked_into() {
     let tried = |code: &str| {
-        let edited = rewrite(code, 1, "", Form { errors: ErrorText::Debug, variables: Variables::AsWritten });
+        let edited = rewrite(
+            code,
+            1,
+            "",
+            Form { errors: ErrorText::Debug, variables: Variables::AsWritten, statics: &Exports::new() },
+        );
         assert_kept(&edited.edited);
         let how = "|value| { use ::machine::cell::{ByDebug as _, ByName as _}; (&&value).text() }";
         let text = edited.edited.text.replace(how, "…").replace("::machine::cell::", "");
@@ -194,7 +200,12 @@ fn a_variable_gets_the_type_that_is_plain_to_see() {
                    struct Duration<T>(T);\ntrait Sized2 { fn count<T>(&self) -> T; }\ntype Text = &'static str;";
     let names = Definitions::default().with_cell(session);
     let guessed = |code: &str| {
-        let rewritten = rewrite(code, 1, "", Form { errors: ErrorText::Best, variables: Variables::Plain(&names) });
+        let rewritten = rewrite(
+            code,
+            1,
+            "",
+            Form { errors: ErrorText::Best, variables: Variables::Plain(&names), statics: &Exports::new() },
+        );
         assert_kept(&rewritten.edited);
         let text = rewritten.edited.text.replace(" ::machine::cell::leave();", "");
         (text.replace("machine::cell::enter(); ", "").replace(TEXT, "…"), rewritten.types)

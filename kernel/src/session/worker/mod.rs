@@ -22,6 +22,7 @@ use super::progress;
 use super::rewrite::{ErrorText, Form, Rewritten, Types, Variables, is_async, rewrite, rust_start};
 use super::sources;
 use super::stand_in;
+use super::statics::{Exports, Statics};
 use super::{Cell, SessionConfig};
 use crate::control::client::Client;
 use crate::output::{CellError, Display};
@@ -59,6 +60,7 @@ pub struct Worker {
     idle: Idle,
     analyser: Analyser,
     definitions: Definitions,
+    statics: Statics,
     past: PastCells,
     /// The machines before the last cell, to say what is lost with the runtime.
     machines: Vec<Status>,
@@ -82,6 +84,7 @@ impl Worker {
             idle: Idle::Fresh,
             analyser,
             definitions: Definitions::default(),
+            statics: Statics::default(),
             past: PastCells::default(),
             machines: Vec::new(),
         }
@@ -197,6 +200,8 @@ impl Worker {
         let prelude = if self.prelude { "" } else { PRELUDE };
         let definitions = self.definitions.with_cell(&code);
         let name = format!("cell [{}]", cell.number);
+        let statics = self.statics.with_cell(&code, cell.number, &definitions);
+        let statics = statics.map_err(|refused| Failed::Cell(errors::plain("CompileError", &refused.to_string())))?;
         let entry = machine::command::Cell {
             number: cell.number,
             source: cell.code.clone(),
@@ -213,7 +218,7 @@ impl Worker {
         let _ = self.client.command_now(Command::Enter(entry));
         let start = Instant::now();
         let watch = progress::watch(self.config.directory.path(), Arc::clone(&self.events), cell.number);
-        let (rewritten, mut result) = self.evaluate_cell(&code, cell.number, prelude, &definitions);
+        let (rewritten, mut result) = self.evaluate_cell(&code, cell.number, prelude, &definitions, &statics.exports);
         if let Err(error) = &result
             && !self.interrupt.is_requested()
             && needs_network(error, &rewritten.edited.text)
@@ -234,6 +239,8 @@ impl Worker {
             Ok(outputs) => {
                 self.prelude |= rewritten.runs || rust_start(&code) < code.len();
                 self.definitions = definitions;
+                self.statics = statics.statics;
+                statics.notices.iter().for_each(|notice| self.events.warn(notice));
                 self.past.remember(name.clone(), rewritten.edited.clone());
                 let shown = happened.result.clone().or_else(|| Self::command_output(outputs));
                 match self.said(&happened, &cell.code, &name) {
@@ -265,9 +272,10 @@ impl Worker {
         number: u32,
         prelude: &str,
         names: &Definitions,
+        statics: &Exports,
     ) -> (Rewritten, Result<evcxr::EvalOutputs, Error>) {
         let inferred = OnceCell::new();
-        let mut form = Form { errors: ErrorText::Best, variables: Variables::Plain(names) };
+        let mut form = Form { errors: ErrorText::Best, variables: Variables::Plain(names), statics };
         loop {
             let rewritten = rewrite(code, number, prelude, form);
             if rewritten.types == Types::Unknown && matches!(form.variables, Variables::Plain(_)) {
