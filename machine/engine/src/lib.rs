@@ -24,6 +24,7 @@ mod histogram;
 mod history;
 mod hook;
 mod host;
+pub mod json;
 mod letters;
 mod machine;
 pub mod metrics;
