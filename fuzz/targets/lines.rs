@@ -1,9 +1,10 @@
-//! Bytes in pieces of any size, cut into lines, each read as JSON with a time in it.
+//! Bytes in pieces of any size, cut into lines, each read as JSON, field by field, with a time in it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use machine_engine::decode::lines::{Fault, Lines};
-use machine_engine::decode::{excerpt, time};
+use machine_engine::decode::{excerpt, time::Clock};
+use machine_engine::json::{Json, value};
 use serde::de::IgnoredAny;
 
 /// Number, text and bytes of each line.
@@ -46,9 +47,16 @@ fn take(lines: &mut Lines, all: &mut Cut, is_last: bool) -> bool {
         None => assert!(line.bytes.trim_ascii().is_empty()),
         Some(Ok(text)) => {
             serde_json::from_str::<IgnoredAny>(text).unwrap();
-            assert!(time::of(text, "t").is_none_or(f64::is_finite));
-            assert!(time::of(text, "").is_none_or(f64::is_finite));
-            let _ = time::of(text, "a.1.b");
+            for field in ["t", "", "a.1.b"] {
+                assert!(Clock::new(field, None).unwrap().of(text).is_none_or(f64::is_finite));
+            }
+            // What intake accepts can be read, and what a parser reads too is the same.
+            let json = Json::new(text);
+            assert!(json.content().is_some());
+            let (_, _, read) = (json.field(), json.names(), value(text));
+            if let Ok(expected @ (serde_json::Value::String(_) | serde_json::Value::Bool(_))) = serde_json::from_str(text) {
+                assert_eq!(read, expected);
+            }
         }
         Some(Err(why)) => {
             assert!(!why.is_empty() && !why.contains('\n'), "{why:?}");

@@ -72,6 +72,9 @@ pub struct Replay {
     /// How many times as fast as it was; 0 is as fast as possible.
     #[serde(with = "crate::number")]
     pub speed: f64,
+    /// How the times are written, in strftime's letters; without it, any known way.
+    #[serde(default)]
+    pub format: Option<String>,
 }
 
 /// Lines of a file.
@@ -414,6 +417,17 @@ pub struct Paced<S> {
     pacing: Pacing,
 }
 
+impl<S> Paced<S> {
+    /// How the times of a [`replay`](Pace::replay) are written, in strftime's letters: `"%d/%m/%Y %H:%M:%S"`, UTC unless
+    /// the format has a zone.
+    pub fn format(mut self, format: &str) -> Self {
+        if let Some(replay) = &mut self.pacing.replay {
+            replay.format = Some(format.to_owned());
+        }
+        self
+    }
+}
+
 impl<M, S: IntoSource<M>> IntoSource<ByPace<M>> for Paced<S> {
     fn into_source(self) -> Source {
         let mut source = self.source.into_source();
@@ -435,11 +449,18 @@ pub trait Pace<Marker>: IntoSource<Marker> {
     /// first as their times are apart, divided by `speed`. 0 and infinity are as fast as possible.
     ///
     /// `field` says where an item has its time: `created_at`, or `user.created_at` for one further inside. The time
-    /// is RFC 3339, or a number: seconds since 1970, milliseconds from 10¹¹ on. An item without one is given at once,
-    /// and the status tells how many there were.
+    /// is RFC 3339 or another ISO 8601 time, RFC 2822, an HTTP or SQL date, Twitter's `Wed Oct 10 20:19:24 +0000 2018`
+    /// (UTC where no zone is written), or a number, also as text, since 1970: seconds up to 10¹¹, milliseconds up to
+    /// 10¹⁴, microseconds up to 10¹⁷, nanoseconds beyond. [`format`](Paced::format) reads any other.
+    ///
+    /// An item without a time is given immediately and the status counts it. Once more than ten items and one in ten
+    /// have none, each further one is also an error of the source.
     fn replay(self, field: &str, speed: f64) -> Paced<Self> {
         let speed = if speed.is_infinite() { 0.0 } else { speed };
-        Paced { source: self, pacing: Pacing { rate: None, replay: Some(Replay { field: field.to_owned(), speed }) } }
+        Paced {
+            source: self,
+            pacing: Pacing { rate: None, replay: Some(Replay { field: field.to_owned(), speed, format: None }) },
+        }
     }
 }
 

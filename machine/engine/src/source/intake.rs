@@ -136,16 +136,35 @@ impl<'f> Intake<'f> {
         if runs && !self.is_ended() { Ok(()) } else { Err(Stop::Ended) }
     }
 
-    /// Waits until the next item is due. `time` finds the seconds in a field of it.
-    pub fn wait_due(&mut self, time: impl FnOnce(&str) -> Option<f64>) -> Result<(), Stop> {
+    /// Waits until the next item is due, which `json` is the text of. Once items without a time are common, each is an
+    /// error of the source; it is given all the same.
+    pub fn wait_due<J: AsRef<str>>(&mut self, json: impl Fn() -> Option<J>) -> Result<(), Stop> {
         if self.pacer.is_idle() {
             return Ok(());
         }
         let untimed = |pacer: &Pacer| pacer.untimed().map_or(0, |(count, _)| count);
         let before = untimed(&self.pacer);
-        let due = self.pacer.due(Instant::now(), time);
+        let mut written = None;
+        let due = self.pacer.due(Instant::now(), |clock| {
+            let json = json()?;
+            let time = clock.of(json.as_ref());
+            if time.is_none() {
+                written = clock.written(json.as_ref());
+            }
+            time
+        });
         if let Some((count, field)) = self.pacer.untimed().filter(|(count, _)| *count > before) {
             self.feed.set_note(format!("{count} items without a time in {field}: given at once"));
+            if self.pacer.lacks_times() {
+                let given = written.map_or_else(
+                    || "there is no such field".to_owned(),
+                    |written| format!("cannot read {} as a time", written.chars().take(100).collect::<String>()),
+                );
+                let known = decode::time::KNOWN;
+                let why = format!("{given}; expected {known}; name another with .format(\"%d/%m/%Y %H:%M:%S\")");
+                let item = json().map(|json| json.as_ref().to_owned()).unwrap_or_default();
+                self.bad(&format!("replay by {field}"), &why, item.as_bytes());
+            }
         }
         if self.pacer.untimed().is_none() {
             return self.feed.shutdown.sleep_until(due);
@@ -173,7 +192,7 @@ impl<'f> Intake<'f> {
 
     /// Puts a message of JSON, in its time.
     pub fn json(&mut self, json: String) -> Result<(), Stop> {
-        let waited = self.wait_due(|field| decode::time::of(&json, field)).and_then(|()| self.wait_running());
+        let waited = self.wait_due(|| Some(json.as_str())).and_then(|()| self.wait_running());
         let put = waited.and_then(|()| {
             if raw::put_json(self.machine, json, &self.feed.shutdown) { Ok(()) } else { Err(Stop::Ended) }
         });

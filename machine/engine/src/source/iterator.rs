@@ -2,7 +2,6 @@
 
 use super::Origin;
 use super::intake::{Intake, Stop};
-use crate::decode;
 use crate::queue::CLAIM;
 use crate::raw::Buffer;
 use std::sync::atomic::Ordering;
@@ -46,7 +45,7 @@ impl Iteration {
         let mut due = Ok(());
         if intake.is_paced() && filled > 0 {
             let item = &self.buffer;
-            due = intake.wait_due(|field| decode::time::of(&item.first_json()?, field));
+            due = intake.wait_due(|| item.first_json());
             due = due.and_then(|()| intake.wait_running());
         }
         let put = match due {

@@ -1,6 +1,7 @@
 //! When the next item of a source is due.
 
 use crate::command_error::failed;
+use crate::decode::time::Clock;
 use machine::command::Failure;
 use machine::source::Pacing;
 use std::time::{Duration, Instant};
@@ -27,10 +28,17 @@ struct Rate {
 struct Replay {
     speed: f64,
     field: String,
+    clock: Clock,
     /// When the first item was given, and its own time.
     first: Option<(Instant, f64)>,
+    timed: u64,
     untimed: u64,
 }
+
+/// So many items without a time are an exception; more than that are common if they are [`COMMON`] of all.
+const EXCEPTIONS: u64 = 10;
+/// One item in so many.
+const COMMON: u64 = 10;
 
 impl Pacer {
     /// # Errors
@@ -56,7 +64,9 @@ impl Pacer {
                 return Err(bad(format!("the speed is {speed}: 1 is as fast as it was, 0 as fast as possible")));
             }
             if speed > 0.0 {
-                pacer.replay = Some(Replay { speed, field: replay.field.clone(), first: None, untimed: 0 });
+                let clock = Clock::new(&replay.field, replay.format.as_deref()).map_err(bad)?;
+                let field = replay.field.clone();
+                pacer.replay = Some(Replay { speed, field, clock, first: None, timed: 0, untimed: 0 });
             }
         }
         Ok(pacer)
@@ -75,8 +85,8 @@ impl Pacer {
         self.rate.is_none() && self.replay.is_none()
     }
 
-    /// When the item is due that could be given now; it counts as given. `time` finds the seconds in a field of it.
-    pub fn due(&mut self, now: Instant, time: impl FnOnce(&str) -> Option<f64>) -> Instant {
+    /// When the item is due that could be given now; it counts as given. `time` reads its time.
+    pub fn due(&mut self, now: Instant, time: impl FnOnce(&Clock) -> Option<f64>) -> Instant {
         let by_replay = self.replay.as_mut().map_or(now, |replay| replay.due(now, time));
         let by_rate = self.rate.as_mut().map_or(now, |rate| {
             let due = rate.earliest(now);
@@ -120,6 +130,14 @@ impl Pacer {
     pub fn untimed(&self) -> Option<(u64, &str)> {
         self.replay.as_ref().map(|replay| (replay.untimed, replay.field.as_str()))
     }
+
+    /// Whether items without a time are so many that replay is not what it is called: each is an error then.
+    pub fn lacks_times(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| {
+            let all = replay.untimed + replay.timed;
+            replay.untimed > EXCEPTIONS && replay.untimed.saturating_mul(COMMON) >= all
+        })
+    }
 }
 
 const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
@@ -132,11 +150,12 @@ impl Rate {
 }
 
 impl Replay {
-    fn due(&mut self, now: Instant, time: impl FnOnce(&str) -> Option<f64>) -> Instant {
-        let Some(time) = time(&self.field) else {
+    fn due(&mut self, now: Instant, time: impl FnOnce(&Clock) -> Option<f64>) -> Instant {
+        let Some(time) = time(&self.clock) else {
             self.untimed += 1;
             return now;
         };
+        self.timed += 1;
         let (began, first) = *self.first.get_or_insert((now, time));
         let after = Duration::try_from_secs_f64((time - first) / self.speed).unwrap_or_default().min(CENTURY);
         began.checked_add(after).unwrap_or(began).max(now)
@@ -158,7 +177,7 @@ mod tests {
     }
 
     fn by_time(speed: f64) -> Pacing {
-        Pacing { rate: None, replay: Some(Replay { field: "t".to_owned(), speed }) }
+        Pacing { rate: None, replay: Some(Replay { field: "t".to_owned(), speed, format: None }) }
     }
 
     /// The milliseconds at which items are given that are ready at once, each at the time before plus `late`.
@@ -198,6 +217,26 @@ mod tests {
         assert_eq!(given(&by_time(1.0), &times, 0), [0, 1_000, 1_000, 1_000, 4_000]);
         assert_eq!(given(&by_time(10.0), &times, 0), [0, 100, 100, 100, 400]);
         assert_eq!(given(&by_time(0.0), &times, 0), [0; 5]);
+    }
+
+    #[test]
+    fn items_without_a_time_are_an_error_once_they_are_common() {
+        let mut pacer = Pacer::new(&by_time(1.0)).unwrap_or_default();
+        let mut lacks = |time: Option<f64>| {
+            pacer.due(Instant::now(), |_| time);
+            pacer.lacks_times()
+        };
+        assert!((0..200).all(|_| !lacks(Some(0.0))));
+        assert!((0..22).all(|_| !lacks(None)), "fewer than one in ten");
+        assert!(lacks(None));
+        let mut pacer = Pacer::new(&by_time(1.0)).unwrap_or_default();
+        let all: Vec<bool> = (0..12)
+            .map(|_| {
+                pacer.due(Instant::now(), |_| None);
+                pacer.lacks_times()
+            })
+            .collect();
+        assert_eq!(all.iter().position(|lacks| *lacks), Some(10), "the first ten are exceptions");
     }
 
     #[test]
