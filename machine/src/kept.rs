@@ -17,6 +17,8 @@ pub struct KeptQuery {
     pub every: u64,
     /// Only those from this one on, in the order of their keeping; see [`Kept::next`].
     pub since: u64,
+    /// Only those before this one, in the order of their keeping; see [`Kept::older`].
+    pub before: Option<u64>,
     /// How many at most, the newest; 0 for all.
     pub limit: usize,
 }
@@ -34,6 +36,13 @@ pub struct Kept {
     pub matching: u64,
     /// What to ask for to get those that come after.
     pub next: u64,
+    /// What to ask for to get older ones that fulfil the query and had no room in this answer.
+    #[serde(default)]
+    pub older: Option<u64>,
+    /// How many values the condition looked at that no type has, and took as U+FFFD (a lone surrogate) or as null (a
+    /// number beyond the largest `f64`).
+    #[serde(default)]
+    pub unread: u64,
     /// Newest last.
     pub messages: Vec<KeptMessage>,
 }

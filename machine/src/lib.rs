@@ -33,6 +33,7 @@ mod number;
 pub mod outputs;
 mod payload;
 pub mod progress;
+pub mod retention;
 pub mod shim;
 pub mod slot;
 pub mod source;
@@ -51,6 +52,7 @@ pub mod prelude {
     pub use crate::cell::Show as _;
     pub use crate::command::{Failure, Policy};
     pub use crate::handle::Refused::Full;
+    pub use crate::retention::Keep;
     pub use crate::source::{self, Pace as _};
     pub use crate::{
         Builder, Call, Errors, Ignored, MACHINE, Machine, Output, Outputs, Refused, SinkHandle, SlotRef, Value, frame,

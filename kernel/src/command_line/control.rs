@@ -40,7 +40,7 @@ pub fn carry_out(command: Commands) -> ExitCode {
 }
 
 fn checked(message: &str) -> Result<Arguments<'_>, Failed> {
-    serde_json::from_str::<Value>(message).map_err(|error| {
+    serde_json::from_str::<serde::de::IgnoredAny>(message).map_err(|error| {
         Failed::Usage(format!("{} cannot be read as JSON: {}", display::cut(message, 60), told(&error.to_string())))
     })?;
     Ok(Arguments { message: Some(message), ..Arguments::default() })

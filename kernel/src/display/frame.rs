@@ -13,7 +13,7 @@ use std::path::Path;
 /// How many rows are shown of a longer frame.
 const ROWS: usize = 20;
 /// How many columns are shown of a wider frame.
-const COLUMNS: usize = 30;
+pub(super) const COLUMNS: usize = 30;
 /// How much of a value is shown, in characters.
 const VALUE: usize = 100;
 
@@ -26,6 +26,15 @@ pub fn frame(frame: &DataFrame) -> Display {
 /// The head and the tail of a `DataFrame`, and a note below it.
 #[must_use]
 pub fn long_frame(frame: &DataFrame, note: &str) -> Display {
+    let (height, width) = frame.shape();
+    let mut shown = Vec::new();
+    for (count, most, what) in [(height, ROWS, "rows"), (width, COLUMNS, "columns")] {
+        if count > most {
+            shown.push(format!("{most} of {} {what}", grouped(count as u64)));
+        }
+    }
+    let shown = if shown.is_empty() { String::new() } else { format!("at most {} shown; ", shown.join(" and ")) };
+    let note = format!("{shown}{note}");
     let html = html! { (markup(frame, ROWS)) p { small { (note) } } };
     super::html_and_text(&html, &format!("{frame}\n{note}\n"))
 }

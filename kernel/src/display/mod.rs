@@ -24,7 +24,7 @@ mod text;
 pub(crate) mod tests;
 
 pub use bar::bar;
-pub use columns::{frame_of_values, whole_frame};
+pub use columns::{Columns, Wanted, frame_of_messages, whole_frame};
 pub use errors::{all_errors, found_errors, retried};
 pub use explained::explained;
 pub use frame::{arrow_file, frame_of_errors, long_frame, rows_of};
@@ -114,6 +114,22 @@ pub fn live(mut still: Display, model: &str) -> Display {
     let view = serde_json::json!({ "version_major": 2, "version_minor": 1, "model_id": model });
     still.data.insert("application/vnd.jupyter.widget-view+json".to_owned(), view);
     still
+}
+
+/// The same below sentences that say why it is not the whole or not as it was.
+#[must_use]
+pub fn warned(mut display: Display, warnings: &[String]) -> Display {
+    if warnings.is_empty() {
+        return display;
+    }
+    let html = html! { @for warning in warnings { p style="color:#b58900" { b { "⚠ " (warning) } } } };
+    let lines: Vec<String> = warnings.iter().map(|warning| format!("⚠ {}\n", one_line(warning))).collect();
+    for (mime, above) in [(PLAIN, lines.concat()), (HTML, html.0)] {
+        if let Some(Value::String(text)) = display.data.get_mut(mime) {
+            text.insert_str(0, &above);
+        }
+    }
+    display
 }
 
 /// JSON for programs: an object, and the same indented.

@@ -57,7 +57,7 @@ fn column(name: &str, values: &[Option<Value>]) -> Column {
     let found = all(values, Value::as_i64)
         .map(|them| Series::new(name.into(), them))
         .or_else(|| all(values, Value::as_u64).map(|them| Series::new(name.into(), them)))
-        .or_else(|| all(values, Value::as_f64).map(|them| Series::new(name.into(), them)))
+        .or_else(|| all(values, float).map(|them| Series::new(name.into(), them)))
         .or_else(|| all(values, Value::as_bool).map(|them| Series::new(name.into(), them)))
         .or_else(|| all(values, time).map(|them| Series::new(name.into(), them)));
     found.unwrap_or_else(|| Series::new(name.into(), all(values, text).unwrap_or_default())).into()
@@ -67,6 +67,13 @@ fn column(name: &str, values: &[Option<Value>]) -> Column {
 fn all<T>(values: &[Option<Value>], of: impl Fn(&Value) -> Option<T>) -> Option<Vec<Option<T>>> {
     let all = values.iter().map(|value| value.as_ref().map(&of).map_or(Some(None), |it| it.map(Some)));
     all.collect()
+}
+
+/// A number, unless it is a whole one that no `f64` has exactly.
+fn float(value: &Value) -> Option<f64> {
+    let is_exact = |size: u64| size < 1 << 53;
+    let size = value.as_u64().or_else(|| value.as_i64().map(i64::unsigned_abs));
+    value.as_f64().filter(|_| size.is_none_or(is_exact))
 }
 
 fn time(value: &Value) -> Option<NaiveDateTime> {

@@ -75,6 +75,10 @@ pub struct Arguments<'a> {
     pub file: Option<Word>,
     /// `--clear`
     pub clear: bool,
+    /// `--scale`
+    pub scale: bool,
+    /// `--exact`
+    pub exact: bool,
 }
 
 /// Parses a line that begins with `%`.
@@ -285,6 +289,8 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
         Kind::Rule => arguments.rule.push(word),
         Kind::File => arguments.file = Some(word),
         Kind::Clear => arguments.clear = true,
+        Kind::Scale => arguments.scale = true,
+        Kind::Exact => arguments.exact = true,
         Kind::Limit => arguments.limit = Some(limit(&word)?),
         Kind::Timeout => arguments.timeout = Some(timeout(&word)?),
         // Never among the words: they are taken out before.

@@ -143,6 +143,9 @@ fn values(parameter: &Parameter, words: &[&str], engine: &dyn Engine) -> Vec<Com
     let (names, kind) = match parameter.kind {
         Kind::Machine => (actions::machine_names(engine).unwrap_or_default(), "machine"),
         Kind::Which if parameter.value == "OID" => (Vec::new(), "option"),
+        Kind::Which if parameter.value == super::keep::HOW_MUCH => {
+            (["all", "1_000_000", "1h", "sample"].map(str::to_owned).to_vec(), "option")
+        }
         Kind::Shape => (super::plot::KINDS.iter().map(|(name, _)| (*name).to_owned()).collect(), "option"),
         Kind::Slot | Kind::Origin | Kind::Which | Kind::Against | Kind::By => {
             let machine = words.iter().position(|word| *word == "--machine").and_then(|at| words.get(at + 1));
@@ -166,7 +169,9 @@ fn values(parameter: &Parameter, words: &[&str], engine: &dyn Engine) -> Vec<Com
         | Kind::Where
         | Kind::Since
         | Kind::Every
-        | Kind::Follow => (Vec::new(), "option"),
+        | Kind::Follow
+        | Kind::Scale
+        | Kind::Exact => (Vec::new(), "option"),
     };
     names.into_iter().map(|text| Completion { text, kind }).collect()
 }

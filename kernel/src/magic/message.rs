@@ -30,7 +30,7 @@ impl BadJson {
 /// # Errors
 /// If it doesn't begin with one.
 pub fn length(text: &str) -> Result<usize, BadJson> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     match values.next() {
         Some(Ok(_)) => Ok(values.byte_offset()),
         Some(Err(error)) => Err(BadJson { offset: offset(text, &error), message: without_place(&error) }),

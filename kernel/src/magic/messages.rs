@@ -5,12 +5,13 @@ use super::actions::{SOURCE, letter_slot, machine_name, outputs, slot_number, ta
 use super::arguments::Arguments;
 use super::meter::Meter;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::tables::sample;
 use super::trouble::{Trouble, given};
-use crate::display::{self, grouped};
+use crate::display::{self, Wanted, grouped};
 use crate::output::{Display, Output};
 use machine::command::{Command, Reply};
 use machine::kept::{Kept, KeptQuery, LetterQuery, Retried};
-use polars::prelude::{Column, DataFrame};
+use polars::prelude::Column;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -222,7 +223,7 @@ fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> R
         filter: arguments.filter.clone().unwrap_or_default(),
         every: arguments.every.unwrap_or(1),
         limit: arguments.limit.unwrap_or(SHOWN),
-        since: 0,
+        ..KeptQuery::default()
     };
     let mut kept = kept(engine, arguments, &query)?;
     if !arguments.follow {
@@ -271,6 +272,7 @@ fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>, engine: &dyn
         return Ok(display::json(json!({
             "machine": machine_name(arguments), "messages": messages, "processed": kept.processed, "not_shown": unseen,
             "matching": kept.matching, "not_kept": kept.not_kept, "fallen_out": kept.fallen_out,
+            "unread": kept.unread,
         })));
     }
     let mut note = note(kept, shown);
@@ -278,12 +280,29 @@ fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>, engine: &dyn
     if shown < asked {
         note.push_str("; more are too long for one answer");
     }
-    if texts.is_empty() {
-        return Ok(display::line(&note));
+    // Who asks for those that match is not to take the sample for all of them.
+    let mut warnings: Vec<String> = if arguments.filter.is_some() { sample_of(kept) } else { Vec::new() };
+    if kept.unread > 0 {
+        warnings.push(format!(
+            "The condition met {} values that no type has: half a surrogate pair counts as \u{fffd}, a number beyond about \
+             1.8e308 as null.",
+            grouped(kept.unread)
+        ));
     }
-    let frame = frame_of(kept, slot).map_err(polars)?;
-    engine.keep_frame(&frame);
-    Ok(display::whole_frame(&frame, &note))
+    if texts.is_empty() {
+        return Ok(display::warned(display::line(&note), &warnings));
+    }
+    let columns = frame_of(kept, slot).map_err(polars)?;
+    engine.keep_frame(&columns.frame);
+    warnings.extend(columns.warnings);
+    Ok(display::warned(display::whole_frame(&columns.frame, &note), &warnings))
+}
+
+/// That what was looked through is a sample, if it is.
+fn sample_of(kept: &Kept) -> Vec<String> {
+    // Those that match were counted, whether or not they are shown.
+    let Kept { processed, fallen_out, not_kept, .. } = *kept;
+    sample(&Kept { processed, fallen_out, not_kept, ..Kept::default() }).into_iter().collect()
 }
 
 /// How many messages were asked for; 0 means all.
@@ -317,16 +336,16 @@ fn text_of(message: &machine::kept::KeptMessage, slot: Option<u32>) -> &str {
 }
 
 fn value(json: &str) -> Value {
-    serde_json::from_str(json).unwrap_or_default()
+    machine_engine::json::value(json)
 }
 
 /// Kept messages, newest first: the oid, and what the slot gave or the message itself, in columns.
-pub fn frame_of(kept: &Kept, slot: Option<u32>) -> polars::prelude::PolarsResult<DataFrame> {
+pub fn frame_of(kept: &Kept, slot: Option<u32>) -> polars::prelude::PolarsResult<display::Columns> {
     let newest = || kept.messages.iter().rev();
     let oids: Vec<&str> = newest().map(|message| message.oid.as_str()).collect();
     let name = slot.map_or_else(|| "in".to_owned(), |slot| format!("f{slot}"));
-    let values = newest().map(|message| value(text_of(message, slot))).collect();
-    display::frame_of_values(vec![Column::new("oid".into(), oids)], &name, values)
+    let texts = newest().map(|message| text_of(message, slot));
+    display::frame_of_messages(vec![Column::new("oid".into(), oids)], &name, texts, &Wanted::all())
 }
 
 /// What polars refuses.
@@ -348,13 +367,12 @@ fn peek(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
         return Ok(display::line(&format!("{} messages wait in {}", grouped(waiting), machine_name(arguments))));
     }
     let oids: Vec<&str> = first.iter().map(|(oid, _)| oid.as_str()).collect();
-    let values = first.iter().map(|(_, json)| value(json)).collect();
-    let frame = display::frame_of_values(vec![Column::new("oid".into(), oids)], "in", values).map_err(polars)?;
+    let texts = first.iter().map(|(_, json)| json.as_str());
+    let fixed = vec![Column::new("oid".into(), oids)];
+    let columns = display::frame_of_messages(fixed, "in", texts, &Wanted::all()).map_err(polars)?;
     let more = waiting.saturating_sub(first.len() as u64);
-    Ok(display::whole_frame(
-        &frame,
-        &format!("{} messages wait; {} more than are shown", grouped(waiting), grouped(more)),
-    ))
+    let note = format!("{} messages wait; {} more than are shown", grouped(waiting), grouped(more));
+    Ok(display::warned(display::whole_frame(&columns.frame, &note), &columns.warnings))
 }
 
 fn explain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {

@@ -40,6 +40,7 @@ mod cell;
 mod complete;
 mod frame;
 mod help;
+mod keep;
 mod live;
 mod message;
 mod messages;
@@ -87,11 +88,18 @@ pub trait Engine {
         None
     }
 
-    /// Runs a query over tables. `go_on` is asked now and then whether to wait.
+    /// Runs a query over tables: as it was written, and as it is to be run. `go_on` is asked now and then whether to
+    /// wait.
     ///
     /// # Errors
     /// See [`QueryError`].
-    fn query(&self, sql: &str, tables: Tables, _go_on: &mut dyn FnMut() -> bool) -> Result<DataFrame, QueryError> {
+    fn query(
+        &self,
+        (written, sql): (&str, &str),
+        tables: Tables,
+        _go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<DataFrame, QueryError> {
+        crate::query::check(written).map_err(QueryError::Syntax)?;
         crate::query::run(sql, tables)
     }
 

@@ -3,13 +3,15 @@
 use super::Engine;
 use super::actions::{machine_name, slot_names, target};
 use super::arguments::Arguments;
-use super::messages::{WHERE, kept};
+use super::messages::WHERE;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::tables::{all_kept, sample};
 use super::trouble::{Trouble, did_you_mean, given, nearest};
 use crate::display::{self, Across, Plot, PlotKind, grouped};
 use crate::output::Display;
 use machine::command::Target;
 use machine::kept::{KeptMessage, KeptQuery};
+use machine_engine::json::{Json, Scalar};
 use serde_json::{Value, json};
 
 pub const KIND: Parameter = Parameter {
@@ -78,14 +80,13 @@ impl Place {
     }
 
     /// The value in a message; `None` if there is none.
-    fn of(&self, message: &KeptMessage) -> Option<Value> {
+    fn of<'m>(&self, message: &'m KeptMessage) -> Option<Json<'m>> {
         let text = match self.slot {
             None => &message.input,
             Some(slot) if message.missing & (1 << slot) != 0 => return None,
             Some(slot) => message.outputs.get(slot)?,
         };
-        let value: Value = serde_json::from_str(text).ok()?;
-        machine_engine::filter::inside(&value, &self.path).cloned().filter(|value| !value.is_null())
+        Json::new(text).at(&self.path).filter(|value| !matches!(value.field().value, Scalar::Null))
     }
 
     /// What there is instead, if no message has it.
@@ -95,11 +96,12 @@ impl Place {
         let Some(value) = messages.iter().rev().find_map(|message| whole.of(message)) else {
             return Trouble::usage(format!("no kept message has anything in {}", given(part)), None);
         };
-        let Value::Object(fields) = &value else {
-            let value = display::cut(&value.to_string(), 40);
+        if !value.raw().starts_with('{') {
+            let value = display::cut(value.raw(), 40);
             return Trouble::usage(format!("{} has no fields: it is {value}", given(part)), None);
-        };
-        let names: Vec<String> = fields.keys().map(|field| format!("{part}.{field}")).collect();
+        }
+        let mut names: Vec<String> = value.names().iter().map(|field| format!("{part}.{field}")).collect();
+        names.sort();
         let meant = nearest(&self.written, names.iter().map(String::as_str)).map(str::to_owned);
         let message =
             format!("no message has {}; there is {}{}", given(&self.written), names.join(", "), did_you_mean(meant));
@@ -130,7 +132,7 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
         return Err(Trouble::usage(message, None));
     }
     let filter = arguments.filter.clone().unwrap_or_default();
-    let kept = kept(engine, arguments, &KeptQuery { filter, ..KeptQuery::default() })?;
+    let kept = all_kept(engine, arguments, &KeptQuery { filter, ..KeptQuery::default() })?;
     let messages = &kept.messages;
     for place in std::iter::once(&y).chain(&x).chain(&by) {
         if !messages.is_empty() && !messages.iter().any(|message| place.of(message).is_some()) {
@@ -140,9 +142,13 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
     let mut texts = None;
     let mut number = |place: &Place, message: &KeptMessage| {
         let value = place.of(message)?;
-        let number = value.as_f64().or_else(|| value.as_bool().map(f64::from));
+        let number = match value.field().value {
+            Scalar::Number(number) => Some(number.as_f64()),
+            Scalar::Bool(value) => Some(f64::from(value)),
+            _ => None,
+        };
         if number.is_none() {
-            texts.get_or_insert_with(|| (place.written.clone(), display::cut(&value.to_string(), 40)));
+            texts.get_or_insert_with(|| (place.written.clone(), display::cut(value.raw(), 40)));
         }
         number
     };
@@ -154,10 +160,9 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
             None if kind == PlotKind::Histogram => Some(up),
             None => Some(f64::from(at)),
         };
-        let group = by.as_ref().map_or_else(String::new, |by| match by.of(message) {
-            Some(Value::String(text)) => text,
-            Some(other) => other.to_string(),
-            None => "(none)".to_owned(),
+        let group = by.as_ref().map_or_else(String::new, |by| {
+            let text = by.of(message).and_then(|value| value.field().value.text().map(std::borrow::Cow::into_owned));
+            text.unwrap_or_else(|| "(none)".to_owned())
         });
         points.extend(across.map(|across| (across, up, group)));
     }
@@ -178,10 +183,14 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
         (None, PlotKind::Histogram) => y.written.clone(),
         (None, _) => "message".to_owned(),
     };
+    let warnings: Vec<String> = sample(&kept).into_iter().collect();
     if arguments.json {
         let points: Vec<Value> = points.iter().map(|(x, y, by)| json!({ "x": x, "y": y, "by": by })).collect();
-        return Ok(display::json(json!({ "machine": machine_name(arguments), "points": points, "note": note })));
+        return Ok(display::json(json!({
+            "machine": machine_name(arguments), "points": points, "note": note, "warnings": warnings,
+        })));
     }
     let by = by.map_or_else(String::new, |by| by.written);
-    Ok(display::plot(&Plot { kind, x: across, y: y.written, by, across: Across::Numbers, points }, &note))
+    let plot = Plot { kind, x: across, y: y.written, by, across: Across::Numbers, points };
+    Ok(display::warned(display::plot(&plot, &note), &warnings))
 }

@@ -5,7 +5,7 @@ use super::actions::machine_name;
 use super::arguments::Arguments;
 use super::plot::KIND;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
-use super::sql::{Answer, answer};
+use super::sql::{Answer, EXACT, SCALE, answer};
 use super::trouble::{Trouble, did_you_mean, given, nearest};
 use super::words::Word;
 use crate::display::{self, Across, Plot, PlotKind, grouped};
@@ -32,6 +32,8 @@ pub const PLOT_CELL: Magic = Magic {
         Parameter { names: &["--by"], value: "COLUMN", kind: Kind::By, help: "a colour for each value of this" },
         KIND,
         MACHINE,
+        SCALE,
+        EXACT,
     ],
     summary: "draws what the query on the lines below gives",
     details: "The tables are those of %sql. Text goes across as bars.",
@@ -40,7 +42,7 @@ pub const PLOT_CELL: Magic = Magic {
 };
 
 fn plot(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
-    let Answer { frame, note } = answer(arguments, engine, output)?;
+    let Answer { frame, note, warnings, .. } = answer(arguments, engine, output)?;
     let plot = drawn(&frame, arguments)?;
     let left_out = frame.height() - plot.points.len();
     let note = if left_out == 0 {
@@ -50,9 +52,11 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> 
     };
     if arguments.json {
         let points: Vec<Value> = plot.points.iter().map(|(x, y, by)| json!({ "x": x, "y": y, "by": by })).collect();
-        return Ok(display::json(json!({ "machine": machine_name(arguments), "points": points, "note": note })));
+        return Ok(display::json(json!({
+            "machine": machine_name(arguments), "points": points, "note": note, "warnings": warnings,
+        })));
     }
-    Ok(display::plot(&plot, &note))
+    Ok(display::warned(display::plot(&plot, &note), &warnings))
 }
 
 fn drawn(frame: &DataFrame, arguments: &Arguments<'_>) -> Result<Plot, Trouble> {

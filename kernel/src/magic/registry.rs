@@ -3,7 +3,7 @@
 use super::Engine;
 use super::arguments::Arguments;
 use super::trouble::Trouble;
-use super::{actions, frame, live, messages, plot, plot_query, sql};
+use super::{actions, frame, keep, live, messages, plot, plot_query, sql};
 use crate::output::{Display, Output};
 
 /// One magic.
@@ -98,6 +98,10 @@ pub enum Kind {
     File,
     /// Take away instead of add.
     Clear,
+    /// Estimate for all messages from a sample.
+    Scale,
+    /// Refuse a sample.
+    Exact,
 }
 
 impl Parameter {
@@ -318,6 +322,7 @@ pub static MAGICS: &[Magic] = &[
     messages::RETRY,
     messages::TAP,
     messages::PEEK,
+    keep::KEEP,
     sql::SQL,
     sql::SQL_CELL,
     frame::FRAME,

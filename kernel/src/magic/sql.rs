@@ -6,23 +6,42 @@ use super::arguments::Arguments;
 use super::messages::polars;
 use super::meter::Meter;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
-use super::tables::{names, no_such_table, tables};
+use super::tables::{Read, names, no_such_table, tables};
 use super::trouble::{Trouble, did_you_mean, given, nearest};
-use crate::display::{self, grouped};
+use crate::display::{self, Wanted, grouped};
 use crate::output::{Display, Output};
-use crate::query::{QueryError, Statement, SyntaxError, Tables};
+use crate::query::{QueryError, Statement, SyntaxError};
 use polars::prelude::{Column, DataFrame};
 use serde_json::json;
 use std::time::Instant;
 
 const DETAILS: &str = "Tables: input, f0, f1, …, errors, history; %sql alone shows their columns. input and f0 have a \
                        row a kept message: oid, put, and a column a field, or one called as the table. The last 10,000 \
-                       messages or 64 MiB are kept, of a fast machine a sample; the line below tells how many.";
+                       messages or 64 MiB are kept, of a fast machine a sample: a warning above the result \
+                       says so, --scale estimates count and sum for all messages, --exact refuses a sample, and %keep \
+                       keeps more.";
+
+/// `--scale`
+pub const SCALE: Parameter = Parameter {
+    names: &["--scale"],
+    value: "",
+    kind: Kind::Scale,
+    help: "of a sample, multiplies what count and sum give: an estimate for all messages",
+};
+
+/// `--exact`
+pub const EXACT: Parameter =
+    Parameter { names: &["--exact"], value: "", kind: Kind::Exact, help: "refuses to answer from a sample" };
 
 /// `%sql`
 pub const SQL: Magic = Magic {
     name: "sql",
-    parameters: &[MACHINE, Parameter { names: &[], value: "QUERY", kind: Kind::Query, help: "the rest of the line" }],
+    parameters: &[
+        MACHINE,
+        SCALE,
+        EXACT,
+        Parameter { names: &[], value: "QUERY", kind: Kind::Query, help: "the rest of the line" },
+    ],
     summary: "a query over what flowed: the last outputs of each slot, errors and history are tables",
     details: DETAILS,
     example: "%sql SELECT f1, count(*) AS n FROM f1 GROUP BY f1 ORDER BY n DESC",
@@ -32,25 +51,32 @@ pub const SQL: Magic = Magic {
 /// `%%sql`
 pub const SQL_CELL: Magic = Magic {
     name: "sql",
-    parameters: &[MACHINE],
+    parameters: &[MACHINE, SCALE, EXACT],
     summary: "a query over what flowed, on the lines below",
     details: DETAILS,
     example: "%%sql\nSELECT input.lang, avg(f1.polarity) FROM input JOIN f1 USING (oid) GROUP BY input.lang",
     action: Action::Body(sql),
 };
 
+/// Columns that an error lists.
+const LISTED: usize = 30;
+
 fn sql(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
     if arguments.query.is_none_or(|query| query.text.trim().is_empty()) {
         return all_tables(arguments, engine);
     }
-    let Answer { frame, note } = answer(arguments, engine, output)?;
+    let Answer { frame, note, warnings, share } = answer(arguments, engine, output)?;
     engine.keep_frame(&frame);
     if arguments.json {
         let (columns, rows) = display::rows_of(&frame);
         let machine = machine_name(arguments);
-        return Ok(display::json(json!({ "machine": machine, "columns": columns, "rows": rows, "note": note })));
+        let (of, messages) = share.unzip();
+        return Ok(display::json(json!({
+            "machine": machine, "columns": columns, "rows": rows, "note": note, "warnings": warnings,
+            "of_messages": of, "messages": messages,
+        })));
     }
-    Ok(display::long_frame(&frame, &note))
+    Ok(display::warned(display::long_frame(&frame, &note), &warnings))
 }
 
 /// What a query gave.
@@ -59,6 +85,10 @@ pub struct Answer {
     pub frame: DataFrame,
     /// What was asked, and how long it took.
     pub note: String,
+    /// What of it is not the whole, each a sentence.
+    pub warnings: Vec<String>,
+    /// Of how many messages it is, of how many.
+    pub share: Option<(u64, u64)>,
 }
 
 /// Answers the query among the arguments.
@@ -74,36 +104,59 @@ pub fn answer(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Outpu
         let offset = query.start + error.offset.unwrap_or(query.text.len());
         Trouble::usage(format!("this is no SQL: {}", error.message), Some(offset..offset + 1))
     };
-    let statement = Statement::parse(query.text).map_err(at)?;
-    let (tables, mut note) = tables(&statement.names(), arguments, engine)?;
-    let mut columns: Vec<String> = Vec::new();
-    for column in tables.iter().flat_map(|(_, frame)| frame.columns()) {
-        let name = column.name().as_str();
-        if !columns.iter().any(|column| column == name) {
-            columns.push(name.to_owned());
-        }
+    let statement = Statement::read(query.text).map_err(at)?;
+    let wanted = Wanted { names: statement.names(), all: statement.wants_all() };
+    let Read { tables, columns, mut warnings, notes, share, has_others } = tables(&wanted, arguments, engine)?;
+    let is_sample = share.is_some_and(|(there, all)| there < all);
+    if arguments.exact && is_sample {
+        return Err(Trouble::usage(format!("--exact: {}", warnings.join(" ")), None));
     }
-    let sql = statement.quoted(columns.iter().map(String::as_str));
+    let sql = match share.filter(|_| arguments.scale && is_sample) {
+        None => statement.quoted(columns.iter().map(String::as_str)),
+        Some(_) if has_others => {
+            let message = "--scale takes tables of messages alone: errors and history are not a sample";
+            return Err(Trouble::usage(message, None));
+        }
+        Some((0, _)) => return Err(Trouble::usage("--scale: no message of the machine is kept", None)),
+        Some((there, all)) => {
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let factor = all as f64 / there as f64;
+            let scaled = statement.scaled(factor).map_err(|why| Trouble::usage(format!("--scale: {why}"), None))?;
+            warnings.insert(1.min(warnings.len()), format!("Estimated: count and sum are multiplied by {factor:.4}."));
+            scaled.quoted(columns.iter().map(String::as_str))
+        }
+    };
     let rows: usize = tables.iter().map(|(_, frame)| frame.height()).sum();
     let mut meter = Meter::new(output, format!("query of {} rows:", grouped(rows as u64)));
     let mut go_on = || {
         meter.at(0, None);
         !engine.interrupted()
     };
-    let frame = engine.query(&sql, tables, &mut go_on);
+    let frame = engine.query((query.text, &sql), tables, &mut go_on);
     drop(meter);
-    let frame = frame.map_err(|error| trouble(error, &columns, arguments, engine))?;
+    let frame = frame.map_err(|error| match error {
+        QueryError::Syntax(error) => at(error),
+        error => trouble(error, &columns, &warnings, arguments, engine),
+    })?;
+    let mut note = notes.join("; ");
     if !note.is_empty() {
         note.push_str("; ");
     }
     note.push_str(&format!("took {}", display::duration(began.elapsed())));
-    Ok(Answer { frame, note })
+    Ok(Answer { frame, note, warnings, share })
 }
 
-/// Told with what there is instead.
-fn trouble(error: QueryError, columns: &[String], arguments: &Arguments<'_>, engine: &dyn Engine) -> Trouble {
+/// What is wrong with a query, with what there is instead.
+fn trouble(
+    error: QueryError,
+    columns: &[String],
+    warnings: &[String],
+    arguments: &Arguments<'_>,
+    engine: &dyn Engine,
+) -> Trouble {
     let text = match error {
         QueryError::Refused(text) => text,
+        QueryError::Syntax(error) => return Trouble::usage(format!("this is no SQL: {}", error.message), None),
         QueryError::Interrupted => return Trouble::Interrupted("the query was ended".to_owned()),
         QueryError::Died(text) => return Trouble::usage(text, None),
     };
@@ -114,9 +167,18 @@ fn trouble(error: QueryError, columns: &[String], arguments: &Arguments<'_>, eng
         };
     }
     let name = quoted(&text, "unable to find column \"", "\"").or_else(|| quoted(&text, "not found: ", ""));
-    let Some(name) = name else { return Trouble::usage(format!("polars refuses it: {text}"), None) };
+    let Some(name) = name else {
+        // A column of numbers may be text; the warnings say which and why.
+        let warnings =
+            if text.contains("compare string") { format!(". {}", warnings.join(" ")) } else { String::new() };
+        return Trouble::usage(format!("polars refuses it: {text}{warnings}"), None);
+    };
     let meant = nearest(name, columns.iter().map(String::as_str)).map(str::to_owned);
-    let list = display::cut(&columns.join(", "), 200);
+    let shown = columns.get(..LISTED).unwrap_or(columns);
+    let mut list = shown.join(", ");
+    if columns.len() > shown.len() {
+        list.push_str(&format!(" and {} more", grouped((columns.len() - shown.len()) as u64)));
+    }
     Trouble::usage(format!("there is no column {}; there is {list}{}", given(name), did_you_mean(meant)), None)
 }
 
@@ -132,7 +194,9 @@ fn all_tables(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
     // An empty slot passes on what the one before it gave.
     let is_empty = |name: &String| status.slots.iter().any(|slot| slot.slot == *name && slot.code.is_empty());
     let (empty, names): (Vec<String>, Vec<String>) = names(arguments, engine)?.into_iter().partition(is_empty);
-    let (tables, mut note): (Tables, String) = tables(&names.iter().map(String::as_str).collect(), arguments, engine)?;
+    let wanted = Wanted { names: names.iter().map(String::as_str).collect(), all: true };
+    let Read { tables, notes, warnings, .. } = tables(&wanted, arguments, engine)?;
+    let mut note = notes.join("; ");
     if !empty.is_empty() {
         note.push_str(&format!("; empty slots, which have what the one before them has: {}", empty.join(", ")));
     }
@@ -153,8 +217,8 @@ fn all_tables(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
     if arguments.json {
         let (columns, rows) = display::rows_of(&frame);
         return Ok(display::json(
-            json!({ "machine": machine_name(arguments), "columns": columns, "rows": rows, "note": note }),
+            json!({ "machine": machine_name(arguments), "columns": columns, "rows": rows, "note": note, "warnings": warnings }),
         ));
     }
-    Ok(display::whole_frame(&frame, &note))
+    Ok(display::warned(display::whole_frame(&frame, &note), &warnings))
 }

@@ -5,7 +5,7 @@ use super::actions::{slot_names, target, unexpected};
 use super::arguments::Arguments;
 use super::messages::{kept, polars};
 use super::trouble::{Trouble, did_you_mean, given, nearest};
-use crate::display::{self, grouped};
+use crate::display::{self, Columns, Wanted, grouped};
 use crate::query::Tables;
 use chrono::DateTime;
 use machine::Errors;
@@ -13,7 +13,7 @@ use machine::command::{Command, Reply, Target};
 use machine::history::{History, Point, SlotPoint};
 use machine::kept::{Kept, KeptMessage, KeptQuery, LetterQuery};
 use polars::prelude::{Column, DataFrame};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 const INPUT: &str = "input";
 const ERRORS: &str = "errors";
@@ -30,55 +30,134 @@ pub fn names(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Vec<Strin
     Ok([own(INPUT)].into_iter().chain(slots).chain([own(ERRORS), own(HISTORY)]).collect())
 }
 
-/// The tables among `wanted`, and what of the messages is not in them, in a line.
+/// Tables, and how they differ from what went through the machine.
+#[derive(Default)]
+pub struct Read {
+    /// Those that were wanted.
+    pub tables: Tables,
+    /// All columns that there are, also those that were not wanted.
+    pub columns: Vec<String>,
+    /// What is not the whole or not as it was, each a sentence.
+    pub warnings: Vec<String>,
+    /// What else is to be known of them.
+    pub notes: Vec<String>,
+    /// The messages that they are about: how many of them they have, of how many.
+    pub share: Option<(u64, u64)>,
+    /// Whether any of them is about something else than messages.
+    pub has_others: bool,
+}
+
+impl Read {
+    fn add(&mut self, name: &str, columns: Columns) {
+        self.tables.push((name.to_owned(), columns.frame));
+        self.warnings.extend(columns.warnings.into_iter().map(|warning| format!("{name}: {warning}")));
+        for column in columns.names {
+            if !self.columns.contains(&column) {
+                self.columns.push(column);
+            }
+        }
+    }
+
+    fn add_other(&mut self, name: &str, frame: DataFrame) {
+        self.has_others = true;
+        let names = frame.get_column_names().into_iter().map(ToString::to_string).collect();
+        self.add(name, Columns { frame, names, warnings: Vec::new() });
+    }
+}
+
+/// The tables that are named in `wanted`, with the columns that it says.
 ///
 /// # Errors
 /// The engine's failures.
-pub fn tables(
-    wanted: &BTreeSet<&str>,
-    arguments: &Arguments<'_>,
-    engine: &dyn Engine,
-) -> Result<(Tables, String), Trouble> {
+pub fn tables(wanted: &Wanted<'_>, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Read, Trouble> {
     let names = names(arguments, engine)?;
-    let named: Vec<&str> = names.iter().map(String::as_str).filter(|name| wanted.contains(name)).collect();
-    let mut tables = Tables::new();
-    let mut notes = Vec::new();
+    let named: Vec<&str> = names.iter().map(String::as_str).filter(|name| wanted.names.contains(name)).collect();
+    let mut read = Read::default();
     let of_messages: Vec<(&str, Part)> = named.iter().filter_map(|name| Some((*name, Part::of(name)?))).collect();
-    match of_messages.as_slice() {
-        [] => {}
-        // One slot's outputs alone are less to tell.
-        [(name, Part::Slot(slot))] => {
-            let kept = kept(engine, arguments, &KeptQuery { slot: Some(*slot), ..KeptQuery::default() })?;
-            let messages = last_passes(&kept);
-            let rows = messages.iter().filter_map(|it| Some((*it, it.outputs.first()?.as_str()))).collect();
-            tables.push(((*name).to_owned(), table(name, rows)?));
-            notes.push(note(name, &kept, messages.len()));
+    if !of_messages.is_empty() {
+        // One slot's outputs alone are less to send. Of several tables, all are of the same messages: they can be joined.
+        let slot = match of_messages.as_slice() {
+            [(_, Part::Slot(slot))] => Some(*slot),
+            _ => None,
+        };
+        let kept = all_kept(engine, arguments, &KeptQuery { slot, ..KeptQuery::default() })?;
+        let messages = last_passes(&kept);
+        for (name, part) in &of_messages {
+            let rows = messages.iter().filter_map(|it| {
+                let text = if slot.is_some() { it.outputs.first().map(String::as_str) } else { part.text(it) };
+                Some((*it, text?))
+            });
+            read.add(name, table(name, rows.collect(), wanted)?);
         }
-        // Of several, all of the same messages: they can be joined.
-        several => {
-            let kept = kept(engine, arguments, &KeptQuery::default())?;
-            let messages = last_passes(&kept);
-            for (name, part) in several {
-                let rows = messages.iter().filter_map(|it| Some((*it, part.text(it)?))).collect();
-                tables.push(((*name).to_owned(), table(name, rows)?));
-            }
-            let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
-            notes.push(note(&names.join(", "), &kept, messages.len()));
-        }
+        let names: Vec<&str> = of_messages.iter().map(|(name, _)| *name).collect();
+        read.warnings.splice(0..0, sample(&kept));
+        read.notes.push(note(&names.join(", "), &kept, messages.len()));
+        read.share = Some(share(&kept));
     }
     if named.contains(&ERRORS) {
         let errors = Errors::all(&target(arguments), LetterQuery::default(), &mut |command| engine.command(command))?;
         if errors.left_out > 0 {
-            notes.push(format!("{ERRORS}: {} are too long to be looked at", grouped(errors.left_out)));
+            let left_out = grouped(errors.left_out);
+            read.warnings.push(format!("{ERRORS}: {left_out} dead letters are left out: each is too long to be sent."));
         }
-        tables.push((ERRORS.to_owned(), display::frame_of_errors(&errors).map_err(polars)?));
+        let dropped = super::actions::status_of(target(arguments), engine)?.dead_letters_dropped;
+        if dropped > 0 {
+            read.warnings.push(format!("{ERRORS}: {} older dead letters were dropped.", grouped(dropped)));
+        }
+        read.add_other(ERRORS, display::frame_of_errors(&errors).map_err(polars)?);
     }
     if named.contains(&HISTORY) {
         let history = engine.command(Command::History { machine: target(arguments), since_ms: 0 })?;
         let Reply::History(history) = history else { return Err(unexpected(history)) };
-        tables.push((HISTORY.to_owned(), history_table(&history)?));
+        read.add_other(HISTORY, history_table(&history)?);
     }
-    Ok((tables, notes.join("; ")))
+    Ok(read)
+}
+
+/// All kept messages that a query means, in as many answers as they take.
+///
+/// # Errors
+/// The engine's failures.
+pub fn all_kept(engine: &dyn Engine, arguments: &Arguments<'_>, query: &KeptQuery) -> Result<Kept, Trouble> {
+    let mut all = kept(engine, arguments, query)?;
+    while let Some(before) = all.older {
+        let older = kept(engine, arguments, &KeptQuery { before: Some(before), ..query.clone() })?;
+        all.messages.splice(0..0, older.messages);
+        all.older = older.older.filter(|older| *older < before);
+        all.unread += older.unread;
+    }
+    Ok(all)
+}
+
+/// How many of the messages an answer is about, of how many.
+fn share(kept: &Kept) -> (u64, u64) {
+    // Of a query with a condition those that match are in the answer: what they are among is the share.
+    let too_long = kept.matching.saturating_sub(kept.messages.len() as u64);
+    let all = kept.processed;
+    (all.saturating_sub(kept.fallen_out + kept.not_kept + too_long), all)
+}
+
+/// That an answer is about a sample, if it is.
+pub fn sample(kept: &Kept) -> Option<String> {
+    let (there, all) = share(kept);
+    if there >= all {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a percentage")]
+    let percent = there as f64 / all as f64 * 100.0;
+    let percent = if percent >= 9.5 { format!("{percent:.0}") } else { format!("{percent:.2}") };
+    let mut text = format!("A sample: {percent} % of {} messages ({}).", grouped(all), grouped(there));
+    for (count, why) in [
+        (kept.fallen_out, "older ones fell out"),
+        (kept.not_kept, "were never kept, because the machine was too fast"),
+        (all.saturating_sub(there + kept.fallen_out + kept.not_kept), "are too long to be sent"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(" {} {why}.", grouped(count)));
+        }
+    }
+    text.push_str(" %keep all keeps every message from then on.");
+    Some(text)
 }
 
 /// The columns of a table, as the newest message has them.
@@ -86,17 +165,12 @@ pub fn tables(
 /// # Errors
 /// The engine's failures.
 pub fn columns(name: &str, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Vec<String>, Trouble> {
-    let frame = match Part::of(name) {
-        Some(part) => {
-            let newest = kept(engine, arguments, &KeptQuery { limit: 1, ..KeptQuery::default() })?;
-            table(name, newest.messages.iter().filter_map(|it| Some((it, part.text(it)?))).collect())?
-        }
-        None => match tables(&BTreeSet::from([name]), arguments, engine)?.0.pop() {
-            Some((_, frame)) => frame,
-            None => return Ok(Vec::new()),
-        },
-    };
-    Ok(frame.get_column_names().into_iter().map(ToString::to_string).collect())
+    if let Some(part) = Part::of(name) {
+        let newest = kept(engine, arguments, &KeptQuery { limit: 1, ..KeptQuery::default() })?;
+        let rows = newest.messages.iter().filter_map(|it| Some((it, part.text(it)?))).collect();
+        return Ok(table(name, rows, &Wanted::all())?.names);
+    }
+    Ok(tables(&Wanted { names: [name].into(), all: true }, arguments, engine)?.columns)
 }
 
 /// What a table of messages is about.
@@ -142,12 +216,11 @@ fn last_passes(kept: &Kept) -> Vec<&KeptMessage> {
 }
 
 /// `oid`, `put`, and a column a field; a value that is no object is the column `name`. Oldest first.
-fn table(name: &str, rows: Vec<(&KeptMessage, &str)>) -> Result<DataFrame, Trouble> {
+fn table(name: &str, rows: Vec<(&KeptMessage, &str)>, wanted: &Wanted<'_>) -> Result<Columns, Trouble> {
     let oids: Vec<&str> = rows.iter().map(|(message, _)| message.oid.as_str()).collect();
     let put: Vec<_> = rows.iter().map(|(message, _)| time(message.put_ms)).collect();
-    let values = rows.iter().map(|(_, text)| serde_json::from_str(text).unwrap_or_default()).collect();
     let fixed = vec![Column::new("oid".into(), oids), Column::new("put".into(), put)];
-    display::frame_of_values(fixed, name, values).map_err(polars)
+    display::frame_of_messages(fixed, name, rows.iter().map(|(_, text)| *text), wanted).map_err(polars)
 }
 
 /// UTC.
@@ -190,19 +263,12 @@ fn history_table(history: &History) -> Result<DataFrame, Trouble> {
     DataFrame::new(points.len(), columns).map_err(polars)
 }
 
-/// How many of the messages a table has, and where the others are. `there` are those that it has.
+/// How many of the messages a table has. `there` are those that it has.
 fn note(name: &str, kept: &Kept, there: usize) -> String {
-    let (there, told) = (there as u64, kept.messages.len() as u64);
+    let (there, sent) = (there as u64, kept.messages.len() as u64);
     let mut note = format!("{name}: {} of {} messages", grouped(there), grouped(kept.processed));
-    for (count, why) in [
-        (told - there, "are counted there that were retried"),
-        (kept.fallen_out, "older ones fell out"),
-        (kept.not_kept, "were not kept: the machine was too fast"),
-        (kept.matching.saturating_sub(told), "are too long to be looked at together"),
-    ] {
-        if count > 0 {
-            note.push_str(&format!(", {} {why}", grouped(count)));
-        }
+    if sent > there {
+        note.push_str(&format!(", {} are counted there that were retried", grouped(sent - there)));
     }
     note
 }

@@ -10,7 +10,7 @@ mod statement;
 
 pub use arrow::{read_arrow, write_arrow};
 pub use process::{run_apart, serve};
-pub use statement::{Statement, SyntaxError};
+pub use statement::{Statement, SyntaxError, check};
 
 use polars::prelude::{DataFrame, IntoLazy, PolarsError};
 use polars::sql::SQLContext;
@@ -22,6 +22,8 @@ pub type Tables = Vec<(String, DataFrame)>;
 /// Why a query gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QueryError {
+    /// It is not SQL.
+    Syntax(SyntaxError),
     /// polars refused it: one line.
     Refused(String),
     /// The user did not want to wait any longer.

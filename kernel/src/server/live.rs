@@ -61,8 +61,13 @@ impl Engine for Live {
         Some(&self.watches)
     }
 
-    fn query(&self, sql: &str, tables: Tables, go_on: &mut dyn FnMut() -> bool) -> Result<DataFrame, QueryError> {
-        crate::query::run_apart(sql, tables, go_on)
+    fn query(
+        &self,
+        texts: (&str, &str),
+        tables: Tables,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<DataFrame, QueryError> {
+        crate::query::run_apart(texts, tables, go_on)
     }
 
     fn keep_frame(&self, frame: &DataFrame) {

@@ -83,6 +83,35 @@ def test_a_query_without_an_end_is_interrupted_and_takes_nothing_with_it(filled:
     assert asked(filled, "%sql SELECT count(*) AS n FROM f0")["rows"] == [[9100]]
 
 
+def test_a_long_or_deep_query_ends_nothing_but_itself(filled: Notebook) -> None:
+    before = filled.must('println!("{}", std::process::id());').stream()
+    for query, expected in [
+        (" UNION ALL ".join(["SELECT half FROM f0"] * 20_000), "it may have 20000"),
+        ("SELECT " + "(" * 5_000 + "1" + ")" * 5_000, "brackets within each other"),
+        ("SELECT " + "NOT " * 10_000 + "true FROM f0", ""),
+        ("SELECT " + "CASE WHEN true THEN " * 3_000 + "1" + " END" * 3_000 + " FROM f0", ""),
+        ("SELECT " + " + ".join(["1"] * 9_000) + " FROM f0", ""),
+    ]:
+        ran = filled.run("%%sql\n" + query)
+        said = "" if ran.ok else ran.reply["evalue"]
+        assert expected in said and "GiB" not in said, said[:500]
+    assert filled.must('println!("{}", std::process::id());').stream() == before
+    assert asked(filled, "%sql SELECT count(*) AS n FROM f0")["rows"] == [[100]]
+
+
+def test_what_is_answered_from_a_sample_has_a_warning_above_it(notebook: Notebook) -> None:
+    notebook.must("MACHINE[0] = |x: u64| x % 7;\nMACHINE.source(0..50_000_u64)?;\nMACHINE.drain();")
+    counted = asked(notebook, "%sql SELECT count(*) AS n FROM f0")
+    assert counted["rows"][0][0] == counted["of_messages"] < counted["messages"] == 50_000
+    assert notebook.must("%sql SELECT count(*) AS n FROM f0").text.startswith("⚠ A sample: ")
+    assert asked(notebook, "%sql --scale SELECT count(*) AS n FROM f0")["rows"][0][0] == 50_000
+    assert "A sample" in notebook.run("%sql --exact SELECT count(*) FROM f0").reply["evalue"]
+    notebook.must('MACHINE.keep("all")?;\nMACHINE.clear_source();\nMACHINE.source(0..50_000_u64)?;\nMACHINE.drain();')
+    assert "keeps every message" in notebook.must("%keep").text
+    late = asked(notebook, "%sql SELECT count(*) AS n FROM f0")
+    assert late["rows"][0][0] == counted["rows"][0][0] + 50_000
+
+
 def test_a_query_that_needs_too_much_memory_takes_nothing_with_it(filled: Notebook) -> None:
     filled.must("for x in 0..9_000 { MACHINE.put_wait(f64::from(x))?; }\nMACHINE.drain();")
     ran = filled.run("%sql SELECT a.oid AS x, b.oid AS y, a.half, b.half AS h, a.put, b.put AS p FROM f0 a CROSS JOIN f0 b")

@@ -4,7 +4,7 @@
 //! through; those that fly (async slots, slots with settings) are not held.
 
 use crate::command_error::{failed, no_such_slot};
-use crate::filter::{Filter, Lookup, inside};
+use crate::filter::{Filter, Found, Lookup, inside_own};
 use crate::frame::Frame;
 use crate::machine::Machine;
 use crate::oid;
@@ -12,8 +12,6 @@ use crate::output::Times;
 use crate::slots::From;
 use crate::worker::Worker;
 use machine::command::Failure;
-use serde_json::Value;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Before which slot, and for which messages.
@@ -31,7 +29,7 @@ struct OnItsWay<'f> {
 }
 
 impl Lookup for OnItsWay<'_> {
-    fn get(&self, path: &[String]) -> Option<Cow<'_, Value>> {
+    fn get(&self, path: &[String]) -> Option<Found<'_>> {
         let (first, rest) = path.split_first()?;
         let plan = self.frame.plan();
         let before = |slot: usize| slot.checked_sub(1).map_or(From::Input, |before| plan.producer(before));
@@ -41,8 +39,7 @@ impl Lookup for OnItsWay<'_> {
             _ => (before(self.slot), path),
         };
         let json = self.frame.json(from)?.ok()?;
-        let value: Value = serde_json::from_str(&json).ok()?;
-        inside(&value, rest).cloned().map(Cow::Owned)
+        inside_own(&json, rest)
     }
 }
 

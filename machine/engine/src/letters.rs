@@ -1,13 +1,13 @@
 //! Dead letters: messages that a slot failed on, kept for whoever wants to know, and to be tried again.
 
 use crate::budget::{fitting, told};
-use crate::filter::{Filter, Lookup, inside, meant};
+use crate::filter::{Filter, Found as Value, Lookup, inside, meant};
 use crate::frame::ErrorKind;
+use crate::json::{Json, Number, Scalar};
 use crate::nearest::did_you_mean;
 use crate::oid::{self, Oid};
 use machine::handle::MAX_SLOTS;
 use machine::status::{DeadLetter, ErrorLine};
-use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -84,29 +84,26 @@ const COLUMNS: [&str; 8] = ["oid", "slot", "revision", "kind", "error", "retries
 
 impl Lookup for Letter {
     /// `error`, `slot` and the like; `f0.x` for an output that there was; anything else is looked for in the input.
-    fn get(&self, path: &[String]) -> Option<Cow<'_, Value>> {
+    fn get(&self, path: &[String]) -> Option<Value<'_>> {
         let (first, rest) = path.split_first()?;
+        let text = |text: String| Scalar::Text(Cow::Owned(text));
+        let number = |number: u64| Scalar::Number(Number::from(number));
         let own = match first.as_str() {
-            "oid" => Value::from(self.oid()),
-            "slot" => Value::from(self.slot()),
-            "revision" => Value::from(self.revision),
-            "kind" => Value::from(self.kind.code()),
-            "error" => Value::from(self.error.as_str()),
-            "retries" => Value::from(self.retries),
-            "failed" => Value::from(oid::rfc3339(self.failed_ms, chrono::SecondsFormat::Millis)),
-            "input" | "in" => return part(&self.input, rest),
+            "oid" => text(self.oid()),
+            "slot" => text(self.slot()),
+            "revision" => number(self.revision),
+            "kind" => Scalar::Text(Cow::Borrowed(self.kind.code())),
+            "error" => Scalar::Text(Cow::Borrowed(&self.error)),
+            "retries" => number(u64::from(self.retries)),
+            "failed" => text(oid::rfc3339(self.failed_ms, chrono::SecondsFormat::Millis)),
+            "input" | "in" => return inside(&self.input, rest),
             slot if slot.strip_prefix('f').is_some_and(|n| n.parse::<usize>().is_ok()) => {
-                return part(&self.outputs, path);
+                return inside(&self.outputs, path);
             }
-            _ => return part(&self.input, path),
+            _ => return inside(&self.input, path),
         };
-        rest.is_empty().then_some(Cow::Owned(own))
+        rest.is_empty().then_some(Value::Own(own))
     }
-}
-
-fn part(json: &str, path: &[String]) -> Option<Cow<'static, Value>> {
-    let value: Value = serde_json::from_str(json).ok()?;
-    inside(&value, path).cloned().map(Cow::Owned)
 }
 
 /// Which letters are meant.
@@ -152,13 +149,16 @@ pub(crate) fn after(number: u64) -> u64 {
 
 /// The newest letters, bounded; those that fall out are counted. Each has a number of its own, in the order of their
 /// coming.
-#[derive(Debug, Default)]
+///
+/// A clone is a snapshot, pointers to the same letters: what takes long is asked of one, without the lock that workers
+/// need.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Letters {
     /// Those of messages.
-    kept: VecDeque<(u64, Letter)>,
+    kept: VecDeque<(u64, Arc<Letter>)>,
     bytes: usize,
     /// Those of slot [`SOURCE`].
-    of_source: VecDeque<(u64, Letter)>,
+    of_source: VecDeque<(u64, Arc<Letter>)>,
     bytes_of_source: usize,
     next: u64,
     pub dropped: u64,
@@ -175,7 +175,7 @@ impl Letters {
             (&mut self.kept, &mut self.bytes, MOST, MOST_BYTES)
         };
         *bytes += letter.bytes();
-        kept.push_back((self.next, letter));
+        kept.push_back((self.next, Arc::new(letter)));
         self.next += APART;
         while kept.len() > most || (*bytes > most_bytes && kept.len() > 1) {
             let Some((_, oldest)) = kept.pop_front() else { return };
@@ -189,12 +189,12 @@ impl Letters {
     }
 
     /// All whose number is below `before`, newest first.
-    fn newest(&self, before: u64) -> impl Iterator<Item = &(u64, Letter)> {
-        let below = |letters: &VecDeque<(u64, Letter)>| letters.partition_point(|(number, _)| *number < before);
+    fn newest(&self, before: u64) -> impl Iterator<Item = &(u64, Arc<Letter>)> {
+        let below = |letters: &VecDeque<(u64, Arc<Letter>)>| letters.partition_point(|(number, _)| *number < before);
         let mut kept = self.kept.range(..below(&self.kept)).rev().peekable();
         let mut of_source = self.of_source.range(..below(&self.of_source)).rev().peekable();
         std::iter::from_fn(move || {
-            let number = |letter: Option<&&(u64, Letter)>| letter.map(|(number, _)| *number);
+            let number = |letter: Option<&&(u64, Arc<Letter>)>| letter.map(|(number, _)| *number);
             if number(kept.peek()) > number(of_source.peek()) { kept.next() } else { of_source.next() }
         })
     }
@@ -231,18 +231,16 @@ impl Letters {
         let mut names = COLUMNS.map(str::to_owned).to_vec();
         let newest = self.newest(u64::MAX).next().map(|(_, letter)| letter);
         for json in newest.iter().flat_map(|letter| [&letter.outputs, &letter.input]) {
-            if let Ok(Value::Object(fields)) = serde_json::from_str(json) {
-                names.extend(fields.into_iter().map(|(field, _)| field));
-            }
+            names.extend(Json::new(json).names().into_iter().map(Cow::into_owned));
         }
-        let nearest = newest.and_then(|letter| meant(path, letter, &names));
+        let nearest = newest.and_then(|letter| meant(path, &**letter, &names));
         let (name, there) = (path.join("."), COLUMNS.join(", "));
         let nearest = did_you_mean(nearest);
         format!("no dead letter has {name}: they have {there}, f0, f1, …, and what is in the message itself{nearest}")
     }
 
     /// The first letter of a selection from number `from` on that is a message's: its number and itself.
-    pub fn first(&self, selection: &Selection, from: u64) -> Option<(u64, Letter)> {
+    pub fn first(&self, selection: &Selection, from: u64) -> Option<(u64, Arc<Letter>)> {
         self.from(selection, from).next().map(|(number, letter)| (*number, letter.clone()))
     }
 
@@ -251,7 +249,7 @@ impl Letters {
         self.from(selection, from).count() as u64
     }
 
-    fn from(&self, selection: &Selection, from: u64) -> impl Iterator<Item = &(u64, Letter)> {
+    fn from(&self, selection: &Selection, from: u64) -> impl Iterator<Item = &(u64, Arc<Letter>)> {
         let start = self.kept.partition_point(|(number, _)| *number < from);
         self.kept.range(start..).filter(|(_, letter)| selection.takes(letter))
     }
@@ -272,7 +270,7 @@ impl Letters {
         });
         for (place, letter) in new.into_iter().enumerate() {
             bytes += letter.bytes();
-            self.kept.insert(at + place, (first + place as u64, letter));
+            self.kept.insert(at + place, (first + place as u64, Arc::new(letter)));
         }
         self.bytes = bytes;
     }
@@ -280,7 +278,7 @@ impl Letters {
     /// All letters of one message, oldest first.
     pub fn of(&self, oid: Oid) -> Vec<Letter> {
         let all = self.kept.iter().map(|(_, letter)| letter);
-        all.filter(|letter| letter.oid == oid).cloned().collect()
+        all.filter(|letter| letter.oid == oid).map(|letter| Letter::clone(letter)).collect()
     }
 }
 

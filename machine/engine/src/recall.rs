@@ -3,8 +3,9 @@
 use crate::breakpoint::read_filter;
 use crate::budget::{fitting, told as told_bytes};
 use crate::command_error::{failed, no_such_slot};
-use crate::filter::{Lookup, inside, meant};
+use crate::filter::{Found as Value, Lookup, inside, meant};
 use crate::hook::InSlot;
+use crate::json::{Json, Number, Scalar};
 use crate::letters::{Found, Letter};
 use crate::machine::Machine;
 use crate::nearest::did_you_mean;
@@ -13,13 +14,15 @@ use crate::output::Entry;
 use crate::registry::find;
 use machine::command::{Command, Failure, Origin, Outputs, Reply};
 use machine::kept::{Explained, ExplainedSlot, Kept, KeptMessage, KeptQuery};
-use serde_json::Value;
+use machine::retention::{Keep, Kept as Keeping};
 use std::borrow::Cow;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many revisions of code are known of a machine: of older ones only the number is.
 const MOST_CODES: usize = 1_000;
+/// How many names an error lists.
+const MOST_NAMES: usize = 40;
 
 /// A kept message as a condition sees it: `in`, `f0` and so on, `oid`, `waited_ms`; any other name is looked for in what
 /// the slot gave that is asked for, then in the message.
@@ -29,24 +32,20 @@ struct Row<'e> {
 }
 
 impl Lookup for Row<'_> {
-    fn get(&self, path: &[String]) -> Option<Cow<'_, Value>> {
+    fn get(&self, path: &[String]) -> Option<Value<'_>> {
         let (first, rest) = path.split_first()?;
-        let of_slot = |slot: usize, path: &[String]| {
-            if self.entry.has(slot) { part(self.entry.part(slot + 1), path) } else { None }
-        };
+        let entry = self.entry;
+        let of_slot = |slot: usize, path: &[String]| entry.has(slot).then(|| inside(entry.part(slot + 1), path))?;
         match (first.as_str(), first.strip_prefix('f').and_then(|n| n.parse::<usize>().ok())) {
-            ("in" | "input", _) => part(self.entry.part(0), rest),
-            ("oid", _) if rest.is_empty() => Some(Cow::Owned(self.entry.oid.to_string().into())),
-            ("waited_ms", _) if rest.is_empty() => Some(Cow::Owned(self.entry.times.waited_ms().into())),
-            (_, Some(slot)) if slot < self.entry.slots() => of_slot(slot, rest),
-            _ => self.slot.and_then(|slot| of_slot(slot, path)).or_else(|| part(self.entry.part(0), path)),
+            ("in" | "input", _) => inside(entry.part(0), rest),
+            ("oid", _) if rest.is_empty() => Some(Value::Own(Scalar::Text(Cow::Owned(entry.oid.to_string())))),
+            ("waited_ms", _) if rest.is_empty() => {
+                Some(Value::Own(Scalar::Number(Number::from(entry.times.waited_ms()))))
+            }
+            (_, Some(slot)) if slot < entry.slots() => of_slot(slot, rest),
+            _ => self.slot.and_then(|slot| of_slot(slot, path)).or_else(|| inside(entry.part(0), path)),
         }
     }
-}
-
-fn part(json: &str, path: &[String]) -> Option<Cow<'static, Value>> {
-    let value: Value = serde_json::from_str(json).ok()?;
-    inside(&value, path).cloned().map(Cow::Owned)
 }
 
 fn told(entry: &Entry, slot: Option<usize>) -> KeptMessage {
@@ -81,6 +80,7 @@ pub(crate) fn answer(command: Command) -> Result<Reply, Failure> {
         }
         Command::RetryErrors { machine, query, from } => Reply::Retried(find(&machine)?.retry_letters(&query, from)?),
         Command::Kept { machine, query } => Reply::Kept(Box::new(find(&machine)?.recall(&query)?)),
+        Command::Keep { machine, keep } => Reply::Keeping(find(&machine)?.keep(keep)?),
         Command::Peek { machine, limit } => {
             let (waiting, first) = find(&machine)?.peek(limit)?;
             Reply::Waiting(waiting, first)
@@ -112,25 +112,45 @@ impl Machine {
         let filter = read_filter(&query.filter)?;
         let limit = if query.limit == 0 { usize::MAX } else { query.limit };
         let every = usize::try_from(query.every.max(1)).unwrap_or(usize::MAX);
-        let ring = self.kept.ring();
-        let count = ring.entries.len() as u64;
+        // Workers wait for as long as it takes to copy some pointers; all else is done beside them.
+        let kept = self.kept.snapshot();
+        let count = kept.len();
         // A message is kept before it counts as processed, so this one may be in flight.
-        let processed = (self.queue.done() + self.letters().passed).max(ring.fallen_out + count);
-        let start = query.since.saturating_sub(ring.fallen_out).min(count);
-        let entries = || ring.entries.iter().skip(usize::try_from(start).unwrap_or(usize::MAX));
-        let is_meant = |entry: &&Entry| {
-            slot.is_none_or(|slot| entry.has(slot))
-                && filter.as_ref().is_none_or(|filter| filter.holds(&Row { entry, slot }))
+        let processed = (self.queue.done() + self.letters().passed).max(kept.fallen_out() + count);
+        let first = query.since.saturating_sub(kept.fallen_out()).min(count);
+        let last = query.before.map_or(count, |before| before.saturating_sub(kept.fallen_out()).min(count)).max(first);
+        let asked = usize::try_from(last - first).unwrap_or(usize::MAX);
+        let before = kept.fallen_out() + last;
+        let entries = || {
+            let newest = usize::try_from(count - last).unwrap_or(usize::MAX);
+            kept.newest().skip(newest).take(asked).filter(|entry| slot.is_none_or(|slot| entry.has(slot)))
         };
-        let meant: Vec<&Entry> = entries().filter(is_meant).collect();
-        if let Some(filter) = filter.as_ref().filter(|_| meant.is_empty()) {
-            let unknown = |path: &[String]| {
-                let mut rows = entries().filter(|entry| slot.is_none_or(|slot| entry.has(slot))).peekable();
-                rows.peek().is_some() && !rows.any(|entry| Row { entry, slot }.get(path).is_some())
-            };
-            if let Some(name) = filter.names().into_iter().find(|name| unknown(name)) {
-                let newest = entries().rfind(|entry| slot.is_none_or(|slot| entry.has(slot)));
-                return Err(no_such_column(name, slot, newest));
+        let mut unread = 0;
+        let mut is_meant = |entry: &Entry| {
+            let Some(filter) = &filter else { return true };
+            let verdict = filter.judge(&Row { entry, slot });
+            unread += verdict.unread;
+            verdict.holds
+        };
+        // The newest first, each with its number.
+        let meant: Vec<(u64, &Entry)> = kept
+            .newest()
+            .zip((0..kept.fallen_out() + count).rev())
+            .skip_while(|(_, number)| *number >= before)
+            .take(asked)
+            .filter(|(entry, _)| slot.is_none_or(|slot| entry.has(slot)) && is_meant(entry))
+            .map(|(entry, number)| (number, entry))
+            .collect();
+        if let Some(filter) = filter.as_ref().filter(|_| meant.is_empty() && query.before.is_none()) {
+            let mut unknown = filter.names();
+            for entry in entries() {
+                unknown.retain(|name| Row { entry, slot }.get(name).is_none());
+                if unknown.is_empty() {
+                    break;
+                }
+            }
+            if let (Some(name), Some(newest)) = (unknown.first(), entries().next()) {
+                return Err(no_such_column(name, slot, Some(newest)));
             }
         }
         let matching = meant.len() as u64;
@@ -138,16 +158,39 @@ impl Machine {
             Some(slot) => told_bytes(entry.part(slot + 1)),
             None => (0..=entry.slots()).map(|at| told_bytes(entry.part(at))).sum(),
         };
-        let newest = meant.into_iter().rev().step_by(every).take(limit);
-        let chosen: Vec<&Entry> = fitting(newest.map(|entry| (entry, size(entry)))).collect();
+        let newest = || meant.iter().step_by(every).take(limit);
+        let chosen: Vec<&(u64, &Entry)> = fitting(newest().map(|one| (one, size(one.1)))).collect();
+        // What is too long for any answer is passed over, so the last that was looked at may be older than this.
+        let oldest = chosen.last().map(|(number, _)| *number);
+        let older = oldest.filter(|oldest| newest().next_back().is_some_and(|(last, _)| last < oldest));
         Ok(Kept {
             processed,
-            fallen_out: ring.fallen_out,
-            not_kept: processed - ring.fallen_out - count,
+            fallen_out: kept.fallen_out(),
+            not_kept: processed - kept.fallen_out() - count,
             matching,
-            next: ring.fallen_out + count,
-            messages: chosen.into_iter().rev().map(|entry| told(entry, slot)).collect(),
+            next: kept.fallen_out() + count,
+            older,
+            unread,
+            messages: chosen.into_iter().rev().map(|(_, entry)| told(entry, slot)).collect(),
         })
+    }
+
+    /// Keeps so much of what goes through from here on; returns what is kept.
+    ///
+    /// # Errors
+    /// If that is nothing.
+    pub fn keep(&self, keep: Option<Keep>) -> Result<Keeping, Failure> {
+        match keep {
+            Some(Keep::Messages(0) | Keep::Time(Duration::ZERO)) => {
+                return Err(failed("out_of_range", "cannot keep 0 messages: expected at least 1".to_owned()));
+            }
+            Some(keep) => {
+                self.kept.limit(keep);
+                self.edit_plan(|plan| plan.keep = keep);
+            }
+            None => {}
+        }
+        Ok(self.kept.keeping())
     }
 
     /// How many messages wait, and the first of them, oldest first, as oid and JSON text. A machine that runs is held
@@ -198,11 +241,9 @@ impl Machine {
             return Err(failed("no_such_message", message));
         }
         let letters = self.letters().of(oid);
-        let ring = self.kept.ring();
-        if let Some(entry) = ring.entries.iter().rev().find(|entry| entry.oid == oid) {
+        if let Some(entry) = self.kept.snapshot().newest().find(|entry| entry.oid == oid) {
             return Ok(self.explained(entry, &letters));
         }
-        drop(ring);
         if self.oid_in_hand() == Some(oid)
             && let Ok(outputs) = self.in_hand()
         {
@@ -270,12 +311,12 @@ impl Machine {
     }
 
     fn explained_letter(&self, letter: &Letter, letters: &[Letter]) -> Explained {
-        let outputs: Value = serde_json::from_str(&letter.outputs).unwrap_or_default();
+        let outputs = Json::new(&letter.outputs);
         let slots = (0..self.config.slots).filter_map(|slot| {
             let failed = letters.iter().find(|letter| letter.slot == slot);
-            let output = match (failed, outputs.get(format!("f{slot}"))) {
+            let output = match (failed, outputs.at(&[format!("f{slot}")])) {
                 (Some(letter), _) => Err(letter.error.clone()),
-                (None, output) => Ok(output?.to_string()),
+                (None, output) => Ok(output?.raw().to_owned()),
             };
             Some(self.explained_slot(slot, failed.map_or(0, |letter| letter.revision), output, 0))
         });
@@ -324,20 +365,24 @@ fn why(json: &str, slot: usize, letters: &[Letter]) -> String {
     if let Some(letter) = letters.iter().find(|letter| letter.slot == slot) {
         return letter.error.clone();
     }
-    let value: Value = serde_json::from_str(json).unwrap_or_default();
-    let text = value.pointer("/_exception/exc_value").and_then(Value::as_str);
-    text.unwrap_or("it is missing").to_owned()
+    let field = Json::new(json).at(&["_exception", "exc_value"]).map(Json::field);
+    match field.map(|field| field.value) {
+        Some(Scalar::Text(text)) => text.into_owned(),
+        _ => "it is missing".to_owned(),
+    }
 }
 
 /// Told with the names that there are, and the one that was probably meant.
 fn no_such_column(name: &[String], slot: Option<usize>, entry: Option<&Entry>) -> Failure {
-    let value = |at: usize| entry.and_then(|entry| serde_json::from_str::<Value>(entry.part(at)).ok());
-    let fields = |value: Option<Value>| match value {
-        Some(Value::Object(fields)) => fields.keys().cloned().collect(),
-        _ => Vec::new(),
+    let fields = |at: usize| {
+        let names = entry.map_or_else(Vec::new, |entry| Json::new(entry.part(at)).names());
+        let mut names: Vec<String> = names.into_iter().map(Cow::into_owned).collect();
+        names.sort();
+        names.dedup();
+        names
     };
-    let mut there: Vec<String> = fields(slot.and_then(|slot| value(slot + 1)));
-    there.extend(fields(value(0)).into_iter().map(|field| format!("in.{field}")));
+    let mut there: Vec<String> = slot.map_or_else(Vec::new, |slot| fields(slot + 1));
+    there.extend(fields(0).into_iter().map(|field| format!("in.{field}")));
     there.extend(["in".to_owned(), "oid".to_owned(), "waited_ms".to_owned()]);
     there.extend((0..entry.map_or(0, Entry::slots)).map(|slot| format!("f{slot}")));
     // What is in the message can also be named without `in`.
@@ -345,6 +390,11 @@ fn no_such_column(name: &[String], slot: Option<usize>, entry: Option<&Entry>) -
     names.extend(there.iter().filter_map(|name| name.strip_prefix("in.").map(str::to_owned)));
     let nearest = entry.and_then(|entry| meant(name, &Row { entry, slot }, &names));
     let (name, of) = (name.join("."), slot.map_or_else(String::new, |slot| format!(" of f{slot}")));
-    let there = there.join(", ");
+    let left_out = there.len().saturating_sub(MOST_NAMES);
+    there.truncate(MOST_NAMES);
+    let mut there = there.join(", ");
+    if left_out > 0 {
+        there.push_str(&format!(" and {left_out} more"));
+    }
     failed("no_such_column", format!("no message{of} has {name}: there is {there}{}", did_you_mean(nearest)))
 }

@@ -77,7 +77,7 @@ impl Machine {
         let filter = read_filter(&query.filter)?;
         // Asked for what is older than an answer, there may be no letter left that has it.
         if let Some(filter) = filter.as_ref().filter(|_| query.before.is_none()) {
-            let letters = self.letters();
+            let letters = self.letters().clone();
             if let Some(name) = filter.names().into_iter().find(|name| !letters.knows(name)) {
                 return Err(failed("no_such_column", letters.instead_of(name)));
             }
@@ -94,7 +94,8 @@ impl Machine {
     pub fn find_letters(&self, query: &LetterQuery) -> Result<Found, Failure> {
         let selection = self.selection(query)?;
         let most = if query.limit == 0 { usize::MAX } else { query.limit };
-        Ok(self.letters().find(&selection, most, query.before.unwrap_or(u64::MAX)))
+        let letters = self.letters().clone();
+        Ok(letters.find(&selection, most, query.before.unwrap_or(u64::MAX)))
     }
 
     /// Tries dead letters again, from number `from` on, oldest first, for a while.
@@ -120,16 +121,16 @@ impl Machine {
         let began = Instant::now();
         let mut done = Retried { next: from, ..Retried::default() };
         let _in_slot = InSlot::enter();
+        // What fails meanwhile is for the next turn.
+        let letters = self.letters().clone();
         while began.elapsed() < TURN && !crate::host::interrupted_here() {
-            // Let go of before the message is tried: that is code of the user's.
-            let first = self.letters().first(&selection, done.next);
-            let Some((number, letter)) = first else { break };
+            let Some((number, letter)) = letters.first(&selection, done.next) else { break };
             let Some(passed) = self.try_again(&letter) else { break };
             done.next = letters::after(number);
             done.tried += 1;
             done.passed += u64::from(passed);
         }
-        done.left = if query.oid.is_some() { 0 } else { self.letters().count(&selection, done.next) };
+        done.left = if query.oid.is_some() { 0 } else { self.letters().clone().count(&selection, done.next) };
         Ok(done)
     }
 

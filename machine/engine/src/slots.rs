@@ -9,6 +9,7 @@ use crate::raw;
 use crate::types::{self, TypeInfo};
 use machine::abi::{Need, ParamDesc, Run, SlotDesc};
 use machine::command::Origin;
+use machine::retention::Keep;
 use machine::shim::short;
 use machine::status::Settings;
 use std::sync::Arc;
@@ -136,6 +137,8 @@ pub(crate) struct Plan {
     pub sinks: Sinks,
     /// Where messages are held.
     pub breakpoint: Option<Arc<Breakpoint>>,
+    /// What is kept of the messages.
+    pub keep: Keep,
     /// Whether outputs are in the order of the messages' arrival.
     is_ordered: bool,
     /// Whether messages are handed over once they are through: there are sinks, or an order that outputs are in.
@@ -159,6 +162,7 @@ impl Plan {
             flies: false,
             sinks: Sinks::default(),
             breakpoint: None,
+            keep: Keep::default(),
             is_ordered,
             hands_over: is_ordered,
             revisions: vec![0; slots].into(),

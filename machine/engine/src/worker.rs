@@ -13,6 +13,7 @@ use crate::slots::Plan;
 use crate::types;
 use crate::visit::{Missing, Visit};
 use machine::abi::TypeDesc;
+use machine::retention::Keep;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
@@ -360,6 +361,7 @@ impl Worker {
         plan.adopt(self.index, self.progress.straight());
         self.frames.clear();
         self.flying.clear();
+        self.tokens.keep_all(plan.keep != Keep::Sample);
         self.plan = plan;
         self.untimed = 0;
     }

@@ -413,3 +413,98 @@ fn an_error_past_a_breakpoint_is_an_error_like_others() {
     let status = m.status();
     assert_eq!((status.processed, status.errored, status.slots[1].skipped, status.slots[1].ok), (4, 1, 1, 3));
 }
+
+#[test]
+fn what_is_kept_is_kept_whole_while_it_is_asked_for() {
+    let m = fresh();
+    m.keep("all").unwrap();
+    m[0].set(|x: u64| x * 2).unwrap();
+    let asked = Arc::new(AtomicU64::new(0));
+    let asks = asked.clone();
+    thread::scope(|scope| {
+        let machine = &m;
+        let asking = scope.spawn(move || {
+            let (mut seen, mut next) = (0, 0);
+            let began = std::time::Instant::now();
+            while seen < 30_000 {
+                assert!(began.elapsed().as_secs() < 60, "{seen} of 30,000 are kept");
+                let kept = machine.kept(KeptQuery { since: next, filter: "f0 >= 0".into(), ..KeptQuery::default() });
+                // Before the first message no name is known.
+                let Ok(kept) = kept else { continue };
+                let oids: Vec<u64> = kept.messages.iter().map(|it| it.input.parse().unwrap()).collect();
+                assert_eq!(kept.messages.len() as u64, kept.matching, "one answer is enough");
+                assert!(oids.iter().zip(seen..).all(|(x, at)| *x == at), "each once, in the order of its keeping");
+                seen += oids.len() as u64;
+                next = kept.next;
+                asks.fetch_add(1, Relaxed);
+            }
+        });
+        for x in 0..30_000_u64 {
+            m.put_wait(x).unwrap();
+        }
+        m.drain();
+        asking.join().unwrap();
+    });
+    assert!(asked.load(Relaxed) > 0);
+    let all = m.kept(KeptQuery::default()).unwrap();
+    assert_eq!((all.processed, all.fallen_out, all.not_kept, all.matching), (30_000, 0, 0, 30_000));
+}
+
+#[test]
+fn what_is_too_much_falls_out_oldest_first_and_is_counted() {
+    let m = fresh();
+    m[0].set(|x: u64| x).unwrap();
+    assert_eq!(m.keep(500).unwrap().keep, Keep::Messages(500));
+    for x in 0..2_000_u64 {
+        m.put_wait(x).unwrap();
+    }
+    m.drain();
+    let kept = m.kept(KeptQuery::default()).unwrap();
+    assert_eq!((kept.processed, kept.fallen_out, kept.not_kept, kept.messages.len()), (2_000, 1_500, 0, 500));
+    let inputs: Vec<&str> = kept.messages.iter().map(|it| it.input.as_str()).collect();
+    assert_eq!((inputs[0], inputs[499]), ("1500", "1999"));
+    // Older ones than these, in answers that have room for a hundred each.
+    let (mut all, mut before) = (Vec::new(), None);
+    loop {
+        let page = m.kept(KeptQuery { limit: 100, before, ..KeptQuery::default() }).unwrap();
+        let Some(first) = page.messages.first() else { break };
+        // Each was put with its number.
+        before = first.input.parse().ok();
+        all.splice(0..0, page.messages.into_iter().map(|it| it.input));
+    }
+    assert_eq!(all, inputs);
+    // Fewer at once.
+    assert_eq!(m.keep(10).unwrap().messages, 10);
+    assert_eq!(m.kept(KeptQuery::default()).unwrap().messages[0].input, "1990");
+    for refused in ["0", "0s", "much"] {
+        assert_eq!(m.keep(refused).unwrap_err().code, "out_of_range");
+    }
+    assert_eq!(m.keep(0).unwrap_err().code, "out_of_range");
+}
+
+#[test]
+fn one_odd_value_takes_nothing_else_along() {
+    let m = fresh();
+    m[0].set(|_: Ignored| 1_u64).unwrap();
+    let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+    let odd = [
+        r#"{"id":9007199254740993,"lang":"en","text":"cut \ud83d"}"#.to_owned(),
+        r#"{"id":2,"lang":"en","n":1e999}"#.to_owned(),
+        format!(r#"{{"id":3,"lang":"en","deep":{deep}}}"#),
+        r#"{"id":4,"lang":"de","lang":"en"}"#.to_owned(),
+    ];
+    for json in &odd {
+        let put = Command::Put { machine: m.target.clone(), json: json.clone() };
+        ask(&put).checked().unwrap();
+    }
+    m.drain();
+    let matching = |filter: &str| {
+        let kept = m.kept(KeptQuery { filter: filter.to_owned(), ..KeptQuery::default() }).unwrap();
+        (kept.matching, kept.unread)
+    };
+    assert_eq!(matching("lang = 'en'"), (4, 0));
+    assert_eq!(matching("id = 9007199254740993"), (1, 0));
+    assert_eq!(matching("text like 'cut%'"), (1, 1));
+    assert_eq!(matching("n is null"), (4, 1));
+    assert_eq!(matching("deep.0.0 is not null"), (1, 0));
+}

@@ -224,6 +224,13 @@ pub enum Command {
         /// Which.
         query: KeptQuery,
     },
+    /// Keeps more or less of what goes through from here on; without `keep`, only reports what is kept.
+    Keep {
+        /// The machine.
+        machine: Target,
+        /// How much.
+        keep: Option<crate::retention::Keep>,
+    },
     /// What waits in the queue, JSON texts, oldest first. A machine that runs is held for that moment. Refused as `Step`
     /// is.
     Peek {

@@ -52,6 +52,8 @@ pub enum Reply {
     Retried(Retried),
     /// Messages that went through.
     Kept(Box<Kept>),
+    /// What a machine keeps.
+    Keeping(crate::retention::Kept),
     /// Messages that wait: how many in all, and the first of them as oid and JSON text.
     Waiting(u64, Vec<(String, String)>),
     /// Where a message has been.

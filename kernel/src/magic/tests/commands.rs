@@ -37,7 +37,8 @@ fn arguments_reach_the_engine() {
         "%retry 65f0c0de0123456789abcdef",
         &retry(LetterQuery { oid: Some(oid.clone()), ..LetterQuery::default() }),
     );
-    let query = KeptQuery { slot: Some(1), filter: "polarity < -0.5".into(), every: 100, limit: 5, since: 0 };
+    let query =
+        KeptQuery { slot: Some(1), filter: "polarity < -0.5".into(), every: 100, limit: 5, ..KeptQuery::default() };
     let tap = Command::Kept { machine: train(), query };
     check_command("%tap f1 -n 5 --where \"polarity < -0.5\" --every 100 --machine train", &tap);
     check_command("%peek -n 3", &Command::Peek { machine: main_machine(), limit: 3 });

@@ -7,10 +7,10 @@ fn messages_are_shown_in_columns_with_what_is_not_shown() {
     let display = run_alone("%tap f1").unwrap();
     expect![[r#"
         shape: (3, 6)
-        oid                       f1.oid  polarity  user.name   user.tags    f1
-        65f0c0de0123456789abcde2       7       0.5  <b>eve</b>  ["a"]      null
-        65f0c0de0123456789abcde1    null      -1.0  null        null       null
-        65f0c0de0123456789abcde0    null      null  null        null        1.5
+        oid                       polarity  user.name   user.tags  f1.oid    f1
+        65f0c0de0123456789abcde2       0.5  <b>eve</b>  ["a"]           7  null
+        65f0c0de0123456789abcde1      -1.0  null        null         null  null
+        65f0c0de0123456789abcde0      null  null        null         null   1.5
         3 of 20,000 messages shown; 3 kept ones match, 7,000 older ones fell out, 3,000 were not kept: the machine was too fast
     "#]].assert_eq(text_of(&display));
     let html = display.data["text/html"].as_str().unwrap();
@@ -35,6 +35,7 @@ fn messages_are_shown_in_columns_with_what_is_not_shown() {
         .assert_eq(text_of(&run_alone("%break f3 --where 'x > 1'").unwrap()));
     assert!(run_alone("%break --where 'x > 1'").unwrap_err().evalue.contains("needs a slot"));
     expect![[r"
+        ⚠ A sample: 50 % of 20,000 messages (10,000). 7,000 older ones fell out. 3,000 were never kept, because the machine was too fast. %keep all keeps every message from then on.
         [plot: how often in.polarity is how large, 2 points] 2 of 20,000 messages; 1 kept ones without a number, 10,000 not kept
     "]].assert_eq(text_of(&run_alone("%plot in.polarity --kind hist").unwrap()));
     let display = run_alone("%plot in.polarity --by in.user.name").unwrap();

@@ -6,6 +6,7 @@ mod help;
 mod lines;
 mod messages;
 mod mistakes;
+mod queries;
 mod running;
 
 use super::registry::{MAGICS, Magic};
@@ -81,6 +82,11 @@ impl Engine for Table {
                 known(&machine)?;
                 Reply::Kept(Box::new(kept(query.slot)))
             }
+            Command::Keep { machine, keep } => {
+                known(&machine)?;
+                let keep = keep.unwrap_or_default();
+                Reply::Keeping(machine::retention::Kept { keep, messages: 12, bytes: 3 << 20, most_bytes: 1 << 30 })
+            }
             Command::Peek { machine, .. } => {
                 known(&machine)?;
                 Reply::Waiting(12, vec![("65f0c0de0123456789abcdef".into(), "{\"a\":1}".into())])
@@ -104,7 +110,7 @@ fn kept(slot: Option<u32>) -> Kept {
     };
     let nested = r#"{"polarity":0.5,"user":{"name":"<b>eve</b>","tags":["a"]},"oid":7}"#;
     let messages = vec![message(0, "1.5"), message(1, r#"{"polarity":-1}"#), message(2, nested)];
-    Kept { processed: 20_000, fallen_out: 7_000, not_kept: 3_000, matching: 3, next: 9, messages }
+    Kept { processed: 20_000, fallen_out: 7_000, not_kept: 3_000, matching: 3, next: 9, messages, ..Kept::default() }
 }
 
 fn explained() -> Explained {

@@ -1,21 +1,46 @@
 //! Conditions on messages: `polarity < -0.5 and (lang = 'en' or user.name like '%bot%')`.
 //!
-//! A name is looked up by whoever asks; dots go into objects. A comparison with something that is missing or of another
-//! type does not hold, so a condition never fails on a message. In `like`, `%` stands for any text and `_` for one
-//! character; `ilike` does not tell capitals from small letters.
+//! A name is looked up in the row; dots go into objects. A condition never fails on a message. It counts what SQL
+//! counts: a comparison with something that is missing or null is neither true nor false, nor is its `not`; a row is
+//! meant if the condition is true. A comparison of different types is false, and `!=` between them true. Numbers are
+//! compared exactly, whatever their size. In `like`, `%` stands for any text and `_` for one character; `ilike` ignores
+//! case.
+//!
+//! Each name is looked up at most once a row, so a condition takes time in proportion to its length.
 
 mod parse;
 
+use crate::json::{Content, Field, Json, Scalar};
 use crate::nearest::nearest;
-use serde_json::Value;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::ops::Range;
 
 /// What a condition is about: names to values.
 pub trait Lookup {
     /// The value of a name; the first part is never empty. `None` if there is none.
-    fn get(&self, path: &[String]) -> Option<Cow<'_, Value>>;
+    fn get(&self, path: &[String]) -> Option<Found<'_>>;
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub enum Found<'r> {
+    /// A value of the row itself.
+    Own(Scalar<'r>),
+    /// A part of a message.
+    Part(Cow<'r, str>),
+}
+
+impl Found<'_> {
+    /// The value.
+    #[must_use]
+    pub fn field(&self) -> Field<'_> {
+        match self {
+            Self::Own(value) => Field { value: value.clone(), unread: false },
+            Self::Part(json) => Json::new(json).field(),
+        }
+    }
 }
 
 /// Why a text is no condition.
@@ -36,13 +61,26 @@ impl std::fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 /// A condition.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Filter(Expression);
+#[derive(Clone, Debug)]
+pub struct Filter {
+    expression: Expression,
+    /// The names in it, each once.
+    names: Vec<Vec<String>>,
+}
 
-#[derive(Clone, Debug, PartialEq)]
+/// What a condition says of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it is true.
+    pub holds: bool,
+    /// How many of the values that it looked at are ones that no type has; see [`json`](crate::json).
+    pub unread: u64,
+}
+
+#[derive(Clone, Debug)]
 enum Expression {
-    Or(Box<[Expression; 2]>),
-    And(Box<[Expression; 2]>),
+    Or(Vec<Expression>),
+    And(Vec<Expression>),
     Not(Box<Expression>),
     Compare(Operand, Comparison, Operand),
     Like {
@@ -56,10 +94,11 @@ enum Expression {
     Holds(Operand),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Operand {
-    Path(Vec<String>),
-    Literal(Value),
+    /// The name of this number.
+    Name(usize),
+    Literal(Scalar<'static>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,89 +117,105 @@ impl Filter {
     /// # Errors
     /// If it makes no sense: where, and why.
     pub fn parse(text: &str) -> Result<Self, Unreadable> {
-        parse::parse(text).map(Self)
+        let (expression, names) = parse::parse(text)?;
+        Ok(Self { expression, names })
     }
 
     /// Whether it holds.
     pub fn holds(&self, row: &dyn Lookup) -> bool {
-        self.0.holds(row)
+        self.judge(row).holds
     }
 
-    /// The names that it uses, dots and all.
+    /// What it says of a row.
+    pub fn judge(&self, row: &dyn Lookup) -> Verdict {
+        let found: Vec<OnceCell<Option<Found<'_>>>> = vec![OnceCell::new(); self.names.len()];
+        let values = vec![OnceCell::new(); self.names.len()];
+        let row = Row { names: &self.names, lookup: row, found: &found, values: &values };
+        let holds = self.expression.is_true(&row) == Some(true);
+        let is_unread = |value: &OnceCell<Option<Field<'_>>>| matches!(value.get(), Some(Some(it)) if it.unread);
+        Verdict { holds, unread: values.iter().filter(|value| is_unread(value)).count() as u64 }
+    }
+
+    /// The names that it uses, dots and all, each once.
     pub fn names(&self) -> Vec<&[String]> {
-        let mut names = Vec::new();
-        self.0.names(&mut names);
-        names
+        self.names.iter().map(Vec::as_slice).collect()
+    }
+}
+
+/// A row, and what has been looked up in it.
+struct Row<'r> {
+    names: &'r [Vec<String>],
+    lookup: &'r dyn Lookup,
+    found: &'r [OnceCell<Option<Found<'r>>>],
+    values: &'r [OnceCell<Option<Field<'r>>>],
+}
+
+impl<'r> Row<'r> {
+    /// What an operand stands for; `None` if it is missing or null.
+    fn value(&self, operand: &'r Operand) -> Option<&'r Scalar<'r>> {
+        let value = match operand {
+            Operand::Literal(value) => value,
+            Operand::Name(at) => {
+                let found = self.found.get(*at)?.get_or_init(|| self.lookup.get(self.names.get(*at)?)).as_ref()?;
+                &self.values.get(*at)?.get_or_init(|| Some(found.field())).as_ref()?.value
+            }
+        };
+        (!matches!(value, Scalar::Null)).then_some(value)
     }
 }
 
 impl Expression {
-    fn holds(&self, row: &dyn Lookup) -> bool {
+    /// `None` where a value is missing that decides it.
+    fn is_true<'r>(&'r self, row: &Row<'r>) -> Option<bool> {
         match self {
-            Self::Or(both) => both.iter().any(|one| one.holds(row)),
-            Self::And(both) => both.iter().all(|one| one.holds(row)),
-            Self::Not(one) => !one.holds(row),
-            Self::Compare(a, comparison, b) => match (a.value(row), b.value(row)) {
-                (Some(a), Some(b)) => comparison.holds(&a, &b),
-                _ => false,
-            },
-            Self::Like { operand, pattern, small } => operand.value(row).is_some_and(|value| {
-                let text = match &*value {
-                    Value::String(text) => Cow::Borrowed(text.as_str()),
-                    other => Cow::Owned(other.to_string()),
-                };
-                if *small { like(&text.to_lowercase(), pattern) } else { like(&text, pattern) }
-            }),
-            Self::In(operand, list) => operand.value(row).is_some_and(|value| {
-                list.iter().filter_map(|one| one.value(row)).any(|one| Comparison::Equal.holds(&value, &one))
-            }),
-            Self::IsNull(operand) => operand.value(row).is_none_or(|value| value.is_null()),
-            Self::Holds(operand) => operand.value(row).is_some_and(|value| *value == Value::Bool(true)),
-        }
-    }
-
-    fn names<'f>(&'f self, names: &mut Vec<&'f [String]>) {
-        let mut add = |operand: &'f Operand| {
-            if let Operand::Path(path) = operand {
-                names.push(path);
-            }
-        };
-        match self {
-            Self::Or(both) | Self::And(both) => both.iter().for_each(|one| one.names(names)),
-            Self::Not(one) => one.names(names),
-            Self::Compare(a, _, b) => {
-                add(a);
-                add(b);
+            Self::Or(all) => any(all, row, true),
+            Self::And(all) => any(all, row, false),
+            Self::Not(one) => one.is_true(row).map(|it| !it),
+            Self::Compare(a, comparison, b) => Some(comparison.holds(row.value(a)?, row.value(b)?)),
+            Self::Like { operand, pattern, small } => {
+                let text = row.value(operand)?.text()?;
+                Some(if *small { like(&text.to_lowercase(), pattern) } else { like(&text, pattern) })
             }
             Self::In(operand, list) => {
-                add(operand);
-                list.iter().for_each(add);
+                let value = row.value(operand)?;
+                let mut are_all_there = true;
+                for one in list {
+                    match row.value(one) {
+                        Some(one) if Comparison::Equal.holds(value, one) => return Some(true),
+                        Some(_) => {}
+                        None => are_all_there = false,
+                    }
+                }
+                are_all_there.then_some(false)
             }
-            Self::Like { operand, .. } | Self::IsNull(operand) | Self::Holds(operand) => add(operand),
+            Self::IsNull(operand) => Some(row.value(operand).is_none()),
+            Self::Holds(operand) => Some(matches!(row.value(operand)?, Scalar::Bool(true))),
         }
     }
 }
 
-impl Operand {
-    fn value<'v>(&'v self, row: &'v dyn Lookup) -> Option<Cow<'v, Value>> {
-        match self {
-            Self::Path(path) => row.get(path),
-            Self::Literal(value) => Some(Cow::Borrowed(value)),
+/// Whether one of these is what decides all of them.
+fn any<'r>(all: &'r [Expression], row: &Row<'r>, decides: bool) -> Option<bool> {
+    let mut is_known = true;
+    for one in all {
+        match one.is_true(row) {
+            Some(it) if it == decides => return Some(decides),
+            Some(_) => {}
+            None => is_known = false,
         }
     }
+    is_known.then_some(!decides)
 }
 
 impl Comparison {
-    fn holds(self, a: &Value, b: &Value) -> bool {
+    fn holds(self, a: &Scalar<'_>, b: &Scalar<'_>) -> bool {
         let order = match (a, b) {
-            (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-                (Some(a), Some(b)) => Some(a.cmp(&b)),
-                _ => a.as_f64().zip(b.as_f64()).and_then(|(a, b)| a.partial_cmp(&b)),
-            },
-            (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-            (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
+            (Scalar::Number(a), Scalar::Number(b)) => a.compare(b),
+            (Scalar::Text(a), Scalar::Text(b)) => Some(a.cmp(b)),
+            (Scalar::Bool(a), Scalar::Bool(b)) => Some(a.cmp(b)),
             _ if self == Self::Equal || self == Self::NotEqual => {
-                Some(if a == b { Ordering::Equal } else { Ordering::Less })
+                let is_same = matches!((a, b), (Scalar::Nested(a), Scalar::Nested(b)) if a == b);
+                Some(if is_same { Ordering::Equal } else { Ordering::Less })
             }
             _ => None,
         };
@@ -207,39 +262,46 @@ pub(crate) fn meant(path: &[String], row: &dyn Lookup, names: &[String]) -> Opti
     // As far as the path leads somewhere, it is right.
     for end in (1..path.len()).rev() {
         let (before, rest) = path.split_at(end);
-        if let Some(Value::Object(fields)) = row.get(before).as_deref() {
-            let name = nearest(rest.first()?, fields.keys().map(String::as_str))?;
-            return Some(format!("{}.{name}", before.join(".")));
-        }
+        let Some(Found::Part(json)) = row.get(before) else { continue };
+        let Some(Content::Object(fields)) = Json::new(&json).content() else { continue };
+        let fields: Vec<_> = fields.map(|(name, _)| name.decode().0).collect();
+        let name = nearest(rest.first()?, fields.iter().map(AsRef::as_ref))?;
+        return Some(format!("{}.{name}", before.join(".")));
     }
     let whole = nearest(&path.join("."), names.iter().map(String::as_str));
     whole.or_else(|| nearest(path.first()?, names.iter().map(String::as_str))).map(str::to_owned)
 }
 
-/// What is in a value at the end of these names.
-pub fn inside<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> {
-    path.iter().try_fold(value, |value, name| match value {
-        Value::Object(fields) => fields.get(name),
-        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
-        _ => None,
-    })
+/// The part of a JSON text at the end of these names.
+#[must_use]
+pub fn inside<'j>(json: &'j str, path: &[String]) -> Option<Found<'j>> {
+    Json::new(json).at(path).map(|part| Found::Part(Cow::Borrowed(part.raw())))
 }
 
-impl Lookup for Value {
-    fn get(&self, path: &[String]) -> Option<Cow<'_, Value>> {
-        inside(self, path).map(Cow::Borrowed)
+/// The same of a text that is nobody else's.
+#[must_use]
+pub fn inside_own(json: &str, path: &[String]) -> Option<Found<'static>> {
+    Json::new(json).at(path).map(|part| Found::Part(Cow::Owned(part.raw().to_owned())))
+}
+
+/// A message as JSON text.
+impl Lookup for Json<'_> {
+    fn get(&self, path: &[String]) -> Option<Found<'_>> {
+        self.at(path).map(|part| Found::Part(Cow::Borrowed(part.raw())))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Filter, like, meant};
-    use serde_json::json;
+    use super::{Filter, Json, Verdict, like, meant};
 
     #[test]
     fn conditions_hold_or_do_not() {
-        let row = json!({"polarity": -0.75, "n": 3, "lang": "en", "ok": true, "none": null,
-            "user": {"name": "It's a Bot", "tags": ["a", "b"]}, "odd name": 1});
+        let row = Json::new(
+            r#"{"polarity": -0.75, "n": 3, "lang": "en", "ok": true, "none": null, "tags": ["a","b"],
+            "user": {"name": "It's a Bot", "tags": ["a", "b"]}, "odd name": 1, "id": 9007199254740993,
+            "long": 123456789012345678901234567890123456789012345, "cut": "cut \ud83d", "huge": 1e999}"#,
+        );
         for (condition, holds) in [
             ("polarity < -0.5", true),
             ("polarity < -0.5 and lang = 'de'", false),
@@ -261,6 +323,17 @@ mod tests {
             ("missing > 3 or missing < 3 or missing = 3", false),
             ("\"odd name\" = 1", true),
             ("n between 2 and 3 and n = 3", true),
+            ("id = 9007199254740993 and id != 9007199254740992 and id > 9007199254740992.0", true),
+            ("long = 123456789012345678901234567890123456789012345", true),
+            ("long > 123456789012345678901234567890123456789012344 and long < 1e45", true),
+            ("user.tags = tags and user.tags like '%b%'", true),
+            ("cut like 'cut _' and huge is null", true),
+            // Neither they nor their opposites, as in SQL.
+            ("missing != 3 or not missing = 3 or missing not in (1) or missing not like 'x'", false),
+            ("none != 3 or not none = 3 or none between 1 and 2 or not (none between 1 and 2)", false),
+            ("not (missing = 1 and n = 4) and (missing = 1 or n = 3)", true),
+            ("n not in (1, none)", false),
+            ("n in (3, none)", true),
         ] {
             assert_eq!(Filter::parse(condition).map(|filter| filter.holds(&row)), Ok(holds), "{condition}");
         }
@@ -289,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_name_that_was_meant_is_the_nearest_one_at_that_depth() {
-        let row = json!({"polarity": 1, "user": {"name": "eve", "followers": 3}});
+        let row = Json::new(r#"{"polarity": 1, "user": {"name": "eve", "followers": 3}}"#);
         let names = ["polarity".to_owned(), "user".to_owned(), "in.lang".to_owned()];
         let of = |path: &str| {
             let path: Vec<String> = path.split('.').map(str::to_owned).collect();
@@ -299,6 +372,34 @@ mod tests {
         assert_eq!(of("user.nmae").as_deref(), Some("user.name"));
         assert_eq!(of("in.lnag").as_deref(), Some("in.lang"));
         assert_eq!((of("user.zzz"), of("something")), (None, None));
+    }
+
+    #[test]
+    fn values_that_no_type_has_are_counted_once_a_row() {
+        let row = Json::new(r#"{"cut": "\ud83d", "huge": 1e999, "n": 1}"#);
+        let judge = |condition: &str| Filter::parse(condition).map(|filter| filter.judge(&row));
+        assert_eq!(judge("cut = 'x' or huge = 1 or cut is null or n = 1"), Ok(Verdict { holds: true, unread: 2 }));
+        assert_eq!(judge("n = 2 and huge = 1"), Ok(Verdict { holds: false, unread: 0 }));
+    }
+
+    #[test]
+    fn long_conditions_take_time_in_proportion() {
+        // A hundred times as long, and a hundred times as much to do: once it took the square of that.
+        let row = Json::new(r#"{"n": 1, "m": {"x": 2}}"#);
+        let many = |what: &str, and: &str| vec![what; 100_000].join(and);
+        for (condition, holds) in [
+            (many("n = 1", " and "), true),
+            (many("m.x = 1", " or "), false),
+            (format!("n in ({})", many("2", ", ")), false),
+            (many("(n = 1 and m.x = 2 or n = 3)", " and "), true),
+        ] {
+            assert_eq!(Filter::parse(&condition).map(|filter| filter.holds(&row)), Ok(holds));
+        }
+        let error = Filter::parse(&many("n = 1", " 1 and ")).err().unwrap_or_else(|| unreachable!());
+        assert!(error.why.len() < 200, "{}", error.why);
+        let names: Vec<String> = (0..100_000).map(|at| format!("n{at} = 1")).collect();
+        let error = Filter::parse(&names.join(" and ")).err().unwrap_or_else(|| unreachable!());
+        assert!(error.why.starts_with("more than 1000 different names"), "{}", error.why);
     }
 
     #[test]

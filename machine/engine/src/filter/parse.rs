@@ -1,19 +1,25 @@
 //! Text to condition.
 
 use super::{Comparison, Expression, Operand, Unreadable};
-use serde_json::Value;
+use crate::json::{Number, Scalar};
+use serde::de::IgnoredAny;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Brackets and `not` within each other, at most: a condition of a person has a few.
 const DEEPEST: usize = 64;
+/// Different names at most: each is looked up in each message.
+const MOST_NAMES: usize = 1_000;
+/// How much of a condition an error repeats, characters.
+const REPEATED: usize = 60;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Token {
     /// A name, or a word of the language.
     Word(String),
     /// A name in double quotes.
     Quoted(String),
-    Literal(Value),
+    Literal(Scalar<'static>),
     Sign(&'static str),
 }
 
@@ -23,11 +29,13 @@ struct Parser<'t> {
     tokens: Vec<(Token, usize, usize)>,
     next: usize,
     depth: usize,
+    /// The number of each name.
+    names: HashMap<Vec<String>, usize>,
 }
 
-/// Reads a condition.
-pub fn parse(text: &str) -> Result<Expression, Unreadable> {
-    let mut parser = Parser { text, tokens: tokens(text)?, next: 0, depth: 0 };
+/// Reads a condition, and the names in it.
+pub fn parse(text: &str) -> Result<(Expression, Vec<Vec<String>>), Unreadable> {
+    let mut parser = Parser { text, tokens: tokens(text)?, next: 0, depth: 0, names: HashMap::new() };
     if parser.tokens.is_empty() {
         return Err(unreadable("the condition is empty: write for example polarity < -0.5", 0..text.len()));
     }
@@ -35,7 +43,9 @@ pub fn parse(text: &str) -> Result<Expression, Unreadable> {
     if parser.next < parser.tokens.len() {
         return Err(parser.unexpected("and, or, or the end"));
     }
-    Ok(expression)
+    let mut names: Vec<(Vec<String>, usize)> = parser.names.into_iter().collect();
+    names.sort_by_key(|(_, at)| *at);
+    Ok((expression, names.into_iter().map(|(name, _)| name).collect()))
 }
 
 const SIGNS: [&str; 12] = ["<=", ">=", "<>", "!=", "==", "<", ">", "=", "(", ")", ",", "."];
@@ -49,7 +59,8 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize, usize)>, Unreadable> {
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let c = rest.chars().next().unwrap_or_default();
-        let number = text.get(..at).map_or(0, |before| before.chars().count()) + 1;
+        // Only of what is wrong: counting takes as long as the text is.
+        let number = || text.get(..at).map_or(0, |before| before.chars().count()) + 1;
         if c.is_whitespace() {
             at += c.len_utf8();
             continue;
@@ -57,9 +68,9 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize, usize)>, Unreadable> {
         let after_dot = matches!(tokens.last(), Some((Token::Sign("."), _, _)));
         let (token, length) = if c == '\'' || c == '"' {
             let (inside, length) = quoted(rest, c).ok_or_else(|| {
-                unreadable(format!("the quote {c} at character {number} is not closed"), at..text.len())
+                unreadable(format!("the quote {c} at character {} is not closed", number()), at..text.len())
             })?;
-            (if c == '"' { Token::Quoted(inside) } else { Token::Literal(Value::String(inside)) }, length)
+            (if c == '"' { Token::Quoted(inside) } else { Token::Literal(Scalar::Text(inside.into())) }, length)
         } else if c.is_alphabetic() || c == '_' || (after_dot && c.is_ascii_digit()) {
             let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
             (Token::Word(rest.get(..length).unwrap_or_default().to_owned()), length)
@@ -68,14 +79,15 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize, usize)>, Unreadable> {
         {
             let length = number_length(rest);
             let digits = rest.get(..length).unwrap_or_default();
-            let value = serde_json::from_str(digits)
-                .map_err(|error| unreadable(no_number(digits, number, &error), at..at + length))?;
-            (Token::Literal(Value::Number(value)), length)
+            let value = literal(digits).map_err(|why| {
+                unreadable(format!("`{}` at character {} {why}", cut(digits), number()), at..at + length)
+            })?;
+            (Token::Literal(Scalar::Number(value)), length)
         } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
             (Token::Sign(sign), sign.len())
         } else {
             let place = at..at + c.len_utf8();
-            return Err(unreadable(format!("`{c}` at character {number} means nothing here"), place));
+            return Err(unreadable(format!("`{c}` at character {} means nothing here", number()), place));
         };
         tokens.push((token, at, at + length));
         at += length;
@@ -113,13 +125,20 @@ fn number_length(rest: &str) -> usize {
     rest.chars().take_while(goes_on).count()
 }
 
-fn no_number(digits: &str, number: usize, error: &serde_json::Error) -> String {
-    let why = if error.to_string().starts_with("number out of range") {
-        "is out of range: the largest is about 1.8e308"
-    } else {
-        "cannot be read as a number"
-    };
-    format!("`{digits}` at character {number} {why}")
+/// A number as JSON has it, or why it is none.
+fn literal(digits: &str) -> Result<Number<'static>, &'static str> {
+    if serde_json::from_str::<IgnoredAny>(digits).is_err() {
+        return Err("cannot be read as a number");
+    }
+    Number::new(digits).map(Number::into_owned).ok_or("is out of range: the largest is about 1.8e308")
+}
+
+/// The end of a text that may be long.
+fn cut(text: &str) -> String {
+    match text.char_indices().rev().nth(REPEATED) {
+        Some((at, c)) => format!("…{}", text.get(at + c.len_utf8()..).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 impl Parser<'_> {
@@ -148,9 +167,9 @@ impl Parser<'_> {
 
     fn unexpected(&self, expected: &str) -> Unreadable {
         let before = self.next.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(0, |(_, _, end)| *end);
-        let before = self.text.get(..before).unwrap_or_default().trim();
-        let here = self.text.get(self.here()).unwrap_or_default();
-        let why = match (here, before) {
+        let before = cut(self.text.get(..before).unwrap_or_default().trim());
+        let here = cut(self.text.get(self.here()).unwrap_or_default());
+        let why = match (here.as_str(), before.as_str()) {
             ("", before) => format!("after `{before}` {expected} is missing"),
             (here, "") => format!("it begins with `{here}`, where {expected} was expected"),
             (here, before) => format!("after `{before}` comes `{here}`, where {expected} was expected"),
@@ -159,19 +178,19 @@ impl Parser<'_> {
     }
 
     fn or(&mut self) -> Result<Expression, Unreadable> {
-        let mut all = self.and()?;
+        let mut all = vec![self.and()?];
         while self.word("or") {
-            all = Expression::Or(Box::new([all, self.and()?]));
+            all.push(self.and()?);
         }
-        Ok(all)
+        Ok(single(all, Expression::Or))
     }
 
     fn and(&mut self) -> Result<Expression, Unreadable> {
-        let mut all = self.not()?;
+        let mut all = vec![self.not()?];
         while self.word("and") {
-            all = Expression::And(Box::new([all, self.not()?]));
+            all.push(self.not()?);
         }
-        Ok(all)
+        Ok(single(all, Expression::And))
     }
 
     fn not(&mut self) -> Result<Expression, Unreadable> {
@@ -222,11 +241,11 @@ impl Parser<'_> {
         let not = self.word("not");
         for (word, small) in [("like", false), ("ilike", true)] {
             if self.word(word) {
-                let Some(Token::Literal(Value::String(pattern))) = self.peek().cloned() else {
+                let Some(Token::Literal(Scalar::Text(pattern))) = self.peek().cloned() else {
                     return Err(self.unexpected("'text'"));
                 };
                 self.next += 1;
-                let pattern = if small { pattern.to_lowercase() } else { pattern };
+                let pattern = if small { pattern.to_lowercase() } else { pattern.into_owned() };
                 return Ok(negated(Expression::Like { operand, pattern, small }, not));
             }
         }
@@ -239,16 +258,17 @@ impl Parser<'_> {
             if !self.word("and") {
                 return Err(self.unexpected("and"));
             }
-            let both = [
+            let both = vec![
                 Expression::Compare(operand.clone(), Comparison::GreaterOrEqual, least),
                 Expression::Compare(operand, Comparison::LessOrEqual, self.operand()?),
             ];
-            return Ok(negated(Expression::And(Box::new(both)), not));
+            return Ok(negated(Expression::And(both), not));
         }
         match operand {
             _ if not => Err(self.unexpected("like, in or between")),
-            Operand::Literal(Value::Bool(_)) | Operand::Path(_) => Ok(Expression::Holds(operand)),
+            Operand::Literal(Scalar::Bool(_)) | Operand::Name(_) => Ok(Expression::Holds(operand)),
             Operand::Literal(value) => {
+                let value = cut(&value.text().unwrap_or_default());
                 Err(unreadable(format!("`{value}` is no condition: compare it with something"), begin..end))
             }
         }
@@ -287,11 +307,12 @@ impl Parser<'_> {
             }
             Token::Word(word) if word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false") => {
                 self.next += 1;
-                return Ok(Operand::Literal(Value::Bool(word.eq_ignore_ascii_case("true"))));
+                return Ok(Operand::Literal(Scalar::Bool(word.eq_ignore_ascii_case("true"))));
             }
             Token::Word(word) | Token::Quoted(word) => word,
             Token::Sign(_) => return Err(self.unexpected("a name, a number or 'text'")),
         };
+        let begin = self.here().start;
         self.next += 1;
         let mut path = vec![first];
         while self.sign(".") {
@@ -301,12 +322,27 @@ impl Parser<'_> {
             }
             self.next += 1;
         }
-        Ok(Operand::Path(path))
+        let at = self.names.len();
+        if at >= MOST_NAMES && !self.names.contains_key(&path) {
+            return Err(unreadable(format!("more than {MOST_NAMES} different names"), begin..self.here().start));
+        }
+        Ok(Operand::Name(*self.names.entry(path).or_insert(at)))
     }
 
     /// `in` where a value is expected stands for the message.
     fn is_input(&self, word: &str) -> bool {
         word == "in" && !matches!(self.tokens.get(self.next + 1), Some((Token::Sign("("), _, _)))
+    }
+}
+
+/// One expression alone, or several together.
+fn single(mut all: Vec<Expression>, together: fn(Vec<Expression>) -> Expression) -> Expression {
+    match (all.pop(), all.is_empty()) {
+        (Some(only), true) => only,
+        (last, _) => {
+            all.extend(last);
+            together(all)
+        }
     }
 }
 

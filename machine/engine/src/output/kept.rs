@@ -10,16 +10,21 @@
 use super::Finished;
 use super::finished::Place;
 use super::json::Rendering;
-use crate::oid::{Moment, Oid};
+use crate::oid::{self, Moment, Oid};
 use crate::slots::Plan;
+use machine::retention::{Keep, Kept as Keeping};
 use machine::status::LastOutput;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many are kept.
-const MOST: usize = 10_000;
+const MOST: u64 = 10_000;
 /// How many bytes of JSON are kept, with what it takes to find them.
 const MOST_BYTES: usize = 64 << 20;
+/// How many bytes are kept where more is asked for.
+const MOST_BYTES_ALL: usize = 1 << 30;
+/// Entries that a message drops at most: more are dropped by the ones that follow.
+const MOST_DROPPED: usize = 64;
 /// How many are shown as the last outputs.
 pub(crate) const LAST: u64 = 10;
 /// Tokens of a worker at most.
@@ -47,6 +52,8 @@ pub(crate) struct Tokens {
     /// When they were counted last, coarse milliseconds.
     counted: u64,
     is_on: bool,
+    /// Whether none are needed.
+    keeps_all: bool,
 }
 
 impl Tokens {
@@ -56,7 +63,15 @@ impl Tokens {
     }
 
     fn with(now_ms: u64, is_on: bool) -> Self {
-        Self { free: if is_on { BURST } else { 0 }, owed: 0, counted: now_ms, is_on }
+        Self { free: if is_on { BURST } else { 0 }, owed: 0, counted: now_ms, is_on, keeps_all: false }
+    }
+
+    /// Keeps every message from here on, or as many as there are tokens for.
+    pub fn keep_all(&mut self, all: bool) {
+        if all != self.keeps_all {
+            self.keeps_all = all;
+            self.free = if all || self.is_on { BURST } else { 0 };
+        }
     }
 
     /// Whether a message may be kept; `behind` tells how many there are after it.
@@ -67,6 +82,9 @@ impl Tokens {
 
     /// A message of so many bytes was kept.
     pub fn pay(&mut self, bytes: usize) {
+        if self.keeps_all {
+            return;
+        }
         let size = (bytes / A_TOKEN) as u64;
         let is_owed = self.free == 0;
         // What is small among the last ones costs nothing, unless keeping is switched off.
@@ -161,23 +179,124 @@ impl Entry {
     }
 }
 
+/// Entries at most that are kept together: what is asked for is lent by the block.
+const BLOCK: usize = 64;
+/// A block of this size, bytes, takes no more.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Some entries, oldest first. Those behind `used` are buffers to be used again.
+#[derive(Debug, Default)]
+struct Block {
+    entries: Vec<Entry>,
+    used: usize,
+    bytes: usize,
+}
+
+impl Block {
+    fn used(&self) -> &[Entry] {
+        self.entries.get(..self.used).unwrap_or_default()
+    }
+
+    fn is_full(&self) -> bool {
+        self.used >= BLOCK || self.bytes >= BLOCK_BYTES
+    }
+}
+
 /// What is kept, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Ring {
-    pub entries: VecDeque<Entry>,
-    /// How many fell out: the first of `entries` has this number.
-    pub fallen_out: u64,
+struct Ring {
+    /// Full ones and those that were lent: they are not changed any more.
+    blocks: VecDeque<Arc<Block>>,
+    /// The newest entries. Never lent.
+    open: Arc<Block>,
+    /// Entries of the first block that fell out.
+    skipped: usize,
+    /// How many are kept.
+    count: u64,
+    /// How many fell out: the first that is kept has this number.
+    fallen_out: u64,
     bytes: usize,
+    /// A block that is not used any more, for its buffers.
+    spare: Option<Arc<Block>>,
+    limits: Limits,
+}
+
+/// What may be kept.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    keep: Keep,
+    entries: u64,
+    bytes: usize,
+    /// Milliseconds.
+    age: Option<u64>,
+}
+
+impl Limits {
+    fn of(keep: Keep) -> Self {
+        let all = Self { keep, entries: u64::MAX, bytes: MOST_BYTES_ALL, age: None };
+        match keep {
+            Keep::All => all,
+            Keep::Messages(entries) => Self { entries, ..all },
+            Keep::Time(time) => Self { age: Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)), ..all },
+            _ => Self { entries: MOST, bytes: MOST_BYTES, ..all },
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::of(Keep::default())
+    }
 }
 
 /// The newest messages, in buffers that are used again.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder(Mutex<Ring>);
 
+/// What was kept at some moment.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    blocks: Vec<Arc<Block>>,
+    skipped: usize,
+    count: u64,
+    fallen_out: u64,
+}
+
+impl Snapshot {
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// How many fell out: the oldest has this number.
+    pub fn fallen_out(&self) -> u64 {
+        self.fallen_out
+    }
+
+    /// All, newest first.
+    pub fn newest(&self) -> impl Iterator<Item = &Entry> {
+        self.blocks.iter().enumerate().rev().flat_map(|(at, block)| {
+            let skipped = if at == 0 { self.skipped } else { 0 };
+            block.used().get(skipped..).unwrap_or_default().iter().rev()
+        })
+    }
+}
+
 impl Recorder {
-    /// What is kept; nobody can keep more as long as it is held.
-    pub fn ring(&self) -> MutexGuard<'_, Ring> {
+    fn ring(&self) -> MutexGuard<'_, Ring> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is kept. Workers wait for it as long as it takes to count up one number a block.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut ring = self.ring();
+        ring.close();
+        Snapshot {
+            blocks: ring.blocks.iter().cloned().collect(),
+            skipped: ring.skipped,
+            count: ring.count,
+            fallen_out: ring.fallen_out,
+        }
     }
 
     /// Keeps a message; returns its size.
@@ -191,23 +310,58 @@ impl Recorder {
             Place::Frame(frame) if times.is_timed => frame.all_nanos(),
             _ => &[],
         };
+        let mut garbage = Vec::new();
         let mut ring = self.ring();
-        let mut entry = if ring.entries.len() < MOST { Entry::default() } else { ring.pop().unwrap_or_default() };
-        if entry.text.capacity() > 4 * json.array().len() + 1024 {
-            entry.text = Vec::new();
+        if ring.count >= ring.limits.entries {
+            garbage.extend(ring.pop());
         }
-        (entry.oid, entry.times, entry.missing) = (oid, times, missing);
-        entry.revisions = plan.revisions.clone();
-        entry.nanos.clear();
-        entry.nanos.extend_from_slice(nanos);
-        entry.fill(json, plan);
-        let bytes = entry.bytes();
-        ring.bytes += bytes;
-        ring.entries.push_back(entry);
-        while ring.bytes > MOST_BYTES && ring.entries.len() > 1 {
-            ring.pop();
+        let bytes = ring.push(|entry| {
+            if entry.text.capacity() > 4 * json.array().len() + 1024 {
+                entry.text = Vec::new();
+            }
+            (entry.oid, entry.times, entry.missing) = (oid, times, missing);
+            entry.revisions = plan.revisions.clone();
+            entry.nanos.clear();
+            entry.nanos.extend_from_slice(nanos);
+            entry.fill(json, plan);
+        });
+        for _ in 0..MOST_DROPPED {
+            if !ring.is_over(times.begun_ms) {
+                break;
+            }
+            garbage.extend(ring.pop());
         }
+        drop(ring);
+        // Freed where no other worker waits for it.
+        drop(garbage);
         bytes
+    }
+
+    /// Keeps so much from here on. What is too much is dropped a little at a time, so that no worker waits for all of it.
+    pub fn limit(&self, keep: Keep) {
+        self.ring().limits = Limits::of(keep);
+        let now = oid::coarse_millis();
+        loop {
+            let mut garbage = Vec::new();
+            let mut ring = self.ring();
+            for _ in 0..MOST_DROPPED {
+                if !ring.is_over(now) {
+                    return;
+                }
+                garbage.extend(ring.pop());
+            }
+        }
+    }
+
+    /// What is kept, and what that takes.
+    pub fn keeping(&self) -> Keeping {
+        let ring = self.ring();
+        Keeping {
+            keep: ring.limits.keep,
+            messages: ring.count,
+            bytes: ring.bytes as u64,
+            most_bytes: ring.limits.bytes as u64,
+        }
     }
 
     /// The last outputs, newest first.
@@ -217,16 +371,92 @@ impl Recorder {
             input: entry.part(0).to_owned(),
             outputs: (0..entry.slots()).map(|slot| entry.part(slot + 1).to_owned()).collect(),
         };
-        (0..LAST).zip(self.ring().entries.iter().rev()).map(|(_, entry)| one(entry)).collect()
+        (0..LAST).zip(self.snapshot().newest()).map(|(_, entry)| one(entry)).collect()
     }
 }
 
 impl Ring {
-    fn pop(&mut self) -> Option<Entry> {
-        let oldest = self.entries.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(oldest.bytes());
+    /// Adds an entry, which `fill` writes; returns its size.
+    fn push(&mut self, fill: impl FnOnce(&mut Entry)) -> usize {
+        if self.open.is_full() {
+            self.close();
+        }
+        if Arc::get_mut(&mut self.open).is_none() {
+            // It is never lent.
+            self.open = Arc::default();
+        }
+        let Some(open) = Arc::get_mut(&mut self.open) else { return 0 };
+        if open.used == open.entries.len() {
+            open.entries.push(Entry::default());
+        }
+        let Some(entry) = open.entries.get_mut(open.used) else { return 0 };
+        fill(entry);
+        let bytes = entry.bytes();
+        open.used += 1;
+        open.bytes += bytes;
+        self.bytes += bytes;
+        self.count += 1;
+        bytes
+    }
+
+    /// Puts the newest entries among those that are not changed any more.
+    fn close(&mut self) {
+        if self.open.used == 0 {
+            return;
+        }
+        let open = std::mem::replace(&mut self.open, self.spare.take().unwrap_or_default());
+        self.blocks.push_back(open);
+        self.join();
+    }
+
+    /// Makes one block of the last two if they are small and nobody has them: who asks often would make many.
+    fn join(&mut self) {
+        let Some(mut last) = self.blocks.pop_back() else { return };
+        if let (Some(block), Some(before)) = (Arc::get_mut(&mut last), self.blocks.back_mut().and_then(Arc::get_mut))
+            && before.used + block.used <= BLOCK
+            && before.bytes + block.bytes <= BLOCK_BYTES
+        {
+            before.entries.truncate(before.used);
+            before.entries.extend(block.entries.drain(..block.used));
+            (before.used, before.bytes) = (before.used + block.used, before.bytes + block.bytes);
+            return;
+        }
+        self.blocks.push_back(last);
+    }
+
+    /// Whether the oldest is too much.
+    fn is_over(&self, now_ms: u64) -> bool {
+        let oldest = || self.blocks.front().map_or(self.open.used(), |block| block.used()).get(self.skipped);
+        let is_old = |age: u64| oldest().is_some_and(|entry| entry.times.begun_ms.saturating_add(age) < now_ms);
+        self.count > self.limits.entries
+            || (self.bytes > self.limits.bytes && self.count > 1)
+            || (self.limits.age.is_some_and(is_old) && self.count > 1)
+    }
+
+    /// The oldest falls out. Returns the block that nothing of is kept any more, unless its buffers are used again.
+    fn pop(&mut self) -> Option<Arc<Block>> {
+        if self.blocks.is_empty() {
+            self.close();
+        }
+        let first = self.blocks.front()?;
+        self.bytes = self.bytes.saturating_sub(first.used().get(self.skipped).map_or(0, Entry::bytes));
+        self.skipped += 1;
+        self.count = self.count.saturating_sub(1);
         self.fallen_out += 1;
-        Some(oldest)
+        if self.skipped < first.used {
+            return None;
+        }
+        self.skipped = 0;
+        let mut block = self.blocks.pop_front()?;
+        match Arc::get_mut(&mut block) {
+            // One that was large would hold on to its memory.
+            Some(empty) if self.spare.is_none() && empty.bytes <= BLOCK_BYTES => {
+                (empty.used, empty.bytes) = (0, 0);
+                self.spare = Some(block);
+                None
+            }
+            _ => Some(block),
+        }
     }
 }
 

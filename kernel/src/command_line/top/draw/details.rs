@@ -5,12 +5,12 @@ use super::{BAD, BOLD, DIM, WARN, titled};
 use crate::display::{cut, grouped, nanos, one_line};
 use crate::watch::arrow;
 use machine::status::{DeadLetter, SlotStatus};
+use machine_engine::json::{Content, Json};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Padding, Paragraph, Row, Table, TableState};
-use serde_json::{Map, Value};
 
 /// How much of a text is shown, characters.
 const TEXT: usize = 20_000;
@@ -139,11 +139,13 @@ fn of_letter(letter: &DeadLetter) -> Vec<(String, Style)> {
     lines.extend(text(&letter.error, BAD));
     lines.push(heading("input"));
     lines.extend(text(&indented(&letter.input), Style::new()));
-    let outputs: Map<String, Value> = serde_json::from_str(&letter.outputs).unwrap_or_default();
-    if !outputs.is_empty() {
-        lines.push(heading("outputs so far"));
+    if let Some(Content::Object(outputs)) = Json::new(&letter.outputs).content() {
+        let outputs = outputs.distinct();
+        if !outputs.is_empty() {
+            lines.push(heading("outputs so far"));
+        }
         for (slot, value) in outputs {
-            lines.extend(text(&format!("{slot} = {}", indented(&value.to_string())), Style::new()));
+            lines.extend(text(&format!("{slot} = {}", indented(value.raw())), Style::new()));
         }
     }
     lines
@@ -154,10 +156,10 @@ fn indented(json: &str) -> String {
     if json.len() > TEXT {
         return cut(json, TEXT);
     }
-    match serde_json::from_str::<Value>(json) {
-        Ok(Value::String(text)) => text,
-        Ok(value) => format!("{value:#}"),
-        Err(_) => json.to_owned(),
+    match Json::new(json).content() {
+        Some(Content::Text(text)) => text.decode().0.into_owned(),
+        Some(_) => format!("{:#}", machine_engine::json::value(json)),
+        None => json.to_owned(),
     }
 }
 
