@@ -29,6 +29,8 @@ pub struct Completion {
 #[must_use]
 pub fn complete(text: &str, offset: usize, engine: &dyn Engine) -> Option<Completions> {
     let end = text.floor_char_boundary(offset);
+    let piece = super::among::piece_at(text, end);
+    let text = piece.as_str();
     if let Some(body) = cell::body(text)
         && end + body.text.len() >= text.len()
     {

@@ -17,8 +17,10 @@ pub fn help(name: &str) -> Option<Display> {
 /// Help on the magic of the line that byte `offset` of a cell is in. `None` if that is not in a magic line.
 #[must_use]
 pub fn inspect(code: &str, offset: usize) -> Option<Display> {
-    let number = code.get(..code.floor_char_boundary(offset))?.matches('\n').count() + 1;
-    let parts = cell::split(code)?;
+    let end = code.floor_char_boundary(offset);
+    let number = code.get(..end)?.matches('\n').count() + 1;
+    let piece = super::among::piece_at(code, end);
+    let parts = cell::split(&piece)?;
     let line = parts.lines.iter().find(|line| line.number == number)?;
     help(line.text.split_whitespace().next()?.trim_end_matches('?'))
 }

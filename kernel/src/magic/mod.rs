@@ -3,7 +3,7 @@
 //! One table ([`registry::MAGICS`]) drives parsing, help, completion and `%lsmagic`.
 //!
 //! A cell may begin with any number of magic lines (blank lines and `//` comments may stand between them) and go on in
-//! Rust. A cell whose first line is `%%time` is timed as a whole; one that begins with `%%sql` or `%%plot` is a query.
+//! Rust; magic lines that stand among its Rust ([`among`]) run when it is their turn. A cell whose first line is `%%time` is timed as a whole; one that begins with `%%sql` or `%%plot` is a query.
 //!
 //! # What `--json` gives
 //! The same content twice: `application/json` (an object) and `text/plain` (that object, indented).
@@ -35,6 +35,7 @@
 //! | `%%time` | `{"seconds", "compiling", "running"}`: `running` is all that is not compiling, magics too |
 
 mod actions;
+mod among;
 mod arguments;
 mod cell;
 mod complete;
@@ -120,7 +121,7 @@ pub trait Engine {
 /// Runs the Rust part of a cell. It is given the cell's code with the magic lines blanked, so that line numbers stay.
 pub type RunRust<'a> = &'a dyn Fn(&str) -> Executed;
 
-/// Runs a cell that begins with magics: these first, in order, then its Rust, if it has any.
+/// Runs a cell: its magics and its Rust, in the order in which they stand.
 ///
 /// What the last part gives is returned, everything before it goes to `output`.
 ///
@@ -135,25 +136,50 @@ pub fn run(
     if let Some(with_body) = cell::body(code) {
         return run_body(&with_body, engine, output).map(Some);
     }
-    let Some(cell) = cell::split(code) else { return rust(code).result };
-    let mut lines = cell.lines.iter();
-    let mut watch = None;
-    if let Some(first) = cell.lines.first().filter(|line| line.text.starts_with("%%")) {
-        lines.next();
-        match timed::arguments(first).map_err(|trouble| trouble.into_cell_error(first))? {
-            Timed::Help(display) => return Ok(Some(display)),
-            Timed::Cell { json } => watch = Some(Stopwatch::start(json)),
+    let (mut watch, mut is_first, mut result) = (None, true, Ok(None));
+    for piece in among::pieces(code) {
+        if let Ok(Some(display)) = result {
+            output.display(display);
+        }
+        let cell = cell::split(&piece);
+        let (mut lines, code) = match &cell {
+            Some(cell) => (cell.lines.as_slice(), cell.rust.as_deref()),
+            None => (&[][..], Some(piece.as_str())),
+        };
+        // The first line of all may be about all that follows.
+        if is_first && let Some((first, others)) = lines.split_first().filter(|(line, _)| line.text.starts_with("%%")) {
+            lines = others;
+            match timed::arguments(first).map_err(|trouble| trouble.into_cell_error(first))? {
+                Timed::Help(display) => return Ok(Some(display)),
+                Timed::Cell { json } => watch = Some(Stopwatch::start(json)),
+            }
+        }
+        is_first = false;
+        let run_rust = |code: &str| match &watch {
+            Some(watch) => watch.run(code, rust),
+            None => rust(code).result,
+        };
+        result = run_parts(lines, code, engine, output, &run_rust);
+        if result.is_err() {
+            break;
         }
     }
-    let run_rust = |code: &str| match &watch {
-        Some(watch) => watch.run(code, rust),
-        None => rust(code).result,
-    };
-    let result = run_parts(lines.as_slice(), cell.rust.as_deref(), engine, output, &run_rust);
     if let Some(watch) = watch {
         watch.tell(output);
     }
     result
+}
+
+/// Where the magic lines of a cell begin, wherever they stand.
+#[must_use]
+pub fn lines(code: &str) -> Vec<usize> {
+    among::lines(code)
+}
+
+/// A cell with its magic lines blanked, wherever they stand.
+#[must_use]
+pub fn blanked(code: &str) -> String {
+    among::without(code)
 }
 
 fn run_body(cell: &Body<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, CellError> {

@@ -60,13 +60,14 @@ impl Completeness {
     }
 }
 
-/// The code with the lines blank that are not Rust: leading magics, and evcxr's own commands.
+/// The code with the lines blank that are not Rust: magics, and evcxr's own commands.
 fn without_commands(code: &str) -> String {
+    let code = crate::magic::blanked(code);
     let mut rust = String::with_capacity(code.len());
     let mut leading = true;
     for line in code.split_inclusive('\n') {
         let text = line.trim_start();
-        if leading && (text.starts_with('%') || text.starts_with(':')) {
+        if leading && text.starts_with(':') && !text.starts_with("::") {
             rust.push('\n');
         } else {
             leading &= text.is_empty() || text.starts_with("//");
@@ -128,6 +129,8 @@ mod tests {
                 "// a comment",
                 "%status",
                 "%start\nlet x = 1;",
+                "let x = 1;\n%status",
+                "::std::mem::size_of::<u64>()",
                 ":dep serde = { version = \"1\" }",
                 "r#\"a \" b\"#",
             ],

@@ -37,7 +37,7 @@ fn a_cell_runs_its_magics_and_then_its_rust() {
     check(
         "// look\n%pause\nlet x = 1;\n%put 2",
         &expect![[
-            r#"[main is running: 4,200 processed, 12 wait, 1 in flight][Rust "// look\n\nlet x = 1;\n%put 2"] None"#
+            r#"[main is running: 4,200 processed, 12 wait, 1 in flight][Rust "// look\n\nlet x = 1;\n"] Some("main took it: 65f0c0de0123456789abcdef")"#
         ]],
     );
     check("%%time\nlet x = 1;", &expect![[r#"[Rust "\nlet x = 1;"][wall time] None"#]]);
@@ -46,6 +46,16 @@ fn a_cell_runs_its_magics_and_then_its_rust() {
         &expect![[r#"[main is running: 4,200 processed, 12 wait, 1 in flight][Rust "\n\nlet x = 1;"][{] None"#]],
     );
     check("let x = 5\n% 3;", &expect![[r#"[Rust "let x = 5\n% 3;"] None"#]]);
+    check(
+        "let x = 5;\n%pause\nx",
+        &expect![[
+            r#"[Rust "let x = 5;\n"][main is running: 4,200 processed, 12 wait, 1 in flight][Rust "\n\nx"] None"#
+        ]],
+    );
+    check(
+        "%%time\n1;\n%pause",
+        &expect![[r#"[Rust "\n1;\n"][wall time] main is running: 4,200 processed, 12 wait, 1 in flight"#]],
+    );
 }
 
 #[test]
