@@ -3,7 +3,7 @@
 use super::frame::{frame_of_errors, markup};
 use super::parts::SHOWN;
 use super::table::{Kind, Table};
-use super::text::{cut, grouped, one_line, time};
+use super::text::{cut, cut_error, grouped, one_line, time};
 use crate::output::Display;
 use machine::Errors;
 use machine::kept::Retried;
@@ -75,7 +75,7 @@ fn text(errors: &[DeadLetter]) -> String {
             time(&letter.time).into(),
             letter.slot.as_str().into(),
             letter.revision.to_string().into(),
-            cut(&one_line(&letter.error), SHOWN).into(),
+            cut_error(&one_line(&letter.error), SHOWN).into(),
             cut(&one_line(&letter.input), SHOWN).into(),
             letter.kind.as_str().into(),
         ]

@@ -1,7 +1,7 @@
 //! Pieces of HTML that several displays share.
 
 use super::table::Cell;
-use super::text::{cut, first_line, grouped, one_line};
+use super::text::{cut, cut_error, first_line, grouped, one_line};
 use machine::status::{Settings, SlotStatus, Status};
 use maud::{Markup, html};
 
@@ -30,7 +30,9 @@ pub fn number_cell(text: &str) -> Markup {
 /// What a slot gave for a message: the output, the error, or nothing; `most` characters of it in text.
 pub fn made(output: Option<&str>, error: Option<&str>, most: usize) -> Cell {
     match (output, error) {
-        (_, Some(error)) => Cell::cut(&format!("! {error}"), most, html! { strong { "⚠ " (cut_text(error, VALUE)) } }),
+        (_, Some(error)) => {
+            Cell::cut(&cut_error(&format!("! {error}"), most), most, html! { strong { "⚠ " (cut_text(error, VALUE)) } })
+        }
         (Some(output), None) => Cell::cut(output, most, html! { code { (cut_text(output, VALUE)) } }),
         (None, None) => "–".into(),
     }

@@ -413,6 +413,9 @@ fn numbers_and_times_in_words() {
     }
     assert_eq!(cut("äöü", 3), "äöü");
     assert_eq!(cut("äöüß", 3), "äö…");
+    assert_eq!(text::cut_error("äöüßäöüßäöüß (p.rs:1)", 20), "äöüßäöüßäö… (p.rs:1)");
+    assert_eq!(text::cut_error("a long error (in parentheses)", 20), "a long error (in pa…");
+    assert_eq!(text::cut_error("short (p.rs:1)", 20), "short (p.rs:1)");
     assert_eq!(one_line("a\nb\u{1b}[31m"), "a↵b\\u{1b}[31m");
     assert_eq!(text::time("yesterday"), "yesterday");
     assert_eq!(text::time("2024-03-12T20:54:54Z"), "2024-03-12 20:54:54 UTC");

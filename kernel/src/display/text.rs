@@ -68,6 +68,19 @@ pub fn cut(text: &str, most: usize) -> String {
     }
 }
 
+/// As [`cut`], for an error, which may end with its place in parentheses: the place stays.
+#[must_use]
+pub fn cut_error(text: &str, most: usize) -> String {
+    let place = text.rfind(" (").filter(|_| text.ends_with(')')).and_then(|at| text.get(at..));
+    match place.map(|place| (place, place.chars().count())) {
+        Some((place, length)) if length <= most / 2 && text.chars().count() > most => {
+            let said = text.get(..text.len() - place.len()).unwrap_or_default();
+            format!("{}{place}", cut(said, most - length))
+        }
+        _ => cut(text, most),
+    }
+}
+
 /// Line ends become `↵`, other control characters their escapes: nothing moves a terminal's cursor.
 #[must_use]
 pub fn one_line(text: &str) -> String {

@@ -57,6 +57,7 @@ impl Instructions {
 type Function = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
 fn load(path: &str, name: &str) -> Result<Function, String> {
+    super::places::remember(path);
     let (path, name) = (CString::new(path), CString::new(name));
     let (Ok(path), Ok(name)) = (path, name) else { return Err("its name has a zero in it".to_owned()) };
     // SAFETY: both are strings that end in a zero. Loading runs the library's initialisers, which are the user's own

@@ -10,6 +10,7 @@ mod crash;
 mod evcxr;
 #[cfg(target_os = "linux")]
 mod interpose;
+mod places;
 mod protocol;
 mod pump;
 mod recording;
@@ -165,6 +166,10 @@ impl machine_engine::Observer for Observer {
 
     fn cell_panicked(&self, message: &str, file: &str, line: u32, column: u32) {
         self.push(Event::Panic { message: message.to_owned(), file: file.to_owned(), line, column });
+    }
+
+    fn place(&self, file: &str, line: u32, _: u32) -> String {
+        places::name(file, line)
     }
 
     fn notice(&self, text: &str) {

@@ -107,6 +107,28 @@ impl Edited {
         shifted
     }
 
+    /// Which columns of the user's the columns of the edited text are, for each stretch of a line that has edits: line,
+    /// column in the text, the user's column, and whether the stretch is the user's own text or stands for what is there.
+    /// All count from 1, columns in characters.
+    pub fn columns(&self) -> Vec<(u32, u32, u32, bool)> {
+        let column = |text: &str, at: usize| {
+            let before = text.get(..at).unwrap_or_default();
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            u32::try_from(line.chars().count()).unwrap_or(u32::MAX).saturating_add(1)
+        };
+        let (mut columns, mut shifted, mut copied) = (Vec::with_capacity(2 * self.edits.len()), 0, 0);
+        for edit in &self.edits {
+            shifted += edit.at - copied;
+            let line = line_of(&self.source, edit.at);
+            let covers = if line_of(&self.source, edit.covers.start) == line { edit.covers.start } else { edit.at };
+            columns.push((line, column(&self.text, shifted), column(&self.source, covers), false));
+            shifted += edit.insert.len();
+            copied = edit.at + edit.remove;
+            columns.push((line, column(&self.text, shifted), column(&self.source, copied), true));
+        }
+        columns
+    }
+
     fn locate(&self, offset: usize) -> Place<'_> {
         let offset = self.text.floor_char_boundary(offset);
         // `before`: how far into the edited text we are; `copied`: how far into the source.
@@ -207,6 +229,18 @@ mod tests {
             assert!(source.is_char_boundary(edited.to_source(start)));
             assert!(edited.text.is_char_boundary(edited.to_text(start)));
         }
+    }
+
+    #[test]
+    fn columns_of_edited_lines_are_those_of_the_user() {
+        let mut edits = Edits::default();
+        edits.insert(0, "<<", 0..0);
+        edits.insert(5, "xx", 3..7);
+        edits.replace(6..7, "é", 6..7);
+        let edited = edits.apply("é\nab=c");
+        let expected =
+            [(1, 1, 1, false), (1, 3, 1, true), (2, 3, 1, false), (2, 5, 3, true), (2, 6, 4, false), (2, 7, 5, true)];
+        assert_eq!((edited.text.as_str(), edited.columns()), ("<<é\nabxx=é", expected.to_vec()));
     }
 
     #[test]

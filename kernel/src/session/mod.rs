@@ -5,12 +5,14 @@
 //! thread ([`interrupt`]).
 
 pub mod analyser;
+pub mod cell_lines;
 mod definitions;
 pub mod directory;
 pub mod driver;
 mod edits;
 mod errors;
 mod events;
+mod ignored;
 mod inference;
 mod interrupt;
 mod manifest;

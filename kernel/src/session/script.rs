@@ -25,6 +25,13 @@ impl Script {
         &self.0.text
     }
 
+    /// Which columns of what is compiled are which of the user's, as `machine_engine::script::columns` reads it.
+    pub fn columns(&self) -> String {
+        let rows = self.0.columns().into_iter();
+        let rows = rows.map(|(line, column, users, kept)| format!("{line},{column},{users},{}", u8::from(kept)));
+        rows.collect::<Vec<_>>().join(" ")
+    }
+
     /// A diagnostic of rustc as JSON, drawn on the script, which the compiler and the user call `name`. `None` if no
     /// part of it is about the script.
     pub fn told(&self, diagnostic: &Value, name: &str, colours: bool) -> Option<String> {

@@ -13,16 +13,16 @@
 //! Cargo starts a link to this executable, by the name [`NAME`], in the place of rustc. A user's own wrapper in the
 //! environment comes first: then dependencies are compiled as it likes.
 
-use super::inference;
+use super::{cell_lines, ignored, inference};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::SystemTime;
 
 /// Tells cargo what to start in the place of rustc for the crate of the cells.
@@ -183,16 +183,44 @@ fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
     // Cells' libraries see each other's symbols, for the sake of statics ([`super::statics`]). A function that a user
     // exports and redefines is the new one all the same.
     let own_functions = cfg!(target_os = "linux").then_some("-Clink-arg=-Wl,-Bsymbolic-functions");
-    match Command::new(rustc).args(arguments).args(own_functions).status() {
+    match compile_cell(Command::new(rustc).args(&arguments).args(own_functions), directory) {
         Ok(status) => {
             // Of a cell that was not compiled there is nothing, whatever it was to be compiled with. If it cannot be
             // written, types are other ones after the next dependency.
             if status.success() {
+                place(&arguments);
                 let _ = serde_json::to_vec(&compiled).map(|text| fs::write(remembered, text));
             }
             status.code().unwrap_or(1)
         }
         Err(error) => not_started(rustc, &error),
+    }
+}
+
+/// Compiles a cell, and keeps what the compiler says of what is not used: evcxr does not show it.
+fn compile_cell(compiler: &mut Command, directory: &Path) -> io::Result<ExitStatus> {
+    let mut child = compiler.stderr(Stdio::piped()).spawn()?;
+    let mut text = Vec::new();
+    for mut line in
+        child.stderr.take().map(BufReader::new).into_iter().flat_map(|it| it.split(b'\n')).map_while(Result::ok)
+    {
+        line.push(b'\n');
+        let _ = io::stderr().write_all(&line);
+        text.append(&mut line);
+    }
+    let status = child.wait()?;
+    ignored::keep(&text, directory);
+    Ok(status)
+}
+
+/// Puts beside a cell's library which cell its places are in. Without that, a panic in a slot names the compiled line.
+fn place(arguments: &[OsString]) {
+    let source = arguments.iter().find(|argument| Path::new(argument).extension() == Some(OsStr::new("rs")));
+    let out = arguments.iter().skip_while(|argument| *argument != "--out-dir").nth(1);
+    if let (Some(source), Some(out)) = (source, out)
+        && let Ok(source) = fs::read_to_string(source)
+    {
+        let _ = cell_lines::write(&source, Path::new(out));
     }
 }
 

@@ -3,7 +3,10 @@
 //! The thread that runs a slot says so; the panic hook, of whichever standard library the panic happens in, then
 //! hands message and place over instead of printing them (a printed backtrace costs milliseconds).
 
+use crate::registry::observer;
+use crate::script;
 use std::cell::{Cell, RefCell};
+use std::fmt::Write;
 
 thread_local! {
     static IN_SLOT: Cell<u32> = const { Cell::new(0) };
@@ -38,14 +41,18 @@ pub fn is_in_slot() -> bool {
     IN_SLOT.try_with(|depth| depth.get() > 0).unwrap_or(false)
 }
 
-/// Called by the panic hook; returns whether the panic belongs to a slot and is recorded.
-pub(crate) fn record(message: &str) -> bool {
+/// Called by the panic hook; returns whether the panic belongs to a slot and is recorded. `file` is as the compiler
+/// names it.
+pub(crate) fn record(message: &str, file: &str, line: u32, column: u32) -> bool {
     let in_slot = is_in_slot();
     if in_slot {
         let _ = PANIC.try_with(|panic| {
             if let Ok(mut text) = panic.try_borrow_mut() {
                 text.clear();
-                text.push_str(message);
+                let place = observer().map_or_else(String::new, |observer| observer.place(file, line, column));
+                let place = if place.is_empty() { place_in_program(file, line, column) } else { place };
+                // Text can always be added to.
+                let _ = write!(text, "{message} ({place})");
             }
         });
     }
@@ -60,12 +67,18 @@ pub(crate) fn take_panic() -> String {
     if text.is_empty() { "a panic without a message".to_owned() } else { text }
 }
 
+/// The place of a panic in a program that was compiled as it is, or by `machine run`.
+pub(crate) fn place_in_program(file: &str, line: u32, column: u32) -> String {
+    format!("{file}:{line}:{}", script::column(file, line, column))
+}
+
 /// Sets the hook of the standard library that the engine itself uses, which in a plain program is the program's.
 pub(crate) fn install() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let message = info.payload_as_str().unwrap_or("a panic without a message");
-        if !record(message) {
+        let (file, line, column) = info.location().map_or(("", 0, 0), |at| (at.file(), at.line(), at.column()));
+        if !record(message, file, line, column) {
             before(info);
         }
     }));

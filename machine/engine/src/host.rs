@@ -228,7 +228,7 @@ unsafe extern "C" fn enter(flag: &'static AtomicBool) {
 unsafe extern "C" fn panicked(message: Text, file: Text, line: u32, column: u32) -> bool {
     // SAFETY: the texts live for the call.
     let (message, file) = unsafe { (message.as_str(), file.as_str()) };
-    if hook::record(message) {
+    if hook::record(message, file, line, column) {
         return true;
     }
     match observer() {

@@ -32,6 +32,10 @@ pub trait Observer: Send + Sync {
     fn show(&self, mime: &str, content: &str);
     /// The thread that runs the cell panicked.
     fn cell_panicked(&self, message: &str, file: &str, line: u32, column: u32);
+    /// Where a panic of user code happened, for people; `file` is as the compiler names it. Empty: there.
+    fn place(&self, _file: &str, _line: u32, _column: u32) -> String {
+        String::new()
+    }
     /// A warning, one line.
     fn notice(&self, text: &str);
 }

@@ -16,8 +16,12 @@ use ra_ap_syntax::{AstNode, Edition, SourceFile};
 use std::path::Path;
 use toml::Table;
 
-/// What `main` is called in the program.
-const MAIN: &str = "pipeline_main";
+/// What `main` is called in the program: of the same length, so that its line keeps its columns, and no word of the
+/// file's own.
+fn name_of_main(rust: &str) -> String {
+    let mut names = ('b'..='z').map(|letter| format!("ma{letter}_"));
+    names.find(|name| !rust.contains(name.as_str())).unwrap_or_else(|| "main_of_file".to_owned())
+}
 
 /// The program and what it needs.
 #[derive(Debug)]
@@ -46,9 +50,10 @@ pub fn make(source: &str, path: &Path) -> Result<Program, Failed> {
     if let Some(main) = main_of(&rust) {
         let (before, after) = rust.split_at(main);
         let after = after.strip_prefix("main").unwrap_or(after);
+        let name = name_of_main(&rust);
         program.text = format!(
-            "{before}{MAIN}{after}\n#[allow(clippy::all)] fn main() -> ::std::process::ExitCode {{ \
-             ::machine_engine::run({MAIN}) }}\n"
+            "{before}{name}{after}\n#[allow(clippy::all)] fn main() -> ::std::process::ExitCode {{ \
+             ::machine_engine::run({name}) }}\n"
         );
         return Ok(program);
     }
@@ -59,8 +64,10 @@ pub fn make(source: &str, path: &Path) -> Result<Program, Failed> {
     // A script without a statement has its prelude at the end.
     program.text = format!(
         "{}\n}}\n#[allow(clippy::all)] fn main() -> ::std::process::ExitCode {{ \
+         ::machine_engine::script::columns(file!(), {:?}); \
          ::machine_engine::script::run({name:?}, script) }}\n",
-        script.text()
+        script.text(),
+        script.columns(),
     );
     program.script = Some(script);
     Ok(program)
@@ -78,15 +85,19 @@ impl Program {
     /// Blanks what a notebook's kernel does itself.
     fn without_commands(&mut self, rust: &str, name: &str) -> Result<String, Failed> {
         let mut kept = String::with_capacity(rust.len());
+        let magics = crate::magic::lines(rust);
+        let mut start = 0;
         for (index, line) in rust.split_inclusive('\n').enumerate() {
             let number = index + 1;
+            let is_magic = magics.contains(&start);
+            start += line.len();
             if let Some(dependency) = line.strip_prefix(":dep ") {
                 self.dependency(dependency.trim()).map_err(|why| {
                     Failed::Usage(format!(
                         "{name}:{number}: {why}; expected `:dep name = \"version\"`, as in Cargo.toml"
                     ))
                 })?;
-            } else if is_command(line) {
+            } else if is_magic || is_command(line) {
                 let what = line.split_whitespace().next().unwrap_or_default();
                 self.notes.push(format!("{number}: {what} is for notebooks, left out"));
             } else {
@@ -106,11 +117,9 @@ impl Program {
     }
 }
 
-/// `%status`, `%%time`, `:opt 3`: at the beginning of a line no Rust looks so, as it is formatted.
+/// `:opt 3`: at the beginning of a line no Rust looks so, as it is formatted.
 fn is_command(line: &str) -> bool {
-    let magic = line.strip_prefix("%%").or_else(|| line.strip_prefix('%'));
-    let rest = magic.or_else(|| line.strip_prefix(':'));
-    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+    line.strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
 #[cfg(test)]
@@ -131,8 +140,9 @@ mod tests {
     fn a_main_is_handed_on_and_keeps_its_lines() {
         let program = made("use machine::prelude::*;\n\nfn main() -> Result<(), Failure> {\n    Ok(())\n}");
         let lines: Vec<&str> = program.text.lines().collect();
-        assert_eq!(lines.get(2), Some(&"fn pipeline_main() -> Result<(), Failure> {"));
-        assert!(program.text.contains("::machine_engine::run(pipeline_main)"));
+        assert_eq!(lines.get(2), Some(&"fn mab_() -> Result<(), Failure> {"));
+        assert!(program.text.contains("::machine_engine::run(mab_)"));
+        assert!(made("fn main() { mab_() }\nfn mab_() {}").text.contains("::machine_engine::run(mac_)"));
     }
 
     #[test]
@@ -144,6 +154,8 @@ mod tests {
         assert!(program.text.contains("::machine_engine::script::run(\"p.rs\", script)"));
         assert_eq!(program.dependencies.to_string(), "a = \"1\"\nb = \"*\"\n");
         assert_eq!(program.notes, ["4: %status is for notebooks, left out"]);
+        let text = "let s = \"\n%status\n\";";
+        assert!(made(text).notes.is_empty() && made(text).text.contains("\n%status\n"));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!
 //! From the same items is known what a name means in the session: see [`Definitions::meaning`].
 
-use super::rewrite::{Statements, rust_start};
+use super::rewrite::{Statements, implementations, name_of, rust_start};
 use ra_ap_syntax::ast::{self, HasGenericParams, HasName};
 use ra_ap_syntax::{AstNode, SyntaxKind, SyntaxNode};
 use std::collections::hash_map::DefaultHasher;
@@ -55,7 +55,8 @@ pub struct Definitions {
     /// The names of all functions, those of types and traits included.
     functions: BTreeSet<String>,
     /// What has no name, by a hash of its text; and that by the item that it stands behind in its cell, with which it is
-    /// replaced, as evcxr does it. What stands alone, behind no name, stays.
+    /// replaced, as evcxr does it. An implementation that stands alone is replaced by one of the same; what else stands
+    /// behind no name stays.
     unnamed: BTreeMap<String, BTreeMap<u64, Unnamed>>,
     /// The `:dep` lines by crate.
     dependencies: BTreeMap<String, String>,
@@ -75,7 +76,11 @@ impl Definitions {
         }
         let mut parts: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         let mut behind = String::new();
-        for node in Statements::parse(source, base).map(|statements| statements.nodes).unwrap_or_default() {
+        let nodes = Statements::parse(source, base).map(|statements| statements.nodes).unwrap_or_default();
+        for alone in implementations(&nodes) {
+            next.unnamed.remove(&name_of(&alone));
+        }
+        for node in nodes {
             let Some(item) = ast::Item::cast(node.clone()) else { continue };
             let part =
                 Item { hash: hash(&node.text().to_string()), names: identifiers(&node), foreign: foreign_path(&node) };
@@ -86,7 +91,11 @@ impl Definitions {
                 parts.entry(name.clone()).or_default().push(part.clone());
             }
             if let Some(unnamed) = unnamed(&item, &part) {
-                let place = if matches!(item, ast::Item::Use(_)) { String::new() } else { behind.clone() };
+                let place = match &item {
+                    ast::Item::Use(_) => String::new(),
+                    ast::Item::Impl(alone) if behind.is_empty() => name_of(alone),
+                    _ => behind.clone(),
+                };
                 next.unnamed.entry(place).or_default().insert(part.hash, unnamed);
             }
             if let [name] = names.as_slice()

@@ -125,3 +125,13 @@ fn a_name_means_what_the_last_item_makes_of_it() {
 fn statements_define_nothing() {
     assert_eq!(after(&["let x = 1; x + 1"]), Definitions::default());
 }
+
+#[test]
+fn an_implementation_that_stands_alone_is_replaced_by_the_same() {
+    let cells = |cells: &[&str]| {
+        let start = Definitions::default().with_cell("trait T { const N: usize; }\nstruct A;");
+        cells.iter().fold(start, |definitions, cell| definitions.with_cell(cell)).hashes()
+    };
+    let once = "impl T for A { const N: usize = 1; }";
+    assert_eq!(cells(&["impl T for A { const N: usize = 2; }", once]), cells(&[once]));
+}

@@ -19,17 +19,20 @@
 mod macros;
 mod statements;
 mod types;
+mod unnamed;
 mod variables;
 mod writer;
 
+use super::cell_lines;
 use super::definitions::Definitions;
-use super::edits::{Edited, Edits};
+use super::edits::{Edited, Edits, line_of};
 use super::inference::VariableTypes;
 use super::statics::Exports;
 use ra_ap_syntax::ast;
-use ra_ap_syntax::{AstNode, SyntaxNode};
+use ra_ap_syntax::{AstNode, NodeOrToken, SyntaxNode, SyntaxToken};
 
 pub use statements::{Statements, is_item, rust_start};
+pub use unnamed::{implementations, name_of};
 use writer::{Assignment, Writer};
 
 /// How the text of an error that a `?` meets is found.
@@ -92,8 +95,20 @@ pub struct Rewritten {
 
 /// Rewrites a cell. `cell` is its execution count; `prelude` is put before everything else in the Rust code.
 pub fn rewrite(source: &str, cell: u32, prelude: &str, form: Form<'_>) -> Rewritten {
+    edit(source, cell, prelude, form, false)
+}
+
+/// As `rewrite`, and each statement and item says which cell and line it is from ([`cell_lines`]).
+pub fn rewrite_with_places(source: &str, cell: u32, prelude: &str, form: Form<'_>) -> Rewritten {
+    edit(source, cell, prelude, form, true)
+}
+
+fn edit(source: &str, cell: u32, prelude: &str, form: Form<'_>, marked: bool) -> Rewritten {
     let base = rust_start(source);
     let Some(statements) = Statements::parse(source, base) else {
+        // With something before it, evcxr does not take a path for a command.
+        let is_path = source.get(base..).is_some_and(|rust| rust.trim_start_matches(' ').starts_with("::"));
+        let prelude = if prelude.is_empty() && is_path { "/**/" } else { prelude };
         return Rewritten {
             edited: with_prelude(source, base, prelude),
             runs: true,
@@ -102,6 +117,15 @@ pub fn rewrite(source: &str, cell: u32, prelude: &str, form: Form<'_>) -> Rewrit
         };
     };
     let mut writer = Writer::new(source, base, cell, form.errors);
+    for implementation in implementations(&statements.nodes) {
+        let start = writer.range(implementation.syntax()).start;
+        writer.edits.insert(start, format!("mod {} {{}} ", name_of(&implementation)), start..start);
+    }
+    let marked = statements.nodes.iter().filter(|node| marked && !has_no_place(node));
+    for token in marked.filter_map(first_token) {
+        let range = writer.shift(token.text_range());
+        writer.edits.insert(range.end, cell_lines::mark(cell, line_of(source, range.start)), range);
+    }
     if !prelude.is_empty() {
         writer.edits.insert(base, opening(source, base, prelude), base..base);
     }
@@ -173,6 +197,16 @@ fn with_prelude(source: &str, base: usize, prelude: &str) -> Edited {
 fn opening(source: &str, base: usize, prelude: &str) -> String {
     let line_is_open = source.get(..base).is_some_and(|head| !head.is_empty() && !head.ends_with('\n'));
     format!("{}{prelude}", if line_is_open { "\n" } else { "" })
+}
+
+/// Whether evcxr makes something else of it, or nothing in it runs.
+fn has_no_place(node: &SyntaxNode) -> bool {
+    ast::Attr::can_cast(node.kind()) || ast::Use::can_cast(node.kind()) || ast::ExternCrate::can_cast(node.kind())
+}
+
+/// The first token that is no comment: one that documents is part of what it documents.
+fn first_token(node: &SyntaxNode) -> Option<SyntaxToken> {
+    node.descendants_with_tokens().filter_map(NodeOrToken::into_token).find(|token| !token.kind().is_trivia())
 }
 
 /// Whether a tail expression can have a value to show.

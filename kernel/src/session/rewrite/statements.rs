@@ -13,13 +13,20 @@ pub fn rust_start(source: &str) -> usize {
     let mut start = 0;
     for line in source.split_inclusive('\n') {
         let bare = line.trim();
-        let command = line.trim_start_matches(' ').starts_with(':') || line.starts_with('!');
+        let command = is_command(line) || line.starts_with('!');
         if !(command || bare.is_empty() || line.starts_with("//")) {
             return start;
         }
         start += line.len();
     }
     source.len()
+}
+
+/// Whether a line is one of evcxr's commands. A path may begin with a colon, too; evcxr takes that for a command, unless
+/// something stands before it.
+pub fn is_command(line: &str) -> bool {
+    let text = line.trim_start_matches(' ');
+    text.starts_with(':') && !text.starts_with("::")
 }
 
 /// The statements of a cell, parsed as the body of a function.

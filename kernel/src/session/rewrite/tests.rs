@@ -145,6 +145,45 @@ fn commands_stay_in_front_of_the_prelude() {
 }
 
 #[test]
+fn an_implementation_that_stands_alone_is_replaced_by_the_same() {
+    let module = |code: &str| {
+        let rewritten = rewrite(code, 1, "", INFER);
+        assert_kept(&rewritten.edited);
+        let text = rewritten.edited.text;
+        text.split_once("mod __impl_").and_then(|(_, rest)| rest.split_once(" {} ")).map(|(name, _)| name.to_owned())
+    };
+    let first = module("impl A for B { fn a() {} }");
+    assert!(first.is_some());
+    assert_eq!(first, module("use x::*;\n#[doc = \"é\"] impl A for B { fn b() {} }"));
+    for other in ["impl C for B {}", "impl A for D {}", "impl B { fn a() {} }"] {
+        assert_ne!(first, module(other), "{other}");
+    }
+    assert_eq!(module("impl B { fn a() {} }"), module("impl B { fn a() {}\nfn b() {} }"));
+    assert_ne!(module("impl B { fn a() {} }"), module("impl B { fn b() {} }"));
+    assert_eq!(module("struct B;\nimpl A for B {}"), None);
+}
+
+#[test]
+fn each_statement_and_item_says_where_it_is_from() {
+    let source = "use a::b;\nfn f() {\n}\n/// d\n#[x] struct S;\nlet é = 1; f();\n\"é\"";
+    let text = rewrite_with_places(source, 14, "", INFER).edited.text;
+    let found: Vec<u32> = cell_lines::table(&text).iter().map(|start| start.line).collect();
+    assert_eq!(found, [2, 5, 6, 7], "{text}");
+    assert!(text.contains("fn/*cell 14 line 2*/ f()") && text.contains("#/*cell 14 line 5*/[x]"), "{text}");
+    assert!(text.contains("let/*cell 14 line 6*/ é = 1; f/*cell 14 line 6*/();"), "{text}");
+}
+
+#[test]
+fn a_path_at_the_start_is_no_command() {
+    assert_eq!(rust_start("::std::mem::size_of::<u64>()"), 0);
+    assert_eq!(rust_start(":dep a\n::a::b()"), 7);
+    for (source, prelude) in [("::std::mem::size_of::<u64>()", ""), ("  ::a::b(", ""), ("::a::b(", "use p; ")] {
+        let text = rewrite(source, 1, prelude, INFER).edited.text;
+        assert!(!text.trim_start().starts_with(':'), "{text}");
+    }
+}
+
+#[test]
 fn completion_sees_the_types_of_parameters() {
     let edited = annotated("MACHINE[0] = |x| x.", "");
     assert_eq!(edited.text, "MACHINE[0] = |x: &::machine::Value| x.");
@@ -300,8 +339,9 @@ fn random_cells_map_back() {
             source.push_str(pieces.get(pick).copied().unwrap_or_default());
             source.push(' ');
         }
-        let rewritten = rewrite(&source, 1, "use p; ", INFER);
-        assert_kept(&rewritten.edited);
-        assert_eq!(rewritten.edited.text.lines().count(), source.lines().count());
+        for rewritten in [rewrite(&source, 1, "use p; ", INFER), rewrite_with_places(&source, 1, "use p; ", INFER)] {
+            assert_kept(&rewritten.edited);
+            assert_eq!(rewritten.edited.text.lines().count(), source.lines().count());
+        }
     }
 }

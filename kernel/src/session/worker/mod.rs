@@ -19,7 +19,7 @@ use super::inference;
 use super::interrupt::{Interrupt, Reach};
 use super::manifest::Base;
 use super::progress;
-use super::rewrite::{ErrorText, Form, Rewritten, Types, Variables, is_async, rewrite, rust_start};
+use super::rewrite::{ErrorText, Form, Rewritten, Types, Variables, is_async, rewrite_with_places, rust_start};
 use super::sources;
 use super::stand_in;
 use super::statics::{Exports, Statics};
@@ -242,6 +242,7 @@ impl Worker {
                 self.statics = statics.statics;
                 statics.notices.iter().for_each(|notice| self.events.warn(notice));
                 self.past.remember(name.clone(), rewritten.edited.clone());
+                self.warn_of_unused(&name);
                 let shown = happened.result.clone().or_else(|| Self::command_output(outputs));
                 match self.said(&happened, &cell.code, &name) {
                     Some(error) => Err(Failed::Cell(error)),
@@ -277,7 +278,7 @@ impl Worker {
         let inferred = OnceCell::new();
         let mut form = Form { errors: ErrorText::Best, variables: Variables::Plain(names), statics };
         loop {
-            let rewritten = rewrite(code, number, prelude, form);
+            let rewritten = rewrite_with_places(code, number, prelude, form);
             if rewritten.types == Types::Unknown && matches!(form.variables, Variables::Plain(_)) {
                 form.variables = Variables::Asked;
                 continue;

@@ -3,6 +3,7 @@
 use super::super::edits::Edited;
 use super::super::errors;
 use super::super::events::{Happened, Said};
+use super::super::ignored;
 use super::Worker;
 use crate::output::CellError;
 use evcxr::Error;
@@ -50,6 +51,19 @@ impl Worker {
     pub(super) fn ended_unseen(&self, source: &str, name: &str, line: u32) -> CellError {
         let evalue = "the error printed above ended the cell at a `?` inside of a macro";
         errors::at_line("Error", evalue, source, name, Some((line, 0)), &self.renderer)
+    }
+
+    /// Warns of what the cell did not use, on its own lines.
+    pub(super) fn warn_of_unused(&self, name: &str) {
+        let found = ignored::take(self.config.directory.path());
+        let Some(compiled) = self.compiled().filter(|_| !found.is_empty()) else { return };
+        for unused in found {
+            if let Some((past, line, _)) = self.past.place_of(&compiled, unused.line, unused.column)
+                && past.name == name
+            {
+                self.events.warn(&format!("{name}, line {line}: {}", unused.text));
+            }
+        }
     }
 
     /// What was compiled last.

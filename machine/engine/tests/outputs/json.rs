@@ -26,6 +26,7 @@ fn the_wire_format() {
     m[2].set(|x: f64| if x > 3.0 { Err("too \"big\"\n".to_owned()) } else { Ok(x) }).unwrap();
     m[4].set(|x: f64| x + 0.5).unwrap();
     m[6].set(|x: Option<f64>| (x, "é\"", f64::NAN, 7_u8, None::<bool>)).unwrap();
+    let line = line!() + 1;
     m[7].set(|_: &Value| -> u64 { panic!("oh") }).unwrap();
     let path = temporary("wire.jsonl");
     m.to_json_lines(&path).unwrap();
@@ -37,7 +38,8 @@ fn the_wire_format() {
     let text = std::fs::read_to_string(&path).unwrap();
     let outputs: Vec<&str> =
         text.lines().map(|line| line.split_once("\"outputs\":").unwrap().1.strip_suffix('}').unwrap()).collect();
-    let panicked = r#"{"_exception":{"exc_value":"oh","exc_type":"Panic","task":"f7"}}"#;
+    let place = format!("{}:{line}:35", file!());
+    let panicked = format!(r#"{{"_exception":{{"exc_value":"oh ({place})","exc_type":"Panic","task":"f7"}}}}"#);
     assert_eq!(outputs[0], format!(r#"[1.0,1.0,1.0,1.0,1.0,1.5,1.5,[1.5,"é\"",null,7,null],{panicked},{panicked}]"#));
     let failed = r#"{"_exception":{"exc_value":"too \"big\"\n","exc_type":"Error","task":"f2"}}"#;
     let skipped = |slot: u32, lacks: u32| {
