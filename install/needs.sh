@@ -1,5 +1,5 @@
 # What has to be on the machine before anything can be set up. Sourced by `run` and `test`; bash 3.2 (macOS) is enough.
-# Each check says what was found, what is needed and how to get it; all are made before giving up.
+# Each check says what was found, what is needed and how to get it; all are made before the first one stops the set-up.
 
 missing=0
 
@@ -58,20 +58,26 @@ need_rust() {
     need_rust_src
 }
 
-# The sources of the standard library: from them the kernel infers the types of variables, and completes code.
+# The sources of the standard library: from them the kernel infers the types of variables, and completes code. Where
+# there is a rustup, it adds them.
 need_rust_src() {
-    local sysroot library
-    sysroot="$(rustc --print sysroot 2>/dev/null)" || return 0 # it has been told that rustc does not start
+    local sysroot library get="rustup component add rust-src"
+    sysroot="$(rustc --print sysroot 2>/dev/null)" || return 0 # need_rust has complained
     library="$sysroot/lib/rustlib/src/rust/library"
     [ -f "$library/core/src/lib.rs" ] && return
     [ -n "${RUST_SRC_PATH:-}" ] && [ -f "$RUST_SRC_PATH/core/src/lib.rs" ] && return
-    # Where nobody is there to do it.
-    [ -n "${CI:-}" ] && rustup component add rust-src >&2 && return
     if command -v rustup >/dev/null 2>&1; then
-        complain "the sources of Rust's standard library, found: none in $library" "rustup component add rust-src"
+        printf 'Adding the sources of the Rust standard library: %s\n' "$get" >&2
+        if rustup component add rust-src >&2; then
+            [ -f "$library/core/src/lib.rs" ] && return
+            complain "the sources of the Rust standard library: $get succeeded, but $library has none; is $(command -v rustc) another toolchain than rustup's?" \
+                "Debian, Ubuntu: sudo apt install rust-src; or put rustup's rustc first in PATH"
+        else
+            complain "the sources of the Rust standard library: rustup could not add them (its own message is above)" "$get"
+        fi
     else
-        complain "the sources of Rust's standard library, found: none in $library" \
-            "Debian, Ubuntu: sudo apt install rust-src; with rustup: rustup component add rust-src"
+        complain "the sources of the Rust standard library, found: none in $library" \
+            "Debian, Ubuntu: sudo apt install rust-src; with rustup: $get"
     fi
 }
 
@@ -85,5 +91,5 @@ need_c_compiler() {
 }
 
 stop_if_missing() {
-    [ "$missing" -eq 0 ] || { printf 'Nothing was changed. Install what is missing and run this again.\n' >&2; exit 1; }
+    [ "$missing" -eq 0 ] || { printf 'Nothing was built. Install what is missing and run this again.\n' >&2; exit 1; }
 }
