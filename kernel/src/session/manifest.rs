@@ -47,13 +47,20 @@ impl Base {
 
     /// The value of `opt-level` with all that follows it.
     pub fn opt_level(&self) -> String {
-        let path = toml_string(&self.machine.to_string_lossy());
-        let mut text = format!(
+        // What evcxr writes behind `opt-level` belongs to the last profile, which nobody builds with.
+        format!(
             "{}\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = \"off\"\ndebug-assertions = false\n\
-             codegen-units = 16\npanic = \"unwind\"\nincremental = true\noverflow-checks = true\n\n\
-             [dependencies.machine]\npath = {path}\n",
-            self.level
-        );
+             codegen-units = 16\npanic = \"unwind\"\nincremental = true\noverflow-checks = true\n{}\
+             \n[profile.unused]\ninherits = \"dev\"",
+            self.level,
+            self.dependencies()
+        )
+    }
+
+    /// The dependencies, each as a table of the manifest.
+    pub fn dependencies(&self) -> String {
+        let path = toml_string(&self.machine.to_string_lossy());
+        let mut text = format!("\n[dependencies.machine]\npath = {path}\n");
         if self.serde {
             text.push_str("\n[dependencies.serde]\nversion = \"1\"\nfeatures = [\"derive\"]\n");
         }
@@ -64,8 +71,6 @@ impl Base {
             let path = toml_string(&self.machine.join("async").to_string_lossy());
             text.push_str(&format!("\n[dependencies.machine-async]\npath = {path}\n"));
         }
-        // What evcxr writes behind `opt-level` belongs to this profile, which nobody builds with.
-        text.push_str("\n[profile.unused]\ninherits = \"dev\"");
         text
     }
 

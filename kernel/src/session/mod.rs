@@ -19,6 +19,7 @@ mod manifest;
 mod progress;
 #[cfg(test)]
 mod random;
+pub mod registry;
 mod rewrite;
 mod script;
 mod sources;

@@ -8,11 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Builds the project of one file. What the compiler says names the file itself, not its copy, and is drawn on what
-/// stands there, not on what became of it.
+/// stands there, not on what became of it. With `offline` cargo does not ask the registry: all crates are there.
 ///
 /// # Errors
 /// If there is no cargo, or the file does not compile.
-pub fn file(project: &Path, target: &Path, original: &Path, script: Option<&Script>) -> Result<PathBuf, Failed> {
+pub fn file(
+    project: &Path,
+    target: &Path,
+    original: &Path,
+    script: Option<&Script>,
+    offline: bool,
+) -> Result<PathBuf, Failed> {
     let name = super::manifest::source_name(original);
     let mut remap = std::ffi::OsString::from(format!("--remap-path-prefix={name}="));
     remap.push(original);
@@ -23,6 +29,7 @@ pub fn file(project: &Path, target: &Path, original: &Path, script: Option<&Scri
         (Some(_), true) => "json-diagnostic-rendered-ansi",
     };
     let mut cargo = cargo("rustc", format, &project.join("Cargo.toml"));
+    cargo.args(offline.then_some("--offline"));
     // A target directory that is set is the user's own choice.
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
         cargo.arg("--target-dir").arg(target);

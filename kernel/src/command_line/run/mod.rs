@@ -15,6 +15,7 @@ mod program;
 use super::arguments::Run;
 use super::outcome::{Failed, Outcome};
 use crate::session;
+use crate::session::registry::{self, Platforms, Unavailable};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -82,7 +83,20 @@ fn file(path: &Path) -> Result<PathBuf, Failed> {
         Ok(lock)
     };
     let _lock = written().map_err(unwritable)?;
-    build::file(&place, &cache.join("target"), path, program.script.as_ref())
+    let offline = is_complete(&place.join("Cargo.toml"))?;
+    build::file(&place, &cache.join("target"), path, program.script.as_ref(), offline)
+}
+
+/// Downloads what a project lacks. Whether everything is there then: otherwise cargo says what is wrong with the project.
+fn is_complete(manifest: &Path) -> Result<bool, Failed> {
+    let tell = &mut |line: &str| crate::server::log(line);
+    match registry::provide(manifest, Platforms::Host, true, tell) {
+        Ok(()) => Ok(true),
+        Err(Unavailable::Refused(_) | Unavailable::Io(_)) => Ok(false),
+        Err(offline @ Unavailable::Offline { .. }) => {
+            Err(Failed::new("offline", offline.to_string().replace('\n', "; ")))
+        }
+    }
 }
 
 /// Cargo looks at the time of a file: one that is the same is left alone.

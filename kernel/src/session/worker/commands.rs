@@ -2,11 +2,10 @@
 
 use super::super::definitions::Definitions;
 use super::super::errors;
-use super::super::rewrite::{is_async, rust_start};
+use super::super::rewrite::rust_start;
 use super::Worker;
 use crate::control::{Event, Printed};
 use crate::output::CellError;
-use evcxr::Error;
 
 impl Worker {
     /// Carries out the commands that mean something else here than in evcxr, and returns the cell without them.
@@ -39,6 +38,12 @@ impl Worker {
                     let _ = self.evaluate(":clear");
                     self.prelude = false;
                     self.definitions = Definitions::default();
+                    self.registry.clear();
+                    true
+                }
+                // Cargo is always asked offline; this says whether the registry may be asked for what is lacking.
+                (Some(":offline"), value) => {
+                    self.registry.allow(value != Some("1"));
                     true
                 }
                 (Some(":dep"), Some(name)) => {
@@ -75,15 +80,4 @@ impl Worker {
             None => Ok(()),
         }
     }
-}
-
-/// Whether a cell failed because a dependency has not been downloaded.
-pub(super) fn needs_network(error: &Error, code: &str) -> bool {
-    if !code.contains(":dep") && !is_async(code) {
-        return false;
-    }
-    let text = error.to_string();
-    ["offline", "no matching package", "failed to select a version", "failed to download", "unable to update"]
-        .iter()
-        .any(|sign| text.contains(sign))
 }

@@ -3,6 +3,7 @@
 mod assist;
 mod bug;
 mod commands;
+mod crates;
 mod failed;
 mod idle;
 mod job;
@@ -19,6 +20,7 @@ use super::inference;
 use super::interrupt::{Interrupt, Reach};
 use super::manifest::Base;
 use super::progress;
+use super::registry::{self, Registry};
 use super::rewrite::{ErrorText, Form, Rewritten, Types, Variables, is_async, rewrite_with_places, rust_start};
 use super::sources;
 use super::stand_in;
@@ -28,7 +30,6 @@ use crate::control::client::Client;
 use crate::output::{CellError, Display};
 use annotate_snippets::Renderer;
 use annotate_snippets::renderer::DecorStyle;
-use commands::needs_network;
 use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs};
 use failed::Failed;
 use idle::Idle;
@@ -53,6 +54,9 @@ pub struct Worker {
     events: Arc<Events>,
     interrupt: Arc<Interrupt>,
     base: Base,
+    registry: Registry,
+    /// How often crates were downloaded.
+    downloads: u32,
     renderer: Renderer,
     context: Option<CommandContext>,
     /// Whether the prelude has been compiled in.
@@ -71,6 +75,7 @@ impl Worker {
     pub fn new(config: SessionConfig, client: Client, events: Arc<Events>, interrupt: Arc<Interrupt>) -> Self {
         let base = Base::new(&config.machine_crate);
         let analyser = Analyser::new(&config.executable, config.directory.path(), None);
+        let registry = Registry::new(config.directory.path(), &config.machine_crate);
         let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
         Self {
             config,
@@ -78,6 +83,8 @@ impl Worker {
             events,
             interrupt,
             base,
+            registry,
+            downloads: 0,
             renderer,
             context: None,
             prelude: false,
@@ -137,6 +144,23 @@ impl Worker {
     /// Starts evcxr, and with it the runtime process.
     fn prepare(&mut self) -> Result<(), CellError> {
         let start = Instant::now();
+        let (context, outputs) = match self.start() {
+            Err(error) if registry::is_lacking(&error.to_string()) => {
+                self.download(&error, "").map_err(|why| errors::plain("SessionError", &why.to_string()))?;
+                self.start()
+            }
+            started => started,
+        }
+        .map_err(|error| unprepared(&error))?;
+        self.listen(outputs);
+        self.client.ping();
+        self.context = Some(CommandContext::with_eval_context(context));
+        self.registry.keep("");
+        tracing::debug!(took = ?start.elapsed(), "session ready");
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<(EvalContext, EvalContextOutputs), Error> {
         let mut command = std::process::Command::new(&self.config.executable);
         // What a cell starts compiles with the user's own compiler.
         stand_in::leave_out(&mut command);
@@ -147,12 +171,7 @@ impl Worker {
         let linked =
             library.filter(|_| self.config.hides_library).and_then(|library| sources::linked(directory, &library).ok());
         self.analyser = Analyser::new(&self.config.executable, directory, linked.as_deref());
-        let (context, outputs) = EvalContext::with_subprocess_command(command).map_err(|error| unprepared(&error))?;
-        self.listen(outputs);
-        self.client.ping();
-        self.context = Some(CommandContext::with_eval_context(context));
-        tracing::debug!(took = ?start.elapsed(), "session ready");
-        Ok(())
+        EvalContext::with_subprocess_command(command)
     }
 
     /// Hands on what the runtime prints without us: before it has its own way to the kernel, and when it dies.
@@ -196,6 +215,7 @@ impl Worker {
     }
 
     fn attempt(&mut self, cell: &Cell, began: &mut Option<Instant>) -> Result<Option<Display>, Failed> {
+        let base = self.base.clone();
         let code = self.commands(&cell.code).map_err(Failed::Cell)?;
         let prelude = if self.prelude { "" } else { PRELUDE };
         let definitions = self.definitions.with_cell(&code);
@@ -218,15 +238,19 @@ impl Worker {
         let _ = self.client.command_now(Command::Enter(entry));
         let start = Instant::now();
         let watch = progress::watch(self.config.directory.path(), Arc::clone(&self.events), cell.number);
-        let (rewritten, mut result) = self.evaluate_cell(&code, cell.number, prelude, &definitions, &statics.exports);
+        let (mut rewritten, mut result) =
+            self.evaluate_cell(&code, cell.number, prelude, &definitions, &statics.exports);
+        let mut lacking = None;
         if let Err(error) = &result
             && !self.interrupt.is_requested()
-            && needs_network(error, &rewritten.edited.text)
+            && registry::is_lacking(&error.to_string())
         {
-            self.events.warn("not available offline: asking the registry …");
-            result = self.evaluate(&format!(":offline 0\n{}", rewritten.edited.text));
-            if let Some(context) = &mut self.context {
-                let _ = context.execute(":offline 1");
+            match self.download(error, &rewritten.edited.text) {
+                Ok(()) => {
+                    (rewritten, result) =
+                        self.evaluate_cell(&code, cell.number, prelude, &definitions, &statics.exports);
+                }
+                Err(why) => lacking = Some(why),
             }
         }
         drop(watch);
@@ -235,6 +259,13 @@ impl Worker {
         let happened = self.events.end();
         *began = happened.began;
         tell_times(start, happened.began, over, result.is_ok());
+        if let Some(why) = lacking {
+            // What the cell asked for would be asked for by each one after it.
+            self.base = base;
+            self.apply_base().map_err(Failed::Cell)?;
+            let error = self.unavailable(&why, &cell.code, &name);
+            return Err(Failed::Compile { error, ran: false });
+        }
         match result {
             Ok(outputs) => {
                 self.prelude |= rewritten.runs || rust_start(&code) < code.len();
@@ -243,6 +274,9 @@ impl Worker {
                 statics.notices.iter().for_each(|notice| self.events.warn(notice));
                 self.past.remember(name.clone(), rewritten.edited.clone());
                 self.warn_of_unused(&name);
+                if self.base != base || code.contains(":dep ") {
+                    self.registry.keep(&rewritten.edited.text);
+                }
                 let shown = happened.result.clone().or_else(|| Self::command_output(outputs));
                 match self.said(&happened, &cell.code, &name) {
                     Some(error) => Err(Failed::Cell(error)),
