@@ -3,9 +3,13 @@
 //! `sessions/N` under the user's cache directory holds one evcxr crate with its `target`, so dependencies stay
 //! compiled from one session to the next. A directory belongs to the process that holds the lock of
 //! `sessions/N.lock`; the lock goes with the process. `sessions/0` is the template that `machine warm` builds:
-//! a new directory starts as a copy of it.
+//! a new directory starts as a copy of it, and an old one begins anew as a copy when the template is another one than
+//! before. A template counts from when it is sealed: the seal lists its files, so that a damaged one is not copied.
 
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +18,20 @@ use std::path::{Path, PathBuf};
 pub struct Directory {
     path: PathBuf,
     _lock: File,
+}
+
+/// Lies in a sealed template, and in what was copied from it.
+const SEAL: &str = "seal.json";
+
+/// The files of a template that are linked, not copied: their lengths and hashes.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seal(BTreeMap<String, (u64, u64)>);
+
+/// How a template is looked at before it is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    Lengths,
+    Contents,
 }
 
 /// How many sessions there can be at one time.
@@ -33,13 +51,18 @@ impl Directory {
         Err(io::Error::other(format!("{POOL} sessions are running already, their locks are in {}", pool.display())))
     }
 
-    /// Takes the template, to build it.
+    /// Takes the template, to build it. Waits while another process builds it, or copies it.
     ///
     /// # Errors
-    /// If the cache directory cannot be written, or another process is building the template.
+    /// If the cache directory cannot be written.
     pub fn claim_template(pool: &Path) -> io::Result<Self> {
-        Self::try_claim(pool, 0)?
-            .ok_or_else(|| io::Error::other("another process is preparing the session cache at the moment"))
+        fs::create_dir_all(pool)?;
+        let lock = File::create(pool.join("0.lock"))?;
+        lock.lock()?;
+        let path = pool.join("0");
+        fs::create_dir_all(&path)?;
+        remove(&path.join(SEAL))?;
+        Ok(Self { path: path.canonicalize()?, _lock: lock })
     }
 
     fn try_claim(pool: &Path, number: u32) -> io::Result<Option<Self>> {
@@ -69,16 +92,111 @@ impl Directory {
         }
     }
 
-    /// Fills a new directory from the template, if there is one; what is there already, such as the configuration that
-    /// names this directory, stays. A copy that fails is no error: everything is compiled anew then.
+    /// Fills the directory from the template if it is new, or was filled from another template; what is there already,
+    /// such as the configuration that names this directory, stays. Without a whole template, or if the copy fails, that is
+    /// no error: everything is compiled anew then.
     pub fn fill(&self) {
-        let Some(template) = self.path.parent().map(|pool| pool.join("0")) else { return };
-        if self.path.join("target").exists() || !template.join("target").exists() {
+        let Some(template) = self.template() else { return };
+        let seal = |directory: &Path| fs::read(directory.join(SEAL)).ok();
+        if self.is_used() && seal(&template).is_none_or(|now| Some(now) == seal(&self.path)) {
             return;
         }
-        if copy(&template, &self.path).is_err() {
-            let _ = fs::remove_dir_all(self.path.join("target"));
+        let _ = self.begin_anew(Check::Lengths);
+    }
+
+    /// Whether something was compiled here.
+    pub fn is_used(&self) -> bool {
+        self.path.join("target").exists()
+    }
+
+    /// Lets nothing remain of what was compiled here, and fills the directory from the template if every byte of that is
+    /// what it was. Returns whether it did.
+    ///
+    /// # Errors
+    /// If the directory cannot be written.
+    pub fn renew(&self) -> io::Result<bool> {
+        self.begin_anew(Check::Contents)
+    }
+
+    fn begin_anew(&self, check: Check) -> io::Result<bool> {
+        match fs::remove_dir_all(self.path.join("target")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
+        for name in ["Cargo.toml", "Cargo.lock", SEAL] {
+            remove(&self.path.join(name))?;
+        }
+        let Some(template) = self.template() else { return Ok(false) };
+        // Not while the template is built: then it is neither the old nor the new one.
+        let lock = File::create(template.with_extension("lock"))?;
+        if lock.try_lock_shared().is_err() || !Seal::is_whole(&template, check) {
+            return Ok(false);
+        }
+        if copy(&template, &self.path).is_err() {
+            fs::remove_dir_all(self.path.join("target"))?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Where the template is; `None` for the template itself.
+    fn template(&self) -> Option<PathBuf> {
+        Some(self.path.parent()?.join("0")).filter(|template| *template != self.path)
+    }
+}
+
+/// Notes that a template is complete.
+///
+/// # Errors
+/// If its files cannot be read, or the seal not be written.
+pub fn seal(template: &Path) -> io::Result<()> {
+    let seal = serde_json::to_vec(&Seal::of(template)?)?;
+    let new = template.join("seal.new");
+    fs::write(&new, seal)?;
+    fs::rename(new, template.join(SEAL))
+}
+
+impl Seal {
+    fn of(template: &Path) -> io::Result<Self> {
+        let mut files = BTreeMap::new();
+        let mut open = vec![template.join("target")];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(&directory)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if is_immutable(&path) {
+                    let name = path.strip_prefix(template).unwrap_or(&path).to_string_lossy().into_owned();
+                    files.insert(name, (fs::metadata(&path)?.len(), hash(&path)?));
+                }
+            }
+        }
+        Ok(Self(files))
+    }
+
+    /// Whether a template is sealed, and its files are as they were then.
+    fn is_whole(template: &Path, check: Check) -> bool {
+        let read = fs::read(template.join(SEAL)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let Some(Self(files)) = read else { return false };
+        files.iter().all(|(name, (length, content))| {
+            let path = template.join(name);
+            let is_long = || fs::metadata(&path).is_ok_and(|data| data.len() == *length);
+            is_long() && (check == Check::Lengths || hash(&path).is_ok_and(|hash| hash == *content))
+        })
+    }
+}
+
+/// Against damage, not against forgery.
+fn hash(path: &Path) -> io::Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&fs::read(path)?);
+    Ok(hasher.finish())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -137,7 +255,10 @@ mod tests {
         fs::write(template.path().join("target/debug/a.rlib"), "a")?;
         fs::write(template.path().join("target/debug/a.d"), "d")?;
         fs::write(template.path().join("evcxr.toml"), "the template's")?;
+        seal(template.path())?;
         std::os::unix::fs::symlink(template.path(), template.path().join("library"))?;
+        let path = template.path().to_owned();
+        drop(template);
         let first = Directory::claim(pool.path())?;
         let second = Directory::claim(pool.path())?;
         assert_ne!(first.path(), second.path());
@@ -146,8 +267,8 @@ mod tests {
         assert_eq!(fs::read_to_string(first.path().join("evcxr.toml"))?, "its own");
         assert!(!first.path().join("library").exists());
         for file in ["target/debug/a.rlib", "target/debug/a.d"] {
-            let time = |directory: &Directory| fs::metadata(directory.path().join(file))?.modified();
-            assert_eq!(time(&first)?, time(&template)?);
+            let time = |directory: &Path| fs::metadata(directory.join(file))?.modified();
+            assert_eq!(time(first.path())?, time(&path)?);
         }
         let [cell, dependency] =
             ["libcode_7.so", "libserde-1.rlib"].map(|name| first.path().join("target/debug/deps").join(name));
@@ -159,6 +280,53 @@ mod tests {
         let path = first.path().to_owned();
         drop(first);
         assert_eq!(Directory::claim(pool.path())?.path(), path);
+        Ok(())
+    }
+    #[test]
+    fn a_directory_begins_anew_with_another_template_and_not_with_a_damaged_one() -> io::Result<()> {
+        let pool = tempfile::tempdir()?;
+        let build = |content: &str| -> io::Result<()> {
+            let template = Directory::claim_template(pool.path())?;
+            fs::create_dir_all(template.path().join("target"))?;
+            remove(&template.path().join("target/a.rlib"))?;
+            fs::write(template.path().join("target/a.rlib"), content)?;
+            seal(template.path())
+        };
+        build("1")?;
+        let session = Directory::claim(pool.path())?;
+        session.fill();
+        let content = || fs::read_to_string(session.path().join("target/a.rlib"));
+        fs::write(session.path().join("target/own"), "")?;
+        session.fill();
+        assert!(session.path().join("target/own").exists(), "the same template");
+        build("2")?;
+        session.fill();
+        assert_eq!(content()?, "2");
+        assert!(!session.path().join("target/own").exists());
+        // One file is both the session's and the template's: neither is used, however the damage looks.
+        for damaged in ["", "3"] {
+            build("2")?;
+            session.renew()?;
+            assert_eq!(content()?, "2");
+            fs::write(pool.path().join("0/target/a.rlib"), damaged)?;
+            assert!(!session.renew()?);
+            assert!(!session.is_used());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_template_that_is_being_built_is_not_copied() -> io::Result<()> {
+        let pool = tempfile::tempdir()?;
+        let template = Directory::claim_template(pool.path())?;
+        fs::create_dir_all(template.path().join("target"))?;
+        let session = Directory::claim(pool.path())?;
+        session.fill();
+        assert!(!session.is_used());
+        seal(template.path())?;
+        drop(template);
+        session.fill();
+        assert!(session.is_used());
         Ok(())
     }
 }

@@ -91,6 +91,7 @@ impl Output for Lines {
 /// # Errors
 /// If the template cannot be built.
 pub fn warm(config: SessionConfig) -> io::Result<()> {
+    let template = config.directory.path().to_owned();
     let session = Session::spawn(Arc::new(Warming), config)?;
     // Each kind of cell once: a value, a variable, a slot, an async one.
     for code in
@@ -101,6 +102,8 @@ pub fn warm(config: SessionConfig) -> io::Result<()> {
             return Err(io::Error::other(error.traceback.join("\n")));
         }
     }
+    // While the session lives nobody else may build the template.
+    super::directory::seal(&template)?;
     session.shutdown(false);
     Ok(())
 }

@@ -11,6 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// How many compile errors are shown in full.
 const SHOWN: usize = 8;
 
+/// What is said of a cell if the compiler's errors are none that can be shown.
+pub const UNEXPLAINED: &str = "the cell does not compile";
+
 /// A place in the user's text with what is to be said about it.
 pub struct Label {
     /// The place, bytes.
@@ -98,7 +101,7 @@ fn drawn(messages: &[Message<'_>], cell: &Edited, name: &str, renderer: &Rendere
     if real.len() > SHOWN {
         traceback.push(format!("… and {} more errors", real.len() - SHOWN));
     }
-    let evalue = headline.unwrap_or_else(|| "the cell does not compile".to_owned());
+    let evalue = headline.unwrap_or_else(|| UNEXPLAINED.to_owned());
     if traceback.is_empty() {
         traceback.push(format!("error: {evalue}"));
     }

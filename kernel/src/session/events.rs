@@ -4,6 +4,7 @@ use crate::control::{Event, Printed};
 use crate::output::{Display, Output, Stream};
 use machine::progress::{Bar, PROGRESS};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -36,6 +37,8 @@ pub struct Events {
     output: Arc<dyn Output>,
     render: fn(&str, &str) -> Display,
     state: Mutex<State>,
+    /// Whether a cell waits that shows what it waits for.
+    expected: AtomicBool,
 }
 
 #[derive(Default)]
@@ -54,11 +57,18 @@ impl Events {
     pub fn new(output: Arc<dyn Output>, render: fn(&str, &str) -> Display) -> Self {
         // What evcxr evaluates while it starts is nobody's output.
         let state = State { silent: true, ..State::default() };
-        Self { output, render, state: Mutex::new(state) }
+        Self { output, render, state: Mutex::new(state), expected: AtomicBool::new(false) }
+    }
+
+    /// A cell waits for the session: it may have to be prepared first.
+    pub fn expect(&self, silent: bool) {
+        // Relaxed: what is shown is a bar that moves, sooner or later.
+        self.expected.store(!silent, Ordering::Relaxed);
     }
 
     /// A cell begins.
     pub fn begin(&self, silent: bool) {
+        self.expected.store(false, Ordering::Relaxed);
         *self.lock() = State { running: true, silent, ..State::default() };
     }
 
@@ -110,7 +120,7 @@ impl Events {
     pub fn show_progress(&self, json: &str) {
         let Ok(bar) = serde_json::from_str::<Bar>(json) else { return };
         let mut state = self.lock();
-        if state.silent {
+        if state.silent && !self.expected.load(Ordering::Relaxed) {
             return;
         }
         let is_new = state.bars.insert(bar.id.clone());

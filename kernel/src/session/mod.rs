@@ -25,6 +25,7 @@ mod script;
 mod sources;
 pub mod stand_in;
 mod statics;
+mod store;
 mod worker;
 
 use crate::control::client::{Client, Happening};
@@ -168,6 +169,7 @@ pub struct Session {
     jobs: Sender<Job>,
     client: Client,
     interrupt: Arc<Interrupt>,
+    events: Arc<Events>,
 }
 
 impl Session {
@@ -196,15 +198,16 @@ impl Session {
             })?
         };
         interrupt.attach(client.clone());
-        let worker = Worker::new(config, client.clone(), events, Arc::clone(&interrupt));
+        let worker = Worker::new(config, client.clone(), Arc::clone(&events), Arc::clone(&interrupt));
         std::thread::Builder::new().name("session".into()).stack_size(64 << 20).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs, client, interrupt })
+        Ok(Self { jobs, client, interrupt, events })
     }
 
     /// Runs a cell. Output goes to [`Output`] while it happens; the value of a final expression is returned, to be
     /// shown as the result, or why the cell failed.
     pub fn execute(&self, cell: Cell) -> Executed {
         let (reply, answer) = mpsc::channel();
+        self.events.expect(cell.silent);
         // A job that is not taken is dropped, and its channel with it.
         let _ = self.jobs.send(Job::Execute { cell, reply });
         answer.recv().unwrap_or_else(|_| Err(over()).into())

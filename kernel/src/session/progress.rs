@@ -30,19 +30,32 @@ impl Drop for Watch {
     }
 }
 
-/// Watches the crates that are compiled for the cell that begins now.
+/// What crates are compiled for.
+#[derive(Clone, Copy, Debug)]
+pub enum For {
+    /// The session, before its first cell.
+    Session,
+    /// The cell of this number.
+    Cell(u32),
+}
+
+/// Watches the crates that are compiled from now on.
 #[must_use]
-pub fn watch(directory: &Path, events: Arc<Events>, cell: u32) -> Watch {
+pub fn watch(directory: &Path, events: Arc<Events>, what: For) -> Watch {
     let (stop, stopped) = mpsc::channel();
     let directory = directory.to_owned();
     let run = move || {
         let mut crates = Crates::new(&directory);
         let began = Instant::now();
+        let (number, why) = match what {
+            For::Session => (0, "preparing the session: "),
+            For::Cell(number) => (number, ""),
+        };
         let bar = |crates: &Crates, is_over: bool| Bar {
-            id: format!("crates-{cell}-{}", std::process::id()),
+            id: format!("crates-{number}-{}", std::process::id()),
             name: match crates.current() {
-                Some(name) if !is_over => format!("compiling {name}"),
-                _ => "compiling crates".to_owned(),
+                Some(name) if !is_over => format!("{why}compiling {name}"),
+                _ => format!("{why}compiling crates"),
             },
             done: crates.done.len() as u64,
             total: crates.total.map(|total| total.max(crates.begun.len()) as u64),

@@ -356,7 +356,7 @@ mod tests {
         let found = named_in(&code, Path::new("/s/1"));
         let text = |name: &str| found.get(name).map(ToString::to_string).unwrap_or_default();
         assert_eq!([text("a"), text("b")], ["\"*\"", "\"1\""]);
-        assert!(text("c").contains("/s/1/../c") && text("c").contains("x"), "{found}");
+        assert!(text("c").contains("/s/1/../c") && text("c").contains('x'), "{found}");
         assert!(text("mine").contains(&own), "{found}");
         assert_eq!(found.len(), 4);
         Ok(())

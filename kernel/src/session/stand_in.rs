@@ -6,6 +6,8 @@
 //! dependency is another one than before: what is in a type is from those and from the session, so it has not changed.
 //! Another version, other features or another profile of a dependency is another file, and then cargo's metadata holds.
 //!
+//! A dependency from a registry is taken from the store that all sessions share ([`super::store`]), or put there.
+//!
 //! A dependency that is a directory, and was edited, is the same file compiled anew, of which cargo's metadata says
 //! nothing. So a dependency gets metadata of its own each time that it is compiled: its types are other ones then. And a
 //! cell whose dependency has another length or time than before gets other metadata, too.
@@ -13,6 +15,7 @@
 //! Cargo starts a link to this executable, by the name [`NAME`], in the place of rustc. A user's own wrapper in the
 //! environment comes first: then dependencies are compiled as it likes.
 
+use super::store::{self, Unit};
 use super::{cell_lines, ignored, inference};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,6 +36,8 @@ pub const OF_ALL: &str = "RUSTC_WRAPPER";
 const NAME: &str = "machine-rustc";
 /// What is remembered, beside the link.
 const REMEMBERED: &str = "machine-rustc.json";
+/// What the compiler said of a cell that it refused, beside the link.
+const SAID: &str = "machine-rustc.said";
 /// The crate that evcxr makes of a cell.
 const CELL: &str = "ctx";
 
@@ -128,7 +133,7 @@ impl Compiled {
 /// If the directory cannot be written.
 pub fn link(directory: &Path, executable: &Path) -> io::Result<PathBuf> {
     let link = directory.join(NAME);
-    for old in [&link, &directory.join(REMEMBERED)] {
+    for old in [&link, &directory.join(REMEMBERED), &directory.join(SAID)] {
         match fs::remove_file(old) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -161,6 +166,11 @@ pub fn run_if_asked() {
 fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
     // Around the one that is meant for cells, and knows more.
     let is_outer = Path::new(rustc).file_name() == Some(OsStr::new(NAME));
+    let directory = remembered.parent().unwrap_or(Path::new("."));
+    if !is_outer && let Some(unit) = Unit::of(rustc, &arguments, directory) {
+        let status = unit.make(&store::place(), &arguments, |arguments| Command::new(rustc).args(arguments).status());
+        return status.map_or_else(|error| not_started(rustc, &error), exit_code);
+    }
     let Some((krate, now)) = Compiled::of(&arguments).filter(|_| !is_outer) else {
         return not_started(rustc, &Command::new(rustc).args(arguments).exec());
     };
@@ -176,7 +186,6 @@ fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
     if krate == Crate::Dependency {
         return not_started(rustc, &Command::new(rustc).args(arguments).exec());
     }
-    let directory = remembered.parent().unwrap_or(Path::new("."));
     if let Some(code) = inference::run_if_asking(rustc, &arguments, directory) {
         return code;
     }
@@ -191,13 +200,14 @@ fn run(rustc: &OsStr, mut arguments: Vec<OsString>, remembered: &Path) -> i32 {
                 place(&arguments);
                 let _ = serde_json::to_vec(&compiled).map(|text| fs::write(remembered, text));
             }
-            status.code().unwrap_or(1)
+            exit_code(status)
         }
         Err(error) => not_started(rustc, &error),
     }
 }
 
-/// Compiles a cell, and keeps what the compiler says of what is not used: evcxr does not show it.
+/// Compiles a cell, and keeps what the compiler says of what is not used, and all of it if the cell is refused: evcxr does
+/// not show that.
 fn compile_cell(compiler: &mut Command, directory: &Path) -> io::Result<ExitStatus> {
     let mut child = compiler.stderr(Stdio::piped()).spawn()?;
     let mut text = Vec::new();
@@ -210,6 +220,8 @@ fn compile_cell(compiler: &mut Command, directory: &Path) -> io::Result<ExitStat
     }
     let status = child.wait()?;
     ignored::keep(&text, directory);
+    let said = directory.join(SAID);
+    let _ = if status.success() { fs::remove_file(said) } else { fs::write(said, text) };
     Ok(status)
 }
 
@@ -222,6 +234,20 @@ fn place(arguments: &[OsString]) {
     {
         let _ = cell_lines::write(&source, Path::new(out));
     }
+}
+
+/// What the compiler said of the last cell in a session's directory, if it refused it.
+pub fn said(directory: &Path) -> Option<String> {
+    fs::read(directory.join(SAID)).ok().map(|text| String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The compiler's exit code; if it has none, says why on standard error, which cargo shows.
+#[expect(clippy::print_stderr, reason = "cargo reads it")]
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| {
+        eprintln!("error: rustc was ended by {status}; if nobody did that, the system may be out of memory");
+        1
+    })
 }
 
 /// Says on standard error, which cargo shows, why rustc could not be started; returns the exit code.

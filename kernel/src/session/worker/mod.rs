@@ -4,6 +4,7 @@ mod assist;
 mod bug;
 mod commands;
 mod crates;
+mod damage;
 mod failed;
 mod idle;
 mod job;
@@ -19,12 +20,13 @@ use super::events::Events;
 use super::inference;
 use super::interrupt::{Interrupt, Reach};
 use super::manifest::Base;
-use super::progress;
+use super::progress::{self, For};
 use super::registry::{self, Registry};
 use super::rewrite::{ErrorText, Form, Rewritten, Types, Variables, is_async, rewrite_with_places, rust_start};
 use super::sources;
 use super::stand_in;
 use super::statics::{Exports, Statics};
+use super::store;
 use super::{Cell, SessionConfig};
 use crate::control::client::Client;
 use crate::output::{CellError, Display};
@@ -43,7 +45,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
-use toolchain::{find_libstd, sources_of, unprepared};
+use toolchain::{find_libstd, is_toolchain_missing, sources_of, unprepared};
 
 /// What every session uses; put before the first cell that compiles.
 const PRELUDE: &str = "use machine::prelude::*; ";
@@ -57,6 +59,8 @@ pub struct Worker {
     registry: Registry,
     /// How often crates were downloaded.
     downloads: u32,
+    /// Whether the session cache was damaged, and built anew.
+    healed: bool,
     renderer: Renderer,
     context: Option<CommandContext>,
     /// Whether the prelude has been compiled in.
@@ -85,6 +89,7 @@ impl Worker {
             base,
             registry,
             downloads: 0,
+            healed: false,
             renderer,
             context: None,
             prelude: false,
@@ -102,6 +107,8 @@ impl Worker {
         // What a session that was killed has left.
         self.config.directory.sweep();
         self.config.directory.fill();
+        // Without a thread the store is pruned by another session.
+        let _ = std::thread::Builder::new().name("store".into()).spawn(|| store::prune(&store::place()));
         if let Err(error) = self.prepare() {
             self.client.set_unavailable(Some(Failure::new("no_session", error.evalue)));
         }
@@ -144,14 +151,25 @@ impl Worker {
     /// Starts evcxr, and with it the runtime process.
     fn prepare(&mut self) -> Result<(), CellError> {
         let start = Instant::now();
-        let (context, outputs) = match self.start() {
-            Err(error) if registry::is_lacking(&error.to_string()) => {
-                self.download(&error, "").map_err(|why| errors::plain("SessionError", &why.to_string()))?;
-                self.start()
-            }
-            started => started,
+        let directory = &self.config.directory;
+        let (watch, was_used) =
+            (progress::watch(directory.path(), Arc::clone(&self.events), For::Session), directory.is_used());
+        let mut started = self.start();
+        if let Err(error) = &started
+            && registry::is_lacking(&error.to_string())
+        {
+            self.download(error, "").map_err(|why| errors::plain("SessionError", &why.to_string()))?;
+            started = self.start();
         }
-        .map_err(|error| unprepared(&error))?;
+        if let Err(error) = &started
+            && was_used
+            && !is_toolchain_missing(error)
+            && self.begin_anew(error.to_string().lines().next().unwrap_or_default())
+        {
+            started = self.start();
+        }
+        drop(watch);
+        let (context, outputs) = started.map_err(|error| unprepared(&error))?;
         self.listen(outputs);
         self.client.ping();
         self.context = Some(CommandContext::with_eval_context(context));
@@ -237,7 +255,7 @@ impl Worker {
         self.client.announce(variables.iter().cloned());
         let _ = self.client.command_now(Command::Enter(entry));
         let start = Instant::now();
-        let watch = progress::watch(self.config.directory.path(), Arc::clone(&self.events), cell.number);
+        let watch = progress::watch(self.config.directory.path(), Arc::clone(&self.events), For::Cell(cell.number));
         let (mut rewritten, mut result) =
             self.evaluate_cell(&code, cell.number, prelude, &definitions, &statics.exports);
         let mut lacking = None;
@@ -252,6 +270,14 @@ impl Worker {
                 }
                 Err(why) => lacking = Some(why),
             }
+        }
+        if let Err(error) = &result
+            && lacking.is_none()
+            && !self.interrupt.is_requested()
+            && !self.has_entered()
+            && self.heal(error)
+        {
+            (rewritten, result) = self.evaluate_cell(&code, cell.number, prelude, &definitions, &statics.exports);
         }
         drop(watch);
         let over = Instant::now();
@@ -364,12 +390,15 @@ impl Worker {
         match error {
             Error::CompilationErrors(_) => true,
             // evcxr's own words on a type: not of a crate that is not there.
-            Error::Message(text) => {
-                self.client.ping();
-                text.contains("type") && !self.events.has_entered()
-            }
+            Error::Message(text) => text.contains("type") && !self.has_entered(),
             Error::TypeRedefinedVariablesLost(_) | Error::SubprocessTerminated(_) => false,
         }
+    }
+
+    /// Whether the cell's own code has begun to run.
+    fn has_entered(&self) -> bool {
+        self.client.ping();
+        self.events.has_entered()
     }
 
     fn evaluate(&mut self, text: &str) -> Result<evcxr::EvalOutputs, Error> {

@@ -5,6 +5,7 @@ use super::super::errors;
 use super::super::events::{Happened, Said};
 use super::super::ignored;
 use super::Worker;
+use super::damage::explained;
 use crate::output::CellError;
 use evcxr::Error;
 
@@ -39,11 +40,15 @@ impl Worker {
     /// Why evcxr refused the cell.
     pub(super) fn refused(&self, error: &Error, edited: &Edited, name: &str) -> CellError {
         match error {
-            Error::CompilationErrors(list) => errors::compile_error(list, edited, name, &self.renderer),
+            Error::CompilationErrors(list) => {
+                let error = errors::compile_error(list, edited, name, &self.renderer);
+                let unexplained = (error.evalue == errors::UNEXPLAINED).then(|| self.unexplained()).flatten();
+                unexplained.unwrap_or(error)
+            }
             Error::TypeRedefinedVariablesLost(names) => {
                 errors::plain("CompileError", &format!("variables of a redefined type are lost: {}", names.join(", ")))
             }
-            Error::Message(text) | Error::SubprocessTerminated(text) => errors::plain("CompileError", text),
+            Error::Message(text) | Error::SubprocessTerminated(text) => errors::plain("CompileError", &explained(text)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The toolchain that compiles the cells: where it is, and what to do if there is none.
 
 use super::super::errors;
+use super::damage::explained;
 use crate::output::CellError;
 use evcxr::Error;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// What is wrong when evcxr does not start.
 pub(super) fn unprepared(error: &Error) -> CellError {
     let text = error.to_string();
-    if text.contains("Cannot find `") || text.contains("Failed to run rustc") || text.contains("No such file") {
+    if is_toolchain_missing(error) {
         return errors::plain(
             "ToolchainMissing",
             &format!(
@@ -17,7 +18,13 @@ pub(super) fn unprepared(error: &Error) -> CellError {
             ),
         );
     }
-    errors::plain("SessionError", &format!("the session cannot start: {text}"))
+    errors::plain("SessionError", &format!("the session cannot start: {}", explained(&text)))
+}
+
+/// Whether evcxr does not start for lack of cargo or rustc.
+pub(super) fn is_toolchain_missing(error: &Error) -> bool {
+    let text = error.to_string();
+    ["Cannot find `", "Failed to run rustc", "No such file"].iter().any(|sign| text.contains(sign))
 }
 
 /// Lets the runtime process find the dynamic libstd that the cells share.
