@@ -6,18 +6,23 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from . import places, stamp
+from . import outside, places, stamp
 from .progress import Failed, command, quiet, say, step
 
 TEMPLATE = places.INSTALL / "kernelspec"
 # The stamp of the session cache.
 WARM = "session cache"
+# Names the CARGO_HOME of the build alone: cargo compiles everything again if the sources lie in another place.
+BUILD_CARGO_HOME = "BUILD_CARGO_HOME"
 
 
 def build() -> None:
     """Builds the kernel. Cargo knows by itself what is unchanged."""
     with step("Kernel, release build (minutes when it is built for the first time)"):
-        command(["cargo", "build", "--release", "--locked", "--package", "machine-kernel"], cwd=places.ROOT)
+        home = os.environ.get(BUILD_CARGO_HOME)
+        environment = {**os.environ, "CARGO_HOME": home} if home else None
+        cargo = ["cargo", "build", "--release", "--locked", "--package", "machine-kernel"]
+        command(cargo, cwd=places.ROOT, env=environment)
         built = places.target() / "release" / "machine"
         if not built.is_file():
             raise Failed(f"cargo built no {built}; is a build.target or another profile configured?")
@@ -59,8 +64,11 @@ def filled(template: object, values: dict[str, str]) -> object:
 
 def warm() -> None:
     """Compiles once what every session needs, so that the first cell of a notebook is fast."""
-    inputs = stamp.digest(places.KERNEL, places.CRATE / "src", places.CRATE / "Cargo.toml", compiler())
-    if stamp.is_fresh(WARM, inputs):
+    cache = outside.cache()
+    crate = (places.CRATE / "src", places.CRATE / "Cargo.toml", places.CRATE / "async" / "src")
+    inputs = stamp.digest(places.KERNEL, *crate, compiler(), str(cache))
+    # The stamp is in the tree, and the cache is not: it may be gone, or only half made.
+    if stamp.is_fresh(WARM, inputs) and (cache / "sessions" / "0" / "seal.json").is_file():
         return say("── Session cache: unchanged")
     with step("Session cache"):
         environment = {**os.environ, "MACHINE_CRATE": str(places.CRATE)}

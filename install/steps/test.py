@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from . import environment, fuzzing, interpreting, kernel, places, sanitizing, tweets
+from . import environment, fuzzing, interpreting, kernel, new_machine, places, repeating, sanitizing, tweets
 from .progress import Failed, command, elapsed, quiet, say
 
 CARGO_DENY = "cargo-deny"
@@ -24,6 +24,8 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["--fuzz", seconds]:
             fuzz(summary, int(seconds))
+        case ["--repeat", rounds]:
+            repeat(summary, int(rounds))
         case ["--sanitize", *names]:
             for name in names or sanitizing.SANITIZERS:
                 summary.run(sanitizing.SANITIZERS[name].title, lambda name=name: sanitizing.run(name))
@@ -37,7 +39,7 @@ def everything(summary: "Summary") -> None:
     summary.run("formatting", lambda: cargo("fmt", "--all", "--check"))
     ready = summary.run("kernel and Python environment", set_up)
     summary.run("clippy", lambda: cargo("clippy", *WORKSPACE, "--all-targets", "--", "--deny", "warnings"))
-    summary.run("Rust tests", lambda: cargo("test", *WORKSPACE, "--exclude", MODELS, "--no-fail-fast"))
+    summary.run("Rust tests", rust_tests)
     summary.run("model checking", lambda: cargo("test", "--release", "--locked", "--package", MODELS))
     if interpreting.is_there():
         summary.run("boundary under Miri", interpreting.run)
@@ -56,6 +58,10 @@ def everything(summary: "Summary") -> None:
         summary.run("kernel through a Jupyter client, notebooks", python_tests)
     else:
         summary.skip("kernel through a Jupyter client, notebooks", "the kernel or its environment could not be made")
+    if ready:
+        start_anew(summary)
+    else:
+        summary.skip("new machine", "the kernel or its environment could not be made")
     if not any(map(shutil.which, BROWSERS)):
         summary.skip("live display in a browser", "Chromium is not installed: sudo apt install chromium")
     elif ready:
@@ -67,6 +73,33 @@ def everything(summary: "Summary") -> None:
 WORKSPACE = ("--release", "--locked", "--workspace")
 # On its own: what it depends on wants other features of what evcxr and polars depend on, which would be built twice.
 MODELS = "machine-models"
+
+
+def rust_tests() -> None:
+    """All tests in Rust but the models'."""
+    cargo("test", *WORKSPACE, "--exclude", MODELS, "--no-fail-fast")
+
+
+def start_anew(summary: "Summary") -> None:
+    """The first hour on a machine that has nothing, with a network and without."""
+    with new_machine.machine() as machine:
+        if not summary.run("new machine: install/run", machine.set_up):
+            return summary.skip("new machine", "install/run failed on it")
+        summary.run("new machine: notebooks, crates to download", machine.test)
+        if why_not := new_machine.why_not_offline():
+            summary.skip("new machine: without a network", why_not)
+        else:
+            summary.run("new machine: without a network", machine.test_offline)
+
+
+def repeat(summary: "Summary", rounds: int) -> None:
+    """The Rust tests and the kernel's so many times, beside a load. What they need is built before."""
+    if not summary.run("kernel and Python environment", set_up) or not summary.run("session cache", kernel.warm):
+        return summary.skip("all rounds", "the kernel or its environment could not be made")
+    if not summary.run("building the tests", lambda: cargo("test", *WORKSPACE, "--exclude", MODELS, "--no-run")):
+        return summary.skip("all rounds", "the tests could not be built")
+    steps = {"Rust tests": rust_tests, "kernel through a Jupyter client": python_tests}
+    repeating.run(rounds, steps, summary.run)
 
 
 def set_up() -> None:

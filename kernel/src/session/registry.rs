@@ -183,7 +183,7 @@ fn cause(text: &str) -> String {
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
-/// An error of cargo's without what it says of its own progress and of the project that is ours.
+/// An error of cargo's without what it says of its progress and of the project that is ours.
 fn words(text: &str) -> String {
     let ours = |line: &&str| {
         let bare = line.trim_start();

@@ -69,9 +69,9 @@ pub(super) fn reason(output: &str) -> Option<String> {
             Err(_) => lines.push(line.to_owned()),
         }
     }
-    let told =
+    let is_said =
         |line: &&String| line.starts_with("error") && !line.contains("could not compile") && !line.contains("aborting");
-    let first = lines.iter().find(told).or_else(|| lines.iter().find(|line| line.starts_with("error")))?.clone();
+    let first = lines.iter().find(is_said).or_else(|| lines.iter().find(|line| line.starts_with("error")))?.clone();
     let headline = first.split_once(": ").map_or(first.as_str(), |(_, text)| text).to_owned();
     let rest = lines.into_iter().filter(|line| *line != first && !line.is_empty());
     Some([headline].into_iter().chain(rest).collect::<Vec<_>>().join("\n"))
