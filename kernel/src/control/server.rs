@@ -56,7 +56,12 @@ impl Outbox {
     pub fn print(&self, stream: Printed, text: &str) {
         if !text.is_empty() {
             let mut state = self.lock();
-            state.print(stream, text);
+            let mut rest = text;
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
+                state.print(stream, piece);
+                rest = after;
+            }
             if state.text > CROWDED && !state.stalled {
                 // Relaxed: the flag carries nothing but itself.
                 self.crowded.store(true, Ordering::Relaxed);

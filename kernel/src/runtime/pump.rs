@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// How long the thread that hands on waits for more before it sleeps, so that who prints rarely has to wake it.
 const LINGER: Duration = Duration::from_millis(1);
+/// How much a cell prints before it looks again whether there is room, bytes.
+const CHUNK: usize = 256 << 10;
 
 /// Hands on what this process prints. Whoever tells the kernel something first drains the pump, so the order is kept.
 ///
@@ -207,14 +209,23 @@ impl Pump {
     /// Adds what a thread prints, all of it or nothing. Returns whether it was added: if not, the pipes are for it.
     pub fn record(&self, source: Source, parts: &[IoSlice<'_>]) -> bool {
         let Some(_recording) = Recording::begin() else { return false };
-        if source.cell {
-            // So that all of a cell's output arrives. A slot never waits.
-            self.outbox.wait_for_room();
-        }
         if recording::after_a_pause() {
             // A process that it started may have printed meanwhile.
             self.drain();
         }
+        if source.cell {
+            // So that all of a cell's output arrives. A slot never waits.
+            for chunk in parts.iter().flat_map(|part| part.chunks(CHUNK)) {
+                self.outbox.wait_for_room();
+                self.add(source, &[IoSlice::new(chunk)]);
+            }
+        } else {
+            self.add(source, parts);
+        }
+        true
+    }
+
+    fn add(&self, source: Source, parts: &[IoSlice<'_>]) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let added = records.list.push(source, parts);
         let asleep = added && !std::mem::replace(&mut records.awake, true);
@@ -231,7 +242,6 @@ impl Pump {
                 }
             });
         }
-        true
     }
 
     /// Hands on what is printed, forever.
