@@ -4,12 +4,14 @@
 
 #[path = "../../kernel/src/wire/message/mod.rs"]
 mod message;
+#[path = "../../kernel/src/wire/replay.rs"]
+mod replay;
 #[path = "../../kernel/src/wire/signing.rs"]
 mod signing;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use message::{BadFrames, Incoming};
+use message::{BadFrames, Incoming, Session};
 use serde_json::value::RawValue;
 use signing::Key;
 use std::sync::LazyLock;
@@ -39,6 +41,8 @@ fuzz_target!(|data: &[u8]| {
     let at = message.identities.len() + 1;
     let parts = [&frames[at + 1][..], &frames[at + 2][..], &frames[at + 3][..], &frames[at + 4][..]];
     frames[at] = Bytes::from(KEY.sign(parts));
-    let taken = Incoming::decode(frames, &KEY).unwrap();
+    let session = Session::new(KEY.clone());
+    let taken = session.accept(frames.clone()).unwrap();
     assert_eq!(taken.header.msg_type, message.header.msg_type);
+    assert!(matches!(session.accept(frames), Err(BadFrames::Replay)), "and once");
 });

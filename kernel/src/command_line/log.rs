@@ -6,6 +6,7 @@
 use super::arguments::Log;
 use super::control;
 use super::outcome::{Failed, Outcome};
+use super::subscriber::{Report, Subscriber};
 use machine::command::{Command, Reply};
 use machine_engine::decode::one_line;
 use serde_json::Value;
@@ -13,25 +14,20 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::time::Duration;
-use zeromq::{Socket, SocketEvent, SocketOptions, SocketRecv, SubSocket};
 
-/// How long is tried to reach the publisher at first. Once it was there, it is waited for.
-const CONNECT: Duration = Duration::from_secs(3);
-/// How often is looked whether the publisher went away, while nothing comes.
-const LOOK: Duration = Duration::from_millis(200);
 /// What was received is printed at the latest when nothing has followed for this long.
 const LULL: Duration = Duration::from_millis(20);
 
 /// Prints until the count is reached or nobody reads any more.
-pub fn run(log: &Log) -> Outcome {
-    let slot = log.slot.as_deref().map(Column::parse).transpose()?;
-    let endpoint = endpoint(&log.endpoint, slot)?;
-    let printer = Printer { column: slot, json: log.json };
+pub fn run(options: &Log) -> Outcome {
+    let slot = options.slot.as_deref().map(Column::parse).transpose()?;
+    let endpoint = endpoint(&options.endpoint, slot)?;
+    let printer = Printer { column: slot, json: options.json };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failed::new("no_runtime", error.to_string()))?;
-    runtime.block_on(follow(&endpoint, log.count, &printer))
+    runtime.block_on(follow(&endpoint, options.count, &printer))
 }
 
 /// What is connected to: the endpoint as it is, or that of a machine, which is to have the slot.
@@ -64,38 +60,30 @@ fn published(status: &Value) -> Option<String> {
 }
 
 async fn follow(endpoint: &str, count: Option<u64>, printer: &Printer) -> Outcome {
-    let failed =
-        |what: &str, error: &dyn std::error::Error| Failed::new("no_publisher", format!("{endpoint}: {what}: {error}"));
-    let mut options = SocketOptions::default();
-    options.connect_timeout(CONNECT);
-    let mut socket = SubSocket::with_options(options);
-    // Before the connection: then nothing is missed once it is there.
-    socket.subscribe("").await.map_err(|error| failed("cannot subscribe", &error))?;
-    let mut events = socket.monitor();
-    match tokio::time::timeout(CONNECT, socket.connect(endpoint)).await {
-        Ok(connected) => connected.map_err(|error| failed("nobody publishes there", &error))?,
-        Err(elapsed) => return Err(failed("nobody publishes there", &elapsed)),
-    }
+    let connected = Subscriber::connect(endpoint).await;
+    let mut subscriber =
+        connected.map_err(|why| Failed::new("no_publisher", format!("{endpoint}: nobody publishes there: {why}")))?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut left = count.unwrap_or(u64::MAX);
-    let mut is_gone = false;
     while left > 0 {
-        let wait = if out.buffer().is_empty() { LOOK } else { LULL };
-        let received = tokio::time::timeout(wait, socket.recv()).await;
-        if !matches!(received, Ok(Ok(_))) {
-            // What has come is printed before what is told of the connection.
+        let report = if out.buffer().is_empty() {
+            subscriber.next().await
+        } else {
+            match tokio::time::timeout(LULL, subscriber.next()).await {
+                Ok(report) => report,
+                Err(_) if is_over(out.flush())? => break,
+                Err(_) => continue,
+            }
+        };
+        let Report::Message(oid, outputs) = report else {
+            // What has come is printed before what is logged of the connection.
             if is_over(out.flush())? {
                 break;
             }
-            while let Ok(event) = events.try_recv() {
-                is_gone = tell(&event, is_gone, endpoint);
-            }
-        }
-        let Ok(received) = received else { continue };
-        // A publisher that went away may come back; the socket looks for it.
-        let Ok(message) = received else { continue };
-        let Some((oid, outputs)) = message.get(0).zip(message.get(1)).filter(|_| message.len() == 2) else { continue };
-        let Some(line) = printer.line(oid, outputs)? else { continue };
+            log(endpoint, &report);
+            continue;
+        };
+        let Some(line) = printer.line(&oid, &outputs)? else { continue };
         if is_over(writeln!(out, "{line}"))? {
             break;
         }
@@ -104,17 +92,15 @@ async fn follow(endpoint: &str, count: Option<u64>, printer: &Printer) -> Outcom
     is_over(out.flush()).map(|_| String::new())
 }
 
-/// Tells on standard error that the publisher went away, and that it is back. Returns whether it is gone.
-fn tell(event: &SocketEvent, was_gone: bool, endpoint: &str) -> bool {
-    let (is_gone, what) = match event {
-        SocketEvent::Disconnected(_) => (true, "the publisher is gone; waiting for it until Ctrl-C"),
-        SocketEvent::Connected(..) => (false, "the publisher is back"),
-        _ => return was_gone,
+/// Writes what has happened to the connection to standard error.
+fn log(endpoint: &str, report: &Report) {
+    let what = match report {
+        Report::Gone(_) => "the publisher is gone; waiting for it until Ctrl-C".to_owned(),
+        Report::Back => "the publisher is back".to_owned(),
+        Report::TooLong(length) => format!("a message of {length} bytes was left out: it is too long"),
+        Report::Message(..) => return,
     };
-    if is_gone != was_gone {
-        crate::server::log(&format!("{endpoint}: {what}"));
-    }
-    is_gone
+    crate::server::log(&format!("{endpoint}: {what}"));
 }
 
 /// Whether nobody reads any more.

@@ -13,6 +13,7 @@ mod machines;
 mod metrics;
 mod outcome;
 mod run;
+mod subscriber;
 mod tap;
 mod top;
 mod usage;

@@ -61,6 +61,8 @@ pub fn run(connection_file: &Path) -> Result<(), StartError> {
 
 async fn serve(connection: &Connection, config: SessionConfig) -> Result<(), StartError> {
     let sockets = Sockets::bind(connection).await?;
+    // Removed at the end of this function.
+    let _files = sockets.files;
     let publisher = Publisher::spawn(sockets.iopub)?;
     publisher.publish(&NO_PARENT, "status", json!({ "execution_state": "starting" }));
     let output = Arc::new(SessionOutput::new(Arc::clone(&publisher)));

@@ -7,7 +7,6 @@ use crate::output::{Display, Output, Stream};
 use crate::wire::{Outgoing, Sender};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,9 +15,6 @@ const LINGER: Duration = Duration::from_millis(5);
 
 /// How many bytes of text make a message at once.
 const FULL: usize = 64 * 1024;
-
-/// How many bytes may wait for a slow front end; further text of streams is dropped, and the loss is told.
-const BACKLOG: usize = 64 * 1024 * 1024;
 
 /// The raw header of a request: what messages that belong to it carry as their parent.
 pub type Parent = Bytes;
@@ -30,8 +26,6 @@ pub const NO_PARENT: Parent = Bytes::from_static(b"{}");
 pub struct Publisher {
     sender: Sender,
     collected: Mutex<Option<Pending>>,
-    /// Bytes of text that were dropped and not told yet.
-    dropped: AtomicUsize,
     /// Pairs with `collected`: there is text now.
     some: Condvar,
 }
@@ -49,8 +43,7 @@ impl Publisher {
     /// # Errors
     /// If there is no thread to be had.
     pub fn spawn(sender: Sender) -> std::io::Result<Arc<Self>> {
-        let publisher =
-            Arc::new(Self { sender, collected: Mutex::new(None), dropped: AtomicUsize::new(0), some: Condvar::new() });
+        let publisher = Arc::new(Self { sender, collected: Mutex::new(None), some: Condvar::new() });
         let weak = Arc::downgrade(&publisher);
         std::thread::Builder::new().name("iopub-text".to_owned()).spawn(move || send_late_text(&weak))?;
         Ok(publisher)
@@ -71,7 +64,7 @@ impl Publisher {
         self.sender.send_message(&[topic], Outgoing { msg_type, parent, metadata, content });
     }
 
-    /// How many bytes wait to be sent.
+    /// How many bytes wait for the front end that reads fastest.
     pub fn waiting(&self) -> usize {
         self.sender.waiting()
     }
@@ -99,19 +92,7 @@ impl Publisher {
     }
 
     fn send_text(&self, collected: &mut Option<Pending>) {
-        if let Some(Pending { parent, stream, mut text }) = collected.take() {
-            // Relaxed: the lock orders these.
-            if self.sender.waiting() > BACKLOG {
-                self.dropped.fetch_add(text.len(), Ordering::Relaxed);
-                return;
-            }
-            let dropped = self.dropped.swap(0, Ordering::Relaxed);
-            if dropped > 0 {
-                text.insert_str(
-                    0,
-                    &format!("\n[{dropped} bytes of output were dropped: the front end was too slow]\n"),
-                );
-            }
+        if let Some(Pending { parent, stream, text }) = collected.take() {
             let name = match stream {
                 Stream::Stdout => "stdout",
                 Stream::Stderr => "stderr",

@@ -6,11 +6,20 @@
 //!
 //! Nothing is parsed before its signature is verified. Headers are kept as the bytes that came, so that a reply
 //! carries fields which this version does not know. This is the only part of the kernel that knows `ZeroMQ`.
+//!
+//! The sockets are our own ([`peers`]): what comes before a signature is verified comes from anybody on this computer,
+//! and the library bounds neither a message's frames nor connections nor what waits for a client that does not read.
 
+mod budget;
 mod connection;
 mod heartbeat;
 mod iopub;
+mod listener;
 mod message;
+mod outbox;
+mod peers;
+mod replay;
+mod router;
 mod signing;
 mod sockets;
 
@@ -20,3 +29,6 @@ pub use sockets::{Receiver, Sender, Sockets, StartError};
 
 /// Version of the messaging protocol that is spoken here.
 pub const PROTOCOL_VERSION: &str = "5.5";
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,9 @@
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+/// A signature: an HMAC-SHA256.
+pub type Signature = [u8; 32];
+
 /// The key of a connection. Empty: messages are not signed, and any signature is taken.
 #[derive(Clone)]
 pub struct Key(Option<Hmac<Sha256>>);
@@ -39,6 +42,13 @@ impl Key {
     pub fn verify(&self, signature: &[u8], frames: [&[u8]; 4]) -> bool {
         let Some(mac) = self.digest(frames) else { return true };
         from_hex(signature).is_some_and(|signature| mac.verify_slice(&signature).is_ok())
+    }
+
+    /// The bytes of a signature that [`Key::verify`] took; none without a key, for then it says nothing.
+    #[must_use]
+    pub fn signature(&self, digits: &[u8]) -> Option<Signature> {
+        self.0.as_ref()?;
+        from_hex(digits)?.try_into().ok()
     }
 
     fn digest(&self, frames: [&[u8]; 4]) -> Option<Hmac<Sha256>> {

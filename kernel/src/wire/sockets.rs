@@ -1,17 +1,20 @@
 //! The five sockets of a kernel.
 
+use super::budget::Budget;
 use super::connection::{Connection, ConnectionError};
+use super::heartbeat::Heartbeat;
+use super::iopub::Iopub;
+use super::listener::{Listener, SocketFile};
 use super::message::{Incoming, Outgoing, Session};
-use super::{heartbeat, iopub};
+use super::peers;
+use super::router::Router;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use zeromq::{
-    RepSocket, RouterRecvHalf, RouterSendHalf, RouterSocket, Socket, SocketRecv, SocketSend, XPubSocket, ZmqError,
-    ZmqMessage,
-};
+use tokio::sync::mpsc;
+
+/// How much memory the unfinished messages of all connections may take, bytes.
+const UNFINISHED: usize = 96 << 20;
 
 /// Why the kernel cannot start. One line that names the file or endpoint, what was found, and what is expected.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +33,7 @@ pub enum StartError {
         /// Where.
         endpoint: String,
         /// Why.
-        source: ZmqError,
+        source: std::io::Error,
     },
     /// The operating system gives no threads.
     #[error("cannot start the kernel's threads")]
@@ -51,6 +54,8 @@ pub struct Sockets {
     pub control_sender: Sender,
     /// Broadcasts; the identity is the topic.
     pub iopub: Sender,
+    /// Removes the files of sockets when it is dropped.
+    pub files: Vec<SocketFile>,
 }
 
 impl Sockets {
@@ -61,116 +66,81 @@ impl Sockets {
     pub async fn bind(connection: &Connection) -> Result<Self, StartError> {
         let session = Arc::new(Session::new(connection.key().clone()));
         let ports = connection.ports();
-        let at = |port| connection.endpoint(port);
-        let (shell, shell_sender) = router(bound("shell", at(ports.shell)).await?, "shell", &session);
-        let (control, control_sender) = router(bound("control", at(ports.control)).await?, "control", &session);
-        let (stdin, _) = router(bound("stdin", at(ports.stdin)).await?, "stdin", &session);
-        let beat: RepSocket = bound("heartbeat", at(ports.heartbeat)).await?;
-        let publisher: XPubSocket = bound("iopub", at(ports.iopub)).await?;
-        let (iopub, queue) = Sender::new(&session);
-        tokio::spawn(iopub::serve(publisher, Arc::clone(&session), queue));
-        tokio::spawn(heartbeat::serve(beat));
-        Ok(Self { shell, control, stdin, shell_sender, control_sender, iopub })
-    }
-}
-
-async fn bound<S: Socket>(name: &'static str, endpoint: String) -> Result<S, StartError> {
-    let mut socket = S::new();
-    match socket.bind(&endpoint).await {
-        Ok(_) => Ok(socket),
-        Err(source) => Err(StartError::Bind { socket: name, endpoint, source }),
-    }
-}
-
-fn router(socket: RouterSocket, name: &'static str, session: &Arc<Session>) -> (Receiver, Sender) {
-    let (send_half, half) = socket.split();
-    let (sender, queue) = Sender::new(session);
-    tokio::spawn(forward(send_half, queue));
-    (Receiver { half, name, session: Arc::clone(session) }, sender)
-}
-
-async fn forward(mut half: RouterSendHalf, mut queue: Queue) {
-    while let Some(frames) = queue.next().await {
-        if let Ok(message) = ZmqMessage::try_from(frames) {
-            // A peer that is gone does not need its reply.
-            let _ = half.send(message).await;
-        }
+        let mut files = Vec::new();
+        let mut listen = async |socket, port| {
+            let endpoint = connection.endpoint(port);
+            match Listener::bind(&endpoint).await {
+                Ok((listener, file)) => {
+                    files.extend(file);
+                    Ok(listener)
+                }
+                Err(source) => Err(StartError::Bind { socket, endpoint, source }),
+            }
+        };
+        // All of them before the first one serves: whoever reaches one reaches all.
+        let on_shell = listen("shell", ports.shell).await?;
+        let on_control = listen("control", ports.control).await?;
+        let on_stdin = listen("stdin", ports.stdin).await?;
+        let on_heartbeat = listen("heartbeat", ports.heartbeat).await?;
+        let on_iopub = listen("iopub", ports.iopub).await?;
+        let budget = Budget::new(UNFINISHED);
+        let router = |name, listener| {
+            let (router, requests) = Router::new(name, &session);
+            peers::serve(listener, Arc::clone(&router), Arc::clone(&budget));
+            (Receiver(requests), Sender { target: Target::Router(router), session: Arc::clone(&session) })
+        };
+        let (shell, shell_sender) = router("shell", on_shell);
+        let (control, control_sender) = router("control", on_control);
+        let (stdin, _) = router("stdin", on_stdin);
+        peers::serve(on_heartbeat, Arc::new(Heartbeat), Arc::clone(&budget));
+        let broadcast = Iopub::new(&session);
+        peers::serve(on_iopub, Arc::clone(&broadcast), Arc::clone(&budget));
+        let iopub = Sender { target: Target::Iopub(broadcast), session };
+        Ok(Self { shell, control, stdin, shell_sender, control_sender, iopub, files })
     }
 }
 
 /// The receiving side of a socket.
-pub struct Receiver {
-    half: RouterRecvHalf,
-    name: &'static str,
-    session: Arc<Session>,
-}
+pub struct Receiver(mpsc::Receiver<Incoming>);
 
 impl Receiver {
-    /// The next message that is one and is rightly signed. All others are told on standard error and passed over.
+    /// The next message that is one and is rightly signed. All others are logged and passed over.
     pub async fn next(&mut self) -> Incoming {
-        loop {
-            let frames = match self.half.recv().await {
-                Ok(message) => message.into_vec(),
-                Err(_) => continue,
-            };
-            match Incoming::decode(frames, self.session.key()) {
-                Ok(message) => {
-                    let header = &message.header;
-                    tracing::trace!(socket = self.name, header.msg_type, id = header.msg_id.as_str(), "received");
-                    return message;
-                }
-                Err(error) => tracing::warn!("{} socket: message ignored: {error}", self.name),
-            }
+        match self.0.recv().await {
+            Some(message) => message,
+            // The socket is gone, which happens when the process ends.
+            None => std::future::pending().await,
         }
     }
 }
 
 /// The sending side of a socket; may be used from any thread. Messages leave in the order of the calls.
 ///
-/// Its queue has no bound, so that neither the engine nor a cell ever waits for a slow front end; what could fill it
-/// without end, the text of streams, is bounded by whoever publishes it.
+/// It never waits, so neither the engine nor a cell does for a slow front end. What waits for each client is bounded.
 #[derive(Clone)]
 pub struct Sender {
-    queue: UnboundedSender<Vec<Bytes>>,
-    waiting: Arc<AtomicUsize>,
+    target: Target,
     session: Arc<Session>,
 }
 
-/// The messages of a [`Sender`] on their way to its socket.
-pub struct Queue {
-    receiver: UnboundedReceiver<Vec<Bytes>>,
-    waiting: Arc<AtomicUsize>,
-}
-
-impl Queue {
-    /// The next message; none once all senders are gone.
-    pub async fn next(&mut self) -> Option<Vec<Bytes>> {
-        let frames = self.receiver.recv().await?;
-        self.left(&frames);
-        Some(frames)
-    }
-
-    fn left(&self, frames: &[Bytes]) {
-        // Relaxed, as in `send`: the number guides a limit, it guards no data.
-        self.waiting.fetch_sub(size(frames), Ordering::Relaxed);
-    }
-}
-
-fn size(frames: &[Bytes]) -> usize {
-    frames.iter().map(Bytes::len).sum()
+#[derive(Clone)]
+enum Target {
+    Router(Arc<Router>),
+    Iopub(Arc<Iopub>),
+    #[cfg(test)]
+    Test(std::sync::mpsc::Sender<Vec<Bytes>>),
 }
 
 impl Sender {
-    fn new(session: &Arc<Session>) -> (Self, Queue) {
-        let (queue, receiver) = unbounded_channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        (Self { queue, waiting: Arc::clone(&waiting), session: Arc::clone(session) }, Queue { receiver, waiting })
-    }
-
-    /// How many bytes wait to be sent.
+    /// How many bytes wait for the client that reads fastest; 0 on a socket of replies.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        match &self.target {
+            Target::Iopub(iopub) => iopub.waiting(),
+            Target::Router(_) => 0,
+            #[cfg(test)]
+            Target::Test(_) => 0,
+        }
     }
 
     /// Sends a message to `identities`, with no metadata.
@@ -180,19 +150,32 @@ impl Sender {
 
     /// Sends a message to `identities`.
     pub fn send_message(&self, identities: &[Bytes], message: Outgoing<'_>) {
-        let frames = self.session.encode(identities, message);
-        // Counted before it can be taken out, so that the number never falls below zero.
-        self.waiting.fetch_add(size(&frames), Ordering::Relaxed);
-        // The receiver ends only with the process.
-        let _ = self.queue.send(frames);
+        match &self.target {
+            Target::Router(router) => router.send(&self.session.encode(identities, message)),
+            Target::Iopub(iopub) => {
+                if let Some(topic) = identities.first() {
+                    iopub.send(topic, message);
+                }
+            }
+            #[cfg(test)]
+            Target::Test(queue) => {
+                let _ = queue.send(self.session.encode(identities, message));
+            }
+        }
     }
 }
+
+/// The messages of a [`Sender`] that has no socket.
+#[cfg(test)]
+pub struct Queue(std::sync::mpsc::Receiver<Vec<Bytes>>);
 
 #[cfg(test)]
 impl Sender {
     /// A sender whose messages are read from a queue instead of a socket.
     pub fn for_test() -> (Self, Queue) {
-        Self::new(&Arc::new(Session::new(super::signing::Key::new(b""))))
+        let (queue, receiver) = std::sync::mpsc::channel();
+        let session = Arc::new(Session::new(super::signing::Key::new(b"")));
+        (Self { target: Target::Test(queue), session }, Queue(receiver))
     }
 }
 
@@ -200,8 +183,7 @@ impl Sender {
 impl Queue {
     /// The contents of all messages that wait, as JSON text.
     pub fn contents(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.receiver.try_recv().ok())
-            .map(|frames| String::from_utf8_lossy(frames.last().map_or(b"", |it| it.as_ref())).into_owned())
-            .collect()
+        let content = |frames: Vec<Bytes>| frames.last().map(|it| String::from_utf8_lossy(it).into_owned());
+        self.0.try_iter().filter_map(content).collect()
     }
 }

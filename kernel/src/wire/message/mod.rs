@@ -1,6 +1,7 @@
 //! Messages as frames, in both directions.
 
-use super::signing::Key;
+use super::replay::Seen;
+use super::signing::{Key, Signature};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -33,6 +34,8 @@ pub struct Incoming {
     pub raw_header: Bytes,
     /// The content, a JSON object.
     pub content: Box<RawValue>,
+    /// What it was signed with, if there is a key.
+    signature: Option<Signature>,
 }
 
 /// Why frames are not a message. The message is ignored; the kernel goes on.
@@ -54,6 +57,9 @@ pub enum BadFrames {
     /// The signature is wrong: the sender has another key.
     #[error("wrong signature")]
     Signature,
+    /// It was here before.
+    #[error("a message with this signature was received before; it is not run again")]
+    Replay,
     /// A frame is not the JSON that it should be.
     #[error("the {frame} is not a JSON object of the right shape")]
     Json {
@@ -88,7 +94,7 @@ impl Incoming {
             serde_json::from_slice::<Object>(frame).map_err(bad(name))?;
         }
         let content = serde_json::from_slice(&content).map_err(bad("content"))?;
-        Ok(Self { identities, header, raw_header, content })
+        Ok(Self { identities, header, raw_header, content, signature: key.signature(&signature) })
     }
 
     /// The content as a type.
@@ -114,6 +120,7 @@ impl<'de> Deserialize<'de> for Object {
 pub struct Session {
     id: String,
     key: Key,
+    seen: Seen,
     sent: AtomicU64,
 }
 
@@ -144,13 +151,19 @@ impl Session {
     /// A session with a name of its own.
     #[must_use]
     pub fn new(key: Key) -> Self {
-        Self { id: uuid::Uuid::new_v4().to_string(), key, sent: AtomicU64::new(0) }
+        Self { id: uuid::Uuid::new_v4().to_string(), key, seen: Seen::default(), sent: AtomicU64::new(0) }
     }
 
-    /// The key that messages are verified with.
-    #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.key
+    /// Verifies and parses the frames of one message, and remembers it: a signed one is accepted once.
+    ///
+    /// # Errors
+    /// As [`Incoming::decode`], and if it was accepted before.
+    pub fn accept(&self, frames: Vec<Bytes>) -> Result<Incoming, BadFrames> {
+        let message = Incoming::decode(frames, &self.key)?;
+        match message.signature {
+            Some(signature) if !self.seen.insert(signature) => Err(BadFrames::Replay),
+            _ => Ok(message),
+        }
     }
 
     /// The frames of a message, after `identities`: the peer's on a ROUTER socket, the topic on iopub.

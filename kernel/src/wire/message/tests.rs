@@ -19,7 +19,7 @@ fn what_is_encoded_can_be_decoded() {
         Outgoing { msg_type: "status", parent: HEADER.as_bytes(), metadata: Map::new(), content: json!({"a": 1}) };
     let frames = session.encode(&[Bytes::from_static(b"peer")], outgoing);
     assert_eq!(frames[4], HEADER.as_bytes(), "the parent is the request's header, byte by byte");
-    let message = Incoming::decode(frames, session.key()).unwrap();
+    let message = session.accept(frames).unwrap();
     assert_eq!(message.identities, [Bytes::from_static(b"peer")]);
     assert_eq!(message.header.msg_type, "status");
     assert_eq!(message.content.get(), r#"{"a":1}"#);
@@ -56,6 +56,27 @@ fn bad_frames_are_told_apart() {
         (signed(&key, [HEADER, "{}", "{}", "1"]), "the content is not a JSON object of the right shape"),
     ] {
         assert_eq!(Incoming::decode(frames, &key).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn a_signed_message_is_accepted_once() {
+    let key = Key::new(b"key");
+    let session = Session::new(key.clone());
+    let frames = signed(&key, [HEADER, "{}", "{}", "{}"]);
+    let refused = |frames| session.accept(frames).unwrap_err().to_string();
+    assert!(session.accept(frames.clone()).is_ok());
+    // As it was, with other digits of the same number, from another peer, with buffers.
+    let mut upper = frames.clone();
+    upper[2] = Bytes::from(String::from_utf8_lossy(&frames[2]).to_uppercase());
+    let others =
+        [vec![Bytes::from_static(b"other")], frames[1..].to_vec(), vec![Bytes::from_static(b"buffer")]].concat();
+    for replayed in [frames, upper, others] {
+        assert_eq!(refused(replayed), "a message with this signature was received before; it is not run again");
+    }
+    let unsigned = Session::new(Key::new(b""));
+    for _ in 0..2 {
+        assert!(unsigned.accept(signed(&Key::new(b""), [HEADER, "{}", "{}", "{}"])).is_ok());
     }
 }
 

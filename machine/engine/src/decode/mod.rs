@@ -4,6 +4,7 @@
 pub mod body;
 pub mod frames;
 pub mod lines;
+pub mod peer;
 pub mod published;
 pub mod time;
 
