@@ -5,6 +5,7 @@ mod control;
 mod display;
 mod logging;
 mod magic;
+mod nesting;
 mod output;
 mod query;
 mod runtime;

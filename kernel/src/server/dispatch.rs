@@ -10,6 +10,7 @@ use super::position::{to_bytes, to_code_points};
 use super::request::Request;
 use super::subshells::Subshells;
 use super::usage::Usage;
+use crate::nesting::PARSER_STACK;
 use crate::output::CellError;
 use crate::watch::Watches;
 use crate::wire::Ports;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Answers requests. All but the execution of Rust, completion and inspection is done at once, on the thread that received
-/// the request: nothing there waits.
+/// Answers requests. All but the execution of Rust and what parses or searches is done at once, on the thread that received
+/// the request: nothing there waits or takes long.
 pub struct Dispatcher {
     cells: Arc<dyn Cells>,
     executor: Arc<Executor>,
@@ -30,12 +31,14 @@ pub struct Dispatcher {
     ports: Ports,
     /// Completion and inspection have a thread of their own: they may wait for the session.
     questions: Sender<Request>,
+    /// What takes time by itself, and waits for nothing: parsing and searching.
+    texts: Sender<Request>,
     /// Tells the main task to end; whether a new kernel follows.
     shutdown: UnboundedSender<bool>,
 }
 
 impl Dispatcher {
-    /// A dispatcher and its thread.
+    /// A dispatcher and its threads.
     ///
     /// # Errors
     /// If there is no thread to be had.
@@ -46,22 +49,18 @@ impl Dispatcher {
         ports: Ports,
         shutdown: UnboundedSender<bool>,
     ) -> std::io::Result<Self> {
-        let (questions, receiver) = channel::<Request>();
         let (at, session) = (Arc::clone(&executor), Arc::clone(&cells));
-        std::thread::Builder::new().name("questions".to_owned()).spawn(move || {
-            for request in receiver {
-                let _span = request.span().entered();
-                request.busy();
-                match catch_unwind(AssertUnwindSafe(|| answer(&request, &*session, at.is_running()))) {
-                    Ok(Ok(content)) => request.reply(content),
-                    Ok(Err(error)) => request.fail(&error),
-                    Err(_) => request.fail(&refusal("InternalError", "a bug in the kernel")),
-                }
-                request.idle();
+        let questions = answering("questions", move |request| answer(request, &*session, at.is_running()))?;
+        let past = Arc::clone(&executor);
+        let texts = answering("texts", move |request| match request.msg_type() {
+            "is_complete_request" => Ok(Completeness::of(&request.content::<IsComplete>()?.code).reply()),
+            _ => {
+                let History { output, access } = request.content()?;
+                Ok(past.with_history(|history| history.reply(&access, output)))
             }
         })?;
         let (subshells, usage) = (Subshells::default(), Usage::default());
-        Ok(Self { cells, executor, watches, subshells, usage, ports, questions, shutdown })
+        Ok(Self { cells, executor, watches, subshells, usage, ports, questions, texts, shutdown })
     }
 
     /// Does what a request asks for; does not wait.
@@ -77,6 +76,10 @@ impl Dispatcher {
             "complete_request" | "inspect_request" => {
                 // The thread ends only with this sender.
                 let _ = self.questions.send(request);
+            }
+            "is_complete_request" | "history_request" => {
+                // As above.
+                let _ = self.texts.send(request);
             }
             _ => {
                 let _span = request.span().entered();
@@ -100,11 +103,6 @@ impl Dispatcher {
     fn reply(&self, request: &Request) -> Result<Option<Value>, CellError> {
         let content = match request.msg_type() {
             "kernel_info_request" => info::kernel_info(),
-            "is_complete_request" => Completeness::of(&request.content::<IsComplete>()?.code).reply(),
-            "history_request" => {
-                let History { output, access } = request.content()?;
-                self.executor.with_history(|history| history.reply(&access, output))
-            }
             "comm_info_request" => comms::info(&self.watches),
             "comm_open" => {
                 comms::open(request, &request.content()?);
@@ -169,6 +167,27 @@ impl Dispatcher {
             self.cells.interrupt();
         }
     }
+}
+
+/// A thread that replies to the requests that it is sent, one after the other. Its stack is one for parsers.
+fn answering(
+    name: &str,
+    answer: impl Fn(&Request) -> Result<Value, CellError> + Send + 'static,
+) -> std::io::Result<Sender<Request>> {
+    let (sender, receiver) = channel::<Request>();
+    std::thread::Builder::new().name(name.to_owned()).stack_size(PARSER_STACK).spawn(move || {
+        for request in receiver {
+            let _span = request.span().entered();
+            request.busy();
+            match catch_unwind(AssertUnwindSafe(|| answer(&request))) {
+                Ok(Ok(content)) => request.reply(content),
+                Ok(Err(error)) => request.fail(&error),
+                Err(_) => request.fail(&refusal("InternalError", "a bug in the kernel")),
+            }
+            request.idle();
+        }
+    })?;
+    Ok(sender)
 }
 
 /// The content of the reply to a completion or inspection request.

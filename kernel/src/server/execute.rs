@@ -6,6 +6,7 @@ use super::contents::Execute;
 use super::history::History;
 use super::publish::{Publisher, RequestOutput, SessionOutput};
 use super::request::{Request, error_content};
+use crate::nesting::PARSER_STACK;
 use crate::output::{CellError, Display, Output, Stream};
 use serde_json::{Map, Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -73,7 +74,10 @@ impl Executor {
         });
         let (jobs, receiver) = channel();
         let on_thread = Arc::clone(&shared);
-        std::thread::Builder::new().name("cells".to_owned()).spawn(move || on_thread.run_all(&receiver))?;
+        std::thread::Builder::new()
+            .name("cells".to_owned())
+            .stack_size(PARSER_STACK)
+            .spawn(move || on_thread.run_all(&receiver))?;
         Ok(Self { shared, queue: Mutex::new(Queue { jobs, last: None, beside: None }) })
     }
 
@@ -102,14 +106,18 @@ impl Executor {
             let shared = Arc::clone(&self.shared);
             let before = queue.beside.take().filter(|(begun, _)| begun.elapsed() <= BURST);
             // A magic may wait (`%drain`), so it has a thread of its own; those sent in one go keep their order.
-            let thread = std::thread::spawn(move || {
-                if let Some((_, before)) = before {
-                    // However it ended, it is over.
-                    let _ = before.join();
-                }
-                shared.run(&job, None);
-            });
-            queue.beside = Some((Instant::now(), thread));
+            let spawned =
+                std::thread::Builder::new().name("magic".to_owned()).stack_size(PARSER_STACK).spawn(move || {
+                    if let Some((_, before)) = before {
+                        // However it ended, it is over.
+                        let _ = before.join();
+                    }
+                    shared.run(&job, None);
+                });
+            match spawned {
+                Ok(thread) => queue.beside = Some((Instant::now(), thread)),
+                Err(error) => tracing::warn!("a magic was not run: no thread for it: {error}"),
+            }
         } else {
             queue.last = Some(Instant::now());
             self.shared.pending.fetch_add(1, Ordering::Relaxed);
@@ -224,7 +232,8 @@ impl Shared {
             let code = code.as_str().unwrap_or_default();
             let result = match CellKind::of(code) {
                 CellKind::Magics => guarded(|| self.cells.magic(code, output)),
-                _ => guarded(|| self.cells.execute(&Cell { number, code, silent: true }, output)),
+                // Not a silent one: its value is what is asked for.
+                _ => guarded(|| self.cells.execute(&Cell { number, code, silent: false }, output)),
             };
             let value = match result {
                 Ok(display) => {

@@ -1,10 +1,16 @@
 //! Whether a cell can be run as it is, or goes on in the next line: for consoles, where Enter does either.
 
-use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxKind, SyntaxToken};
+use super::cell_kind::CellKind;
+use crate::nesting;
+use ra_ap_parser::LexedStr;
+use ra_ap_syntax::{Edition, SourceFile, SyntaxKind};
 use serde_json::{Value, json};
 
 /// One level of indentation.
 const INDENT: &str = "    ";
+
+/// Longer cells are not parsed at each Enter.
+const MOST_TOKENS: usize = 20_000;
 
 /// Before and after the code, so that statements can be parsed.
 const WRAPPER: (&str, &str) = ("fn cell() {\n", "\n}");
@@ -18,20 +24,38 @@ pub enum Completeness {
     Incomplete(usize),
     /// Whatever follows, it cannot be run.
     Invalid,
+    /// It is too long to be looked at while somebody types.
+    Unknown,
 }
 
 impl Completeness {
     /// The state of this code: Rust statements and items, magic lines, and evcxr's lines that begin with `:`.
     #[must_use]
     pub fn of(code: &str) -> Self {
-        let rust = without_commands(code);
-        let raw = SourceFile::parse(&rust, Edition::Edition2024);
-        if raw.errors().iter().any(|error| is_open_text(&error.to_string())) {
+        let mut lines = code.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        if first.starts_with("%%") && !first.contains(char::is_whitespace) && lines.next().is_none() {
+            // What the magic is about comes below it.
             return Self::Incomplete(0);
         }
-        let tree = raw.tree();
-        let tokens = tree.syntax().descendants_with_tokens().filter_map(ra_ap_syntax::NodeOrToken::into_token);
-        match depth(tokens) {
+        match CellKind::of(code) {
+            CellKind::Empty | CellKind::Help(_) | CellKind::Magics => Self::Complete,
+            CellKind::Rust => Self::of_rust(&without_commands(code)),
+        }
+    }
+
+    fn of_rust(rust: &str) -> Self {
+        let lexed = LexedStr::new(Edition::Edition2024, rust);
+        if nesting::check_lexed(&lexed).is_err() {
+            return Self::Invalid;
+        }
+        if lexed.len() > MOST_TOKENS {
+            return Self::Unknown;
+        }
+        if lexed.errors().any(|(_, error)| is_open_text(error)) {
+            return Self::Incomplete(0);
+        }
+        match depth((0..lexed.len()).map(|at| lexed.kind(at))) {
             None => return Self::Invalid,
             Some(0) => {}
             Some(depth) => return Self::Incomplete(depth),
@@ -56,6 +80,7 @@ impl Completeness {
             Self::Complete => json!({ "status": "complete" }),
             Self::Incomplete(depth) => json!({ "status": "incomplete", "indent": INDENT.repeat(depth) }),
             Self::Invalid => json!({ "status": "invalid" }),
+            Self::Unknown => json!({ "status": "unknown" }),
         }
     }
 }
@@ -85,10 +110,10 @@ fn is_open_text(error: &str) -> bool {
 }
 
 /// How many brackets are open at the end. None if one is closed that was not opened.
-fn depth(tokens: impl Iterator<Item = SyntaxToken>) -> Option<usize> {
+fn depth(tokens: impl Iterator<Item = SyntaxKind>) -> Option<usize> {
     let mut open = Vec::new();
-    for token in tokens {
-        match token.kind() {
+    for kind in tokens {
+        match kind {
             SyntaxKind::L_PAREN => open.push(SyntaxKind::R_PAREN),
             SyntaxKind::L_BRACK => open.push(SyntaxKind::R_BRACK),
             SyntaxKind::L_CURLY => open.push(SyntaxKind::R_CURLY),
@@ -133,8 +158,21 @@ mod tests {
                 "::std::mem::size_of::<u64>()",
                 ":dep serde = { version = \"1\" }",
                 "r#\"a \" b\"#",
+                "%%sql\nSELECT status, count(*) FROM input",
+                "%%sql\nSELECT 'it''s {' FROM input",
+                "%%time\n1 + 1",
+                "Vec?",
             ],
         );
+    }
+
+    #[test]
+    fn a_text_that_is_too_deep_is_invalid_and_a_long_one_is_not_parsed() {
+        check(
+            Completeness::Invalid,
+            &[&"{".repeat(2_055), &"[".repeat(100_000), &"+".repeat(26_000), &format!("1{}", "?".repeat(20_000))],
+        );
+        check(Completeness::Unknown, &[&"f();\n".repeat(10_000)]);
     }
 
     #[test]
@@ -154,6 +192,8 @@ mod tests {
                 "/* open",
                 "if a {} else",
                 "use std::fmt",
+                "%%sql",
+                "%%time\n",
             ],
         );
     }

@@ -1,8 +1,8 @@
 //! The kernel's server: requests in, replies and broadcasts out.
 //!
-//! A request is received on a socket's task and, with three exceptions, answered right there: nothing there waits.
-//! Completion and inspection have a thread, for they may wait for the session; cells have a thread, where they
-//! run strictly in order; and a magic that comes while a cell runs gets a thread of its own. So everything but Rust
+//! A request is received on a socket's task and, with some exceptions, answered right there: nothing there waits or parses.
+//! Completion and inspection have a thread, for they may wait for the session; so do questions whether a cell is complete
+//! and about the history, which take time; cells have a thread, where they run strictly in order; and a magic that comes while a cell runs gets a thread of its own. So everything but Rust
 //! is answered while Rust runs.
 
 mod cell_kind;

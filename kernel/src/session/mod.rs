@@ -29,6 +29,7 @@ mod store;
 mod worker;
 
 use crate::control::client::{Client, Happening};
+use crate::nesting;
 use crate::output::{CellError, Display, Executed, Output};
 use directory::Directory;
 use events::Events;
@@ -206,6 +207,9 @@ impl Session {
     /// Runs a cell. Output goes to [`Output`] while it happens; the value of a final expression is returned, to be
     /// shown as the result, or why the cell failed.
     pub fn execute(&self, cell: Cell) -> Executed {
+        if let Err(why) = nesting::check(&cell.code) {
+            return Err(errors::plain("TooComplex", &why.to_string())).into();
+        }
         let (reply, answer) = mpsc::channel();
         self.events.expect(cell.silent);
         // A job that is not taken is dropped, and its channel with it.
@@ -216,11 +220,15 @@ impl Session {
     /// Proposals for what could stand at a byte offset. Empty if the session is busy for too long.
     pub fn complete(&self, code: &str, offset: usize) -> Completions {
         let nothing = Completions { start: offset, end: offset, items: Vec::new() };
+        if nesting::check(code).is_err() {
+            return nothing;
+        }
         self.ask(|reply| Job::Complete { code: code.to_owned(), offset, reply }).unwrap_or(nothing)
     }
 
     /// What is known of the thing at a byte offset.
     pub fn inspect(&self, code: &str, offset: usize) -> Option<Display> {
+        nesting::check(code).ok()?;
         self.ask(|reply| Job::Inspect { code: code.to_owned(), offset, reply }).flatten()
     }
 

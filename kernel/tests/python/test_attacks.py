@@ -211,6 +211,38 @@ def test_a_replayed_request_does_not_run_again(counted: Notebook) -> None:
     counted.must("ran -= 1;")
 
 
+# Texts that overflow the stack of a parser, of what walks its tree, or of what drops it.
+NESTED = {
+    "braces": "{" * 2_055, "brackets": "[" * 100_000, "question marks": "1" + "?" * 20_000, "signs": "1" + "+ 1" * 20_000,
+    "pluses": "+" * 26_000, "calls": "a" + ".a()" * 20_000, "paths": "a" + "::a" * 20_000, "not": "!" * 50_000,
+    "else": "if a {} " + "else if a {} " * 10_000, "generics": "let a: " + "Vec<" * 20_000, "closures": "|| " * 20_000,
+    "long": "f();\n" * 150_000,
+}
+
+
+@pytest.mark.parametrize("text", NESTED.values(), ids=NESTED.keys())
+def test_a_nested_or_long_text_is_refused_and_the_next_cell_runs(counted: Notebook, text: str) -> None:
+    client = counted.client
+
+    def asked(message_type: str, content: dict) -> dict:
+        request = client.session.msg(message_type, content)
+        client.shell_channel.send(request)
+        while True:
+            reply = client.get_shell_msg(timeout=DEADLINE)
+            if parent(reply) == request["header"]["msg_id"]:
+                return reply["content"]
+
+    assert asked("is_complete_request", {"code": text})["status"] in ("invalid", "unknown")
+    assert asked("complete_request", {"code": text, "cursor_pos": len(text)})["status"] == "ok"
+    assert asked("inspect_request", {"code": text, "cursor_pos": len(text)})["status"] == "ok"
+    # Before it is looked at, other requests are answered: no socket waits for a parser.
+    client.shell_channel.send(client.session.msg("is_complete_request", {"code": text}))
+    assert asked("kernel_info_request", {})["status"] == "ok"
+    ran = counted.run(text)
+    assert not ran.ok and ran.errors[0]["ename"] == "TooComplex", ran.text
+    assert counted.must("1 + 1").shown() == ["2"]
+
+
 class Stalled:
     """An iopub client that subscribes and never reads."""
 

@@ -55,3 +55,17 @@ def test_time_tells_compiling_and_running_apart(values: Notebook) -> None:
     assert times["seconds"] == pytest.approx(times["compiling"] + times["running"])
     assert 0 < times["running"] < times["seconds"]
     assert values.must("%%time\nfn never_run() {}").stream().count("running") == 0
+
+
+def test_user_expressions_have_values(values: Notebook) -> None:
+    notebook = values
+    notebook.must("let x = 41;")
+    ran = notebook.run("", user_expressions={"sum": "x + 1", "text": "format!(\"{x}\")", "wrong": "no_such_name", "magic": "%lsmagic"})
+    given = ran.reply["user_expressions"]
+    assert given["sum"]["data"]["text/plain"] == "42", given
+    assert given["text"]["data"]["text/plain"] == '"41"', given
+    assert given["wrong"]["status"] == "error" and given["wrong"]["ename"], given
+    assert "text/plain" in given["magic"]["data"], given
+    # They leave the count, and no result of the cell, behind.
+    assert ran.shown() == []
+    assert notebook.must("x").shown() == ["41"]

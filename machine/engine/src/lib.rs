@@ -48,6 +48,7 @@ mod source;
 mod sync;
 mod types;
 mod visit;
+mod web_page;
 mod worker;
 
 pub use cell_thread::{abandon_cell_thread, has_to_stop, is_abandoned_thread, is_cell_thread, set_cell_thread};

@@ -111,7 +111,7 @@ fn workers_that_wait_for_a_full_output_are_blocked_and_calls_that_wait_for_room_
 
 fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -148,6 +148,24 @@ fn metrics_are_the_counters() {
     names.dedup();
     assert!(all - names.len() <= 4, "only the answer's own header may repeat a word: {answer}");
     assert!(get(port, "/other").starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn silent_clients_hold_up_no_scrape_and_web_pages_get_none() {
+    let port = machine_engine::metrics::serve(0, || "all\n".to_owned()).unwrap();
+    // More than there is room for: the oldest make room.
+    let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    assert!(get(port, "/metrics").ends_with("all\n"));
+    let still_open = |mut stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        stream.read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    // It was answered while others were silent: it has not waited for their time to be over.
+    assert!(silent.iter().any(still_open));
+    for header in ["Host: evil.example", "Origin: http://evil.example", "Sec-Fetch-Site: cross-site"] {
+        let answer = get(port, &format!("/metrics HTTP/1.1\r\n{header}\r\nX-Rest:"));
+        assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("all"), "{header}: {answer}");
+    }
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub fn make(source: &str, path: &Path) -> Result<Program, Failed> {
     let front_matter::Split { front, rust } = front_matter::split(source, &name)?;
     let mut program =
         Program { text: String::new(), front, dependencies: Table::new(), notes: Vec::new(), script: None };
+    crate::nesting::check(&rust).map_err(|why| Failed::Usage(format!("{name}: {why}")))?;
     if let Some(main) = main_of(&rust) {
         let (before, after) = rust.split_at(main);
         let after = after.strip_prefix("main").unwrap_or(after);

@@ -1,6 +1,6 @@
 //! The body of an HTTP request, cut into messages.
 
-use super::lines::Lines;
+use super::lines::{Lines, MARK};
 use super::{check, describe, one_line};
 use serde::de::IgnoredAny;
 
@@ -15,13 +15,25 @@ pub struct BadBody {
     pub bytes: Vec<u8>,
 }
 
+/// The names that JSON Lines goes by: there is no registered one.
+const LINES: [&str; 10] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonl",
+    "application/jsonlines",
+    "application/x-jsonlines",
+    "application/json-lines",
+    "application/x-json-stream",
+    "text/x-ndjson",
+    "text/jsonl",
+];
+
 /// Whether a content type says that each line is a value.
 #[must_use]
 pub fn is_lines(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
-    ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"]
-        .iter()
-        .any(|lines| kind.eq_ignore_ascii_case(lines))
+    LINES.iter().any(|lines| kind.eq_ignore_ascii_case(lines))
 }
 
 /// The messages in a body, each with its line: JSON Lines if the content type says so, else one JSON value.
@@ -56,6 +68,7 @@ fn each_line(body: &[u8]) -> Result<Vec<(u64, String)>, BadBody> {
 }
 
 fn one(body: &[u8]) -> Result<String, BadBody> {
+    let body = body.strip_prefix(MARK).unwrap_or(body);
     // Numbered as everywhere: from 1 on.
     let line_of = |at: usize| memchr::memchr_iter(b'\n', body.get(..at).unwrap_or_default()).count() as u64 + 1;
     let text = std::str::from_utf8(body).map_err(|error| {
@@ -68,8 +81,8 @@ fn one(body: &[u8]) -> Result<String, BadBody> {
     let Err(error) = serde_json::from_str::<IgnoredAny>(text) else { return Ok(text.to_owned()) };
     let line = u64::try_from(error.line()).unwrap_or(u64::MAX).max(1);
     let mut why = format!("not JSON: {}", describe(&error, true));
-    if line > 1 && each_line(body).is_ok() {
-        why.push_str(" (one value a line is Content-Type: application/x-ndjson)");
+    if why.contains("trailing characters") {
+        why.push_str("; for several lines send Content-Type: application/x-ndjson");
     }
     Err(BadBody { line, why, bytes: body.to_vec() })
 }
@@ -86,7 +99,11 @@ mod tests {
         let all = messages("application/x-ndjson; charset=utf-8", lines);
         assert_eq!(all, Ok(vec![(1, "1".into()), (3, "[2]".into()), (4, "{\"three\":3}".into())]));
         assert_eq!(messages("application/x-ndjson", b""), Ok(vec![]));
-        assert!(is_lines("Application/NDJSON") && !is_lines("application/json") && !is_lines(""));
+        assert!(is_lines("Application/NDJSON") && is_lines("application/jsonlines; charset=utf-8"));
+        assert!(!is_lines("application/json") && !is_lines(""));
+        let marked = b"\xef\xbb\xbf{\"a\":1}";
+        assert_eq!(messages("application/json", marked), Ok(vec![(1, "{\"a\":1}".to_owned())]));
+        assert_eq!(messages("application/jsonlines", marked), Ok(vec![(1, "{\"a\":1}".to_owned())]));
     }
 
     #[test]
@@ -98,6 +115,10 @@ mod tests {
         );
         let bad = messages("", b"{\n\"a\": x\n}").unwrap_err();
         assert_eq!((bad.line, bad.why.as_str()), (2, "not JSON: expected value, line 2 column 6"));
+        for several in [&b"1\n2\n"[..], b"1 2", b"{\"a\":1}{\"a\":2}"] {
+            let why = messages("application/json", several).unwrap_err().why;
+            assert!(why.ends_with("; for several lines send Content-Type: application/x-ndjson"), "{why}");
+        }
         let bad = messages("", b"1\n\xff").unwrap_err();
         assert_eq!((bad.line, bad.why.as_str()), (2, "not UTF-8, byte 3"));
         assert_eq!(messages("", b"").unwrap_err().line, 1);

@@ -7,7 +7,7 @@ const HEAD: usize = 2_000;
 /// How much of it is given: the same, whatever pieces it came in.
 const SHOWN: usize = HEAD - MARK.len() - 1;
 /// The mark that some programs begin a text with.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Cuts bytes into lines, whatever pieces they come in. Memory is bounded by the longest line.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ pub mod lines;
 pub mod peer;
 pub mod published;
 pub mod time;
+pub mod unpack;
 
 use serde::de::IgnoredAny;
 use std::borrow::Cow;

@@ -11,11 +11,13 @@ use super::pace::Pacer;
 use super::{Feed, Origin, guard};
 use crate::command_error::failed;
 use crate::decode::body::{self, BadBody};
+use crate::decode::unpack::{self, Packed};
 use crate::machine::Machine;
 use crate::runtime;
+use crate::web_page;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use machine::command::Failure;
@@ -42,8 +44,9 @@ const TURN: Duration = Duration::from_mins(1);
 const LONGEST: Duration = TURN.saturating_add(PATIENCE.saturating_mul(3));
 /// How long requests may go on when the source is cleared.
 const LAST: Duration = Duration::from_millis(500);
-/// How much of a body that is too large is read, so that the client gets to read the answer.
-const SURPLUS: usize = 16 << 20;
+/// How much of a body that is too large is read and dropped, so that the client gets to read the answer, and for how long.
+const SURPLUS: usize = 1 << 30;
+const SURPLUS_TIMEOUT: Duration = Duration::from_secs(20);
 /// How much memory is taken for a body before it has come: announcing costs a client nothing.
 const AT_ONCE: usize = 1 << 20;
 /// How much of a rate may come at once.
@@ -85,6 +88,7 @@ impl Endpoint {
             feed: intake.feed.clone(),
             pacer: Mutex::new(intake.take_pacer().with_credit(CREDIT)),
             max_bytes: self.max_bytes,
+            is_local: self.address.ip().is_loopback(),
             places: Arc::new(Semaphore::new(CONNECTIONS)),
         });
         let mut tasks = JoinSet::new();
@@ -137,6 +141,8 @@ struct Door {
     feed: Arc<Feed>,
     pacer: Mutex<Pacer>,
     max_bytes: usize,
+    /// Whether only this computer can connect.
+    is_local: bool,
     places: Arc<Semaphore>,
 }
 
@@ -223,18 +229,32 @@ impl Door {
     }
 
     async fn answer(&self, request: Request<Incoming>, from: SocketAddr) -> Answer {
-        if request.headers().contains_key(ORIGIN) {
-            let message = "this endpoint takes nothing from web pages (the request has an Origin)";
-            return Answer::refused(StatusCode::FORBIDDEN, "web_page", message);
+        let mut headers = request.headers().iter();
+        let refuses = |(name, value): (&HeaderName, &HeaderValue)| {
+            web_page::refuses(name.as_str(), &String::from_utf8_lossy(value.as_bytes()), self.is_local)
+        };
+        if let Some(why) = headers.find_map(refuses) {
+            return Answer::refused(StatusCode::FORBIDDEN, "web_page", why);
         }
         if request.method() != Method::POST {
             let message = "POST one JSON value, or JSON Lines with Content-Type: application/x-ndjson";
             return Answer::refused(StatusCode::METHOD_NOT_ALLOWED, "not_a_post", message);
         }
-        let kind =
-            request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (kind, encoding) = (header(CONTENT_TYPE).to_owned(), header(CONTENT_ENCODING).to_owned());
+        if request.headers().contains_key(EXPECT) && request.body().size_hint().lower() > self.max_bytes as u64 {
+            // It waits for an answer before it sends the body.
+            return Self::too_large(self.max_bytes);
+        }
         match tokio::time::timeout(PATIENCE, Self::read(request.into_body(), self.max_bytes)).await {
-            Ok(Ok(bytes)) => self.take(&kind, &bytes, from),
+            Ok(Ok(bytes)) => match unpack::body(&encoding, bytes, self.max_bytes) {
+                Ok(bytes) => self.take(&kind, &bytes, from),
+                Err(Packed::TooLarge) => Self::too_large(self.max_bytes),
+                Err(Packed::Unsupported(why)) => {
+                    Answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", why)
+                }
+                Err(Packed::Broken(why)) => Answer::refused(StatusCode::BAD_REQUEST, "bad_body", why),
+            },
             Ok(Err(answer)) => answer,
             Err(_) => {
                 let message = format!("the body did not come within {} s", PATIENCE.as_secs());
@@ -248,7 +268,7 @@ impl Door {
         let announced = body.size_hint().lower();
         let mut too_large = announced > most as u64;
         let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or(0).min(most).min(AT_ONCE));
-        let mut surplus = 0;
+        let (mut surplus, begin) = (0, Instant::now());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
                 Answer::refused(StatusCode::BAD_REQUEST, "bad_body", format!("the body ended before its time: {error}"))
@@ -257,7 +277,7 @@ impl Door {
             too_large |= bytes.len() + data.len() > most;
             if too_large {
                 surplus += data.len();
-                if surplus > SURPLUS {
+                if surplus > SURPLUS || begin.elapsed() > SURPLUS_TIMEOUT {
                     break;
                 }
             } else {
@@ -265,10 +285,14 @@ impl Door {
             }
         }
         if too_large {
-            let message = format!("the body is larger than {most} bytes: send it in several requests");
-            return Err(Answer::refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with("max_bytes", most));
+            return Err(Self::too_large(most));
         }
         Ok(bytes)
+    }
+
+    fn too_large(most: usize) -> Answer {
+        let message = format!("the body is larger than {most} bytes: send it in several requests");
+        Answer::refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with("max_bytes", most)
     }
 
     fn take(&self, kind: &str, bytes: &[u8], from: SocketAddr) -> Answer {

@@ -4,6 +4,7 @@ use super::Origin;
 use super::intake::{Intake, Stop};
 use crate::command_error::failed;
 use crate::decode;
+use crate::decode::unpack::{self, Unpacker};
 use machine::command::Failure;
 use machine::source::Lines;
 use std::fs::{self, Metadata};
@@ -23,6 +24,8 @@ pub(super) struct File {
     /// `None` while a followed file is not there.
     open: Option<Opened>,
     lines: decode::lines::Lines,
+    /// What came out of a packed file last.
+    unpacked: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -31,6 +34,7 @@ struct Opened {
     position: u64,
     /// It was opened within a line: the rest of that one is left out.
     within: bool,
+    unpacker: Unpacker,
     /// Device and number: what the file is, whatever its name is now.
     identity: (u64, u64),
 }
@@ -61,14 +65,21 @@ fn open(description: &Lines) -> io::Result<Opened> {
     }
     let file = fs::File::open(&description.path)?;
     let identity = identity(&file.metadata()?);
-    Ok(Opened { file, position: 0, within: false, identity })
+    Ok(Opened { file, position: 0, within: false, unpacker: Unpacker::default(), identity })
 }
 
 impl Opened {
     /// Leaves out what is there, and the line that it may end within.
     fn skip_to_end(&mut self) -> io::Result<()> {
+        let mut head = Vec::new();
+        Read::by_ref(&mut self.file).take(8).read_to_end(&mut head)?;
+        if unpack::is_packed(&head) {
+            let message = "is packed or UTF-16: it can be read from its beginning alone, not from its end on";
+            return Err(io::Error::other(message));
+        }
         self.position = self.file.seek(SeekFrom::End(0))?;
         if self.position > 0 {
+            self.unpacker = Unpacker::plain();
             let mut last = [0];
             self.file.seek(SeekFrom::Start(self.position - 1))?;
             self.file.read_exact(&mut last)?;
@@ -105,7 +116,7 @@ impl File {
             Err(error) => return Err(no_file(error)),
         };
         let lines = decode::lines::Lines::new(description.max_bytes);
-        Ok(Self { description, open, lines })
+        Ok(Self { description, open, lines, unpacked: Vec::new() })
     }
 
     fn failed(&self, error: &io::Error) -> Stop {
@@ -121,19 +132,49 @@ impl File {
             Err(error) => return Err(self.failed(&error)),
         };
         opened.position += read as u64;
-        self.lines.push(opened.without_rest(piece.get(..read).unwrap_or_default()));
-        while let Some(line) = self.lines.next() {
-            intake.line(&line, self.description.json)?;
+        let new = opened.without_rest(piece.get(..read).unwrap_or_default());
+        if opened.unpacker.is_plain() {
+            self.lines.push(new);
+            self.put_lines(intake)?;
+        } else {
+            for part in new.chunks(unpack::PIECE) {
+                self.unpack(part, intake)?;
+            }
         }
         intake.flush()?;
         Ok(read > 0)
     }
 
+    fn put_lines(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        while let Some(line) = self.lines.next() {
+            intake.line(&line, self.description.json)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the lines of a part of a file that may be packed.
+    fn unpack(&mut self, part: &[u8], intake: &mut Intake<'_>) -> Result<(), Stop> {
+        let Some(opened) = &mut self.open else { return Ok(()) };
+        self.unpacked.clear();
+        let unpacked = opened.unpacker.push(part, &mut self.unpacked);
+        self.lines.push(&self.unpacked);
+        self.put_lines(intake)?;
+        unpacked.map_err(|why| self.failed(&io::Error::other(why.to_string())))
+    }
+
     /// The file is over: what is there without an end of line is a line too.
     fn finish(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+        self.unpacked.clear();
+        let unpacked = match &mut self.open {
+            Some(opened) => std::mem::take(&mut opened.unpacker).finish(&mut self.unpacked),
+            None => Ok(()),
+        };
+        self.lines.push(&self.unpacked);
+        self.put_lines(intake)?;
         let put = self.lines.finish().map_or(Ok(()), |line| intake.line(&line, self.description.json));
         self.lines.restart();
-        put.and_then(|()| intake.flush())
+        put.and_then(|()| intake.flush())?;
+        unpacked.map_err(|why| self.failed(&io::Error::other(why.to_string())))
     }
 
     fn change(&self) -> io::Result<Change> {

@@ -36,6 +36,35 @@ fn lines_go_to_slots_of_texts_and_of_types() {
 }
 
 #[test]
+fn packed_files_are_unpacked_or_named() {
+    // Made with Python: `gzip.compress(b'{"a":1}\n' * 2, mtime=0)`.
+    let zipped: [u8; 30] = [
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0xab, 0x56, 0x4a, 0x54, 0xb2, 0x32, 0xac, 0xe5, 0xaa, 0x86, 0xd2, 0, 0x3f,
+        0x7e, 0x1c, 0x1b, 0x10, 0, 0, 0,
+    ];
+    let wide: Vec<u8> = "\u{feff}1\n\"é\"".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let read = |bytes: &[u8]| {
+        let scratch = Scratch::new(bytes);
+        let kept = Kept::new();
+        kept.machine.source(source::json_lines(&scratch.path)).unwrap();
+        let items = kept.to_the_end();
+        (items, kept.source())
+    };
+    assert_eq!(read(&zipped).0, [json!({ "a": 1 }), json!({ "a": 1 })]);
+    assert_eq!(read(&wide).0, [json!(1), json!("é")]);
+    for (bytes, expected) in [
+        (&zipped[..25], "it begins as gzip, but it ends too early"),
+        (b"PK\x03\x04....", "it is zip; expected text or gzip: unpack it first"),
+    ] {
+        let status = read(bytes).1;
+        assert!(status.state == "failed" && format!("{status:?}").contains(expected), "{status:?}");
+    }
+    let scratch = Scratch::new(&zipped);
+    let end = Kept::new().machine.source(source::json_lines(&scratch.path).from_end().follow()).unwrap_err();
+    assert!(end.message.contains("is packed or UTF-16"), "{end}");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_told_at_once() {
     let kept = Kept::new();
     let missing = kept.machine.source(source::lines("/no/such/file")).unwrap_err();

@@ -34,7 +34,7 @@ fn answer(stream: &mut TcpStream) -> (u16, String, Value) {
     (status, head.to_lowercase(), serde_json::from_str(body).unwrap())
 }
 
-const LINES: &str = "POST / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n";
+const LINES: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n";
 
 fn post_lines(address: &str, body: &str) -> (u16, String, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -87,10 +87,74 @@ fn web_pages_are_refused() {
     kept.machine.source(source::http("127.0.0.1:0")).unwrap();
     let mut stream = TcpStream::connect(address(&kept)).unwrap();
     stream
-        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")
+        .write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://b\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")
         .unwrap();
     let (status, _, json) = answer(&mut stream);
     assert_eq!((status, &json["error"]), (403, &json!("web_page")));
+}
+
+#[test]
+fn names_that_others_pointed_here_are_refused() {
+    let kept = Kept::new();
+    kept.machine.source(source::http("127.0.0.1:0")).unwrap();
+    for header in ["Host: evil.example", "Host: localhost\r\nSec-Fetch-Site: same-site"] {
+        let mut stream = TcpStream::connect(address(&kept)).unwrap();
+        let head = format!("POST / HTTP/1.1\r\n{header}\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1");
+        stream.write_all(head.as_bytes()).unwrap();
+        let (status, _, json) = answer(&mut stream);
+        assert_eq!((status, &json["error"]), (403, &json!("web_page")), "{header}");
+    }
+    assert_eq!(kept.source().taken, 0);
+}
+
+#[test]
+fn a_packed_body_is_unpacked_or_named() {
+    // Made with Python: `gzip.compress(b'{"a":1}\n' * 2, mtime=0)`.
+    const ZIPPED: [u8; 30] = [
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0xab, 0x56, 0x4a, 0x54, 0xb2, 0x32, 0xac, 0xe5, 0xaa, 0x86, 0xd2, 0, 0x3f,
+        0x7e, 0x1c, 0x1b, 0x10, 0, 0, 0,
+    ];
+    let kept = Kept::new();
+    kept.machine.source(source::http(0).max_bytes(100)).unwrap();
+    let at = address(&kept);
+    let send = |headers: &str, body: &[u8]| {
+        let mut stream = TcpStream::connect(&at).unwrap();
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        answer(&mut stream)
+    };
+    let lines = "Content-Type: application/jsonlines";
+    assert_eq!(send(&format!("{lines}\r\nContent-Encoding: gzip"), &ZIPPED).2, json!({ "accepted": 2 }));
+    assert_eq!(send(lines, &ZIPPED).2, json!({ "accepted": 2 }));
+    assert_eq!(send("X: y", b"\xef\xbb\xbf1").2, json!({ "accepted": 1 }));
+    assert_eq!(send("X: y", b"\xff\xfe1\x002\x00").2, json!({ "accepted": 1 }));
+    assert_eq!(kept.wait_for(6)[4..], [json!(1), json!(12)]);
+    let (status, _, json) = send("Content-Encoding: br", b"1");
+    assert_eq!((status, &json["message"]), (415, &json!("Content-Encoding is br; expected gzip, or none")));
+    let (status, _, json) = send("X: y", b"\x28\xb5\x2f\xfd1234");
+    assert_eq!((status, &json["message"]), (415, &json!("it is zstd; expected text or gzip: unpack it first")));
+    let (status, _, json) = send("X: y", b"1\n2\n");
+    assert_eq!(status, 400);
+    assert!(
+        json["message"].as_str().unwrap().contains("for several lines send Content-Type: application/x-ndjson"),
+        "{json}"
+    );
+}
+
+#[test]
+fn a_body_that_is_much_too_large_is_refused_and_not_reset() {
+    let kept = Kept::new();
+    kept.machine.source(source::http(0)).unwrap();
+    let body = vec![b' '; 60 << 20];
+    assert_eq!(request(&address(&kept), "POST /", &body).0, 413);
+    // One that waits before it sends the body is answered at once.
+    let mut stream = TcpStream::connect(address(&kept)).unwrap();
+    let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 62914560\r\n\r\n";
+    stream.write_all(head).unwrap();
+    assert_eq!(answer(&mut stream).0, 413);
 }
 
 #[test]
@@ -98,7 +162,9 @@ fn a_body_in_pieces_that_is_too_large_is_refused() {
     let kept = Kept::new();
     kept.machine.source(source::http(0).max_bytes(1_000)).unwrap();
     let mut stream = TcpStream::connect(address(&kept)).unwrap();
-    stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    stream
+        .write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
     for _ in 0..100 {
         stream.write_all(format!("64\r\n{}\r\n", "1".repeat(100)).as_bytes()).unwrap();
     }
@@ -121,7 +187,10 @@ fn what_is_announced_takes_no_memory_before_it_comes() {
     let before = reserved();
     let announce = |_| {
         let mut stream = TcpStream::connect(address(&kept)).unwrap();
-        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n", 1 << 30);
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            1 << 30
+        );
         stream.write_all(head.as_bytes()).unwrap();
         stream.read_exact(&mut [0; 25]).unwrap(); // the body is awaited
         stream
@@ -215,7 +284,7 @@ fn one_connection_for_many_requests() {
     let mut stream = TcpStream::connect(address(&kept)).unwrap();
     for number in 0..5 {
         stream
-            .write_all(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{number}").as_bytes())
+            .write_all(format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n{number}").as_bytes())
             .unwrap();
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).unwrap();
@@ -232,7 +301,9 @@ fn one_connection_for_many_requests() {
 
 /// Sends a request on a connection that stays; returns the head of the answer.
 fn post_on(stream: &mut TcpStream, body: u32) -> String {
-    stream.write_all(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{body}").as_bytes()).unwrap();
+    stream
+        .write_all(format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n{body}").as_bytes())
+        .unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"}\n") {
         let mut byte = [0];
@@ -316,7 +387,7 @@ fn nothing_is_put_once_the_source_is_being_cleared() {
     let mut idle = TcpStream::connect(&at).unwrap();
     // Answered once its head is read, so it is under way.
     let mut late = TcpStream::connect(&at).unwrap();
-    late.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").unwrap();
+    late.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").unwrap();
     let mut go_on = [0; 25];
     late.read_exact(&mut go_on).unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -340,7 +411,7 @@ fn the_port_is_free_after_clear_also_with_clients_connected() {
     let at = address(&kept);
     let mut idle = TcpStream::connect(&at).unwrap();
     let mut half = TcpStream::connect(&at).unwrap();
-    half.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1").unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1").unwrap();
     assert_eq!(request(&at, "POST /", b"1").0, 202);
     let (other, _) = fresh(4);
     let taken = other.source(source::http(&at)).unwrap_err();
