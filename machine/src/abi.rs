@@ -99,6 +99,8 @@ pub enum Kind {
     I64,
     /// `isize`.
     Isize,
+    /// `i128`.
+    I128,
     /// `u8`.
     U8,
     /// `u16`.
@@ -109,6 +111,8 @@ pub enum Kind {
     U64,
     /// `usize`.
     Usize,
+    /// `u128`.
+    U128,
     /// `f32`.
     F32,
     /// `f64`.
@@ -151,15 +155,31 @@ pub struct TypeDesc {
     /// Makes a value from JSON at the pointer; if it cannot, writes why and returns false. `None` for a type that
     /// is only ever given, never taken.
     pub from_json: Option<unsafe extern "C" fn(Text, *mut u8, *mut Sink) -> bool>,
-    /// For a `Result` that is stored whole: the value in `Ok`.
+    /// What its values are wrapped in.
+    pub wrapper: Wrapper,
+    /// For a wrapper that is stored whole: the value in it.
     pub payload: Option<unsafe extern "C" fn(*const u8) -> Inside>,
 }
 
-/// What is in a `Result`.
+/// What the values of a type that is given are wrapped in: to others it is the type of the values.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapper {
+    /// Nothing.
+    None = 0,
+    /// `Result<T, E>`: only an `Ok` is stored.
+    Result,
+    /// `Option<T>`: `None` is a missing value.
+    Option,
+    /// `Result<Option<T>, E>`.
+    ResultOfOption,
+}
+
+/// What is in a wrapper.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inside {
-    /// The value in `Ok`; null if there is an `Err`.
+    /// The value; null if there is an `Err` or `None`.
     pub at: *const u8,
     /// The id of its type (see [`TypeDesc::id`]): its name is all that is known of it otherwise, and types can share that.
     pub id: u64,
@@ -201,6 +221,8 @@ pub enum Outcome {
     Panicked,
     /// The slot's time was over; a future was dropped.
     TimedOut,
+    /// The function returned `None`, which was written as any output: there is none for this message.
+    Nothing,
 }
 
 /// One call of an async slot that runs.
@@ -246,7 +268,7 @@ pub struct SlotDesc {
     pub params: [ParamDesc; MAX_ARITY],
     /// How many arguments the closure takes.
     pub arity: usize,
-    /// What the closure gives; a `Result` gives what is in `Ok`.
+    /// What the closure gives; a `Result` gives what is in `Ok`, an `Option` what is in `Some`.
     pub output: &'static TypeDesc,
 }
 // SAFETY: `state` is a closure that is `Send + Sync` (a bound of `Slot`), and the functions only use it as such.
@@ -324,9 +346,10 @@ pub struct Host {
     pub version: u32,
     /// Puts a message: machine, type, value. Moves the value only if it returns [`Put::Accepted`].
     pub put: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, Patience) -> Put,
-    /// Puts values that lie next to each other: machine, type, the first, how many. Never waits. Moves the first ones,
-    /// and returns how many; `usize::MAX` if there is no such machine.
-    pub put_batch: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, usize) -> usize,
+    /// Puts values that lie next to each other: machine, type, the first, how many. With [`Patience::FOREVER`] it waits until
+    /// all are put, or the user interrupts; otherwise it does not wait. Moves the first ones, and returns how many;
+    /// `usize::MAX` if there is no such machine.
+    pub put_batch: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, usize, Patience) -> usize,
     /// Assigns a slot; the descriptor is moved. The third argument is JSON about the code (`Origin`). Writes a
     /// `Reply` as JSON.
     pub assign: unsafe extern "C" fn(u32, u32, SlotDesc, Text, *mut Sink),

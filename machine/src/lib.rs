@@ -25,6 +25,8 @@ pub mod abi;
 pub mod cell;
 pub mod command;
 mod debug;
+#[doc(hidden)]
+pub mod exact;
 mod frame;
 pub mod handle;
 pub mod history;

@@ -1,17 +1,26 @@
-//! What is inside a `Result` whose types are not known: serde says, without writing anything.
+//! What is inside a `Result` or an `Option` whose types are not known: serde says, without writing anything.
 //!
 //! `Result<T, String>` is serialisable as a whole, so the compiler cannot tell it from any other output. Its
 //! `Serialize` hands the value in `Ok` to the serializer by reference; a serializer that only notes the address
-//! costs nothing.
+//! costs nothing. The same holds for the value in `Some`.
 
-use crate::abi::Inside;
+use crate::abi::{Inside, Wrapper};
 use crate::shim::id;
 use serde::ser::{Error as _, Impossible, Serialize, Serializer};
 
-/// The value in `Ok`, or `None` for an `Err` or anything that is no `Result`.
+/// What is in a wrapper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// A value.
+    Value(Inside),
+    /// `None`.
+    Nothing,
+}
+
+/// What is in a value that is wrapped so; `None` for an `Err`, or for what is not wrapped so.
 #[inline]
-pub(crate) fn ok<R: Serialize>(result: &R) -> Option<Inside> {
-    result.serialize(Address).ok()
+pub(crate) fn content<R: Serialize>(value: &R, wrapper: Wrapper) -> Option<Content> {
+    value.serialize(Address(wrapper)).ok()
 }
 
 /// The text of the error in a `Result` that was written as JSON: a string as it is, anything else as JSON.
@@ -24,9 +33,15 @@ pub(crate) fn error(json: &[u8]) -> String {
     }
 }
 
-struct Address;
+/// Notes the address of what is in this wrapper.
+struct Address(Wrapper);
 
 type Never = serde::de::value::Error;
+
+#[inline]
+fn at<T: ?Sized>(value: &T) -> Content {
+    Content::Value(Inside { at: std::ptr::from_ref(value).cast(), id: id::<T>() })
+}
 
 macro_rules! refuse {
     ($($method:ident($($ty:ty),*)),* $(,)?) => {
@@ -41,15 +56,15 @@ macro_rules! refuse_compound {
 }
 
 impl Serializer for Address {
-    type Ok = Inside;
+    type Ok = Content;
     type Error = Never;
-    type SerializeSeq = Impossible<Inside, Never>;
-    type SerializeTuple = Impossible<Inside, Never>;
-    type SerializeTupleStruct = Impossible<Inside, Never>;
-    type SerializeTupleVariant = Impossible<Inside, Never>;
-    type SerializeMap = Impossible<Inside, Never>;
-    type SerializeStruct = Impossible<Inside, Never>;
-    type SerializeStructVariant = Impossible<Inside, Never>;
+    type SerializeSeq = Impossible<Content, Never>;
+    type SerializeTuple = Impossible<Content, Never>;
+    type SerializeTupleStruct = Impossible<Content, Never>;
+    type SerializeTupleVariant = Impossible<Content, Never>;
+    type SerializeMap = Impossible<Content, Never>;
+    type SerializeStruct = Impossible<Content, Never>;
+    type SerializeStructVariant = Impossible<Content, Never>;
 
     #[inline]
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -58,12 +73,22 @@ impl Serializer for Address {
         index: u32,
         _: &'static str,
         value: &T,
-    ) -> Result<Inside, Never> {
-        if name == "Result" && index == 0 {
-            Ok(Inside { at: std::ptr::from_ref(value).cast(), id: id::<T>() })
-        } else {
-            Err(Never::custom("an error"))
+    ) -> Result<Content, Never> {
+        match self.0 {
+            Wrapper::Result if name == "Result" && index == 0 => Ok(at(value)),
+            Wrapper::ResultOfOption if name == "Result" && index == 0 => value.serialize(Self(Wrapper::Option)),
+            _ => Err(Never::custom("an error")),
         }
+    }
+
+    #[inline]
+    fn serialize_none(self) -> Result<Content, Never> {
+        if self.0 == Wrapper::Option { Ok(Content::Nothing) } else { Err(Never::custom("not an Option")) }
+    }
+
+    #[inline]
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Content, Never> {
+        if self.0 == Wrapper::Option { Ok(at(value)) } else { Err(Never::custom("not an Option")) }
     }
 
     refuse!(
@@ -81,15 +106,10 @@ impl Serializer for Address {
         serialize_char(char),
         serialize_str(&str),
         serialize_bytes(&[u8]),
-        serialize_none(),
         serialize_unit(),
         serialize_unit_struct(&'static str),
         serialize_unit_variant(&'static str, u32, &'static str),
     );
-
-    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<Self::Ok, Never> {
-        Err(Never::custom("not a Result"))
-    }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<Self::Ok, Never> {
         Err(Never::custom("not a Result"))
@@ -108,18 +128,34 @@ impl Serializer for Address {
 
 #[cfg(test)]
 mod tests {
-    use super::{Inside, error, id, ok};
+    use super::{Content, content, error, id};
+    use crate::abi::{Inside, Wrapper};
+
+    fn at<T>(value: &T) -> Option<Content> {
+        Some(Content::Value(Inside { at: std::ptr::from_ref(value).cast(), id: id::<T>() }))
+    }
 
     #[test]
     fn finds_the_value_in_ok_and_the_text_in_err() {
         let fine: Result<f64, String> = Ok(1.5);
-        let inside = fine.as_ref().map(|v| Inside { at: std::ptr::from_ref(v).cast(), id: id::<f64>() }).ok();
-        assert_eq!(ok(&fine), inside);
+        assert_eq!(content(&fine, Wrapper::Result), fine.as_ref().ok().and_then(at));
         assert_ne!(id::<f64>(), id::<u64>());
         let failed: Result<f64, String> = Err("no".to_owned());
-        assert_eq!(ok(&failed), None);
+        assert_eq!(content(&failed, Wrapper::Result), None);
         assert_eq!(error(br#"{"Err":"no"}"#), "no");
         assert_eq!(error(br#"{"Err":[1,"a"]}"#), r#"[1,"a"]"#);
-        assert_eq!(ok(&"not a result"), None);
+        assert_eq!(content(&"not a result", Wrapper::Result), None);
+    }
+
+    #[test]
+    fn finds_the_value_in_some_and_that_there_is_none() {
+        let (some, none) = (Some("x".to_owned()), None::<String>);
+        assert_eq!(content(&some, Wrapper::Option), some.as_ref().and_then(at));
+        assert_eq!(content(&none, Wrapper::Option), Some(Content::Nothing));
+        let (some, none) = (Ok::<_, String>(some), Ok::<_, String>(none));
+        assert_eq!(content(&some, Wrapper::ResultOfOption), some.iter().flatten().next().and_then(at));
+        assert_eq!(content(&none, Wrapper::ResultOfOption), Some(Content::Nothing));
+        assert_eq!(content(&Err::<Option<u8>, _>("no"), Wrapper::ResultOfOption), None);
+        assert_eq!(content(&Some(1_u8), Wrapper::Result), None);
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::abi::{MAX_ARITY, Need, ParamDesc, SlotDesc, TypeDesc};
 pub use crate::shim::Arg;
-use crate::shim::{self, Call, Returned};
+use crate::shim::{self, Call, Judged, Returned};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -171,7 +171,9 @@ by_value_generic! {
 }
 
 /// A function that fits in a slot: 1 to 9 parameters, each a [`Param`], nearest output first, the input last.
-/// It gives any serialisable type, or a `Result` of one, whose `Err` is the slot's error for that message.
+/// It gives any serialisable type, or a `Result` of one, whose `Err` is the slot's error for that message. An `Option`,
+/// also in `Ok`, gives what is in `Some`; `None` is a missing output, and no error: slots that need it are skipped, and
+/// parameters that are an `Option` are `None`.
 ///
 /// `Signature` is inferred; it keeps the implementations apart.
 ///
@@ -248,7 +250,11 @@ macro_rules! slots {
             #[inline]
             fn call<'m>(&self, args: impl Fn(usize) -> Arg<'m>, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> Returned<R> {
                 let output = (self.0)($($P::get(args($i))),+);
-                if shim::failed(&output, fail) { Returned::Failed } else { Returned::Output(output) }
+                match shim::judge(&output, fail) {
+                    Judged::Output => Returned::Output(output),
+                    Judged::Nothing => Returned::Nothing(output),
+                    Judged::Failed => Returned::Failed,
+                }
             }
         }
         slots!(@result Fallible, [E: std::error::Error + 'static], $($P $i),+);
@@ -283,6 +289,7 @@ macro_rules! slots {
             #[inline]
             fn call<'m>(&self, args: impl Fn(usize) -> Arg<'m>, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> Returned<R> {
                 match (self.0)($($P::get(args($i))),+) {
+                    Ok(output) if shim::is_nothing(&output) => Returned::Nothing(output),
                     Ok(output) => Returned::Output(output),
                     Err(error) => {
                         fail(format_args!("{error}"));

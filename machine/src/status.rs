@@ -217,6 +217,9 @@ pub struct SlotStatus {
     pub errored: u64,
     /// Messages that it could not run on, since its assignment.
     pub skipped: u64,
+    /// Messages for which it returned `None`, since its assignment.
+    #[serde(default)]
+    pub none: u64,
     /// Half of the timed calls were faster, nanoseconds; 0 if none was timed.
     pub p50_ns: u64,
     /// 99 % of the timed calls were faster, nanoseconds.

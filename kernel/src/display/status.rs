@@ -174,6 +174,11 @@ fn slots(status: &Status) -> Table {
         ("p50", Kind::Number),
         ("p99", Kind::Number),
     ];
+    // Only a slot that gives an `Option` has some.
+    let with_none = status.slots.iter().any(|slot| slot.none > 0);
+    if with_none {
+        columns.insert(columns.len() - 2, ("none", Kind::Number));
+    }
     let with_settings = have_settings(status);
     if with_settings {
         columns.extend([("retried", Kind::Number), ("settings", Kind::Words)]);
@@ -194,6 +199,9 @@ fn slots(status: &Status) -> Table {
             nanos(slot.p50_ns).into(),
             nanos(slot.p99_ns).into(),
         ];
+        if with_none {
+            row.insert(row.len() - 2, grouped(slot.none).into());
+        }
         if with_settings {
             row.extend([grouped(slot.retried).into(), settings(slot).into()]);
         }

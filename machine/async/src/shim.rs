@@ -20,8 +20,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct Async<F, S>(pub(crate) F, pub(crate) PhantomData<fn() -> S>);
 
-/// How a closure's future ended: with an output, or with an error's text.
-pub(crate) type Ended<T> = Result<T, String>;
+/// How a closure's future ended: with a value and whether that is an output, or with an error's text.
+pub(crate) type Ended<T> = Result<(T, bool), String>;
 
 /// An async closure with its types known: what the shim calls.
 pub(crate) trait Begin: Send + Sync + 'static {
@@ -113,10 +113,10 @@ unsafe fn start<C: Begin>(lent: &Lent) -> LocalFuture {
     let closure = unsafe { &(*state.cast::<Held<C>>()).closure };
     Box::pin(async move {
         // SAFETY: `args` is the engine's for this flight, and the closure asks for as many as it has parameters.
-        let output = closure.begin(move |number| unsafe { Arg::of(args, number) }).await?;
+        let (output, is_there) = closure.begin(move |number| unsafe { Arg::of(args, number) }).await?;
         // SAFETY: `out` has room for an output as described, aligned, and holds no value.
         unsafe { out.cast::<C::Output>().write(output) };
-        Ok(())
+        Ok(((), is_there))
     })
 }
 
@@ -136,7 +136,8 @@ impl Job {
         // A panic while the future is dropped has no message left to fail.
         panics(&mut || drop(future.take()));
         match ended {
-            End::Of(Ok(())) => duty.done(Outcome::Done, ""),
+            End::Of(Ok(((), true))) => duty.done(Outcome::Done, ""),
+            End::Of(Ok(((), false))) => duty.done(Outcome::Nothing, ""),
             End::Of(Err(text)) => duty.done(Outcome::Failed, &text),
             End::Panicked => duty.done(Outcome::Panicked, ""),
             End::TimedOut => duty.done(Outcome::TimedOut, ""),

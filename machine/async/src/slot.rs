@@ -3,13 +3,14 @@
 
 use crate::shim::{self, Arg, Async, Ended};
 use machine::abi::SlotDesc;
-use machine::shim::{failed, given, returned};
+use machine::shim::{Judged, given, is_nothing, judge, returned};
 use machine::slot::{Boxed, Fallible, Given, Param, Plain, param};
 use std::future::Future;
 use std::marker::PhantomData;
 
 /// An async function that fits in a slot: 1 to 9 parameters, each a [`Param`], nearest output first, the input last.
-/// It gives any serialisable type, or a `Result` of one, whose `Err` is the slot's error for that message.
+/// It gives any serialisable type, or a `Result` of one, whose `Err` is the slot's error for that message; an `Option`
+/// as a [`Slot`](machine::slot::Slot) does.
 ///
 /// Its future need not be `Send`: it stays on one thread. `Signature` is inferred; it keeps the implementations apart.
 ///
@@ -71,10 +72,10 @@ macro_rules! slots {
                 async move {
                     let output = (self.0)($($P::get(args($i))),+).await;
                     let mut error = None;
-                    if failed(&output, |text| error = Some(text.to_string())) {
-                        return Err(error.unwrap_or_default());
+                    match judge(&output, |text| error = Some(text.to_string())) {
+                        Judged::Failed => Err(error.unwrap_or_default()),
+                        judged => Ok((output, judged == Judged::Output)),
                     }
-                    Ok(output)
                 }
             }
         }
@@ -108,7 +109,11 @@ macro_rules! slots {
         {
             type Output = R;
             fn begin<'m>(&'m self, args: impl Fn(usize) -> Arg<'m> + 'm) -> impl Future<Output = Ended<R>> + 'm {
-                async move { (self.0)($($P::get(args($i))),+).await.map_err(|error| error.to_string()) }
+                async move {
+                    let output = (self.0)($($P::get(args($i))),+).await.map_err(|error| error.to_string())?;
+                    let is_there = !is_nothing(&output);
+                    Ok((output, is_there))
+                }
             }
         }
     };

@@ -1,7 +1,7 @@
 //! Breakpoints: the machine holds before a slot, with the message in hand.
 //!
-//! A breakpoint is part of the plan, so a machine without one looks for none. It is for messages that go straight
-//! through; those that fly (async slots, slots with settings) are not held.
+//! A breakpoint is part of the plan, so a machine without one looks for none. It holds messages that go straight through,
+//! and those that have to wait on their way (async slots, slots with settings): it stays when these change.
 
 use crate::command_error::{failed, no_such_slot};
 use crate::filter::{Filter, Found, Lookup, inside_own};
@@ -17,8 +17,16 @@ use std::sync::Arc;
 /// Before which slot, and for which messages.
 #[derive(Debug)]
 pub(crate) struct Breakpoint {
-    slot: usize,
+    pub slot: usize,
     filter: Option<Filter>,
+}
+
+impl Breakpoint {
+    /// Whether it holds a message that has come to its slot.
+    pub fn holds(&self, frame: &Frame) -> bool {
+        let row = OnItsWay { frame, slot: self.slot };
+        self.filter.as_ref().is_none_or(|filter| filter.holds(&row))
+    }
 }
 
 /// A message on its way, as a condition sees it: `in`, `f0` and so on; any other name is looked for in what the slot
@@ -47,7 +55,7 @@ impl Machine {
     /// Sets the breakpoint, in place of the one before; or takes it away.
     ///
     /// # Errors
-    /// If there is no such slot, if the condition cannot be read, or if messages of this machine fly.
+    /// If there is no such slot, or the condition cannot be read.
     pub fn set_breakpoint(&self, slot: Option<usize>, filter: &str) -> Result<(), Failure> {
         let breakpoint = match slot {
             None => None,
@@ -56,11 +64,6 @@ impl Machine {
             }
             Some(slot) => Some(Arc::new(Breakpoint { slot, filter: read_filter(filter)? })),
         };
-        if breakpoint.is_some() && self.plan().flies {
-            let name = &self.config.name;
-            let message = format!("{name} has async slots or slots with settings: their messages cannot be held");
-            return Err(failed("no_breakpoint", message));
-        }
         self.edit_plan(|plan| plan.breakpoint = breakpoint);
         Ok(())
     }
@@ -98,8 +101,7 @@ impl Worker {
         let (Some(breakpoint), Some(frame)) = (self.plan.breakpoint.clone(), self.frames.get_mut(at)) else { return };
         let begun_ms = oid::coarse_millis();
         let step = frame.advance(0, Some(breakpoint.slot), &mut self.caught);
-        let row = OnItsWay { frame, slot: breakpoint.slot };
-        if breakpoint.filter.as_ref().is_none_or(|filter| filter.holds(&row)) {
+        if breakpoint.holds(frame) {
             return self.stop_with(at, begun_ms, Some(step));
         }
         frame.advance(step, None, &mut self.caught);

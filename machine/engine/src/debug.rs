@@ -179,7 +179,13 @@ impl Machine {
         let _one = self.one_step()?;
         let Some(InHand { mut visit, number, times, before, .. }) = self.debug.lock().take() else { return Ok(false) };
         if let Some(step) = before {
-            visit.frame.advance(step, None, &mut visit.caught);
+            if visit.frame.plan().flies {
+                let oid = visit.oid;
+                let (frame, caught) = visit.into_parts();
+                visit = self.fly(frame, oid, caught, Some(step), None);
+            } else {
+                visit.frame.advance(step, None, &mut visit.caught);
+            }
         }
         self.settle(visit, number, times);
         Ok(true)
@@ -194,6 +200,7 @@ impl Machine {
         let mut handover = Handover::default();
         let missing = Missing::of(&visit.frame, &visit.caught);
         handover.hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
+        self.record_unwritten(STEPS, &plan, &mut handover, !visit.caught.errors.is_empty());
         progress.finish();
         progress.note_last(visit.oid, oid::coarse_millis());
     }

@@ -120,11 +120,34 @@ impl Worker {
     fn go(&mut self, flight: Box<Flight>) {
         let before = Instant::now();
         self.progress.enter();
-        if let Some(flight) = flight.go() {
-            self.arrive(flight);
+        let mut next = Some(flight);
+        while let Some(flight) = next.and_then(Flight::go) {
+            next = match flight.held_before() {
+                Some(step) => self.hold(flight, step),
+                None => {
+                    self.arrive(flight);
+                    None
+                }
+            };
         }
         self.progress.leave();
         self.most = if before.elapsed() > SLOW { 1 } else { CLAIM };
+    }
+
+    /// A breakpoint holds a flight before a step: it stays in hand, unless another one does; then it comes back, to go on.
+    fn hold(&mut self, flight: Box<Flight>, step: usize) -> Option<Box<Flight>> {
+        let machine = self.machine;
+        let Flight { frame, caught, oid, number, times, .. } = *flight;
+        let Some(back) = machine.keep_in_hand(Visit::new(oid, frame, caught), number, times, Some(step)) else {
+            machine.flights.leave(machine);
+            return None;
+        };
+        let (frame, caught) = back.into_parts();
+        let mut flight = Box::new(Flight::new(frame, oid, Home::Machine(machine)));
+        flight.reset(oid, number, times);
+        flight.begin_at(step, caught);
+        flight.pass();
+        Some(flight)
     }
 
     /// A flight is through all slots.
@@ -140,7 +163,7 @@ impl Worker {
             flight.reset(oid, number, times);
             flight.caught = caught;
         }
-        if !flight.caught.is_empty() {
+        if !flight.caught.is_empty() || flight.frame.has_none() {
             machine.record(self.index, &flight.frame, flight.oid, &flight.caught);
         }
         let plan = flight.frame.plan().clone();
@@ -150,6 +173,7 @@ impl Worker {
         let times = self.tokens.allow(|| machine.queue.behind(flight.number)).then_some(flight.times);
         let missing = Missing::of(&flight.frame, &flight.caught);
         let bytes = self.handover.hand_over(machine, &plan, &mut flight.frame, name, &missing, times);
+        machine.record_unwritten(self.index, &plan, &mut self.handover, !flight.caught.errors.is_empty());
         if times.is_some() {
             self.tokens.pay(bytes);
         }

@@ -52,10 +52,22 @@ unsafe extern "C" fn put(machine: u32, desc: &'static TypeDesc, value: *mut u8, 
     unsafe { machine.put(desc, value, patience, interrupted_here) }
 }
 
-unsafe extern "C" fn put_batch(machine: u32, desc: &'static TypeDesc, values: *mut u8, count: usize) -> usize {
+unsafe extern "C" fn put_batch(
+    machine: u32,
+    desc: &'static TypeDesc,
+    values: *mut u8,
+    count: usize,
+    patience: Patience,
+) -> usize {
     let Some(machine) = registry::machine(machine) else { return usize::MAX };
     // SAFETY: the cell passes so many values of this type, and keeps those that were not accepted.
-    unsafe { machine.put_batch(desc, values, count) }
+    unsafe {
+        if patience == Patience::FOREVER {
+            machine.put_batch_wait(desc, values, count, interrupted_here)
+        } else {
+            machine.put_batch(desc, values, count)
+        }
+    }
 }
 
 unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Text, sink: *mut Sink) {

@@ -6,15 +6,16 @@
 
 use crate::breakpoint::read_filter;
 use crate::command_error::{failed, no_such_slot};
-use crate::frame::Frame;
+use crate::decode::frames::EXCEPTION;
+use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::letters::{self, Found, Letter, SOURCE, Selection};
 use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
-use crate::output::{Handover, Times};
+use crate::output::{Handover, Rendering, Times};
 use crate::queue::Mode;
 use crate::raw;
-use crate::slots::From;
+use crate::slots::{From, Plan};
 use crate::worker::Caught;
 use machine::command::Failure;
 use machine::kept::{LetterQuery, Retried};
@@ -43,6 +44,31 @@ pub(crate) fn letters_of(frame: &Frame, oid: Oid, caught: &Caught, retries: u32)
         retries,
     };
     caught.errors.iter().map(letter).collect()
+}
+
+/// The dead letters that a message leaves whose slots gave what cannot be written, as the others are.
+#[cold]
+pub(crate) fn unwritten_letters(rendering: &mut Rendering, plan: &Plan, oid: Oid) -> Vec<Letter> {
+    let unwritten = rendering.take_unwritten();
+    let text = |at| String::from_utf8_lossy(rendering.part(at));
+    let gave =
+        |slot: &usize| plan.function(*slot).is_some() && !rendering.part(slot + 1).starts_with(EXCEPTION.as_bytes());
+    let outputs: Vec<String> =
+        (0..plan.slots.len()).filter(gave).map(|slot| format!("\"f{slot}\":{}", text(slot + 1))).collect();
+    let (input, outputs): (Arc<str>, Arc<str>) = (text(0).into(), format!("{{{}}}", outputs.join(",")).into());
+    let failed_ms = oid::coarse_millis();
+    let letter = |(slot, error): (usize, String)| Letter {
+        oid,
+        slot,
+        revision: plan.slots.get(slot).map_or(0, |slot| slot.revision),
+        kind: ErrorKind::Serialize,
+        error,
+        input: input.clone(),
+        outputs: outputs.clone(),
+        failed_ms,
+        retries: 0,
+    };
+    unwritten.into_iter().map(letter).collect()
 }
 
 /// What the slots gave, as a JSON object.
@@ -143,6 +169,13 @@ impl Machine {
         let mut visit = self.visit(message);
         if visit.abandoned.is_some() {
             return None;
+        }
+        // Where outputs go they are read as JSON, most likely: what cannot be written has not passed.
+        for slot in 0..self.config.slots {
+            let own = visit.frame.plan().function(slot).and_then(|_| visit.frame.json(From::Slot(slot)));
+            if let Some(Err(why)) = own {
+                visit.caught.error(slot, ErrorKind::Serialize, why);
+            }
         }
         let new = if visit.caught.errors.is_empty() {
             let plan = visit.frame.plan().clone();

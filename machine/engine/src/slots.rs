@@ -44,6 +44,8 @@ pub(crate) struct Tally {
     pub since: AtomicU64,
     pub errored: AtomicU64,
     pub skipped: AtomicU64,
+    /// Messages for which it returned `None`.
+    pub none: AtomicU64,
     /// Flights that the worker has ended: they are not in what it has processed since.
     pub flown: AtomicU64,
     /// Calls again after one that failed.
@@ -69,11 +71,19 @@ impl Function {
             since: AtomicU64::new(u64::MAX),
             errored: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            none: AtomicU64::new(0),
             flown: AtomicU64::new(0),
             retried: AtomicU64::new(0),
         };
         let tallies = std::iter::repeat_with(tally).take(COUNTERS).collect();
         Self { desc, params, output, origin, tallies, times: Histogram::default() }
+    }
+
+    /// The first type of its own that is an `Option` in an `Option`.
+    pub fn nested_option(&self) -> Option<String> {
+        let params = self.desc.params.iter().take(self.desc.arity).map(raw::param_name);
+        let output = raw::type_name(self.output.desc);
+        params.chain([output]).find(|name| types::is_nested_option(name)).map(short)
     }
 
     /// Whether a call of it gives a future.
@@ -86,11 +96,12 @@ impl Function {
         if let Run::Begin(_, look) = self.desc.run { Some(look) } else { None }
     }
 
-    /// Messages that it failed on, and that it could not run on, by the first `counters` who count.
-    pub fn missed(&self, counters: usize) -> (u64, u64) {
+    /// Messages that it failed on, that it could not run on, and that it returned `None` for, by the first `counters` who
+    /// count.
+    pub fn missed(&self, counters: usize) -> [u64; 3] {
         let tallies = || self.tallies.iter().take(counters);
         let sum = |count: fn(&Tally) -> &AtomicU64| tallies().map(|tally| count(tally).load(Acquire)).sum();
-        (sum(|tally| &tally.errored), sum(|tally| &tally.skipped))
+        [sum(|tally| &tally.errored), sum(|tally| &tally.skipped), sum(|tally| &tally.none)]
     }
 
     /// Flights that reached it, and calls again after one that failed, by the first `counters` who count.
@@ -141,8 +152,12 @@ pub(crate) struct Plan {
     pub keep: Keep,
     /// Whether outputs are in the order of the messages' arrival.
     is_ordered: bool,
-    /// Whether messages are handed over once they are through: there are sinks, or an order that outputs are in.
+    /// Whether messages are handed over once they are through: there are sinks, an order that outputs are in, or outputs
+    /// of which it has to be found out whether they can be written.
     pub hands_over: bool,
+    /// The slots of which an output could not be written as JSON when somebody read it, as bits: from then on each is
+    /// tried, so that all that fail are counted. Until a slot is changed.
+    pub unwritten: u64,
     /// The revision of each slot.
     pub revisions: Arc<[u64]>,
 }
@@ -165,6 +180,7 @@ impl Plan {
             keep: Keep::default(),
             is_ordered,
             hands_over: is_ordered,
+            unwritten: 0,
             revisions: vec![0; slots].into(),
         }
     }
@@ -176,7 +192,7 @@ impl Plan {
             .slots
             .iter()
             .any(|slot| slot.function.as_ref().is_some_and(|f| f.is_async() || slot.settings != Settings::default()));
-        self.hands_over = self.is_ordered || !self.sinks.is_empty();
+        self.hands_over = self.is_ordered || !self.sinks.is_empty() || self.unwritten != 0;
         self.revisions = self.slots.iter().map(|slot| slot.revision).collect();
     }
 

@@ -7,7 +7,7 @@
 
 use crate::hook::InSlot;
 use crate::raw;
-use machine::abi::{Kind, TypeDesc};
+use machine::abi::{Kind, TypeDesc, Wrapper};
 use machine::command::Cell;
 use machine::shim::short;
 use std::cell::Cell as Flag;
@@ -27,13 +27,17 @@ pub(crate) struct TypeInfo {
     pub id: u64,
     /// Equal for equal types.
     identity: u64,
-    /// Equal for types of the same name and definition. Weaker than `identity`; of what is inside a `Result` all that is
+    /// Equal for types of the same name and definition. Weaker than `identity`; of what is inside a wrapper all that is
     /// known before there is one.
     by_name: u64,
     /// As people write it, without paths. For a `Result` what is in `Ok`.
     pub name: String,
-    /// What it converts as. For a `Result` what is in `Ok`.
+    /// What it converts as. For a wrapper what is inside.
     pub kind: Kind,
+    /// Whether it is an `Option`, of which `None` is a missing value.
+    pub is_option: bool,
+    /// Whether it is an `Option` by its own name: where it is taken, by reference, `None` is a value.
+    pub takes_none: bool,
     /// Whether it reads a bare number, `bool` or text, once somebody has asked.
     reads: [OnceLock<bool>; 3],
 }
@@ -62,10 +66,10 @@ pub(crate) enum Conversion {
 impl TypeInfo {
     /// How this becomes `to`, or `None` if no value of it can.
     pub fn becomes(&self, to: &TypeInfo) -> Option<Conversion> {
-        let inside = self.desc.payload.is_some();
-        if !inside && self.identity == to.identity {
+        if self.identity == to.identity {
             return Some(Conversion::Same);
         }
+        let inside = self.desc.payload.is_some();
         if inside && self.by_name == to.by_name {
             return Some(Conversion::Inside);
         }
@@ -165,7 +169,9 @@ pub(crate) fn info(desc: &'static TypeDesc) -> &'static TypeInfo {
 
 fn describe(desc: &'static TypeDesc, full: &str, library: Option<&Cell>) -> TypeInfo {
     let definitions = library.map_or(0, |cell| definitions_in(full, cell));
-    let inner = if desc.payload.is_some() { ok_type(full) } else { full };
+    let outer = if matches!(desc.wrapper, Wrapper::Result | Wrapper::ResultOfOption) { ok_type(full) } else { full };
+    let is_option = matches!(desc.wrapper, Wrapper::Option | Wrapper::ResultOfOption);
+    let inner = if is_option { some_type(outer) } else { outer };
     let inner_definitions = library.map_or(0, |cell| definitions_in(inner, cell));
     let id = (desc.id)();
     TypeInfo {
@@ -173,7 +179,9 @@ fn describe(desc: &'static TypeDesc, full: &str, library: Option<&Cell>) -> Type
         id,
         identity: hash(&(id, desc.size, full, definitions)),
         by_name: hash(&(inner, inner_definitions)),
-        name: short(inner),
+        name: short(outer),
+        is_option,
+        takes_none: full.starts_with(OPTION),
         kind: if desc.payload.is_some() { kind_by_name(inner) } else { (desc.kind)() },
         reads: Default::default(),
     }
@@ -208,8 +216,26 @@ fn ok_type(name: &str) -> &str {
     inside
 }
 
+/// How the name of an `Option` begins.
+const OPTION: &str = "core::option::Option<";
+
+/// `T` of `core::option::Option<T>`.
+fn some_type(name: &str) -> &str {
+    name.strip_prefix(OPTION).and_then(|inside| inside.strip_suffix('>')).unwrap_or(name)
+}
+
+/// Whether a type is an `Option` in an `Option`, also in a `Result` or behind a reference: what a missing output is of
+/// these two cannot be said.
+pub(crate) fn is_nested_option(full: &str) -> bool {
+    let outer = ok_type(full.trim_start_matches('&'));
+    let inside = some_type(outer);
+    inside != outer && inside.trim_start_matches('&').starts_with(OPTION)
+}
+
 fn kind_by_name(name: &str) -> Kind {
     match name {
+        "i128" => Kind::I128,
+        "u128" => Kind::U128,
         "f64" => Kind::F64,
         "f32" => Kind::F32,
         "i64" => Kind::I64,
@@ -237,7 +263,7 @@ fn hash(of: &impl Hash) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{definitions_in, ok_type};
+    use super::{definitions_in, is_nested_option, ok_type};
     use machine::command::Cell;
 
     #[test]
@@ -245,6 +271,15 @@ mod tests {
         assert_eq!(ok_type("core::result::Result<f64, alloc::string::String>"), "f64");
         assert_eq!(ok_type("core::result::Result<(a, b<c, d>), e>"), "(a, b<c, d>)");
         assert_eq!(ok_type("f64"), "f64");
+    }
+
+    #[test]
+    fn an_option_in_an_option_is_found() {
+        assert!(is_nested_option("core::option::Option<core::option::Option<u8>>"));
+        assert!(is_nested_option("core::result::Result<core::option::Option<core::option::Option<u8>>, e>"));
+        assert!(!is_nested_option("core::option::Option<alloc::vec::Vec<core::option::Option<u8>>>"));
+        assert!(is_nested_option("&core::option::Option<&core::option::Option<u8>>"));
+        assert!(!is_nested_option("core::option::Option<u8>") && !is_nested_option("u8"));
     }
 
     #[test]

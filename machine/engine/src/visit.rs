@@ -40,6 +40,7 @@ impl Missing {
             Some("panic") => "Panic",
             Some("type") => "TypeError",
             Some("timeout") => "TimeoutError",
+            Some("serialize") => "SerializeError",
             Some(_) => "Error",
         }
     }
@@ -63,10 +64,12 @@ fn lacked(frame: &Frame, slot: usize) -> String {
             .map(|number| plan.argument(slot, number))
             .find_map(|from| if let From::Slot(f) = from { (!frame.is_present(from)).then_some(f) } else { None })
     });
-    lacked.map_or_else(
-        || format!("f{slot} was skipped"),
-        |f| format!("f{slot} was skipped: it needs f{f}, which is missing"),
-    )
+    match lacked {
+        Some(f) if frame.is_none(From::Slot(f)) => format!("f{slot} was skipped: it needs f{f}, which gave None"),
+        Some(f) => format!("f{slot} was skipped: it needs f{f}, which is missing"),
+        None if frame.is_none(From::Input) => format!("f{slot} was skipped: it needs the message, which is None"),
+        None => format!("f{slot} was skipped"),
+    }
 }
 
 /// One message that was taken through the slots outside of the workers, with all that they made of it.

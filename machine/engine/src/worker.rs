@@ -57,7 +57,11 @@ impl Caught {
 impl Events for Caught {
     #[cold]
     fn error(&mut self, slot: usize, kind: ErrorKind, text: String) {
-        self.errors.push((slot, kind, text));
+        // Several slots after it may need what a slot gave, and cannot be written.
+        let is_known = |(known, kind, _): &(usize, ErrorKind, String)| *known == slot && *kind == ErrorKind::Serialize;
+        if kind != ErrorKind::Serialize || !self.errors.iter().any(is_known) {
+            self.errors.push((slot, kind, text));
+        }
     }
 
     #[cold]
@@ -261,6 +265,7 @@ impl Worker {
         if self.plan.hands_over {
             let name = (Oid::new(self.origin, self.put, self.number), self.number);
             self.handover.hand_over(self.machine, &self.plan, frame, name, &[], None);
+            self.machine.record_unwritten(self.index, &self.plan, &mut self.handover, false);
         }
         frame.clear();
         self.progress.finish();
@@ -291,12 +296,14 @@ impl Worker {
             return self.stop_with(at, times.map_or(0, |times| times.begun_ms), None);
         }
         let Some(frame) = self.frames.get_mut(at) else { return };
-        if !self.caught.is_empty() {
+        if !self.caught.is_empty() || frame.has_none() {
             self.machine.record(self.index, frame, oid, &self.caught);
         }
         if times.is_some() || self.plan.hands_over {
             let missing = Missing::of(frame, &self.caught);
             let bytes = self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &missing, times);
+            let has_errors = !self.caught.errors.is_empty();
+            self.machine.record_unwritten(self.index, &self.plan, &mut self.handover, has_errors);
             if times.is_some() {
                 self.tokens.pay(bytes);
             }
@@ -324,13 +331,15 @@ impl Worker {
 
     /// A message that went another way is through.
     pub(crate) fn end(&mut self, frame: &mut Frame, oid: Oid, caught: &Caught, times: Times) {
-        if !caught.is_empty() {
+        if !caught.is_empty() || frame.has_none() {
             self.machine.record(self.index, frame, oid, caught);
         }
         self.tokens.refill(oid::coarse_millis());
         let times = self.tokens.allow(|| self.machine.queue.behind(self.number)).then_some(times);
         let missing = Missing::of(frame, caught);
-        let bytes = self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &missing, times);
+        let plan = frame.plan().clone();
+        let bytes = self.handover.hand_over(self.machine, &plan, frame, (oid, self.number), &missing, times);
+        self.machine.record_unwritten(self.index, &plan, &mut self.handover, !caught.errors.is_empty());
         if times.is_some() {
             self.tokens.pay(bytes);
         }

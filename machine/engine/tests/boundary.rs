@@ -88,6 +88,39 @@ fn values_go_by_reference_by_value_and_converted() {
 }
 
 #[test]
+fn options_go_by_reference_by_value_and_converted() {
+    let living = Arc::<AtomicUsize>::default();
+    let l = living.clone();
+    let (m, next) = (named("options").ordered(true).start(), named("next").start());
+    m[0].set(move |x: Option<u64>| x.map(|x| Counted::new(x, &l))).unwrap();
+    m[1].set(|own: &Option<Counted>| Ok::<_, String>(own.as_ref().map(|own| u128::from(own.number)))).unwrap();
+    m[2].set(|number: &Option<u32>, own: Option<&Counted>| number.is_some() == own.is_some()).unwrap();
+    m[3].set(|_: Ignored, number: f64, own: &Counted| number + if own.text.is_empty() { 0.0 } else { 1.0 }).unwrap();
+    m[4].set_async(async |_: Ignored, _: Ignored, number: Option<u128>| number).unwrap();
+    next[0].set(|own: &Counted| own.number).unwrap();
+    let outputs = m.outputs();
+    m.to(&next, 0).unwrap();
+    m.put(Some(1_u64)).unwrap();
+    m.put(None::<u64>).unwrap();
+    let mut batch = vec![None, Some(2_u64)];
+    m.put_batch_wait(&mut batch).unwrap();
+    m.drain();
+    next.drain();
+    let s = m.status();
+    reconciles(&s);
+    let counted: Vec<[u64; 4]> = s.slots.iter().take(5).map(|it| [it.ok, it.errored, it.skipped, it.none]).collect();
+    assert_eq!(counted, [[2, 0, 0, 2], [2, 0, 0, 2], [4, 0, 0, 0], [2, 0, 2, 0], [2, 0, 0, 2]], "{:?}", m.errors());
+    assert_eq!(next.status().slots[0].ok, 2);
+    let got: Vec<Option<u64>> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
+    assert_eq!(got, [Some(1), None, None, Some(2)]);
+    let called = m.call(None::<u64>).unwrap();
+    assert_eq!((called.get::<Option<u128>>(1), called.get::<bool>(2)), (Ok(None), Ok(true)));
+    drop(called);
+    m[0].clear();
+    assert_eq!(living.load(SeqCst), 0);
+}
+
+#[test]
 fn messages_of_any_size_are_moved_once_and_given_back() {
     let living = Arc::<AtomicUsize>::default();
     let m = named("moved").queue(4).start();

@@ -408,3 +408,40 @@ fn machines_never_share_an_oid() {
     assert_eq!(all.len(), 303);
     assert!(all.iter().all(|oid| oid.len() == 24));
 }
+
+/// All of a batch goes in, in order, however small the queue; interrupted, the rest is still there.
+#[test]
+fn a_batch_that_waits_is_put_whole_and_in_order() {
+    let m = named("batch").queue(8).start();
+    let outputs = m.outputs();
+    for size in [0, 1, 7, 8, 9, 500] {
+        let mut batch: Vec<String> = (0..size).map(|x: u64| x.to_string()).collect();
+        m.put_batch_wait(&mut batch).unwrap();
+        assert!(batch.is_empty());
+    }
+    m.drain();
+    let got: Vec<String> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
+    let put: Vec<String> =
+        [0, 1, 7, 8, 9, 500].into_iter().flat_map(|size: u64| 0..size).map(|x| x.to_string()).collect();
+    assert_eq!(got, put);
+    let s = m.status();
+    reconciles(&s);
+    assert_eq!((s.accepted, s.refused), (525, 0));
+    // Interrupted, on a thread of cells.
+    m.pause();
+    let left = thread::spawn(move || {
+        machine_engine::set_cell_thread();
+        let mut batch: Vec<u64> = (0..20).collect();
+        let put = m.put_batch_wait(&mut batch);
+        (put.unwrap_err().code, batch)
+    });
+    while m.status().queue_size < 8 {
+        thread::yield_now();
+    }
+    let interrupt = |on| drop(machine::handle::ask(&machine::command::Command::Interrupt { on }));
+    interrupt(true);
+    let left = left.join().unwrap();
+    interrupt(false);
+    assert_eq!(left, ("interrupted".to_owned(), (8..20).collect()));
+    m.clear();
+}

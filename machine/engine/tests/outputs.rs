@@ -30,6 +30,8 @@ mod publish;
 mod refused;
 #[path = "outputs/subscribed.rs"]
 mod subscribed;
+#[path = "outputs/unwritten.rs"]
+mod unwritten;
 
 fn fresh() -> Machine {
     named("m").start()

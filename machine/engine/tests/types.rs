@@ -1,5 +1,9 @@
 //! Which type is which: a name alone does not say it.
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test ends where it fails, and compares numbers that are exact"
+)]
 #![forbid(unsafe_code)]
 
 use common::named;
@@ -10,6 +14,10 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 mod common;
+#[path = "types/none.rs"]
+mod none;
+#[path = "types/pairs.rs"]
+mod pairs;
 
 /// Two types of one function share their name, also inside a `Result`, where nothing else is known of them before there
 /// is one.

@@ -1,6 +1,7 @@
 //! The outputs of one value that went through the slots here and now.
 
 use crate::command::Failure;
+use crate::exact;
 use crate::shim::{self, CallHandle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,7 +27,7 @@ impl Call {
     /// What slot `slot` gave.
     ///
     /// # Errors
-    /// If the output is missing (then it says why), or no `T`.
+    /// If the output is missing (then it says why), or no `T`. Of a slot that gave `None` an `Option` is `Ok(None)`.
     pub fn get<T: Serialize + DeserializeOwned + Clone + 'static>(&self, slot: usize) -> Result<T, Failure> {
         self.value(slot.saturating_add(1))
     }
@@ -44,7 +45,9 @@ impl Call {
             return Ok(value.clone());
         }
         let json = self.text(at)?;
-        serde_json::from_str(&json).map_err(|error| {
+        let value = exact::check_float(&json, shim::kind::<T>());
+        let value = value.and_then(|()| serde_json::from_str(&json).map_err(|error| error.to_string()));
+        value.map_err(|error| {
             let what = if at == 0 { "the input".to_owned() } else { format!("the output of f{}", at - 1) };
             let wanted = shim::short(std::any::type_name::<T>());
             Failure::new("type_mismatch", format!("{what} is {json}, which is no {wanted}: {error}"))

@@ -88,27 +88,39 @@ impl Machine {
     }
 
     /// Puts messages from the front of `batch`, as many as there is room for; never blocks. What was not put stays in
-    /// `batch`, in order. Much faster than one `put` each. The policies that drop messages apply.
+    /// `batch`, in order. The policies that drop messages apply. To wait for room call
+    /// [`put_batch_wait`](Self::put_batch_wait): a loop that tries again and again slows down the workers that it waits for.
     ///
     /// Returns how many were taken out of `batch`; with [`Policy::DropNewest`] that is all of them. What stays does not
     /// count as [`refused`](Status::refused).
     ///
     /// # Errors
     /// If the machine is gone.
+    pub fn try_put_batch<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<usize, Failure> {
+        let gone = || Failure::new("no_such_machine", format!("there is no machine number {}", self.id));
+        raw::put_batch(self.id, batch, Patience::POLICY).ok_or_else(gone)
+    }
+
+    /// Puts all messages of `batch` and waits for their places in the queue, whatever the policy: the fastest way in.
+    ///
+    /// # Errors
+    /// `interrupted`: the user interrupts the cell while it waits; what was not put stays in `batch`, in order. If the
+    /// machine is gone.
     ///
     /// ```no_run
     /// # use machine::prelude::*;
     /// # fn main() -> Result<(), machine::command::Failure> {
     /// let mut batch: Vec<f64> = (0..10_000).map(f64::from).collect();
-    /// while !batch.is_empty() {
-    ///     MACHINE.try_put_batch(&mut batch)?;
-    /// }
+    /// MACHINE.put_batch_wait(&mut batch)?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn try_put_batch<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<usize, Failure> {
+    pub fn put_batch_wait<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<(), Failure> {
         let gone = || Failure::new("no_such_machine", format!("there is no machine number {}", self.id));
-        raw::put_batch(self.id, batch).ok_or_else(gone)
+        raw::put_batch(self.id, batch, Patience::FOREVER).ok_or_else(gone)?;
+        let left = batch.len();
+        let interrupted = || Failure::new("interrupted", format!("interrupted: {left} messages were not put"));
+        if left == 0 { Ok(()) } else { Err(interrupted()) }
     }
 
     /// Lets the machine take its messages by itself, on a thread of the source's own: from an iterator, a function

@@ -43,6 +43,8 @@ impl<'m> Arg<'m> {
 pub(crate) enum Returned<T> {
     /// The output.
     Output(T),
+    /// `None`: there is no output.
+    Nothing(T),
     /// The slot's error for this message.
     Failed,
 }
@@ -72,6 +74,11 @@ unsafe extern "C" fn call<C: Call>(state: *const u8, args: *const *const u8, out
                 // SAFETY: `out` has room for an output as described, aligned, and holds no value.
                 unsafe { out.cast::<C::Output>().write(value) };
                 Outcome::Done
+            }
+            Returned::Nothing(value) => {
+                // SAFETY: as above.
+                unsafe { out.cast::<C::Output>().write(value) };
+                Outcome::Nothing
             }
             Returned::Failed => Outcome::Failed,
         };

@@ -13,8 +13,8 @@ pub use call::{Arg, describe};
 pub(crate) use call::{Call, Returned, erase, param_name};
 pub(crate) use handles::{CallHandle, OutputsHandle};
 pub(crate) use source::{source, source_again};
-pub(crate) use types::id;
-pub use types::{failed, given, returned, short, taken};
+pub use types::{Judged, given, is_nothing, judge, returned, short, taken};
+pub(crate) use types::{id, kind};
 
 use crate::abi::Sink;
 use std::any::Any;

@@ -16,14 +16,18 @@ pub(crate) fn put<T: Serialize + Send + 'static>(machine: u32, value: T, wait: P
 }
 
 /// Puts values from the front of `values`; returns how many, or `None` if there is no such machine.
-pub(crate) fn put_batch<T: Serialize + Send + 'static>(machine: u32, values: &mut Vec<T>) -> Option<usize> {
+pub(crate) fn put_batch<T: Serialize + Send + 'static>(
+    machine: u32,
+    values: &mut Vec<T>,
+    wait: Patience,
+) -> Option<usize> {
     let count = values.len();
     // SAFETY: the elements are moved below as far as the engine says that it took them; until then, should this
     // unwind, the vector has none.
     unsafe {
         values.set_len(0);
         let first = values.as_mut_ptr();
-        let put = (host().put_batch)(machine, given::<T>(), first.cast(), count);
+        let put = (host().put_batch)(machine, given::<T>(), first.cast(), count, wait);
         let taken = if put == usize::MAX { 0 } else { put };
         std::ptr::copy(first.add(taken), first, count - taken);
         values.set_len(count - taken);

@@ -1,8 +1,8 @@
 //! Descriptors of types: how their values are dropped, written and read.
 
 use super::{panics, say};
-use crate::abi::{Inside, Kind, Sink, Text, TypeDesc};
-use crate::payload;
+use crate::abi::{Inside, Kind, Sink, Text, TypeDesc, Wrapper};
+use crate::payload::{self, Content};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::{TypeId, type_name};
@@ -68,7 +68,7 @@ extern "C" fn kind_of<T: 'static>() -> Kind {
         ($($ty:ty => $kind:ident),*) => { $(if id == TypeId::of::<$ty>() { return Kind::$kind; })* };
     }
     among!(f64 => F64, f32 => F32, i64 => I64, u64 => U64, i32 => I32, u32 => U32, usize => Usize, isize => Isize,
-        i16 => I16, u16 => U16, i8 => I8, u8 => U8, bool => Bool, String => String, &'static str => String,
+        i16 => I16, u16 => U16, i8 => I8, u8 => U8, i128 => I128, u128 => U128, bool => Bool, String => String, &'static str => String,
         serde_json::Value => Json);
     Kind::Other
 }
@@ -189,10 +189,25 @@ fn unread(error: Option<serde_json::Error>, name: &str, sink: *mut Sink) -> bool
     false
 }
 
-unsafe extern "C" fn payload_of<T: Serialize>(value: *const u8) -> Inside {
-    // SAFETY: the engine passes a value of the type that the descriptor is of, live for the call.
-    payload::ok(unsafe { &*value.cast::<T>() }).unwrap_or(Inside { at: std::ptr::null(), id: 0 })
+/// # Safety
+/// `value` is a live `T`.
+unsafe fn inside<T: Serialize>(value: *const u8, wrapper: Wrapper) -> Inside {
+    // SAFETY: the caller's.
+    match payload::content(unsafe { &*value.cast::<T>() }, wrapper) {
+        Some(Content::Value(inside)) => inside,
+        Some(Content::Nothing) | None => Inside { at: std::ptr::null(), id: 0 },
+    }
 }
+
+macro_rules! payloads {
+    ($($name:ident: $wrapper:ident),*) => { $(
+        unsafe extern "C" fn $name<T: Serialize>(value: *const u8) -> Inside {
+            // SAFETY: the engine passes a value of the type that the descriptor is of, live for the call.
+            unsafe { inside::<T>(value, Wrapper::$wrapper) }
+        }
+    )* };
+}
+payloads!(in_result: Result, in_option: Option, in_result_of_option: ResultOfOption);
 
 struct Of<T>(PhantomData<T>);
 
@@ -206,9 +221,13 @@ impl<T: Serialize + 'static> Of<T> {
         drop: if std::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
         to_json: to_json::<T>,
         from_json: None,
+        wrapper: Wrapper::None,
         payload: None,
     };
-    const RESULT: TypeDesc = TypeDesc { payload: Some(payload_of::<T>), ..Self::GIVEN };
+    const RESULT: TypeDesc = TypeDesc { wrapper: Wrapper::Result, payload: Some(in_result::<T>), ..Self::GIVEN };
+    const OPTION: TypeDesc = TypeDesc { wrapper: Wrapper::Option, payload: Some(in_option::<T>), ..Self::GIVEN };
+    const RESULT_OF_OPTION: TypeDesc =
+        TypeDesc { wrapper: Wrapper::ResultOfOption, payload: Some(in_result_of_option::<T>), ..Self::GIVEN };
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Of<T> {
@@ -224,18 +243,40 @@ pub fn taken<T: Serialize + DeserializeOwned + 'static>() -> &'static TypeDesc {
 /// The descriptor of a type that is only given: a message, an output.
 #[must_use]
 pub fn given<T: Serialize + 'static>() -> &'static TypeDesc {
-    &Of::<T>::GIVEN
+    if wrapper::<T>() == Wrapper::Option { &Of::<T>::OPTION } else { &Of::<T>::GIVEN }
 }
 
 /// The descriptor of a type that a slot's function returns as it is, which may be a whole `Result`.
 #[must_use]
 pub fn returned<T: Serialize + 'static>() -> &'static TypeDesc {
-    if is_result::<T>() { &Of::<T>::RESULT } else { &Of::<T>::GIVEN }
+    match wrapper::<T>() {
+        Wrapper::None => &Of::<T>::GIVEN,
+        Wrapper::Result => &Of::<T>::RESULT,
+        Wrapper::Option => &Of::<T>::OPTION,
+        Wrapper::ResultOfOption => &Of::<T>::RESULT_OF_OPTION,
+    }
 }
 
+/// What a type is, by its name: other crates' types of these names have other paths.
 #[inline]
-fn is_result<T>() -> bool {
-    type_name::<T>().starts_with("core::result::Result<")
+fn wrapper<T>() -> Wrapper {
+    let name = type_name::<T>();
+    if name.starts_with("core::result::Result<") {
+        if name.starts_with("core::result::Result<core::option::Option<") {
+            Wrapper::ResultOfOption
+        } else {
+            Wrapper::Result
+        }
+    } else if name.starts_with("core::option::Option<") {
+        Wrapper::Option
+    } else {
+        Wrapper::None
+    }
+}
+
+/// What kind of number, if any, a type is.
+pub(crate) fn kind<T: 'static>() -> Kind {
+    kind_of::<T>()
 }
 
 /// A type's name as people write it: without the paths. `alloc::vec::Vec<ctx::Tweet>` is `Vec<Tweet>`.
@@ -260,15 +301,38 @@ pub fn short(name: &str) -> String {
     out
 }
 
-/// Whether a `Result` that is returned whole holds an error; writes its text.
+/// What a function's value is to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// An output.
+    Output,
+    /// `None`: there is no output.
+    Nothing,
+    /// An error.
+    Failed,
+}
+
+/// What a value is that a function returned as it is, which may be a whole `Result`; writes the text of an error.
 #[inline]
-pub fn failed<R: Serialize>(value: &R, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> bool {
-    if !is_result::<R>() || payload::ok(value).is_some() {
-        return false;
+pub fn judge<R: Serialize>(value: &R, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> Judged {
+    let wrapper = wrapper::<R>();
+    if wrapper == Wrapper::None {
+        return Judged::Output;
+    }
+    match payload::content(value, wrapper) {
+        Some(Content::Value(_)) => return Judged::Output,
+        Some(Content::Nothing) => return Judged::Nothing,
+        None => {}
     }
     let mut json = Vec::new();
     // SAFETY: the value is an `R`, and the sink lives for the call.
     unsafe { to_json::<R>(std::ptr::from_ref(value).cast(), &mut Sink::new(&mut json)) };
     fail(format_args!("{}", payload::error(&json)));
-    true
+    Judged::Failed
+}
+
+/// Whether a value that was in `Ok` is `None`.
+#[inline]
+pub fn is_nothing<R: Serialize>(value: &R) -> bool {
+    wrapper::<R>() == Wrapper::Option && payload::content(value, Wrapper::Option) == Some(Content::Nothing)
 }

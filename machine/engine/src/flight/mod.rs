@@ -15,6 +15,7 @@ pub(crate) use air::Flights;
 pub(crate) use arrival::{Abandoned, Arrival, Cancelled};
 
 use crate::backoff;
+use crate::breakpoint::Breakpoint;
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::gate::Permit;
 use crate::hook::InSlot;
@@ -80,6 +81,10 @@ pub(crate) struct Flight {
     end: Option<End>,
     /// It was in hand, and goes its way whatever slots have failed on it.
     pub was_in_hand: bool,
+    /// It has come to the breakpoint of its plan, and goes on.
+    has_passed: bool,
+    /// The breakpoint holds it before this step.
+    held_before: Option<usize>,
 }
 
 impl Flight {
@@ -99,6 +104,8 @@ impl Flight {
             began: Instant::now(),
             end: None,
             was_in_hand: false,
+            has_passed: false,
+            held_before: None,
         }
     }
 
@@ -127,16 +134,49 @@ impl Flight {
         self.caught.clear();
         self.stage = Stage::Find(0);
         self.was_in_hand = false;
+        self.has_passed = false;
+        self.held_before = None;
     }
 
-    /// Goes on as far as it can without waiting. Comes back if it is through; otherwise it lands later.
+    /// It goes on from a breakpoint that holds another message.
+    pub fn pass(&mut self) {
+        self.has_passed = true;
+    }
+
+    /// The step before which a breakpoint holds it.
+    pub fn held_before(&self) -> Option<usize> {
+        self.held_before
+    }
+
+    /// The breakpoint that it has yet to come to.
+    fn breakpoint(&self) -> Option<Arc<Breakpoint>> {
+        let is_of_workers = matches!(self.home, Home::Machine(_));
+        let breakpoint = self.frame.plan().breakpoint.as_ref();
+        breakpoint.filter(|_| is_of_workers && !self.was_in_hand && !self.has_passed).cloned()
+    }
+
+    /// Goes on as far as it can without waiting. Comes back if it is through, or held before a step; otherwise it lands
+    /// later.
     pub fn go(mut self: Box<Self>) -> Option<Box<Self>> {
         loop {
             match self.stage {
-                Stage::Find(step) => match self.frame.prepare(step, &mut self.caught) {
-                    Some(step) => self.stage = Stage::Enter(step),
-                    None => return Some(self),
-                },
+                Stage::Find(step) => {
+                    let breakpoint = self.breakpoint();
+                    let steps = self.frame.steps();
+                    let end = breakpoint.as_ref().map_or(steps, |breakpoint| self.frame.step_of(breakpoint.slot));
+                    match (self.frame.prepare(step, end, &mut self.caught), breakpoint) {
+                        (Some(step), _) => self.stage = Stage::Enter(step),
+                        (None, None) => return Some(self),
+                        (None, Some(breakpoint)) => {
+                            self.has_passed = true;
+                            self.stage = Stage::Find(end);
+                            if breakpoint.holds(&self.frame) {
+                                self.held_before = Some(end);
+                                return Some(self);
+                            }
+                        }
+                    }
+                }
                 Stage::Enter(step) => {
                     self.stage = Stage::Call(step);
                     if let Some(gate) = self.slot(step).and_then(|slot| slot.gate.clone()) {
@@ -248,6 +288,10 @@ impl Flight {
             }
             Outcome::Done => {
                 self.frame.arrived(step);
+                return None;
+            }
+            Outcome::Nothing => {
+                self.frame.arrived_empty(step);
                 return None;
             }
             Outcome::Panicked => (ErrorKind::Panic, end.text),

@@ -13,6 +13,8 @@ pub(crate) enum ErrorKind {
     Source,
     /// The function took longer than the slot's timeout.
     Timeout,
+    /// The output cannot be written as JSON, which somebody reads.
+    Serialize,
 }
 
 impl ErrorKind {
@@ -23,6 +25,7 @@ impl ErrorKind {
             Self::Type => "type",
             Self::Source => "source",
             Self::Timeout => "timeout",
+            Self::Serialize => "serialize",
         }
     }
 }

@@ -76,7 +76,9 @@ impl Frame {
                 let arg = args.len();
                 args.push(std::ptr::null());
                 let Some(from) = place(origin).filter(|_| param.need != Need::Ignored) else { continue };
-                if param.need == Need::Required {
+                let required = param.need == Need::Required;
+                let takes_none = required && from.info.is_option && param.info.takes_none;
+                if required && !takes_none {
                     needs |= from.bit;
                 }
                 let what = match origin {
@@ -84,7 +86,8 @@ impl Frame {
                     From::Slot(f) => format!("f{slot} takes {}, but f{f} gives {}", param.name, from.info.name),
                 };
                 match from.info.becomes(param.info) {
-                    Some(Conversion::Same) if param.need == Need::Required => {
+                    Some(Conversion::Same) if takes_none => prepares.push(Prepare::Whole { arg, from }),
+                    Some(Conversion::Same) if required => {
                         if let Some(pointer) = args.get_mut(arg) {
                             *pointer = from.at;
                         }
@@ -92,7 +95,11 @@ impl Frame {
                     Some(Conversion::Same) => prepares.push(Prepare::Optional { arg, from }),
                     Some(conversion) => {
                         let to = Place { at: at(offset), info: param.info, bit: 0 };
-                        prepares.push(Prepare::Convert { arg, from, to, conversion, what });
+                        prepares.push(if takes_none {
+                            Prepare::ConvertWhole { arg, from, to, conversion, what }
+                        } else {
+                            Prepare::Convert { arg, from, to, conversion, optional: !required, what }
+                        });
                     }
                     None => prepares.push(Prepare::Never { from, why: what }),
                 }
@@ -136,12 +143,14 @@ impl Frame {
             outputs,
             spots,
             steps,
-            preparation: Preparation { prepares, args, made: Vec::new() },
+            preparation: Preparation { prepares: prepares.into(), args, made: Vec::new() },
             text: Vec::new(),
             plain: drops.is_empty() && input.desc.drop.is_none() && no_preparation,
-            straight: no_preparation,
+            // Of a message that may be `None` it has to be looked at first.
+            straight: no_preparation && !input.is_option,
             drops,
             present: 0,
+            nones: 0,
             whole,
             memory,
             layout,

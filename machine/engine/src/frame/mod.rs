@@ -73,6 +73,8 @@ pub(crate) struct Frame {
     straight: bool,
     /// Bit 0: the message; bit i + 1: the output of slot i.
     present: u64,
+    /// The same for what is `None`: it is not present, and has nothing to drop.
+    nones: u64,
     /// `present` of a message for which all slots gave something.
     whole: u64,
     /// How long each slot took, of the last message that was timed.
@@ -120,7 +122,21 @@ impl Frame {
             self.present = self.whole;
             return true;
         }
+        self.begin_message();
         self.run_from::<TIMED>(0, events)
+    }
+
+    /// A message that is `None` is not present.
+    fn begin_message(&mut self) {
+        let Some(payload) = self.input.desc.payload.filter(|_| self.input.is_option && self.present & INPUT != 0)
+        else {
+            return;
+        };
+        // SAFETY: the message is there, and of this type.
+        if unsafe { payload(self.input_place.at) }.at.is_null() {
+            self.present &= !INPUT;
+            self.nones |= INPUT;
+        }
     }
 
     /// A step has no output, and those before it have.
@@ -128,7 +144,11 @@ impl Frame {
     fn fail(&mut self, at: usize, outcome: Outcome, events: &mut impl Events) {
         self.present = self.steps.iter().take(at).fold(self.present, |present, step| present | step.bit);
         if let Some(step) = self.steps.get(at) {
-            failed(step.slot, outcome, &mut self.text, events);
+            if outcome == Outcome::Nothing {
+                self.nones |= step.bit;
+            } else {
+                failed(step.slot, outcome, &mut self.text, events);
+            }
         }
     }
 
@@ -138,13 +158,15 @@ impl Frame {
         let mut present = self.present;
         let mut before = TIMED.then(Instant::now);
         for step in self.steps.iter().skip(first) {
-            if present & step.needs == step.needs || self.preparation.run(step, present, events) {
+            if present & step.needs == step.needs || self.preparation.run(step, present, self.nones, events) {
                 // SAFETY: the arguments point at live values of the types in the slot's descriptor (laid out so in
                 // `new`, present as checked above, or made by `prepare`); `out` is an empty place for its output; the
                 // closure lives as long as the plan.
                 let outcome = unsafe { (step.call)(step.state, step.args, step.out, &raw mut sink) };
                 if outcome == Outcome::Done {
                     present |= step.bit;
+                } else if outcome == Outcome::Nothing {
+                    self.nones |= step.bit;
                 } else {
                     failed(step.slot, outcome, &mut self.text, events);
                     sink = Sink::new(&mut self.text);
@@ -196,15 +218,42 @@ impl Frame {
         self.place(from).is_some()
     }
 
-    /// A value of this message as JSON text; `None` if it is missing.
+    fn bit(&self, from: From) -> u64 {
+        match from {
+            From::Input => INPUT,
+            From::Slot(slot) => self.outputs.get(slot).copied().flatten().map_or(0, |place| place.bit),
+        }
+    }
+
+    /// Whether a value of this message is `None`.
+    pub fn is_none(&self, from: From) -> bool {
+        self.nones & self.bit(from) != 0
+    }
+
+    /// Whether a slot gave `None` for this message, or it is that itself.
+    #[inline]
+    pub fn has_none(&self) -> bool {
+        self.nones != 0
+    }
+
+    /// The slots that gave `None`.
+    pub fn slots_without_output(&self) -> impl Iterator<Item = usize> {
+        let nones = self.nones >> 1;
+        (0..self.outputs.len()).filter(move |slot| nones & (1 << slot) != 0)
+    }
+
+    /// A value of this message as JSON text; `null` for a `None`, and `None` if it is missing otherwise.
     pub fn json(&self, from: From) -> Option<Result<String, String>> {
+        if self.is_none(from) {
+            return Some(Ok("null".to_owned()));
+        }
         // SAFETY: the value is live.
         self.place(from).map(|place| unsafe { raw::json(place.info.desc, place.at) })
     }
 
     /// The message and its outputs.
     pub fn view(&mut self) -> View<'_> {
-        View::new(self.memory, &mut self.present, &self.spots)
+        View::new(self.memory, &mut self.present, self.nones, &self.spots)
     }
 
     /// Moves the message and its outputs out.
@@ -212,17 +261,18 @@ impl Frame {
         self.drop_made();
         let present = std::mem::take(&mut self.present);
         // SAFETY: the values are moved: nothing is present any more.
-        unsafe { Values::take(self.memory, self.layout, present, self.spots.clone()) }
+        unsafe { Values::take(self.memory, self.layout, (present, self.nones), self.spots.clone()) }
     }
 
     /// Moves the message to another frame for the same type, which is empty. The outputs stay.
     pub fn move_input(&mut self, to: &mut Self) {
         debug_assert!(to.present == 0 && std::ptr::eq(to.input.desc, self.input.desc));
-        if self.present & INPUT == 0 {
+        if (self.present | self.nones) & INPUT == 0 {
             return;
         }
         self.present &= !INPUT;
-        // SAFETY: the message is there, both places were laid out for its type, and it is not used here again.
+        self.nones &= !INPUT;
+        // SAFETY: the message is there, also if it is `None`; both places were laid out for its type, and it is not used here again.
         unsafe { std::ptr::copy_nonoverlapping(self.input_place.at, to.input_place.at, self.input.desc.size) };
         to.present = INPUT;
     }
@@ -237,6 +287,7 @@ impl Frame {
     /// Drops what the message left behind.
     #[inline]
     pub fn clear(&mut self) {
+        self.nones = 0;
         if self.plain {
             self.present = 0;
             return;

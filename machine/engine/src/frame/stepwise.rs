@@ -11,17 +11,26 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 impl Frame {
-    /// The first step from `step` on whose slot can be called, with its arguments made; all before it are skipped or
-    /// have failed for want of them.
-    pub fn prepare(&mut self, step: usize, events: &mut impl Events) -> Option<usize> {
-        self.prepare_before(step, self.steps.len(), events)
+    /// The step of the first function in a slot, or in one after it; one past the last if there is none.
+    pub fn step_of(&self, slot: usize) -> usize {
+        self.steps.iter().position(|step| step.slot >= slot).unwrap_or(self.steps.len())
     }
 
-    /// As `prepare`, of the steps before `end`.
-    fn prepare_before(&mut self, step: usize, end: usize, events: &mut impl Events) -> Option<usize> {
+    /// How many steps there are.
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The first step from `step` on, and before `end`, whose slot can be called, with its arguments made; all before it
+    /// are skipped or have failed for want of them.
+    pub fn prepare(&mut self, step: usize, end: usize, events: &mut impl Events) -> Option<usize> {
+        if step == 0 {
+            self.begin_message();
+        }
         let steps = self.steps.get(step..end)?;
-        let ready =
-            |step: &Step| self.present & step.needs == step.needs || self.preparation.run(step, self.present, events);
+        let ready = |step: &Step| {
+            self.present & step.needs == step.needs || self.preparation.run(step, self.present, self.nones, events)
+        };
         steps.iter().position(ready).map(|found| step + found)
     }
 
@@ -51,6 +60,7 @@ impl Frame {
                 self.present |= step.bit;
                 (outcome, String::new())
             }
+            Outcome::Nothing => (outcome, String::new()),
             Outcome::Panicked => (outcome, hook::take_panic()),
             Outcome::Failed | Outcome::TimedOut => (outcome, String::from_utf8_lossy(&text).into_owned()),
         }
@@ -59,16 +69,16 @@ impl Frame {
     /// Calls the slots from step `from` on that come before `slot`, or all, and measures each. Returns the step that is
     /// next. Not for a plan that flies.
     pub fn advance(&mut self, from: usize, slot: Option<usize>, events: &mut impl Events) -> usize {
-        let end =
-            slot.and_then(|slot| self.steps.iter().position(|step| step.slot >= slot)).unwrap_or(self.steps.len());
+        let end = slot.map_or(self.steps.len(), |slot| self.step_of(slot));
         let mut step = from;
-        while let Some(ready) = self.prepare_before(step, end, events) {
+        while let Some(ready) = self.prepare(step, end, events) {
             let before = Instant::now();
             let (outcome, text) = self.call(ready);
             let slot = self.slot(ready);
             self.note(slot, before.elapsed());
             match outcome {
                 Outcome::Done => {}
+                Outcome::Nothing => self.arrived_empty(ready),
                 Outcome::Panicked => events.error(slot, ErrorKind::Panic, text),
                 Outcome::Failed | Outcome::TimedOut => events.error(slot, ErrorKind::Error, text),
             }
@@ -94,6 +104,11 @@ impl Frame {
     /// The output of a step has been written.
     pub fn arrived(&mut self, step: usize) {
         self.present |= self.steps.get(step).map_or(0, |step| step.bit);
+    }
+
+    /// A step has given `None`.
+    pub fn arrived_empty(&mut self, step: usize) {
+        self.nones |= self.steps.get(step).map_or(0, |step| step.bit);
     }
 
     /// Drops the output of a step.

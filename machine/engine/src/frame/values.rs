@@ -32,13 +32,14 @@ pub(super) struct Spot {
 pub(crate) struct View<'f> {
     memory: *mut u8,
     present: &'f mut u64,
+    nones: u64,
     spots: &'f [Spot],
 }
 
 impl<'f> View<'f> {
     /// `memory` holds live values at all spots whose bits are set.
-    pub(super) fn new(memory: *mut u8, present: &'f mut u64, spots: &'f [Spot]) -> Self {
-        Self { memory, present, spots }
+    pub(super) fn new(memory: *mut u8, present: &'f mut u64, nones: u64, spots: &'f [Spot]) -> Self {
+        Self { memory, present, nones, spots }
     }
 
     /// How many values there can be: the message, and one for each slot.
@@ -76,6 +77,11 @@ impl<'f> View<'f> {
         self.place(at).is_some()
     }
 
+    /// Whether a value is `None`: it is not there, and nothing is wrong.
+    pub fn is_none(&self, at: usize) -> bool {
+        self.spots.get(at).is_some_and(|spot| self.nones & spot.bit != 0)
+    }
+
     /// Whether it is the value of the number before.
     pub fn repeats(&self, at: usize) -> bool {
         self.spots.get(at).is_some_and(|spot| spot.repeats)
@@ -109,8 +115,12 @@ impl<'f> View<'f> {
         count
     }
 
-    /// Appends a value as JSON text; `None` if it is missing. What cannot be written is told, and nothing appended.
+    /// Appends a value as JSON text, `null` for a `None`; `None` if it is missing otherwise. What cannot be written is told, and nothing appended.
     pub fn write_json(&self, at: usize, to: &mut Vec<u8>) -> Option<Result<(), String>> {
+        if self.is_none(at) {
+            to.extend_from_slice(b"null");
+            return Some(Ok(()));
+        }
         let (spot, at) = self.place(at)?;
         // SAFETY: the value is live.
         Some(unsafe { raw::write_json(spot.info, at, to) })
@@ -152,18 +162,19 @@ pub(crate) struct Values {
     memory: *mut u8,
     layout: Layout,
     present: u64,
+    nones: u64,
     spots: Arc<[Spot]>,
 }
 // SAFETY: the memory is its own, and the values are `Send`; a reference to `Values` reads nothing of them.
 unsafe impl Send for Values {}
 
 impl Values {
-    /// Moves the values out of a frame's memory.
+    /// Moves the values out of a frame's memory; the bits say which are there, and which are `None`.
     ///
     /// # Safety
     /// `memory` has this layout, of at least one byte, and live values at all spots whose bits are set; they are not
     /// used there again.
-    pub(super) unsafe fn take(memory: *const u8, layout: Layout, present: u64, spots: Arc<[Spot]>) -> Self {
+    pub(super) unsafe fn take(memory: *const u8, layout: Layout, bits: (u64, u64), spots: Arc<[Spot]>) -> Self {
         // SAFETY: the layout is the frame's, which is not empty; a move is a copy of the bytes.
         unsafe {
             let own = std::alloc::alloc(layout);
@@ -171,13 +182,13 @@ impl Values {
                 std::alloc::handle_alloc_error(layout);
             }
             std::ptr::copy_nonoverlapping(memory, own, layout.size());
-            Self { memory: own, layout, present, spots }
+            Self { memory: own, layout, present: bits.0, nones: bits.1, spots }
         }
     }
 
     /// The message and its outputs.
     pub fn view(&mut self) -> View<'_> {
-        View::new(self.memory, &mut self.present, &self.spots)
+        View::new(self.memory, &mut self.present, self.nones, &self.spots)
     }
 }
 

@@ -161,7 +161,9 @@ impl Machine {
         self.record(index, &visit.frame, visit.oid, &visit.caught);
         let outputs = visit.outputs();
         let missing = Missing::of(&visit.frame, &visit.caught);
-        Handover::default().hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
+        let mut handover = Handover::default();
+        handover.hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
+        self.record_unwritten(index, &plan, &mut handover, !visit.caught.errors.is_empty());
         progress.finish();
         progress.note_last(visit.oid, oid::coarse_millis());
         Ok(outputs)

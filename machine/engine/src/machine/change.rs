@@ -15,6 +15,13 @@ impl Machine {
     pub fn assign(&self, slot: usize, desc: SlotDesc, origin: Origin) -> Reply {
         // Made first: whatever happens next, the closure has an owner.
         let function = Arc::new(Function::new(desc, origin));
+        if let Some(nested) = function.nested_option() {
+            let message = format!(
+                "f{slot} cannot have {nested}: None is a missing output, so an Option in an Option is ambiguous; \
+                 flatten it"
+            );
+            return Reply::Failed(failed("nested_option", message));
+        }
         match self.change(slot, Some(function)) {
             Ok(None) => Reply::Done,
             Ok(Some(warning)) => Reply::Warned(warning),
@@ -55,6 +62,7 @@ impl Machine {
             }
             place.function = function;
             place.revision += 1;
+            next.unwritten &= !(1 << slot);
             next.changed();
             let version = next.version;
             plan = Arc::new(next);

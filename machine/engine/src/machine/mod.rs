@@ -10,11 +10,11 @@ use crate::command_error::{bad_number, failed};
 use crate::debug::Debug;
 use crate::flight::Flights;
 use crate::flying;
-use crate::frame::Frame;
+use crate::frame::{ErrorKind, Frame};
 use crate::history::Past;
-use crate::letters::Letters;
+use crate::letters::{Letter, Letters};
 use crate::oid::{MachineNumber, Oid};
-use crate::output::{Ended, Recorder, Sequence};
+use crate::output::{Ended, Handover, Recorder, Sequence};
 use crate::queue::{MAX_WORKERS, Queue};
 use crate::retry::letters_of;
 use crate::slots::Plan;
@@ -169,31 +169,63 @@ impl Machine {
         }
     }
 
-    /// Counts what a message's slots failed on or skipped, and keeps the errors.
+    /// Counts what a message's slots failed on, skipped or gave nothing for, and keeps the errors.
     pub fn record(&self, index: usize, frame: &Frame, oid: Oid, caught: &Caught) {
         let plan = frame.plan();
         let tally = |slot: usize| plan.function(slot).and_then(|function| function.tallies.get(index));
+        let add = |count: &AtomicU64| count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         flying::count_retries(index, frame, &caught.retried);
-        for slot in &caught.skipped {
-            if let Some(tally) = tally(*slot) {
-                tally.skipped.store(tally.skipped.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-            }
-        }
+        frame.slots_without_output().filter_map(tally).for_each(|tally| add(&tally.none));
+        caught.skipped.iter().filter_map(|slot| tally(*slot)).for_each(|tally| add(&tally.skipped));
         if caught.errors.is_empty() {
             return;
         }
         if let Some(progress) = self.queue.progress_of(index) {
-            progress.errored.store(progress.errored.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            add(&progress.errored);
         }
         let new = letters_of(frame, oid, caught, 0);
-        for (slot, _, _) in &caught.errors {
-            if let Some(tally) = tally(*slot) {
-                tally.errored.store(tally.errored.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-            }
-        }
+        caught.errors.iter().filter_map(|(slot, _, _)| tally(*slot)).for_each(|tally| add(&tally.errored));
         let mut letters = self.letters();
         for letter in new {
             letters.add(letter);
+        }
+        drop(letters);
+        let unwritten = caught.errors.iter().filter(|(_, kind, _)| *kind == ErrorKind::Serialize);
+        self.watch_outputs(unwritten.fold(0, |bits, (slot, _, _)| bits | 1 << slot));
+    }
+
+    /// Counts and keeps what was found out when a message was handed over: slots whose outputs cannot be written are slots
+    /// that failed. `has_errors` says whether the message is counted as errored already.
+    #[inline]
+    pub fn record_unwritten(&self, index: usize, plan: &Plan, handover: &mut Handover, has_errors: bool) {
+        if !handover.unwritten.is_empty() {
+            self.record_letters(index, plan, std::mem::take(&mut handover.unwritten), has_errors);
+        }
+    }
+
+    #[cold]
+    fn record_letters(&self, index: usize, plan: &Plan, new: Vec<Letter>, has_errors: bool) {
+        let add = |count: &AtomicU64| count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        if let Some(progress) = self.queue.progress_of(index).filter(|_| !has_errors) {
+            add(&progress.errored);
+        }
+        let mut slots = 0;
+        let mut letters = self.letters();
+        for letter in new {
+            slots |= 1 << letter.slot;
+            if let Some(tally) = plan.function(letter.slot).and_then(|function| function.tallies.get(index)) {
+                add(&tally.errored);
+            }
+            letters.add(letter);
+        }
+        drop(letters);
+        self.watch_outputs(slots);
+    }
+
+    /// From now on the outputs of these slots, as bits, are written for each message, whether or not anybody reads them.
+    fn watch_outputs(&self, slots: u64) {
+        if slots & !guard(&self.plan).unwritten != 0 {
+            self.edit_plan(|plan| plan.unwritten |= slots);
         }
     }
 }

@@ -165,6 +165,41 @@ impl Machine {
         put
     }
 
+    /// Puts values that lie next to each other, and waits for their places until `give_up` says so; moves the first ones,
+    /// and returns how many. The others stay with the caller.
+    ///
+    /// # Safety
+    /// `values` points at `count` values of the type that `desc` describes.
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    pub unsafe fn put_batch_wait(
+        &self,
+        desc: &'static TypeDesc,
+        values: *mut u8,
+        count: usize,
+        give_up: impl Fn() -> bool,
+    ) -> usize {
+        let (mut put, mut failures) = (0, 0);
+        while put < count {
+            // SAFETY: the caller's: the values from `put` on have not been moved.
+            let some = unsafe { self.put_some(desc, values.add(put * desc.size), count - put) };
+            put += some;
+            if some > 0 {
+                failures = 0;
+                continue;
+            }
+            let _waiting = Waiting::begin();
+            if !self.queue.wait_for_room(None, &give_up) {
+                break;
+            }
+            // As in `put_full`: there is room, but not in the next cell.
+            failures += 1;
+            if failures > TRIES {
+                std::thread::sleep(A_MOMENT);
+            }
+        }
+        put
+    }
+
     /// Like [`put_batch`](Self::put_batch), and waits until all are put, or the source ends; then those that were not
     /// put are dropped. Returns how many were put. None is put after the end.
     ///

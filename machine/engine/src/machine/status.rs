@@ -127,7 +127,7 @@ impl Machine {
 fn slot_status(
     plan: &Plan,
     slot: usize,
-    (errored, skipped): (u64, u64),
+    [errored, skipped, none]: [u64; 3],
     (flown, retried): (u64, u64),
     straight: &[u64],
 ) -> SlotStatus {
@@ -136,7 +136,7 @@ fn slot_status(
     let Some(function) = plan.function(slot) else {
         return SlotStatus { slot: name, revision, settings, ..SlotStatus::default() };
     };
-    let ok = (function.reached(straight) + flown).saturating_sub(errored + skipped);
+    let ok = (function.reached(straight) + flown).saturating_sub(errored + skipped + none);
     let [p50_ns, p99_ns] = function.times.percentiles([0.5, 0.99]);
     let code = if function.origin.code.is_empty() { &function.origin.place } else { &function.origin.code };
     SlotStatus {
@@ -149,6 +149,7 @@ fn slot_status(
         ok,
         errored,
         skipped,
+        none,
         p50_ns,
         p99_ns,
         max_ns: function.times.max(),

@@ -95,7 +95,10 @@ const ROWS: [Row; 21] = [
     ),
     counter("machine_slot_messages_total", "Messages that reached a slot, since its assignment.", |status| {
         of_slots(status, |slot| {
-            labelled("outcome", [("ok", slot.ok), ("errored", slot.errored), ("skipped", slot.skipped)])
+            labelled(
+                "outcome",
+                [("ok", slot.ok), ("errored", slot.errored), ("skipped", slot.skipped), ("none", slot.none)],
+            )
         })
     }),
     counter("machine_slot_errors_total", "Messages that a slot failed on, since its assignment.", |status| {

@@ -4,9 +4,12 @@ use super::held::{self, Held};
 use super::json::Rendering;
 use crate::decode::frames::EXCEPTION;
 use crate::frame::{Frame, Values, View};
+use crate::letters::Letter;
 use crate::machine::Machine;
 use crate::oid::Oid;
 use crate::raw;
+use crate::retry::unwritten_letters;
+use crate::slots::Plan;
 use crate::visit::Missing;
 use machine::abi::{Patience, Put};
 
@@ -59,6 +62,15 @@ impl Finished<'_> {
         self.rendering
     }
 
+    /// Dead letters of the slots whose outputs could not be written, if that has been tried; once.
+    #[inline]
+    pub(super) fn unwritten(&mut self, plan: &Plan) -> Vec<Letter> {
+        if !self.is_rendered || !self.rendering.has_unwritten() {
+            return Vec::new();
+        }
+        unwritten_letters(self.rendering, plan, self.oid)
+    }
+
     /// The message for a cell: the values themselves for the last sink, their JSON text for others.
     pub fn hold(&mut self) -> Held {
         if self.is_last {
@@ -72,7 +84,7 @@ impl Finished<'_> {
         }
         let missing = self.missing;
         let why = self.view().map_or_else(Vec::new, |view| {
-            let why = |at| (!view.is_present(at)).then(|| held::why(view.from(at), missing));
+            let why = |at| (!view.is_present(at) && !view.is_none(at)).then(|| held::why(view.from(at), missing));
             (0..view.len()).map(why).collect()
         });
         Held::text(self.oid, self.json().clone(), why)

@@ -27,11 +27,13 @@ pub(crate) struct Rendering {
     line: Vec<u8>,
     /// Where each value is in it: the message, then each slot's output.
     parts: Vec<(usize, usize)>,
+    /// The slots whose outputs cannot be written, and why.
+    unwritten: Vec<(usize, String)>,
 }
 
 impl Clone for Rendering {
     fn clone(&self) -> Self {
-        Self { line: self.line.clone(), parts: self.parts.clone() }
+        Self { line: self.line.clone(), parts: self.parts.clone(), unwritten: Vec::new() }
     }
 
     /// Into the buffers that are there.
@@ -52,6 +54,7 @@ impl Rendering {
             name.copy_from_slice(&oid.hex());
         }
         self.line.clear();
+        self.unwritten.clear();
         self.line.extend_from_slice(&head);
         self.line.push(b'[');
         self.parts.resize(view.len(), (0, 0));
@@ -91,7 +94,15 @@ impl Rendering {
             let from = view.from(at);
             match view.write_json(at, &mut self.line) {
                 Some(Ok(())) => {}
-                Some(Err(why)) => exception(&mut self.line, from, "SerializeError", &why),
+                Some(Err(why)) => {
+                    exception(&mut self.line, from, "SerializeError", &why);
+                    // One that was found out before is among the errors of the message already.
+                    if let From::Slot(slot) = from
+                        && !missing.iter().any(|missing| missing.slot == slot)
+                    {
+                        self.unwritten.push((slot, why));
+                    }
+                }
                 None => match missing.iter().find(|missing| From::Slot(missing.slot) == from) {
                     Some(missing) => exception(&mut self.line, from, missing.exc_type(), &missing.text),
                     // A value that was moved on before the message was written.
@@ -103,6 +114,17 @@ impl Rendering {
             *part = (start, self.line.len());
         }
         self.line.push(b',');
+    }
+
+    /// Whether outputs of slots could not be written.
+    #[inline]
+    pub fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
+    /// The slots whose outputs could not be written, and why; once.
+    pub fn take_unwritten(&mut self) -> Vec<(usize, String)> {
+        std::mem::take(&mut self.unwritten)
     }
 
     /// `{"oid":"…","outputs":[in,f0,…,f7]}`, and the end of the line.

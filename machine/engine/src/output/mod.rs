@@ -29,12 +29,13 @@ pub(crate) use sequence::Sequence;
 pub(crate) use tap::{Next, Tap};
 
 use crate::frame::Frame;
+use crate::letters::Letter;
 use crate::machine::Machine;
 use crate::oid::Oid;
 use crate::slots::Plan;
 use crate::visit::Missing;
 use finished::Place;
-use json::Rendering;
+pub(crate) use json::Rendering;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
 use std::fmt::Debug;
@@ -119,11 +120,13 @@ fn hand_out(sinks: &[Attached], finished: &mut Finished<'_>) {
 #[derive(Debug, Default)]
 pub(crate) struct Handover {
     rendering: Rendering,
+    /// Of the last message: dead letters of the slots whose outputs could not be written. To be taken.
+    pub unwritten: Vec<Letter>,
 }
 
 impl Handover {
     /// Hands a finished message to the sinks of its plan, now or when its turn comes, and keeps it if its times are
-    /// given; returns its size if it was kept. `record` has been called.
+    /// given; returns its size if it was kept. `record` has been called; `record_unwritten` is to be.
     #[inline]
     pub fn hand_over(
         &mut self,
@@ -142,10 +145,23 @@ impl Handover {
             is_rendered: false,
             is_last: false,
         };
+        if plan.unwritten != 0 {
+            finished.json();
+        }
         let bytes = times.map_or(0, |times| machine.kept.keep(&mut finished, plan, times));
         match &machine.sequence {
-            None => hand_out(&plan.sinks, &mut finished),
-            Some(sequence) => sequence.finish(machine, &plan.sinks, finished, number),
+            None => {
+                hand_out(&plan.sinks, &mut finished);
+                self.unwritten = finished.unwritten(plan);
+            }
+            Some(sequence) => {
+                if sequence::reads_json(&plan.sinks, &mut finished) {
+                    // Written before the lock: several workers write at the same time.
+                    finished.json();
+                }
+                self.unwritten = finished.unwritten(plan);
+                sequence.finish(machine, &plan.sinks, finished, number);
+            }
         }
         bytes
     }

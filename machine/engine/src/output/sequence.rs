@@ -127,16 +127,8 @@ impl Sequence {
         (self.reordered.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
 
-    /// A message is through its slots.
+    /// A message is through its slots, and is written if a sink will read that.
     pub(super) fn finish(&self, machine: &Machine, sinks: &Sinks, mut finished: Finished<'_>, number: u64) {
-        let mut reads_json = |(at, attached): (usize, &Attached)| {
-            let is_last = at + 1 == sinks.len();
-            attached.sink.reads_json(&mut finished, is_last)
-        };
-        if sinks.iter().enumerate().any(&mut reads_json) {
-            // Written before the lock: several workers write at the same time.
-            finished.json();
-        }
         let mut done = Vec::new();
         {
             let mut state = self.lock_to_finish();
@@ -218,6 +210,12 @@ impl Sequence {
         }
         self.room.notify_all();
     }
+}
+
+/// Whether one of the sinks will read the JSON of a message.
+pub(super) fn reads_json(sinks: &[Attached], finished: &mut Finished<'_>) -> bool {
+    let last = sinks.len().saturating_sub(1);
+    sinks.iter().enumerate().any(|(at, attached)| attached.sink.reads_json(finished, at == last))
 }
 
 /// What the sinks will need of it.

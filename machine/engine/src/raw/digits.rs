@@ -9,9 +9,9 @@ use machine::abi::Kind;
 
 /// The most bytes that a number takes, and that are written to.
 pub(crate) const MOST_DIGITS: usize = {
-    // The longest integer is i64::MIN, of 20 signs.
-    assert!(size_of::<zmij::Buffer>() >= 20 && align_of::<zmij::Buffer>() == 1);
-    size_of::<zmij::Buffer>()
+    // The longest integer is i128::MIN, of 40 signs.
+    assert!(align_of::<zmij::Buffer>() == 1);
+    if size_of::<zmij::Buffer>() > 40 { size_of::<zmij::Buffer>() } else { 40 }
 };
 
 /// From here on `zmij` writes integers with an exponent.
@@ -45,6 +45,8 @@ pub(crate) unsafe fn write_number(kind: Kind, at: *const u8, to: *mut u8) -> usi
             Kind::U16 => write_unsigned(at.cast::<u16>().read().into(), to),
             Kind::U8 => write_unsigned(at.cast::<u8>().read().into(), to),
             Kind::Usize => write_unsigned(at.cast::<usize>().read() as u64, to),
+            Kind::I128 => put(itoa::Buffer::new().format(at.cast::<i128>().read()), to),
+            Kind::U128 => put(itoa::Buffer::new().format(at.cast::<u128>().read()), to),
             Kind::F64 | Kind::Bool | Kind::String | Kind::Json | Kind::Other => 0,
         }
     }
@@ -197,6 +199,8 @@ mod tests {
         assert_eq!(written(Kind::F32, f32::NAN), "null");
         assert_eq!(written(Kind::I64, i64::MIN), i64::MIN.to_string());
         assert_eq!(written(Kind::U64, u64::MAX), u64::MAX.to_string());
+        assert_eq!(written(Kind::I128, i128::MIN), i128::MIN.to_string());
+        assert_eq!(written(Kind::U128, u128::MAX), u128::MAX.to_string());
         assert_eq!(written(Kind::Bool, true), "");
     }
 

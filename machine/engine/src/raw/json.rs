@@ -5,7 +5,11 @@ use super::digits::{MOST_DIGITS, write_number};
 use super::{drop_value, layout};
 use crate::decode::told;
 use crate::types::TypeInfo;
-use machine::abi::{Sink, Text, TypeDesc};
+use machine::abi::{Sink, Text, TypeDesc, Wrapper};
+
+fn is_result(desc: &TypeDesc) -> bool {
+    matches!(desc.wrapper, Wrapper::Result | Wrapper::ResultOfOption)
+}
 
 /// Writes a value as JSON text; of a `Result` what is in `Ok`.
 ///
@@ -19,7 +23,7 @@ pub(crate) unsafe fn json(desc: &TypeDesc, at: *const u8) -> Result<String, Stri
     if !ok {
         return Err(text);
     }
-    if desc.payload.is_some() {
+    if is_result(desc) {
         let inside = text.strip_prefix("{\"Ok\":").and_then(|rest| rest.strip_suffix('}'));
         return inside.map(str::to_owned).ok_or(text);
     }
@@ -38,8 +42,8 @@ pub(crate) unsafe fn write_json(info: &TypeInfo, at: *const u8, to: &mut Vec<u8>
         return unsafe { write_other(info.desc, at, to) };
     }
     to.reserve(MOST_DIGITS);
-    // SAFETY: the kind says the type, of the value or of what is inside the `Result`, which holds no `Err`: that would be
-    // no output. There is room behind the last byte.
+    // SAFETY: the kind says the type, of the value or of what is inside a wrapper, which holds no `Err` and no `None`: that
+    // would be no output. There is room behind the last byte.
     unsafe {
         let number = info.desc.payload.map_or(at, |payload| payload(at).at);
         let length = write_number(info.kind, number, to.as_mut_ptr().add(to.len()));
@@ -55,9 +59,9 @@ unsafe fn write_other(desc: &TypeDesc, at: *const u8, to: &mut Vec<u8>) -> Resul
     // SAFETY: as above; the sink lives for the call.
     let ok = unsafe { (desc.to_json)(at, &mut Sink::new(to)) };
     let text = to.get(start..).unwrap_or_default();
-    let inside = match (ok, desc.payload) {
-        (true, None) => return Ok(()),
-        (true, Some(_)) => text.strip_prefix(b"{\"Ok\":").and_then(|rest| rest.strip_suffix(b"}")).map(<[u8]>::len),
+    let inside = match (ok, is_result(desc)) {
+        (true, false) => return Ok(()),
+        (true, true) => text.strip_prefix(b"{\"Ok\":").and_then(|rest| rest.strip_suffix(b"}")).map(<[u8]>::len),
         (false, _) => None,
     };
     let Some(inside) = inside else {

@@ -5,7 +5,7 @@
 use super::Message;
 use crate::oid::Moment;
 use crate::source::Shutdown;
-use machine::abi::{Sink, Text, TypeDesc};
+use machine::abi::{Sink, Text, TypeDesc, Wrapper};
 use std::mem::ManuallyDrop;
 
 /// A message that is JSON text. The engine never makes a `Value` of a cell's: their layouts need not agree.
@@ -18,6 +18,7 @@ static JSON_TEXT: TypeDesc = TypeDesc {
     drop: Some(json_text_drop),
     to_json: json_text_write,
     from_json: None,
+    wrapper: Wrapper::None,
     payload: None,
 };
 

@@ -142,3 +142,55 @@ fn a_worker_is_idle_after_its_message_was_given_up() {
     // The load is that of the last seconds.
     answers(move || until(|| m.status().load.is_some_and(|load| load.idle > 0.99)));
 }
+
+/// A breakpoint stays whatever becomes of the slots, and holds what waits on its way, too.
+#[test]
+fn a_breakpoint_holds_messages_of_slots_that_are_async_or_have_settings() {
+    for kind in 0..3 {
+        let m = named("held").workers(2).start();
+        m[0].set(|x: u64| x + 1).unwrap();
+        m[1].set(|x: u64| x + 10).unwrap();
+        m[2].set(|x: u64| x + 100).unwrap();
+        let condition = Command::Break { machine: target(&m), slot: Some(1), filter: "f0 = 3".to_owned() };
+        if kind == 0 {
+            // Also one that is set when they are so already.
+            m[2].timeout(Duration::from_hours(1));
+        }
+        assert_eq!(ask(&condition), Reply::Done);
+        match kind {
+            0 => {}
+            1 => drop(m[1].timeout(Duration::from_hours(1))),
+            _ => {
+                m[0].set_async(async |x: u64| {
+                    tokio::task::yield_now().await;
+                    x + 1
+                })
+                .unwrap();
+                m[2].set_async(async |x: u64| x + 100).unwrap();
+            }
+        }
+        let outputs = m.outputs();
+        m.put(1_u64).unwrap();
+        m.drain();
+        m.put(2_u64).unwrap();
+        until(|| !m.status().in_hand.is_empty());
+        let s = m.status();
+        reconciles(&s);
+        assert!(s.in_hand.ends_with("held before f1"), "{}", s.in_hand);
+        assert_eq!((s.running, s.in_flight, s.slots[0].ok, s.slots[1].ok), (false, 1, 1, 1));
+        assert_eq!(answers(move || go_on(&m)), Reply::Done);
+        m.drain();
+        // Given up, it goes on from there as well.
+        m.put(2_u64).unwrap();
+        until(|| !m.status().in_hand.is_empty());
+        assert!(answers(move || m.give_up()));
+        assert_eq!(hold_before(&m, None), Reply::Done);
+        m.start().put(2_u64).unwrap();
+        m.drain();
+        let s = m.status();
+        reconciles(&s);
+        assert_eq!((s.processed, s.in_flight, s.errored), (4, 0, 0));
+        let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.get(2).unwrap()).collect();
+        assert_eq!(got, [112, 113, 113, 113]);
+    }
+}
