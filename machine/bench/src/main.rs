@@ -1,5 +1,6 @@
 //! The machine beside its peers, measured in turn in one run: `cargo run --release -p machine-bench`,
-//! or `… -- W8-B` for those with this in their titles.
+//! or `… -- W8-B` for those with this in their titles. With `--loaded` all is measured beside processes that never rest,
+//! one for each core.
 //!
 //! Each work is done by each contestant in turn, and that several times; the medians of the rounds and the ratios
 //! of each round are printed as the tables of RESULTS.md. Absolute times drift with the machine; ratios less so.
@@ -7,6 +8,7 @@
 
 mod concurrency;
 mod crowd;
+mod load;
 mod memory;
 mod outputs;
 mod peers;
@@ -24,6 +26,13 @@ const MESSAGES: u32 = 2_000_000;
 const ROUNDS: usize = 9;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let has = |argument: &str| std::env::args().skip(1).any(|given| given == argument);
+    if has(load::SPIN) {
+        load::spin();
+        return Ok(());
+    }
+    let loaded = has(load::OPTION).then(|| load::Load::start().ok_or("the load cannot be started")).transpose()?;
+    println!("{}", if loaded.is_some() { "Beside a load on all cores" } else { "With nothing beside it" });
     machine_engine::init();
     let m = Machine::builder("w8").try_start()?;
     m[0].set(|x: f64| x * x)?;
@@ -59,25 +68,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     outputs::run(&m, MESSAGES, ROUNDS)?;
-    let batched = |n: u32| {
+    let batched = |n: u32, size: u32| {
         let mut batch: Vec<f64> = Vec::new();
-        for i in 0..n {
-            batch.push(f64::from(i));
-            while batch.len() >= 64 {
-                if matches!(m.try_put_batch(&mut batch), Ok(0)) {
-                    std::thread::yield_now();
-                }
-            }
-        }
-        while !batch.is_empty() {
-            let _ = m.try_put_batch(&mut batch);
+        for begin in (0..n).step_by(size as usize) {
+            batch.extend((begin..(begin + size).min(n)).map(f64::from));
+            // Refused only if interrupted, which nobody does here.
+            let _ = m.put_batch_wait(&mut batch);
         }
         m.drain();
     };
     table::print(
         "W8-A in batches; ns a message",
         &mut [
-            ("machine, `try_put_batch` of 64", &mut |n| batched(n)),
+            ("machine, `put_batch_wait` of 64", &mut |n| batched(n, 64)),
+            ("machine, `put_batch_wait` of 1,000", &mut |n| batched(n, 1000)),
+            ("machine, put", &mut |n| by_put(n)),
             ("machine, source", &mut |n| by_source(n)),
             ("Vec<Box<dyn Fn(&[f64]) -> f64>> + crossbeam(1024)", &mut peers::boxed_f64),
         ],

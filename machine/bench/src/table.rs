@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// Whether a table is to be measured: all are, unless arguments name parts of titles.
 pub fn is_wanted(title: &str) -> bool {
-    let mut wanted = std::env::args().skip(1).peekable();
+    let mut wanted = std::env::args().skip(1).filter(|argument| argument != crate::load::OPTION).peekable();
     wanted.peek().is_none() || wanted.any(|part| title.contains(&part))
 }
 
