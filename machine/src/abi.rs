@@ -166,13 +166,14 @@ pub struct TypeDesc {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrapper {
     /// Nothing.
-    None = 0,
+    Unwrapped = 0,
+    // Not `Result` and `Option`: the compiler would then write those of std with their paths in a user's errors.
     /// `Result<T, E>`: only an `Ok` is stored.
-    Result,
+    OfResult,
     /// `Option<T>`: `None` is a missing value.
-    Option,
+    OfOption,
     /// `Result<Option<T>, E>`.
-    ResultOfOption,
+    OfResultOfOption,
 }
 
 /// What is in a wrapper.

@@ -75,20 +75,20 @@ impl Serializer for Address {
         value: &T,
     ) -> Result<Content, Never> {
         match self.0 {
-            Wrapper::Result if name == "Result" && index == 0 => Ok(at(value)),
-            Wrapper::ResultOfOption if name == "Result" && index == 0 => value.serialize(Self(Wrapper::Option)),
+            Wrapper::OfResult if name == "Result" && index == 0 => Ok(at(value)),
+            Wrapper::OfResultOfOption if name == "Result" && index == 0 => value.serialize(Self(Wrapper::OfOption)),
             _ => Err(Never::custom("an error")),
         }
     }
 
     #[inline]
     fn serialize_none(self) -> Result<Content, Never> {
-        if self.0 == Wrapper::Option { Ok(Content::Nothing) } else { Err(Never::custom("not an Option")) }
+        if self.0 == Wrapper::OfOption { Ok(Content::Nothing) } else { Err(Never::custom("not an Option")) }
     }
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Content, Never> {
-        if self.0 == Wrapper::Option { Ok(at(value)) } else { Err(Never::custom("not an Option")) }
+        if self.0 == Wrapper::OfOption { Ok(at(value)) } else { Err(Never::custom("not an Option")) }
     }
 
     refuse!(
@@ -138,24 +138,24 @@ mod tests {
     #[test]
     fn finds_the_value_in_ok_and_the_text_in_err() {
         let fine: Result<f64, String> = Ok(1.5);
-        assert_eq!(content(&fine, Wrapper::Result), fine.as_ref().ok().and_then(at));
+        assert_eq!(content(&fine, Wrapper::OfResult), fine.as_ref().ok().and_then(at));
         assert_ne!(id::<f64>(), id::<u64>());
         let failed: Result<f64, String> = Err("no".to_owned());
-        assert_eq!(content(&failed, Wrapper::Result), None);
+        assert_eq!(content(&failed, Wrapper::OfResult), None);
         assert_eq!(error(br#"{"Err":"no"}"#), "no");
         assert_eq!(error(br#"{"Err":[1,"a"]}"#), r#"[1,"a"]"#);
-        assert_eq!(content(&"not a result", Wrapper::Result), None);
+        assert_eq!(content(&"not a result", Wrapper::OfResult), None);
     }
 
     #[test]
     fn finds_the_value_in_some_and_that_there_is_none() {
         let (some, none) = (Some("x".to_owned()), None::<String>);
-        assert_eq!(content(&some, Wrapper::Option), some.as_ref().and_then(at));
-        assert_eq!(content(&none, Wrapper::Option), Some(Content::Nothing));
+        assert_eq!(content(&some, Wrapper::OfOption), some.as_ref().and_then(at));
+        assert_eq!(content(&none, Wrapper::OfOption), Some(Content::Nothing));
         let (some, none) = (Ok::<_, String>(some), Ok::<_, String>(none));
-        assert_eq!(content(&some, Wrapper::ResultOfOption), some.iter().flatten().next().and_then(at));
-        assert_eq!(content(&none, Wrapper::ResultOfOption), Some(Content::Nothing));
-        assert_eq!(content(&Err::<Option<u8>, _>("no"), Wrapper::ResultOfOption), None);
-        assert_eq!(content(&Some(1_u8), Wrapper::Result), None);
+        assert_eq!(content(&some, Wrapper::OfResultOfOption), some.iter().flatten().next().and_then(at));
+        assert_eq!(content(&none, Wrapper::OfResultOfOption), Some(Content::Nothing));
+        assert_eq!(content(&Err::<Option<u8>, _>("no"), Wrapper::OfResultOfOption), None);
+        assert_eq!(content(&Some(1_u8), Wrapper::OfResult), None);
     }
 }

@@ -251,7 +251,7 @@ macro_rules! slots {
             fn call<'m>(&self, args: impl Fn(usize) -> Arg<'m>, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> Returned<R> {
                 let output = (self.0)($($P::get(args($i))),+);
                 match shim::judge(&output, fail) {
-                    Judged::Output => Returned::Output(output),
+                    Judged::Present => Returned::Output(output),
                     Judged::Nothing => Returned::Nothing(output),
                     Judged::Failed => Returned::Failed,
                 }

@@ -74,7 +74,7 @@ macro_rules! slots {
                     let mut error = None;
                     match judge(&output, |text| error = Some(text.to_string())) {
                         Judged::Failed => Err(error.unwrap_or_default()),
-                        judged => Ok((output, judged == Judged::Output)),
+                        judged => Ok((output, judged == Judged::Present)),
                     }
                 }
             }

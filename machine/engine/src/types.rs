@@ -169,8 +169,9 @@ pub(crate) fn info(desc: &'static TypeDesc) -> &'static TypeInfo {
 
 fn describe(desc: &'static TypeDesc, full: &str, library: Option<&Cell>) -> TypeInfo {
     let definitions = library.map_or(0, |cell| definitions_in(full, cell));
-    let outer = if matches!(desc.wrapper, Wrapper::Result | Wrapper::ResultOfOption) { ok_type(full) } else { full };
-    let is_option = matches!(desc.wrapper, Wrapper::Option | Wrapper::ResultOfOption);
+    let outer =
+        if matches!(desc.wrapper, Wrapper::OfResult | Wrapper::OfResultOfOption) { ok_type(full) } else { full };
+    let is_option = matches!(desc.wrapper, Wrapper::OfOption | Wrapper::OfResultOfOption);
     let inner = if is_option { some_type(outer) } else { outer };
     let inner_definitions = library.map_or(0, |cell| definitions_in(inner, cell));
     let id = (desc.id)();

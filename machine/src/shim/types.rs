@@ -207,7 +207,7 @@ macro_rules! payloads {
         }
     )* };
 }
-payloads!(in_result: Result, in_option: Option, in_result_of_option: ResultOfOption);
+payloads!(in_result: OfResult, in_option: OfOption, in_result_of_option: OfResultOfOption);
 
 struct Of<T>(PhantomData<T>);
 
@@ -221,13 +221,13 @@ impl<T: Serialize + 'static> Of<T> {
         drop: if std::mem::needs_drop::<T>() { Some(drop_value::<T>) } else { None },
         to_json: to_json::<T>,
         from_json: None,
-        wrapper: Wrapper::None,
+        wrapper: Wrapper::Unwrapped,
         payload: None,
     };
-    const RESULT: TypeDesc = TypeDesc { wrapper: Wrapper::Result, payload: Some(in_result::<T>), ..Self::GIVEN };
-    const OPTION: TypeDesc = TypeDesc { wrapper: Wrapper::Option, payload: Some(in_option::<T>), ..Self::GIVEN };
+    const RESULT: TypeDesc = TypeDesc { wrapper: Wrapper::OfResult, payload: Some(in_result::<T>), ..Self::GIVEN };
+    const OPTION: TypeDesc = TypeDesc { wrapper: Wrapper::OfOption, payload: Some(in_option::<T>), ..Self::GIVEN };
     const RESULT_OF_OPTION: TypeDesc =
-        TypeDesc { wrapper: Wrapper::ResultOfOption, payload: Some(in_result_of_option::<T>), ..Self::GIVEN };
+        TypeDesc { wrapper: Wrapper::OfResultOfOption, payload: Some(in_result_of_option::<T>), ..Self::GIVEN };
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Of<T> {
@@ -243,17 +243,17 @@ pub fn taken<T: Serialize + DeserializeOwned + 'static>() -> &'static TypeDesc {
 /// The descriptor of a type that is only given: a message, an output.
 #[must_use]
 pub fn given<T: Serialize + 'static>() -> &'static TypeDesc {
-    if wrapper::<T>() == Wrapper::Option { &Of::<T>::OPTION } else { &Of::<T>::GIVEN }
+    if wrapper::<T>() == Wrapper::OfOption { &Of::<T>::OPTION } else { &Of::<T>::GIVEN }
 }
 
 /// The descriptor of a type that a slot's function returns as it is, which may be a whole `Result`.
 #[must_use]
 pub fn returned<T: Serialize + 'static>() -> &'static TypeDesc {
     match wrapper::<T>() {
-        Wrapper::None => &Of::<T>::GIVEN,
-        Wrapper::Result => &Of::<T>::RESULT,
-        Wrapper::Option => &Of::<T>::OPTION,
-        Wrapper::ResultOfOption => &Of::<T>::RESULT_OF_OPTION,
+        Wrapper::Unwrapped => &Of::<T>::GIVEN,
+        Wrapper::OfResult => &Of::<T>::RESULT,
+        Wrapper::OfOption => &Of::<T>::OPTION,
+        Wrapper::OfResultOfOption => &Of::<T>::RESULT_OF_OPTION,
     }
 }
 
@@ -263,14 +263,14 @@ fn wrapper<T>() -> Wrapper {
     let name = type_name::<T>();
     if name.starts_with("core::result::Result<") {
         if name.starts_with("core::result::Result<core::option::Option<") {
-            Wrapper::ResultOfOption
+            Wrapper::OfResultOfOption
         } else {
-            Wrapper::Result
+            Wrapper::OfResult
         }
     } else if name.starts_with("core::option::Option<") {
-        Wrapper::Option
+        Wrapper::OfOption
     } else {
-        Wrapper::None
+        Wrapper::Unwrapped
     }
 }
 
@@ -305,7 +305,7 @@ pub fn short(name: &str) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judged {
     /// An output.
-    Output,
+    Present,
     /// `None`: there is no output.
     Nothing,
     /// An error.
@@ -316,11 +316,11 @@ pub enum Judged {
 #[inline]
 pub fn judge<R: Serialize>(value: &R, fail: impl FnOnce(std::fmt::Arguments<'_>)) -> Judged {
     let wrapper = wrapper::<R>();
-    if wrapper == Wrapper::None {
-        return Judged::Output;
+    if wrapper == Wrapper::Unwrapped {
+        return Judged::Present;
     }
     match payload::content(value, wrapper) {
-        Some(Content::Value(_)) => return Judged::Output,
+        Some(Content::Value(_)) => return Judged::Present,
         Some(Content::Nothing) => return Judged::Nothing,
         None => {}
     }
@@ -334,5 +334,5 @@ pub fn judge<R: Serialize>(value: &R, fail: impl FnOnce(std::fmt::Arguments<'_>)
 /// Whether a value that was in `Ok` is `None`.
 #[inline]
 pub fn is_nothing<R: Serialize>(value: &R) -> bool {
-    wrapper::<R>() == Wrapper::Option && payload::content(value, Wrapper::Option) == Some(Content::Nothing)
+    wrapper::<R>() == Wrapper::OfOption && payload::content(value, Wrapper::OfOption) == Some(Content::Nothing)
 }

@@ -8,7 +8,7 @@ use crate::types::TypeInfo;
 use machine::abi::{Sink, Text, TypeDesc, Wrapper};
 
 fn is_result(desc: &TypeDesc) -> bool {
-    matches!(desc.wrapper, Wrapper::Result | Wrapper::ResultOfOption)
+    matches!(desc.wrapper, Wrapper::OfResult | Wrapper::OfResultOfOption)
 }
 
 /// Writes a value as JSON text; of a `Result` what is in `Ok`.

@@ -18,7 +18,7 @@ static JSON_TEXT: TypeDesc = TypeDesc {
     drop: Some(json_text_drop),
     to_json: json_text_write,
     from_json: None,
-    wrapper: Wrapper::None,
+    wrapper: Wrapper::Unwrapped,
     payload: None,
 };
 
