@@ -18,14 +18,14 @@ fn counts(m: &Machine, slot: usize) -> [u64; 4] {
 fn givers() -> Vec<Machine> {
     let even = |x: u64| x.is_multiple_of(2).then_some(x);
     let all: Vec<Machine> = std::iter::repeat_with(|| named("none").start()).take(7).collect();
-    all[0][0].set(move |x: u64| even(x)).unwrap();
+    all[0][0].set(even).unwrap();
     all[1][0].set(move |x: u64| Ok::<_, String>(even(x))).unwrap();
     all[2][0].set(move |x: u64| Ok::<_, std::fmt::Error>(even(x))).unwrap();
     all[3][0].set_async(async move |x: u64| even(x)).unwrap();
     all[4][0].set_async(async move |x: u64| Ok::<_, String>(even(x))).unwrap();
     all[5][0].set_async(async move |x: u64| Ok::<_, std::fmt::Error>(even(x))).unwrap();
     all[6][0].timeout(Duration::from_hours(1));
-    all[6][0].set(move |x: u64| even(x)).unwrap();
+    all[6][0].set(even).unwrap();
     all
 }
 
@@ -134,6 +134,7 @@ fn null_stays_a_value() {
 }
 
 #[test]
+#[allow(clippy::option_option, reason = "what is refused")]
 fn an_option_in_an_option_does_not_fit() {
     let m = named("none").start();
     let refused = [

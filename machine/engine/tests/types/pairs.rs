@@ -108,7 +108,7 @@ macro_rules! convert {
 }
 
 /// A number, and whether others are it.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "compared with what they were")]
+#[allow(clippy::cast_possible_truncation, reason = "compared with what they were")]
 trait Number: Copy {
     /// The same as an integer.
     fn exact(self) -> Option<i128>;
