@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,
+    clippy::indexing_slicing,
     reason = "a test ends where it fails, and compares numbers that are exact"
 )]
 #![forbid(unsafe_code)]

@@ -11,6 +11,7 @@ fn unwritable(x: u64) -> BTreeMap<(u64, u64), u64> {
 }
 
 #[track_caller]
+#[allow(clippy::indexing_slicing, reason = "a test ends where it fails")]
 fn counts(m: &Machine, slot: usize) -> (u64, u64, u64) {
     let s = m.status();
     (s.slots[slot].ok, s.slots[slot].errored, s.slots[slot].skipped)
