@@ -131,14 +131,14 @@ mod tests {
     use super::{Content, content, error, id};
     use crate::abi::{Inside, Wrapper};
 
-    fn at<T>(value: &T) -> Option<Content> {
-        Some(Content::Value(Inside { at: std::ptr::from_ref(value).cast(), id: id::<T>() }))
+    fn at<T>(value: &T) -> Content {
+        Content::Value(Inside { at: std::ptr::from_ref(value).cast(), id: id::<T>() })
     }
 
     #[test]
     fn finds_the_value_in_ok_and_the_text_in_err() {
         let fine: Result<f64, String> = Ok(1.5);
-        assert_eq!(content(&fine, Wrapper::OfResult), fine.as_ref().ok().and_then(at));
+        assert_eq!(content(&fine, Wrapper::OfResult), fine.as_ref().ok().map(at));
         assert_ne!(id::<f64>(), id::<u64>());
         let failed: Result<f64, String> = Err("no".to_owned());
         assert_eq!(content(&failed, Wrapper::OfResult), None);
@@ -150,10 +150,10 @@ mod tests {
     #[test]
     fn finds_the_value_in_some_and_that_there_is_none() {
         let (some, none) = (Some("x".to_owned()), None::<String>);
-        assert_eq!(content(&some, Wrapper::OfOption), some.as_ref().and_then(at));
+        assert_eq!(content(&some, Wrapper::OfOption), some.as_ref().map(at));
         assert_eq!(content(&none, Wrapper::OfOption), Some(Content::Nothing));
         let (some, none) = (Ok::<_, String>(some), Ok::<_, String>(none));
-        assert_eq!(content(&some, Wrapper::OfResultOfOption), some.iter().flatten().next().and_then(at));
+        assert_eq!(content(&some, Wrapper::OfResultOfOption), some.iter().flatten().next().map(at));
         assert_eq!(content(&none, Wrapper::OfResultOfOption), Some(Content::Nothing));
         assert_eq!(content(&Err::<Option<u8>, _>("no"), Wrapper::OfResultOfOption), None);
         assert_eq!(content(&Some(1_u8), Wrapper::OfResult), None);
