@@ -27,7 +27,7 @@ pub fn list(as_json: bool) -> Outcome {
         return Ok(format!("{}\n", json!({ "machines": machines, "silent": silent })));
     }
     for (socket, error) in &silent {
-        crate::server::log(&format!("{}: {error}", socket.display()));
+        crate::server::log(&one_line(&format!("{}: {error}", socket.display())));
     }
     if all.is_empty() {
         return Ok("no machines\n".to_owned());

@@ -8,9 +8,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::hash::{DefaultHasher, Hasher};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A directory that is ours for as long as this lives.
@@ -66,7 +67,7 @@ impl Directory {
     }
 
     fn try_claim(pool: &Path, number: u32) -> io::Result<Option<Self>> {
-        fs::create_dir_all(pool)?;
+        create_private(pool)?;
         let lock = File::create(pool.join(format!("{number}.lock")))?;
         match lock.try_lock() {
             Ok(()) => {
@@ -198,6 +199,18 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Makes a directory, with those above it, or takes one that is there, and closes it to other users: there is what a
+/// user has written.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn create_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // One that is not ours stays as it is.
+    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+    Ok(())
 }
 
 /// Where everything is kept that can be made again: `$MACHINE_CACHE_DIR`, or `machine` in the usual place for caches.

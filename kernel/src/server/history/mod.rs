@@ -4,10 +4,12 @@
 //! that is not such an object is passed over. Kernels that run side by side append to the same file.
 
 use super::contents::HistoryAccess;
+use crate::session::directory::create_private;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// How many cells of earlier sessions are kept in memory.
@@ -49,8 +51,11 @@ impl History {
         entries.drain(..entries.len().saturating_sub(KEPT));
         let session = entries.iter().map(|entry| entry.session).max().unwrap_or(0) + 1;
         let file = path.and_then(|path| {
-            std::fs::create_dir_all(path.parent()?).ok()?;
-            OpenOptions::new().create(true).append(true).open(path).ok()
+            create_private(path.parent()?).ok()?;
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).ok()?;
+            // One that an earlier version has made; cells may have secrets in them.
+            let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+            Some(file)
         });
         Self { entries, session, file }
     }

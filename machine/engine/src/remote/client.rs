@@ -129,9 +129,17 @@ fn no_answer(name: &str, all: &[String], silent: &[(PathBuf, String)]) -> Failur
     Failure::new("process_silent", message)
 }
 
+/// What a process says of itself, without what moves a terminal's cursor or sets its title.
+fn printable(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
 impl Process {
     fn greet(stream: UnixStream) -> io::Result<Self> {
-        let hello: Hello = read_frame(&mut Timed::new(&stream, GREETING))?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let mut hello: Hello = read_frame(&mut Timed::new(&stream, GREETING))?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        hello.title = printable(&hello.title);
+        hello.directory = printable(&hello.directory);
         if hello.protocol != PROTOCOL {
             let message = format!("process {} speaks version {}, this is {PROTOCOL}", hello.pid, hello.protocol);
             return Err(io::Error::other(message));

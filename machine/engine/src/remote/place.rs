@@ -230,7 +230,8 @@ fn listen_in(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
     for attempt in 0..ATTEMPTS {
         let name = if attempt == 0 { format!("{pid}.sock") } else { format!("{pid}-{attempt}.sock") };
         let path = directory.join(name);
-        if UnixStream::connect(&path).is_ok() {
+        let is_file = fs::symlink_metadata(&path).is_ok() && !is_socket(&path);
+        if is_file || UnixStream::connect(&path).is_ok() {
             continue;
         }
         // Bound under another name first: a socket is seen under its own only once somebody listens, so whoever
@@ -262,7 +263,8 @@ pub fn sockets() -> Vec<PathBuf> {
 /// If nobody listens, or another user does.
 pub fn connect(path: &Path) -> io::Result<UnixStream> {
     let stream = UnixStream::connect(path).inspect_err(|error| {
-        if error.kind() == io::ErrorKind::ConnectionRefused {
+        // What is no socket refuses connections, too: it belongs to somebody.
+        if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(path) {
             let _ = fs::remove_file(path);
         }
     })?;
@@ -298,6 +300,22 @@ mod tests {
         left.sort();
         assert_eq!(left, [two.file_name().unwrap_or_default(), std::ffi::OsStr::new("other")]);
         fs::remove_dir_all(&base)
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_stays() -> io::Result<()> {
+        let base = std::env::temp_dir().join(format!("machine-file-test-{}", std::process::id()));
+        make_private(&base)?;
+        let file = base.join(format!("{}.sock", std::process::id()));
+        fs::write(&file, "not ours")?;
+        let refused = connect(&file);
+        let (_listener, path) = listen_in(&base)?;
+        let left = fs::read_to_string(&file);
+        fs::remove_dir_all(&base)?;
+        assert!(refused.is_err());
+        assert_ne!(path, file);
+        assert_eq!(left?, "not ours");
+        Ok(())
     }
 
     #[test]
