@@ -184,6 +184,11 @@ pub fn notes(message: &str, json: &Value) -> Vec<(bool, String)> {
         notes.push((true, "add `#[derive(Debug)]` to the type, or end the line with `;` to show nothing".to_owned()));
         return notes;
     }
+    if message.contains("expected function, found `Machine`") {
+        let help = "`MACHINE.call(14.0)?` takes a value through the slots here and now; `MACHINE.put(14.0)?` puts it in the \
+                    queue";
+        notes.push((true, help.to_owned()));
+    }
     for child in json.get("children").and_then(Value::as_array).into_iter().flatten() {
         let Some(message) = child.get("message").and_then(Value::as_str) else { continue };
         let level = child.get("level").and_then(Value::as_str).unwrap_or_default();
@@ -258,7 +263,15 @@ pub fn readable(message: &str) -> String {
     for inner in ["machine::abi::", "machine::slot::", "machine::handle::", "machine::cell::", "machine::value::"] {
         text = text.replace(inner, "machine::");
     }
-    text.replace("<end of input>", "the end of the cell")
+    let text = text.replace("<end of input>", "the end of the cell");
+    match text.split_once("use `cargo add ") {
+        // A cell has no `Cargo.toml`.
+        Some((before, after)) => {
+            let name = after.split('`').next().unwrap_or_default();
+            format!("{before}write `:dep {name} = \"1\"` before it, with the version that you want")
+        }
+        None => text,
+    }
 }
 
 /// A failure at a line of the user's text: an error that `?` met, a panic, an assignment that was refused.
@@ -327,6 +340,17 @@ pub fn assert_drawn(message: &Value, cell: &Edited, renderer: &Renderer) {
 mod tests {
     use super::*;
     use expect_test::expect;
+
+    #[test]
+    fn helps_say_what_to_write_in_a_cell() {
+        let help = "if you wanted to use a crate named `tokio`, use `cargo add tokio` to add it to your `Cargo.toml`";
+        let json = serde_json::json!({ "children": [{ "level": "help", "message": help, "spans": [] }] });
+        let expected = "if you wanted to use a crate named `tokio`, write `:dep tokio = \"1\"` before it, with the version \
+                        that you want";
+        assert_eq!(notes("unresolved import `tokio`", &json), [(true, expected.to_owned())]);
+        let called = notes("expected function, found `Machine`", &serde_json::json!({}));
+        assert!(called.iter().any(|(_, help)| help.contains("`MACHINE.call(14.0)?`")), "{called:?}");
+    }
 
     #[test]
     fn a_failure_points_at_its_line() {

@@ -6,6 +6,7 @@
 
 pub mod analyser;
 pub mod cell_lines;
+mod command_names;
 mod definitions;
 pub mod directory;
 pub mod driver;

@@ -47,7 +47,7 @@ def test_magics_about_messages_answer_while_a_cell_runs(filled: Notebook) -> Non
 
     for line, told in [
         ("%tap f0 --where 'polarty > 1'", "there is of, polarity"),
-        ("%tap f9", "did you mean f7?"),
+        ("%tap f9", "main has no slot f9; it has f0 to f7"),
         ("%plot f0.polarty", "did you mean f0.polarity?"),
         ("%plot f0.of", "is no number"),
         ("%explain 123", "no message of this session"),

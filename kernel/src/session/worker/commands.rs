@@ -1,5 +1,6 @@
 //! Commands at the head of a cell that mean something else here than in evcxr: `:dep`, `:opt`, `:restart`, …
 
+use super::super::command_names;
 use super::super::definitions::Definitions;
 use super::super::errors;
 use super::super::rewrite::rust_start;
@@ -62,6 +63,10 @@ impl Worker {
                     }
                     true
                 }
+                (Some(command), argument) => match command_names::refusal(command, argument) {
+                    Some(why) => return Err(errors::plain("UsageError", &why)),
+                    None => false,
+                },
                 _ => false,
             };
             // An empty line in its place keeps the lines of the rest where they are.
