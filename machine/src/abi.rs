@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// The version of this boundary. A cell built against another version refuses to talk to the engine.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// The symbol under which the executable exports its [`Host`] table.
 pub const HOST_SYMBOL: &str = "machine_host_v1";
@@ -299,6 +299,34 @@ pub struct SourceDesc {
 // SAFETY: `state` is an iterator that is `Send` (a bound of `Machine::source`); one thread at a time uses it.
 unsafe impl Send for SourceDesc {}
 
+/// How a write ended.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// All bytes were written, and nothing is left in a buffer.
+    Done = 0,
+    /// The other end reads nothing any more (`EPIPE`).
+    Closed,
+    /// The writer failed; the sink has the error's text.
+    Failed,
+    /// The writer panicked; the panic hook has passed message and place on to the host.
+    Panicked,
+}
+
+/// A writer of lines, its type erased.
+#[repr(C)]
+#[derive(Debug)]
+pub struct WriterDesc {
+    /// The writer, on the heap of the library that made it.
+    pub state: *mut u8,
+    /// Frees the writer; returns whether a destructor panicked.
+    pub drop: unsafe extern "C" fn(*mut u8) -> bool,
+    /// Writes all of the bytes and flushes the writer: state, bytes, how many, where an error's text goes.
+    pub write: unsafe extern "C" fn(*mut u8, *const u8, usize, *mut Sink) -> Written,
+}
+// SAFETY: `state` is a writer that is `Send` (a bound of `Machine::to_lines`); one thread at a time uses it.
+unsafe impl Send for WriterDesc {}
+
 /// What became of a message that was put.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -383,6 +411,9 @@ pub struct Host {
     pub outputs_id: unsafe extern "C" fn(*const c_void) -> u64,
     /// Nobody takes them any more, and why, if that is an error.
     pub outputs_free: unsafe extern "C" fn(*mut c_void, Text),
+    /// Begins to write what a slot gives as lines: machine, slot, the writer, which is moved, and whether it is the
+    /// standard output. Writes a `Reply` as JSON.
+    pub lines: unsafe extern "C" fn(u32, usize, WriterDesc, bool, *mut Sink),
     /// Carries out a `Command` in JSON and writes its `Reply` in JSON.
     pub command: unsafe extern "C" fn(Text, *mut Sink),
     /// Called first in every cell with the flag in the cell's library that is set while [`must_stop`](Self::must_stop)

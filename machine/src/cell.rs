@@ -47,6 +47,7 @@ pub fn enter() {
 /// The last statement of every cell: what it has printed is handed on, also the beginning of a line.
 pub fn leave() {
     look();
+    crate::waiting::report();
     flush();
     raw::show(LEFT, "");
 }

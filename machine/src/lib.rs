@@ -40,6 +40,7 @@ pub mod shim;
 pub mod slot;
 pub mod source;
 pub mod status;
+mod waiting;
 
 pub use frame::{Frame, frame};
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};

@@ -71,6 +71,10 @@ pub struct Status {
     pub waiting_puts: u64,
     /// What the source is doing.
     pub source: SourceStatus,
+    /// Whether the source waits because no slot has a function and nothing takes the outputs: see
+    /// [`Machine::start_empty`](crate::Machine::start_empty).
+    #[serde(default)]
+    pub waiting_for_slot: bool,
     /// One entry a slot.
     pub slots: Vec<SlotStatus>,
     /// Where finished messages go.
@@ -139,7 +143,7 @@ pub struct Drops {
 pub struct SinkStatus {
     /// Its number, which its handle knows.
     pub id: u64,
-    /// `outputs`, `on_output`, `to`, `json_lines` or `publish`.
+    /// `outputs`, `on_output`, `to`, `json_lines`, `lines`, `stdout` or `publish`.
     pub kind: String,
     /// The endpoint, the file, or the slot and the other machine; empty for a cell's own.
     pub endpoint: String,

@@ -20,7 +20,7 @@ pub enum Commands {
     /// A file without `fn main` is a script: statements as they stand in a notebook's cells. One with `fn main` is a
     /// program; both may use `machine::prelude::*`, serde and serde_json, and name more in front matter as cargo scripts
     /// have it, or in `:dep` lines. It is built optimised, and runs until its sources have ended and all is processed.
-    /// Ctrl-C ends the sources and processes what waits; a second Ctrl-C ends it at once. The counts of its machines are
+    /// Ctrl-C, SIGTERM and SIGHUP end the sources and process what waits; a second one ends it at once. The counts of its machines are
     /// told on standard error at the end. A project is built by cargo and run as it is; its `main` calls
     /// `machine_engine::run` to have the same.
     #[command(after_help = "Examples:\n  \
@@ -58,9 +58,11 @@ pub enum Commands {
     /// Show the messages that a slot failed on, newest first
     #[command(after_help = "Examples:\n  machine errors main -n 5\n  machine errors main f3 --json")]
     Errors(Errors),
-    /// Go on taking messages
-    #[command(after_help = "Example:\n  machine start main")]
-    Start(Named),
+    /// Resume processing
+    ///
+    /// A source waits for the first function in a slot, or the first output, unless --empty is given.
+    #[command(after_help = "Examples:\n  machine start main\n  machine start main --empty")]
+    Start(Start),
     /// Hold between two messages
     #[command(after_help = "Example:\n  machine pause main")]
     Pause(Named),
@@ -131,6 +133,17 @@ pub struct Named {
     /// One JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// Taking messages.
+#[derive(Debug, Args)]
+pub struct Start {
+    /// The machine.
+    #[command(flatten)]
+    pub machine: Named,
+    /// Let a source run although no slot has a function and nothing takes the outputs
+    #[arg(long)]
+    pub empty: bool,
 }
 
 /// Dead letters.
@@ -215,12 +228,18 @@ pub struct Run {
     /// A file, or the directory of a cargo project
     #[arg(value_name = "FILE|PROJECT")]
     pub path: PathBuf,
-    /// End with 1 if a message errored or a source failed
+    /// Exit with 1 if a message errored that was not retried with success, a source failed, or outputs were lost
+    ///
+    /// Without it, the exit code is 1 if an output cannot be written, or work is left when the grace time is over; and 141
+    /// if the reader of standard output has gone.
     #[arg(long)]
     pub fail_on_error: bool,
     /// The last state of all machines in JSON, as the last line of standard output
     #[arg(long)]
     pub json: bool,
+    /// How long to finish queued messages after the first Ctrl-C or SIGTERM: 5s, 500ms, 2m
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub grace: String,
     /// Which program of a project that has several
     #[arg(long, value_name = "NAME")]
     pub bin: Option<String>,

@@ -46,7 +46,7 @@ impl Attached {
                 && let Reply::Status(status) = self.ask(Command::Status { machine: machine.clone() })?
             {
                 self.show(&status);
-                if !status.running {
+                if !status.running || status.waiting_for_slot {
                     return Ok(reply);
                 }
             }

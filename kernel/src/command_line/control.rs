@@ -1,6 +1,6 @@
 //! What is asked of one running machine.
 
-use super::arguments::{Commands, Drain, Errors, Message, Named};
+use super::arguments::{Commands, Drain, Errors, Message, Named, Start};
 use super::attached::Attached;
 use super::outcome::{self, Failed, Outcome};
 use crate::display;
@@ -18,7 +18,9 @@ pub fn carry_out(command: Commands) -> ExitCode {
     let (magic, named, arguments) = match &command {
         Commands::Status(named) => ("status", named, Ok(Arguments::default())),
         Commands::Slots(named) => ("slots", named, Ok(Arguments::default())),
-        Commands::Start(named) => ("start", named, Ok(Arguments::default())),
+        Commands::Start(Start { machine, empty }) => {
+            ("start", machine, Ok(Arguments { empty: *empty, ..Arguments::default() }))
+        }
         Commands::Pause(named) => ("pause", named, Ok(Arguments::default())),
         Commands::Stop(named) => ("stop", named, Ok(Arguments::default())),
         Commands::Step(named) => ("step", named, Ok(Arguments::default())),

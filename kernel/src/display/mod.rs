@@ -32,9 +32,9 @@ pub use help::{Help, help, two_columns};
 pub use machines::machines;
 pub use outputs::outputs;
 pub use plot::{Across, Plot, PlotKind, plot};
-pub use report::report;
+pub use report::{is_report, report};
 pub use slots::slots;
-pub use status::{changed, status, status_frame, still};
+pub use status::{changed, is_retried, status, status_frame, still};
 pub use table::{Kind, Table};
 pub use text::{cut, duration, first_line, grouped, nanos, one_line, rate};
 

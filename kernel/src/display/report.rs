@@ -1,6 +1,7 @@
 //! A page with all that is known of a machine: one file, without scripts and without network.
 
 use super::parts::{SHOWN, cell, cut_text, is_empty, number_cell, queue, signature};
+use super::status::is_retried;
 use super::text::{cut, duration, grouped, nanos, rate, time};
 use machine::history::{History, Point};
 use machine::status::{DeadLetter, Status};
@@ -29,6 +30,15 @@ svg { width: 100%; height: 90px; } polyline { fill: none; stroke: #2a7fd4; strok
 .errors polyline { stroke: #d1453b; } summary { cursor: pointer; }
 ";
 
+/// What a report names as its maker.
+const GENERATOR: &str = "rust-machine report";
+
+/// Whether a file that begins so is a report.
+#[must_use]
+pub fn is_report(head: &[u8]) -> bool {
+    String::from_utf8_lossy(head).contains(GENERATOR)
+}
+
 /// The page, as text.
 #[must_use]
 pub fn report(status: &Status, history: &History, letters: &[DeadLetter]) -> String {
@@ -36,7 +46,14 @@ pub fn report(status: &Status, history: &History, letters: &[DeadLetter]) -> Str
         ("state", status.state.to_string()),
         ("processed", grouped(status.processed)),
         ("rate", rate(status.rate)),
-        ("errored", grouped(status.errored)),
+        (
+            "errored",
+            if is_retried(status) {
+                format!("{}, all retried", grouped(status.errored))
+            } else {
+                grouped(status.errored)
+            },
+        ),
         ("accepted", grouped(status.accepted)),
         ("refused", grouped(status.refused)),
         ("discarded", grouped(status.discarded)),
@@ -51,6 +68,7 @@ pub fn report(status: &Status, history: &History, letters: &[DeadLetter]) -> Str
         html lang="en" {
             head {
                 meta charset="utf-8";
+                meta name="generator" content=(GENERATOR);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (status.machine) }
                 style { (PreEscaped(STYLE)) }

@@ -96,9 +96,21 @@ fn last(status: &Status) -> String {
     }
 }
 
+/// How many messages errored, and whether they were all retried with success: `644 errored, all retried`.
+fn errored(status: &Status) -> String {
+    let all = if is_retried(status) { ", all retried" } else { "" };
+    format!("{} errored{all}", grouped(status.errored))
+}
+
+/// Whether there were errors, and each message that errored has passed when it was retried.
+#[must_use]
+pub fn is_retried(status: &Status) -> bool {
+    status.errored > 0 && status.retried_passed >= status.errored
+}
+
 /// What went wrong: nothing, or how much.
 fn failures(status: &Status) -> String {
-    let mut failures = format!("{} errored", grouped(status.errored));
+    let mut failures = errored(status);
     if status.dead_letters > 0 {
         failures.push_str(&format!(", {} dead letters kept", grouped(status.dead_letters)));
     }

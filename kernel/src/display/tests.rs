@@ -55,6 +55,7 @@ pub fn example_status() -> Status {
         load: Some(machine::status::Load { busy: 0.25, idle: 0.65, blocked: 0.1 }),
         waiting_puts: 0,
         source: SourceStatus { state: "running".into(), taken: 4_213, ..SourceStatus::default() },
+        waiting_for_slot: false,
         slots,
         outputs: Vec::new(),
         in_hand: String::new(),
@@ -438,4 +439,13 @@ fn rows_become_a_frame_with_the_columns_in_their_order() {
     // Nothing to show is an empty frame, and what is no list of rows is shown as it is.
     assert!(from_show(FRAME, "[]").data[PLAIN].as_str().is_some_and(|text| text.contains("(0, 0)")));
     assert_eq!(from_show(FRAME, "[1]").data[PLAIN], "[1]");
+}
+
+#[test]
+fn errors_that_were_all_retried_with_success_say_so() {
+    let mut shown = example_status();
+    shown.retried_passed = 134;
+    assert!(!text(&status(&shown)).contains("all retried"));
+    shown.retried_passed = 135;
+    assert!(text(&status(&shown)).contains("135 errored, all retried"), "{}", text(&status(&shown)));
 }

@@ -86,7 +86,9 @@ pub fn slots(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
 }
 
 pub fn start(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
-    control(Command::Start { machine: target(arguments) }, arguments, engine)
+    let machine = target(arguments);
+    let command = if arguments.empty { Command::StartEmpty { machine } } else { Command::Start { machine } };
+    control(command, arguments, engine)
 }
 
 pub fn pause(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
@@ -134,6 +136,11 @@ pub fn wait_drained(
         let wait = display::still(left);
         if !status.running {
             let message = format!("{} is {}: {wait}; nothing moves until it is started", status.machine, status.state);
+            return Err(Trouble::usage(message, None));
+        }
+        if status.waiting_for_slot && (left.messages, left.outputs) == (0, 0) {
+            let message =
+                format!("{}: {wait}; it is waiting for a slot; %start --empty to run without", status.machine);
             return Err(Trouble::usage(message, None));
         }
         if until.is_some_and(|until| Instant::now() >= until) {
@@ -246,9 +253,12 @@ fn number_of(arguments: &Arguments<'_>, engine: &dyn Engine, other: &str) -> Res
     let names: Vec<&str> = status.slots.iter().map(|slot| slot.slot.as_str()).collect();
     let (first, last) = (names.first().unwrap_or(&""), names.last().unwrap_or(&""));
     let what = if number.is_some() { "has no slot" } else { "has slots, and none is called" };
-    // Of a number that is too big, the last slot is the nearest.
+    // Who counts from 1 means the last slot by a number that is too large by one; any other number is no slip.
     let all = || names.iter().copied().chain((!other.is_empty()).then_some(other));
-    let meant = number.map_or_else(|| nearest(&word.text, all()), |_| names.last().copied());
+    let meant = match number {
+        None => nearest(&word.text, all()),
+        Some(number) => names.last().copied().filter(|_| number as usize == names.len()),
+    };
     let other = if other.is_empty() { String::new() } else { format!(", and {other}") };
     Err(Trouble::usage(
         format!(

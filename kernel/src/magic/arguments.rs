@@ -79,6 +79,8 @@ pub struct Arguments<'a> {
     pub scale: bool,
     /// `--exact`
     pub exact: bool,
+    /// `--empty`
+    pub empty: bool,
 }
 
 /// Parses a line that begins with `%`.
@@ -279,7 +281,7 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
         Kind::Slot | Kind::Origin => arguments.slot = Some(word),
         Kind::Topic => arguments.topic = Some(word),
         Kind::Where => arguments.filter = Some(condition(word)?),
-        Kind::Since => arguments.since = Some(timeout(&word)?),
+        Kind::Since => arguments.since = Some(duration(&word, &example(parameter))?),
         Kind::Every => arguments.every = Some(limit(&word)? as u64),
         Kind::Follow => arguments.follow = true,
         Kind::Which => arguments.which = Some(word),
@@ -291,8 +293,9 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
         Kind::Clear => arguments.clear = true,
         Kind::Scale => arguments.scale = true,
         Kind::Exact => arguments.exact = true,
+        Kind::Empty => arguments.empty = true,
         Kind::Limit => arguments.limit = Some(limit(&word)?),
-        Kind::Timeout => arguments.timeout = Some(timeout(&word)?),
+        Kind::Timeout => arguments.timeout = Some(duration(&word, &example(parameter))?),
         // Never among the words: they are taken out before.
         Kind::Message | Kind::Query => {}
     }
@@ -339,8 +342,13 @@ fn limit(word: &Word) -> Result<usize, Trouble> {
 /// A time that nobody waits longer for; keeps sums of times in range.
 const LONGEST: Duration = Duration::from_hours(168);
 
-/// `5s`, `500ms`, `2m`, `1.5s`; a bare number is seconds.
-pub fn timeout(word: &Word) -> Result<Duration, Trouble> {
+/// How a time is given for this parameter.
+fn example(parameter: &Parameter) -> String {
+    format!("{} 5s", parameter.names.first().copied().unwrap_or_default()).trim_start().to_owned()
+}
+
+/// `5s`, `500ms`, `2m`, `1.5s`; a bare number is seconds. `example` is how one is given here.
+pub fn duration(word: &Word, example: &str) -> Result<Duration, Trouble> {
     let digits = word.text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(word.text.len());
     let (number, unit) = word.text.split_at(digits);
     let seconds = match unit {
@@ -359,7 +367,7 @@ pub fn timeout(word: &Word) -> Result<Duration, Trouble> {
         .ok_or_else(|| {
             Trouble::usage(
                 format!(
-                    "{} is not a time; expected a number with ms, s, m or h, up to 168h: --timeout 5s",
+                    "{} is not a time; expected a number with ms, s, m or h, up to 168h: {example}",
                     given(&word.text)
                 ),
                 Some(word.span.clone()),

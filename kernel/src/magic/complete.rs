@@ -163,6 +163,7 @@ fn values(parameter: &Parameter, words: &[&str], engine: &dyn Engine) -> Vec<Com
         Kind::Json
         | Kind::File
         | Kind::Clear
+        | Kind::Empty
         | Kind::Frame
         | Kind::Limit
         | Kind::Timeout

@@ -2,15 +2,18 @@
 
 use super::Engine;
 use super::arguments::Arguments;
+use super::file::Place;
 use super::registry::{Action, Kind, Magic, Parameter};
-use super::trouble::{Trouble, given};
+use super::trouble::Trouble;
 use crate::display;
 use crate::output::Display;
 use crate::query::write_arrow;
 use serde_json::json;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+
+/// How an Arrow IPC file begins.
+const ARROW: &[u8] = b"ARROW1";
 
 /// `%frame`
 pub const FRAME: Magic = Magic {
@@ -22,7 +25,7 @@ pub const FRAME: Magic = Magic {
         help: "the name, or a path: NAME.arrow is written in the directory of the session",
     }],
     summary: "writes what the last %sql or %tap gave as an Arrow IPC file, and tells how to read it",
-    details: "A file of that name is replaced. Rust, Python, R and others read it without a change.",
+    details: "An Arrow file of that name is replaced, and no other. Rust, Python, R and others read it without a change.",
     example: "%frame langs",
     action: Action::Line(frame),
 };
@@ -38,21 +41,9 @@ fn frame(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trou
         Some(_) => PathBuf::from(&word.text),
         None => PathBuf::from(format!("{}.arrow", word.text)),
     };
-    let failed = |error: &dyn std::fmt::Display| {
-        let message = format!("{} could not be written: {error}", given(&path.display().to_string()));
-        Trouble::usage(message, Some(word.span.clone()))
-    };
-    let whole = std::path::absolute(&path).map_err(|error| failed(&error))?;
-    // A reader sees the old file or the new one.
-    let draft = whole.with_extension("arrow.part");
-    let file = File::create(&draft).map_err(|error| failed(&error))?;
-    let mut to = BufWriter::new(file);
-    let written = write_arrow(&frame, &mut to).map_err(|error| failed(&error));
-    let written = written.and_then(|()| to.flush().map_err(|error| failed(&error)));
-    if let Err(trouble) = written.and_then(|()| std::fs::rename(&draft, &whole).map_err(|error| failed(&error))) {
-        let _ = std::fs::remove_file(&draft);
-        return Err(trouble);
-    }
+    let place = Place::find(&path, Some(word), engine, |head| head.starts_with(ARROW))?;
+    place.write(|to| write_arrow(&frame, to).map_err(io::Error::other))?;
+    let whole = place.path;
     let (height, width) = frame.shape();
     if arguments.json {
         return Ok(display::json(json!({ "file": whole.display().to_string(), "rows": height, "columns": width })));

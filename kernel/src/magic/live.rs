@@ -3,6 +3,7 @@
 use super::Engine;
 use super::actions::{status_of, target, to_json, unexpected};
 use super::arguments::Arguments;
+use super::file::Place;
 use super::trouble::Trouble;
 use crate::display;
 use crate::output::Display;
@@ -10,6 +11,8 @@ use crate::watch::{Watches, parse_rule};
 use machine::command::{Command, Reply};
 use machine::kept::LetterQuery;
 use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
 
 /// How many dead letters a report has.
 const LETTERS: usize = 100;
@@ -97,10 +100,8 @@ pub fn report(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
     };
     let file = arguments.file.as_ref().map_or(FILE, |word| &word.text);
     let page = display::report(&status, &history, &letters);
-    std::fs::write(file, &page).map_err(|error| {
-        let span = arguments.file.as_ref().map(|word| word.span.clone());
-        Trouble::usage(format!("{file} cannot be written: {error}"), span)
-    })?;
+    let place = Place::find(Path::new(file), arguments.file.as_ref(), engine, display::is_report)?;
+    place.write(|to| to.write_all(page.as_bytes()))?;
     let bytes = page.len() as u64;
     if arguments.json {
         return Ok(display::json(json!({ "file": file, "bytes": bytes })));

@@ -39,6 +39,7 @@ mod among;
 mod arguments;
 mod cell;
 mod complete;
+mod file;
 mod frame;
 mod help;
 mod keep;
@@ -282,7 +283,7 @@ pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output
 /// # Errors
 /// If it is no such time: what was given, what is expected.
 pub fn time(text: &str) -> Result<Duration, String> {
-    arguments::timeout(&Word::from(text)).map_err(|trouble| match trouble {
+    arguments::duration(&Word::from(text), "5s").map_err(|trouble| match trouble {
         Trouble::Usage { message, .. } | Trouble::Interrupted(message) => message,
         Trouble::Failure(failure) => failure.message,
     })

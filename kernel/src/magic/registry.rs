@@ -60,6 +60,8 @@ pub enum Kind {
     Json,
     /// Show a `DataFrame`.
     Frame,
+    /// Run a source without a slot.
+    Empty,
     /// A machine's name.
     Machine,
     /// A slot: `f3` or `3`.
@@ -256,9 +258,18 @@ pub static MAGICS: &[Magic] = &[
     },
     Magic {
         name: "start",
-        parameters: &[MACHINE_HERE, MACHINE],
-        summary: "goes on taking messages",
-        details: "After %pause or %stop; the queue was kept.",
+        parameters: &[
+            MACHINE_HERE,
+            Parameter {
+                names: &["--empty"],
+                value: "",
+                kind: Kind::Empty,
+                help: "let a source run although no slot has a function and nothing takes the outputs",
+            },
+            MACHINE,
+        ],
+        summary: "resumes processing",
+        details: "After %pause or %stop; the queue was kept. A source waits for the first slot or output unless --empty is given.",
         example: "%start",
         action: Action::Line(actions::start),
     },

@@ -57,7 +57,7 @@ impl Directory {
     /// # Errors
     /// If the cache directory cannot be written.
     pub fn claim_template(pool: &Path) -> io::Result<Self> {
-        fs::create_dir_all(pool)?;
+        create_private(pool)?;
         let lock = File::create(pool.join("0.lock"))?;
         lock.lock()?;
         let path = pool.join("0");

@@ -50,7 +50,8 @@ fn now(status: &Status, flow: &Flow) -> Value {
         })
         .collect();
     json!({
-        "state": status.state, "processed": status.processed, "errored": status.errored, "accepted": status.accepted,
+        "state": status.state, "processed": status.processed, "errored": status.errored,
+        "all_retried": crate::display::is_retried(status), "accepted": status.accepted,
         "refused": status.refused, "discarded": status.discarded, "in_flight": status.in_flight,
         "queue": status.queue_size, "capacity": status.queue_capacity, "workers": status.workers,
         "letters": status.dead_letters, "letters_dropped": status.dead_letters_dropped,
@@ -70,6 +71,9 @@ pub fn source(status: &Status) -> String {
         "none" | "" => return String::new(),
         state => format!("{} {state}, {} taken", source.description, crate::display::grouped(source.taken)),
     };
+    if status.waiting_for_slot {
+        words.push_str(&format!(": {}", source.note));
+    }
     if !source.error.is_empty() {
         words.push_str(&format!(": {}", source.error));
     }

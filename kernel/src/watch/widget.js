@@ -136,10 +136,10 @@ class Room {
     put(this.mark, arrow.kind === "mismatch" ? "✕ no fit" : arrow.kind === "converts" ? "≈ converts" : "");
     this.label = `${slot.slot}: ${slot.code || "empty"}${arrow.told ? `; ${arrow.told}` : ""}`;
   }
-  now([ok, errored, skipped, p50, p99, most]) {
+  now([ok, errored, skipped, p50, p99, most], retried) {
     put(this.ok, `✓ ${short(ok)}`);
     put(this.errored, errored ? `✕ ${short(errored)}` : "");
-    this.errored.className = errored ? "bad" : "";
+    this.errored.className = errored && !retried ? "bad" : "";
     put(this.skipped, skipped ? `↷ ${short(skipped)}` : "");
     this.ok.title = `${count(ok)} ok, ${count(errored)} errored, ${count(skipped)} skipped`;
     put(this.times, `p50 ${time(p50)} · p99 ${time(p99)}`);
@@ -248,7 +248,7 @@ function render({ model, el }) {
     figures.processed.element.dataset.processed = now.processed;
     figures.rate_in.show(rate(now.rate_in));
     figures.rate_out.show(rate(now.rate_out));
-    figures.errored.show(count(now.errored), now.errored ? "bad" : "");
+    figures.errored.show(count(now.errored) + (now.all_retried ? ", all retried" : ""), now.errored && !now.all_retried ? "bad" : "");
     figures.wait.show(now.wait_seconds === 0 ? "0" : now.wait_seconds == null ? "–" : "≈ " + span(now.wait_seconds));
     const held = now.state !== "running" || now.busy == null;
     const busy = Math.round((now.busy ?? 0) * 100), blocked = Math.min(100 - busy, Math.round((now.blocked ?? 0) * 100));
@@ -272,7 +272,7 @@ function render({ model, el }) {
     bar.className = "bar " + (share > 0.85 ? "bad" : share > 0.6 ? "warn" : "");
     bar.setAttribute("aria-valuemax", now.capacity ?? 0);
     bar.setAttribute("aria-valuenow", now.queue ?? 0);
-    (now.slots ?? []).forEach((slot, index) => rooms[index]?.now(slot));
+    (now.slots ?? []).forEach((slot, index) => rooms[index]?.now(slot, now.all_retried));
     source.hidden = !now.source && !now.in_hand;
     put(source, [now.source && `source: ${now.source}`, now.in_hand && `in hand: ${now.in_hand}`].filter(Boolean).join("\n"));
     outputs.hidden = !(now.outputs ?? []).length;

@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let without_slots = Machine::builder("empty").queue(8_192).try_start()?;
     let reading_alone = median(|| {
-        without_slots.clear_source().source(source::json_lines(&path))?;
+        without_slots.clear_source().start_empty().source(source::json_lines(&path))?;
         without_slots.drain();
         Ok(())
     })?;

@@ -1,6 +1,6 @@
-//! What a machine has done, in one line.
+//! What a machine has done, in one line, and what went wrong.
 
-use machine::status::{SourceStatus, Status};
+use machine::status::{SinkStatus, SourceStatus, Status};
 use std::fmt;
 use std::time::Duration;
 
@@ -13,9 +13,14 @@ pub(crate) struct Line<'a> {
     pub time: Duration,
 }
 
-/// Whether a source may still give something.
-pub(crate) fn is_fed(status: &Status) -> bool {
+/// Whether there is a source that has not ended.
+pub(crate) fn has_source(status: &Status) -> bool {
     !matches!(status.source.state.as_str(), "" | "none" | "exhausted" | "failed")
+}
+
+/// Whether a source may still give something by itself.
+pub(crate) fn is_fed(status: &Status) -> bool {
+    has_source(status) && !status.waiting_for_slot
 }
 
 /// Whether outputs are on their way to where they go by themselves, or to their sinks in order; those of a cell or of
@@ -23,12 +28,54 @@ pub(crate) fn is_fed(status: &Status) -> bool {
 pub(crate) fn is_sending(status: &Status) -> bool {
     let in_order = status.running && status.out_of_order > 0;
     // Those that wait for their turn do not leave while the machine does not run.
-    in_order || status.outputs.iter().any(|sink| sink.kind != "outputs" && sink.waiting > sink.held)
+    in_order || status.outputs.iter().any(is_leaving)
 }
 
-/// Whether a message errored or the source failed.
+/// Whether outputs wait for a sink that takes them by itself.
+pub(crate) fn is_leaving(sink: &SinkStatus) -> bool {
+    sink.kind != "outputs" && sink.waiting > sink.held
+}
+
+/// Whether a message errored and was not retried with success, or the source failed.
 pub(crate) fn has_failed(status: &Status) -> bool {
-    status.errored > 0 || status.source.state == "failed"
+    status.errored > status.retried_passed || status.source.state == "failed"
+}
+
+/// Whether a sink cannot do what it is there for. A publisher that turns a peer away can.
+pub(crate) fn is_broken(sink: &SinkStatus) -> bool {
+    !sink.error.is_empty() && sink.kind != "publish"
+}
+
+/// What a sink is called: `stdout f0`.
+pub(crate) fn sink_name(sink: &SinkStatus) -> String {
+    format!("{} {}", sink.kind, sink.endpoint).trim_end().to_owned()
+}
+
+/// Why outputs of a sink are missing, in one line; `None` if none is.
+pub(crate) fn loss(sink: &SinkStatus) -> Option<String> {
+    let all = sink.sent + sink.waiting + sink.lost;
+    let why = match sink.kind.as_str() {
+        _ if is_broken(sink) => format!(": {}", sink.error.replace('\n', " ")),
+        "on_output" => ": it was too slow; with `.no_loss()` the machine waits for it".to_owned(),
+        "publish" => ": a subscriber was too slow; with `.no_loss()` the machine waits for it".to_owned(),
+        "to" => ": the other machine's queue was full".to_owned(),
+        _ => ": they were taken too slowly".to_owned(),
+    };
+    (sink.lost > 0).then(|| format!("{} lost {} of {all} outputs{why}", sink_name(sink), sink.lost))
+}
+
+/// What a machine has not done, in one line; `None` if nothing is left.
+pub(crate) fn left(status: &Status) -> Option<String> {
+    let counts = [
+        (status.queue_size, "queued"),
+        (status.in_flight, "in its slots"),
+        (status.out_of_order, "waiting for their turn to leave"),
+    ];
+    let mut parts: Vec<String> =
+        counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let leaving = status.outputs.iter().filter(|sink| is_leaving(sink));
+    parts.extend(leaving.map(|sink| format!("{} waiting for {}", sink.waiting - sink.held, sink_name(sink))));
+    (!parts.is_empty()).then(|| format!("{}: {}", status.machine, parts.join(", ")))
 }
 
 impl fmt::Display for Line<'_> {
@@ -42,6 +89,11 @@ impl fmt::Display for Line<'_> {
             .map(|slot| format!("{} {}", slot.slot, slot.errored))
             .collect();
         write!(f, ", {} errored", status.errored)?;
+        match status.retried_passed {
+            0 => {}
+            all if all >= status.errored => f.write_str(", all retried")?,
+            some => write!(f, ", {some} of them retried")?,
+        }
         if !slots.is_empty() {
             write!(f, " ({})", slots.join(", "))?;
         }
@@ -52,8 +104,7 @@ impl fmt::Display for Line<'_> {
             }
         }
         for sink in &status.outputs {
-            let to = format!("{} {}", sink.kind, sink.endpoint);
-            write!(f, "; {}: {} sent", to.trim_end(), sink.sent)?;
+            write!(f, "; {}: {} sent", sink_name(sink), sink.sent)?;
             for (count, what) in [(sink.waiting, "waiting"), (sink.lost, "lost")] {
                 if count > 0 {
                     write!(f, ", {count} {what}")?;

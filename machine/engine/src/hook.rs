@@ -5,6 +5,7 @@
 
 use crate::registry::observer;
 use crate::script;
+use crate::stdout;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
@@ -41,9 +42,10 @@ pub fn is_in_slot() -> bool {
     IN_SLOT.try_with(|depth| depth.get() > 0).unwrap_or(false)
 }
 
-/// Called by the panic hook; returns whether the panic belongs to a slot and is recorded. `file` is as the compiler
-/// names it.
+/// Called by the panic hook; returns whether the panic is recorded: it belongs to a slot, or a `println!` has lost its
+/// reader. `file` is as the compiler names it.
 pub(crate) fn record(message: &str, file: &str, line: u32, column: u32) -> bool {
+    let is_closed_pipe = stdout::note_panic(message);
     let in_slot = is_in_slot();
     if in_slot {
         let _ = PANIC.try_with(|panic| {
@@ -56,7 +58,7 @@ pub(crate) fn record(message: &str, file: &str, line: u32, column: u32) -> bool 
             }
         });
     }
-    in_slot
+    in_slot || is_closed_pipe
 }
 
 /// The message of the panic that has just ended a slot.

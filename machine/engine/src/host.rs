@@ -12,7 +12,9 @@ use crate::raw::{self, Message};
 use crate::registry::{self, observer};
 use crate::source::Feed;
 use crate::types;
-use ::machine::abi::{ABI_VERSION, Host, Outcome, Patience, Pulled, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc};
+use ::machine::abi::{
+    ABI_VERSION, Host, Outcome, Patience, Pulled, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc, WriterDesc,
+};
 use ::machine::command::{Failure, Origin, Reply};
 use std::ffi::c_void;
 use std::io::Write;
@@ -222,6 +224,17 @@ unsafe extern "C" fn outputs_free(handle: *mut c_void, why: Text) {
     taps.tap.end(why);
 }
 
+unsafe extern "C" fn lines(machine: u32, slot: usize, desc: WriterDesc, is_stdout: bool, sink: *mut Sink) {
+    // Made first: whatever happens next, the writer has an owner.
+    let writer = raw::Writer::new(desc);
+    let added = registry::machine(machine)
+        .ok_or_else(|| no_machine(machine))
+        .and_then(|machine| machine.add_lines(slot, writer, is_stdout));
+    let reply = added.map_or_else(Reply::Failed, |status| Reply::Sink(Box::new(status)));
+    // SAFETY: the cell's sink lives for the call.
+    unsafe { answer(sink, &reply) };
+}
+
 unsafe extern "C" fn command(json: Text, sink: *mut Sink) {
     // SAFETY: the cell's text lives for the call.
     let reply = match serde_json::from_str(unsafe { json.as_str() }) {
@@ -313,6 +326,7 @@ pub static HOST: Host = Host {
     outputs_lost,
     outputs_id,
     outputs_free,
+    lines,
     command,
     enter,
     panicked,

@@ -223,9 +223,14 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
     Ok(match command {
         Command::Status { machine } => Reply::Status(Box::new(find(&machine)?.status())),
         Command::Machines => Reply::Machines(statuses()),
+        Command::Directory => directory()?,
         Command::New(config) => Reply::Made(make(config)?),
         Command::Start { machine } => {
             find(&machine)?.start();
+            Reply::Done
+        }
+        Command::StartEmpty { machine } => {
+            find(&machine)?.start_empty();
             Reply::Done
         }
         Command::Pause { machine } => {
@@ -313,6 +318,12 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
         }
         other => return crate::recall::answer(other),
     })
+}
+
+fn directory() -> Result<Reply, Failure> {
+    let directory = std::env::current_dir();
+    let gone = |error| failed("no_directory", format!("the process has no working directory: {error}"));
+    directory.map(|directory| Reply::Directory(directory.display().to_string())).map_err(gone)
 }
 
 fn history(machine: &Target, since_ms: u64) -> Result<Reply, Failure> {

@@ -245,3 +245,33 @@ fn an_abandoned_thread_has_no_part_in_the_cells_any_more() {
     });
     assert_eq!(here(), (false, false, false));
 }
+
+#[test]
+fn a_writer_gets_lines_and_is_dropped_once() {
+    struct Writer(Arc<AtomicUsize>, mpsc::Sender<String>);
+    impl std::io::Write for Writer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.1.send(String::from_utf8_lossy(bytes).into_owned()).unwrap();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Drop for Writer {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    let dropped = Arc::<AtomicUsize>::default();
+    let (tell, told) = mpsc::channel();
+    let m = named("writer").start();
+    m[0].set(|x: u64| format!("line {x}")).unwrap();
+    let sink = m.to_lines(0, Writer(dropped.clone(), tell)).unwrap();
+    (0..3_u64).for_each(|x| m.put_wait(x).unwrap());
+    m.drain();
+    sink.stop();
+    // The channel ends with the writer.
+    assert_eq!(told.iter().collect::<String>(), "line 0\nline 1\nline 2\n");
+    assert_eq!(dropped.load(SeqCst), 1);
+}

@@ -229,7 +229,7 @@ fn call_works_whatever_the_machine_does() {
 #[test]
 fn a_source_that_ends_says_so_and_makes_way_for_the_next() {
     let m = named("ends").queue(4).start();
-    m.pause();
+    m.start_empty().pause();
     m.source(0..10_u64).unwrap();
     m.start().drain();
     let source = m.status().source;
@@ -272,6 +272,7 @@ fn a_source_waits_while_the_queue_is_full() {
 #[test]
 fn a_source_that_fails_says_why_and_harms_nothing_else() {
     let m = fresh();
+    m.start_empty();
     m.source((0..10_u64).inspect(|x| assert!(*x < 7, "no more than {x}"))).unwrap();
     m.drain();
     while m.status().source.state == "running" {

@@ -32,6 +32,8 @@ mod refused;
 mod subscribed;
 #[path = "outputs/unwritten.rs"]
 mod unwritten;
+#[path = "outputs/writer.rs"]
+mod writer;
 
 fn fresh() -> Machine {
     named("m").start()

@@ -43,6 +43,7 @@ fn until(condition: impl Fn() -> bool) {
 /// A machine whose source has no end, so that its process goes on until it is asked to stop.
 fn endless() -> Machine {
     let clock = Machine::builder("clock").start();
+    clock.start_empty();
     clock.source(source::interval(Duration::from_secs(1_000))).unwrap();
     clock
 }
@@ -108,7 +109,7 @@ fn a_source_that_failed_is_not_forgotten_when_its_process_is_asked_to_stop() {
             until(|| MACHINE.status().source.state == "failed");
             signal_hook::low_level::raise(SIGINT).unwrap();
         });
-        MACHINE.source((0..3).inspect(|x| assert!(*x < 2, "two is too many")))
+        MACHINE.start_empty().source((0..3).inspect(|x| assert!(*x < 2, "two is too many")))
     });
     assert_eq!(MACHINE.status().source.state, "failed");
     gives(code, ExitCode::FAILURE);

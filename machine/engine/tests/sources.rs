@@ -28,8 +28,10 @@ struct Kept {
     items: Arc<Mutex<Vec<Value>>>,
 }
 
+/// A machine whose source runs without a slot.
 fn fresh(queue: usize) -> (Machine, String) {
     let machine = named("s").queue(queue).start();
+    machine.start_empty();
     (machine, machine.status().machine)
 }
 

@@ -86,6 +86,11 @@ pub enum SinkConfig {
         /// How many files that were put aside are kept.
         keep: u32,
     },
+    /// The closure of `on_output`.
+    OnOutput {
+        /// The machine waits while 16,384 outputs wait for the closure, instead of dropping what comes beyond them.
+        no_loss: bool,
+    },
     /// A ZeroMQ PUB socket.
     Publish {
         /// `ipc://…` or `tcp://…`; empty for one in a private directory, under the machine's name.

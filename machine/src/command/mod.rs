@@ -44,10 +44,17 @@ pub enum Command {
     },
     /// The state of all machines.
     Machines,
+    /// The directory that relative paths in cells begin from.
+    Directory,
     /// Makes a machine, running.
     New(Config),
     /// Takes messages from the queue, and items from the source.
     Start {
+        /// The machine.
+        machine: Target,
+    },
+    /// Like `Start`, and the source runs although no slot has a function and nothing takes the outputs; then and later.
+    StartEmpty {
         /// The machine.
         machine: Target,
     },

@@ -19,6 +19,8 @@ pub enum Reply {
     Status(Box<Status>),
     /// The state of all machines, in the order of their making.
     Machines(Vec<Status>),
+    /// The process's working directory.
+    Directory(String),
     /// A new machine's number.
     Made(u32),
     /// How many messages a command concerned: discarded by `ClearQueue`.

@@ -53,6 +53,20 @@ impl Machine {
         Self { id, slots }
     }
 
+    /// Makes another machine, running, with 8 slots, a queue of 1,024 messages and one worker, under the first of the names
+    /// `machine1`, `machine2`, … that is free. [`builder`](Self::builder) chooses name and numbers.
+    ///
+    /// # Panics
+    /// If there are 1,024 machines already.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it makes a machine of the process, not a value")]
+    #[track_caller]
+    pub fn new() -> Self {
+        let taken: Vec<String> = machines().into_iter().map(|status| status.machine).collect();
+        let free = (1..=u32::MAX).map(|number| format!("machine{number}")).find(|name| !taken.contains(name));
+        Self::builder(&free.unwrap_or_default()).start()
+    }
+
     /// Describes another machine.
     pub fn builder(name: &str) -> Builder {
         Builder { config: Config::new(name) }
@@ -126,6 +140,10 @@ impl Machine {
     /// Lets the machine take its messages by itself, on a thread of the source's own: from an iterator, a function
     /// that makes one, or what is built in (see [`source`](crate::source)). Waits while the queue is full.
     ///
+    /// A source waits for the first function in a slot, or the first output (also an iterator over
+    /// [`outputs`](Self::outputs)): without any it would run to its end and nobody would see it.
+    /// [`start_empty`](Self::start_empty) lets it run even so.
+    ///
     /// After `stop` and `start` an iterator and what is built in go on where they were; a function is called again,
     /// also if its iterator had come to an end.
     ///
@@ -137,7 +155,9 @@ impl Machine {
     /// If it has a source that has not ended: clear that one first. If what is built in cannot be opened; what was
     /// there before then stays.
     pub fn source<M>(&self, source: impl IntoSource<M>) -> Result<(), Failure> {
-        done(decode(&source.into_source().set(self.id)))
+        done(decode(&source.into_source().set(self.id)))?;
+        crate::waiting::note(self.id);
+        Ok(())
     }
 
     /// Takes the source away. What it has put stays in the queue; an item that it had given and that had no place yet
@@ -149,6 +169,12 @@ impl Machine {
     /// Takes messages, and items from the source. Does nothing if it does already.
     pub fn start(&self) -> &Self {
         self.tell(&Command::Start { machine: self.target() })
+    }
+
+    /// Like [`start`](Self::start), and lets a source run although no slot has a function and nothing takes the outputs:
+    /// now, and whenever that is so later.
+    pub fn start_empty(&self) -> &Self {
+        self.tell(&Command::StartEmpty { machine: self.target() })
     }
 
     /// Holds between two messages. Waits until each worker has finished the one that it has, for at most a quarter of
@@ -196,7 +222,7 @@ impl Machine {
 
     /// Waits until no message waits or is in the slots, the source has come to its end, and outputs in order have gone to
     /// their sinks, also to one that is full. A machine that does not run is not waited for, nor is a source that has no
-    /// end (an endpoint, a socket, a clock, a followed file).
+    /// end (an endpoint, a socket, a clock, a followed file) or that waits for a slot.
     ///
     /// # Panics
     /// In a slot or in the source of the machine itself, where it would never end.
@@ -240,6 +266,16 @@ impl Machine {
             Reply::Status(status) => *status,
             other => panic!("the engine answers a status with {other:?}"),
         }
+    }
+
+    /// Whether it takes messages.
+    pub fn running(&self) -> bool {
+        self.status().running
+    }
+
+    /// Shows its status in the notebook, wherever it stands in a cell.
+    pub fn display_status(&self) {
+        self.status().evcxr_display();
     }
 
     /// How many slots it has.

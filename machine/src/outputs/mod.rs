@@ -4,13 +4,14 @@ mod shown;
 
 pub use shown::LastOutputs;
 
-use crate::abi::Pulled;
+use crate::abi::{Pulled, WriterDesc};
 use crate::command::{Command, Failure, Reply, SinkConfig, WhenFull};
 use crate::handle::{Call, Machine, ask, decode, failure};
-use crate::shim::{OutputsHandle, panic_text};
+use crate::shim::{OutputsHandle, panic_text, raw, writer};
 use crate::status::SinkStatus;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
@@ -44,10 +45,14 @@ impl Machine {
         Ok(Outputs { handle, machine: self.id, timeout: None })
     }
 
-    /// Calls `f` with each output from now on, in order, on a thread of its own (`main/on_output`). At most 16,384
-    /// outputs wait for it; what does not fit is counted in the status. A panic of `f` ends it, and is told in the
-    /// status too; there it stays, and counts all later outputs as lost, until it is ended
-    /// ([`SinkHandle::stop`], [`clear_outputs`](Self::clear_outputs)).
+    /// Calls `f` with each output from now on, in order, on a separate thread (`main/on_output`). At most 16,384 outputs
+    /// wait for it. What does not fit is dropped, counted as lost in the status, and reported when a pipeline's process
+    /// ends; with [`SinkHandle::no_loss`] the machine waits instead. To print what a slot gives, use
+    /// [`to_stdout`](Self::to_stdout), which drops nothing.
+    ///
+    /// A panic of `f` ends it, and its status has the message; there it stays, and counts all later outputs as lost,
+    /// until it is ended ([`SinkHandle::stop`], [`clear_outputs`](Self::clear_outputs)). A pipeline's process then ends
+    /// with exit code 1.
     ///
     /// # Errors
     /// If there is no thread for it.
@@ -79,6 +84,32 @@ impl Machine {
         self.add(SinkConfig::JsonLines { path: path.display().to_string(), rotate: 0, keep: 0 })
     }
 
+    /// Writes what slot `slot` gives for each message from now on, one line per message: text as it is, without quotes
+    /// (also its own line breaks), anything else as JSON. A message on which the slot fails gives no line. The machine
+    /// waits while the writer is slow and 8 MiB of lines are buffered, so no line is dropped.
+    ///
+    /// A separate thread writes; [`drain`](Self::drain) and [`stop`](Self::stop) wait for it. An error of the writer ends
+    /// it: the batch that was being written and all later lines count as lost, its status has the error, and a
+    /// pipeline's process ends with exit code 1.
+    ///
+    /// # Errors
+    /// If there is no such slot, or no thread for it.
+    pub fn to_lines(&self, slot: usize, writer: impl Write + Send + 'static) -> Result<SinkHandle, Failure> {
+        add_writer(self, slot, self::writer(writer), false)
+    }
+
+    /// Writes what slot `slot` gives to standard output, as [`to_lines`](Self::to_lines) does: a pipeline with
+    /// [`source::stdin`](crate::source::stdin) is a filter. In a notebook the lines are the output of the cell that runs.
+    ///
+    /// A pipeline's process ends once its standard output cannot be written: with exit code 141 if its reader has gone
+    /// (`| head -1`), as other filters do, and otherwise (a full disk) with 1.
+    ///
+    /// # Errors
+    /// As [`to_lines`](Self::to_lines).
+    pub fn to_stdout(&self, slot: usize) -> Result<SinkHandle, Failure> {
+        add_writer(self, slot, writer(std::io::stdout()), true)
+    }
+
     /// Publishes each message from now on, on a ZeroMQ PUB socket: two frames, the oid's 24 hex digits and
     /// `[in,f0,…,f7]` in JSON. Who subscribes to `f1.` is sent the output of that slot alone, under the topic
     /// `f1.<oid>`. Nothing is written while nobody is subscribed. There may be 64 connections at a time.
@@ -95,7 +126,7 @@ impl Machine {
         self.add(SinkConfig::Publish { endpoint, no_loss: false, high_water_mark: HIGH_WATER_MARK })
     }
 
-    /// Ends all of `on_output`, `to`, `to_json_lines` and `publish`. What they have buffered is handed on. Iterators
+    /// Ends all of `on_output`, `to`, `to_json_lines`, `to_lines`, `to_stdout` and `publish`. What they have buffered is handed on. Iterators
     /// over [`outputs`](Self::outputs) go on.
     pub fn clear_outputs(&self) -> &Self {
         self.tell(&Command::RemoveSinks { machine: self.target(), id: None })
@@ -207,6 +238,16 @@ impl Iterator for Outputs {
 }
 
 /// Not generic, so that cells do not compile it again.
+fn add_writer(machine: &Machine, slot: usize, desc: WriterDesc, is_stdout: bool) -> Result<SinkHandle, Failure> {
+    match decode(&raw::lines(machine.id, slot, desc, is_stdout)) {
+        Reply::Sink(status) => {
+            Ok(SinkHandle { machine: *machine, id: status.id, endpoint: status.endpoint, config: None })
+        }
+        other => Err(failure(other)),
+    }
+}
+
+/// Not generic, so that cells do not compile it again.
 fn on_output(machine: &Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<SinkHandle, Failure> {
     let handle = OutputsHandle::new(machine.id, MOST_WAITING, true).map_err(|reply| failure(decode(&reply)))?;
     let id = handle.id();
@@ -226,7 +267,10 @@ fn on_output(machine: &Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<
         }
     };
     match std::thread::Builder::new().name(name).spawn(work) {
-        Ok(_detached) => Ok(SinkHandle { machine: *machine, id, endpoint: String::new(), config: None }),
+        Ok(_detached) => {
+            let config = Some(SinkConfig::OnOutput { no_loss: false });
+            Ok(SinkHandle { machine: *machine, id, endpoint: String::new(), config })
+        }
         Err(error) => Err(Failure::new("no_thread", format!("no thread for on_output: {error}"))),
     }
 }
@@ -276,13 +320,14 @@ impl SinkHandle {
         })
     }
 
-    /// Of a socket: the machine waits for its slowest subscriber, so that none loses anything.
+    /// Of a socket or of `on_output`: the machine waits for its slowest subscriber, or for the closure, so that no output
+    /// is dropped. A closure that waits for the same machine (`drain`, `put_wait`) may then wait for itself.
     ///
     /// # Errors
-    /// If this is no socket.
+    /// If this is neither of them.
     pub fn no_loss(self) -> Result<Self, Failure> {
-        self.configure("a socket", |config| match config {
-            SinkConfig::Publish { no_loss, .. } => {
+        self.configure("a socket or `on_output`", |config| match config {
+            SinkConfig::Publish { no_loss, .. } | SinkConfig::OnOutput { no_loss } => {
                 *no_loss = true;
                 true
             }

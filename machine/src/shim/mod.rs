@@ -8,6 +8,7 @@ mod handles;
 pub(crate) mod raw;
 mod source;
 mod types;
+mod writer;
 
 pub use call::{Arg, describe};
 pub(crate) use call::{Call, Returned, erase, param_name};
@@ -15,6 +16,7 @@ pub(crate) use handles::{CallHandle, OutputsHandle};
 pub(crate) use source::{source, source_again};
 pub use types::{Judged, given, is_nothing, judge, returned, short, taken};
 pub(crate) use types::{id, kind};
+pub(crate) use writer::writer;
 
 use crate::abi::Sink;
 use std::any::Any;

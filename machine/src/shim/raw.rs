@@ -2,7 +2,7 @@
 
 use super::handles::{ask, lend};
 use super::types::given;
-use crate::abi::{Patience, Put, SlotDesc, SourceDesc, Text, host};
+use crate::abi::{Patience, Put, SlotDesc, SourceDesc, Text, WriterDesc, host};
 use serde::Serialize;
 use std::sync::atomic::AtomicBool;
 
@@ -43,6 +43,11 @@ pub(crate) fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: &str) -> V
 pub(crate) fn source(machine: u32, desc: SourceDesc, pacing: &str) -> Vec<u8> {
     // SAFETY: the descriptor is whole and moved; the text lives for the call.
     ask(|sink| unsafe { (host().source)(machine, desc, Text::new(pacing), sink) })
+}
+
+pub(crate) fn lines(machine: u32, slot: usize, desc: WriterDesc, is_stdout: bool) -> Vec<u8> {
+    // SAFETY: the descriptor is whole and moved.
+    ask(|sink| unsafe { (host().lines)(machine, slot, desc, is_stdout, sink) })
 }
 
 pub(crate) fn command(json: &str) -> Vec<u8> {

@@ -14,10 +14,10 @@ mod program;
 
 use super::arguments::Run;
 use super::outcome::{Failed, Outcome};
-use crate::session;
 use crate::session::registry::{self, Platforms, Unavailable};
+use crate::{magic, session};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,8 +27,12 @@ const OPTIONS_VARIABLE: &str = "MACHINE_RUN";
 /// What the engine is told of what it runs, for the list of machines.
 const TITLE_VARIABLE: &str = "MACHINE_TITLE";
 
+/// The largest file that is taken for a pipeline, bytes.
+const MAX_SOURCE: u64 = 16 << 20;
+
 /// Builds and runs. Returns only if that fails.
 pub fn run(arguments: &Run) -> Outcome {
+    let grace = magic::time(&arguments.grace).map_err(Failed::Usage)?;
     let path = arguments.path.canonicalize().map_err(|error| {
         Failed::Usage(format!("{}: {error}; expected a file of Rust or a cargo project", arguments.path.display()))
     })?;
@@ -39,7 +43,8 @@ pub fn run(arguments: &Run) -> Outcome {
     } else {
         file(&path)?
     };
-    let mut options = Vec::new();
+    let grace = format!("grace={}", grace.as_secs_f64());
+    let mut options = vec![grace.as_str()];
     options.extend(arguments.fail_on_error.then_some("fail-on-error"));
     options.extend(arguments.json.then_some("json"));
     let error = Command::new(&executable)
@@ -52,7 +57,7 @@ pub fn run(arguments: &Run) -> Outcome {
 
 /// Builds the project of one file.
 fn file(path: &Path) -> Result<PathBuf, Failed> {
-    let source = fs::read_to_string(path).map_err(|error| Failed::Usage(format!("{}: {error}", path.display())))?;
+    let source = read(path).map_err(|error| Failed::Usage(format!("{}: {error}", path.display())))?;
     // The compiler leaves the mark of the byte order out, too.
     let program = program::make(source.strip_prefix('\u{feff}').unwrap_or(&source), path)?;
     for note in &program.notes {
@@ -66,6 +71,7 @@ fn file(path: &Path) -> Result<PathBuf, Failed> {
     let place = cache.join("projects").join(&name);
     let unwritable = |error: io::Error| Failed::new("no_cache", format!("{}: {error}", place.display()));
     let written = || -> io::Result<File> {
+        session::directory::create_private(&cache)?;
         fs::create_dir_all(&place)?;
         // Whoever runs the same file at this moment builds it first.
         let lock = File::create(place.join("lock"))?;
@@ -97,6 +103,22 @@ fn is_complete(manifest: &Path) -> Result<bool, Failed> {
             Err(Failed::new("offline", offline.to_string().replace('\n', "; ")))
         }
     }
+}
+
+/// The text of a pipeline.
+fn read(path: &Path) -> io::Result<String> {
+    // Before it is opened: opening a pipe waits for its writer, and a device may have no end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file; expected a Rust file or a Cargo project"));
+    }
+    let mut source = String::new();
+    // A file may also have no end where the system makes it up as it is read.
+    File::open(path)?.take(MAX_SOURCE + 1).read_to_string(&mut source)?;
+    if source.len() as u64 > MAX_SOURCE {
+        let message = format!("larger than {} MiB; expected a Rust file", MAX_SOURCE >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(source)
 }
 
 /// Cargo looks at the time of a file: one that is the same is left alone.

@@ -87,7 +87,7 @@ fn list_and_help() {
         %report [FILE] [--machine NAME] [--json]                                                                      writes a page with a machine's state, history, errors and code
         %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]          the messages that a slot failed on, newest first, as a DataFrame
         %slots [NAME] [--machine NAME] [--json]                                                                       the code in each slot, the cell it came from, what it takes and gives
-        %start [NAME] [--machine NAME] [--json]                                                                       goes on taking messages
+        %start [NAME] [--empty] [--machine NAME] [--json]                                                             resumes processing
         %pause [NAME] [--machine NAME] [--json]                                                                       holds between two messages
         %stop [NAME] [--machine NAME] [--json]                                                                        ends the workers; the queue is kept
         %drain [NAME] [--timeout TIME] [--machine NAME] [--json]                                                      waits until all messages have gone through, and its source has come to its end if it has one

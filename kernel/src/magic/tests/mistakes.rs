@@ -70,11 +70,19 @@ fn mistakes_are_told_in_one_line_and_pointed_at() {
     "]],
     );
     check_error(
-        "%errors f9",
+        "%errors f8",
         &expect![[r"
-              1 | %errors f9
+              1 | %errors f8
                           ^^
-            UsageError: main has no slot f9; it has f0 to f7, and source; did you mean f7?
+            UsageError: main has no slot f8; it has f0 to f7, and source; did you mean f7?
+        "]],
+    );
+    check_error(
+        "%tap f99",
+        &expect![[r"
+              1 | %tap f99
+                       ^^^
+            UsageError: main has no slot f99; it has f0 to f7
         "]],
     );
     check_error(
@@ -92,6 +100,14 @@ fn mistakes_are_told_in_one_line_and_pointed_at() {
                          ^^^^
         UsageError: many is not a count; expected a whole number, for example -n 20
     "]],
+    );
+    check_error(
+        "%errors --since yesterday",
+        &expect![[r"
+              1 | %errors --since yesterday
+                                  ^^^^^^^^^
+            UsageError: yesterday is not a time; expected a number with ms, s, m or h, up to 168h: --since 5s
+        "]],
     );
     check_error(
         "%errors -n",

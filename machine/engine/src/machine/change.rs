@@ -69,6 +69,7 @@ impl Machine {
             old = std::mem::replace(&mut *current, plan.clone());
             // Release: pairs with the Acquire of the workers.
             self.version.store(version, Ordering::Release);
+            self.note_use(&current);
         }
         // Workers that sleep let go of the old slots too.
         self.queue.wake_all();
@@ -141,6 +142,7 @@ impl Machine {
         let old = std::mem::replace(&mut *current, Arc::new(next));
         // Release: pairs with the Acquire of the workers.
         self.version.store(version, Ordering::Release);
+        self.note_use(&current);
         drop(current);
         self.queue.wake_all();
         // As in `change`.

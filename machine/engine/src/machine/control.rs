@@ -36,6 +36,13 @@ impl Machine {
         }
     }
 
+    /// Like `start`, and the source runs from now on although no slot has a function and nothing takes the outputs.
+    pub fn start_empty(&'static self) {
+        self.runs_empty.store(true, Ordering::Relaxed);
+        self.edit_plan(|_| {});
+        self.start();
+    }
+
     /// Starts the workers that are wanted and not there.
     fn hire(&'static self, control: &mut Control) {
         while let Some(index) = self.queue.hire(control) {
@@ -96,7 +103,9 @@ impl Machine {
             let gone = self.queue.done() + given_up + self.queue.discarded.load(Ordering::Acquire);
             self.queue.accepted().saturating_sub(gone)
         };
-        let is_awaited = || guard(&self.source).as_ref().is_some_and(|feed| feed.is_awaited());
+        let runs = || guard(&self.source).as_ref().is_some_and(|feed| feed.is_awaited());
+        // Nor is a source that waits for a slot: whoever could set one may be the one who waits here.
+        let is_awaited = || !self.waits_for_slot() && runs();
         // Outputs in order leave a moment after what they wait for is counted as discarded.
         let outputs = || {
             let waiting = self.sequence.as_ref().map_or(0, |sequence| sequence.counts().1);
@@ -114,7 +123,7 @@ impl Machine {
             std::thread::sleep(LOOK_UP);
         }
         // The source first: what it has put before its end is among the messages then.
-        let source_runs = is_awaited();
+        let source_runs = runs();
         let left = Undrained { messages: left(), source_runs, outputs: outputs() };
         if left == Undrained::default() { Ok(()) } else { Err(left) }
     }

@@ -22,8 +22,9 @@ use crate::source::Feed;
 use crate::worker::Caught;
 use machine::command::{Config, Failure, Origin};
 use machine::handle::MAX_SLOTS;
+use machine::status::SourceStatus;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,8 @@ pub(crate) struct Machine {
     pub debug: Debug,
     letters: Mutex<Letters>,
     source: Mutex<Option<Arc<Feed>>>,
+    /// What the source had done that was cleared last.
+    cleared_source: Mutex<Option<SourceStatus>>,
     /// Messages processed, at moments of the last seconds.
     recent: Mutex<VecDeque<(Instant, u64)>>,
     /// What it has done over time.
@@ -66,6 +69,10 @@ pub(crate) struct Machine {
     pub retrying: Mutex<()>,
     /// Calls so far.
     calls: AtomicU64,
+    /// Whether its source waits: no slot has a function, and nothing takes the outputs. Changed under the lock of `plan`.
+    waits_for_slot: AtomicBool,
+    /// Whether its source runs even so.
+    runs_empty: AtomicBool,
     /// How many times it was stopped.
     pub stops: AtomicU64,
     /// Items of sources that had no place when their source was cleared.
@@ -107,12 +114,15 @@ impl Machine {
             debug: Debug::default(),
             letters: Mutex::default(),
             source: Mutex::default(),
+            cleared_source: Mutex::default(),
             // Room for what one window has, so that it never grows.
             recent: Mutex::new(VecDeque::with_capacity(READINGS)),
             past: Mutex::default(),
             stepping: Mutex::default(),
             retrying: Mutex::default(),
             calls: AtomicU64::new(0),
+            waits_for_slot: AtomicBool::new(true),
+            runs_empty: AtomicBool::new(false),
             stops: AtomicU64::new(0),
             source_dropped: AtomicU64::new(0),
             config,
@@ -121,6 +131,21 @@ impl Machine {
 
     pub fn plan(&self) -> Arc<Plan> {
         guard(&self.plan).clone()
+    }
+
+    /// Whether its source waits for a slot: it would run through empty slots, and nobody would see what it gave.
+    #[inline]
+    pub fn waits_for_slot(&self) -> bool {
+        // Acquire: pairs with the Release in `note_use`, so that what is put from here on sees the plan with the slot.
+        self.waits_for_slot.load(Ordering::Acquire)
+    }
+
+    /// There is another plan, whose version is set: it may be the first one that does something, or no longer do so.
+    fn note_use(&self, plan: &Plan) {
+        let is_used = !plan.sinks.is_empty() || plan.slots.iter().any(|slot| slot.function.is_some());
+        // Relaxed: whoever sets it makes a plan after that.
+        let waits = !is_used && !self.runs_empty.load(Ordering::Relaxed);
+        self.waits_for_slot.store(waits, Ordering::Release);
     }
 
     pub fn letters(&self) -> MutexGuard<'_, Letters> {
@@ -165,8 +190,14 @@ impl Machine {
         self.queue.wake_all();
         if let Some(feed) = feed {
             feed.wait_over();
+            *guard(&self.cleared_source) = Some(feed.status());
             feed.discard();
         }
+    }
+
+    /// What the source had done that was cleared last.
+    pub fn cleared_source(&self) -> Option<SourceStatus> {
+        guard(&self.cleared_source).clone()
     }
 
     /// Counts what a message's slots failed on, skipped or gave nothing for, and keeps the errors.

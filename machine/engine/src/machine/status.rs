@@ -25,10 +25,16 @@ impl Machine {
         let plan = self.plan();
         let (reordered, out_of_order) = self.sequence.as_ref().map_or((0, 0), Sequence::counts);
         // The source before all counts: what it has put before its end is among the messages then.
-        let source = guard(&self.source)
+        let feed = guard(&self.source).clone();
+        let mut source = feed
             .as_ref()
             .map_or_else(|| SourceStatus { state: "none".to_owned(), ..SourceStatus::default() }, |feed| feed.status());
-        let source = SourceStatus { dropped: self.source_dropped.load(Ordering::Relaxed), ..source };
+        let waiting_for_slot = self.waits_for_slot() && feed.as_ref().is_some_and(|feed| feed.is_running());
+        if waiting_for_slot {
+            "waiting".clone_into(&mut source.state);
+            "waiting for a slot; %start --empty to run without".clone_into(&mut source.note);
+        }
+        source.dropped = self.source_dropped.load(Ordering::Relaxed);
         // Downstream first: what failed is done, what is done was begun, what was begun was accepted; each Acquire
         // pairs with a Release of the worker, so a later reading is never smaller than it was then.
         let progress = self.queue.progress();
@@ -54,6 +60,10 @@ impl Machine {
         let newest = self.queue.dropped_newest.load(Ordering::Relaxed);
         let last = progress.iter().map(|p| (p.last_millis.load(Ordering::Relaxed), p.last_oid.load(Ordering::Relaxed)));
         let (last_millis, last_oid) = last.max().unwrap_or_default();
+        if let Some(feed) = feed {
+            // After all counts: what was processed was taken.
+            source.taken = feed.taken();
+        }
         let letters = self.letters();
         let (lines, kept, dropped) = (letters.lines(10), letters.len() as u64, letters.dropped);
         let (retried, retried_passed) = (letters.retried, letters.passed);
@@ -93,6 +103,7 @@ impl Machine {
             load: self.load(),
             waiting_puts: self.queue.waiting_puts(),
             source,
+            waiting_for_slot,
             slots,
             errors: lines,
             outputs: self.sinks(),

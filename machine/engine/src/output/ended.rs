@@ -26,6 +26,11 @@ impl Ended {
         drop(oldest);
     }
 
+    /// All that are remembered, the oldest first.
+    pub fn all(&self) -> Vec<Attached> {
+        self.lock().iter().cloned().collect()
+    }
+
     /// The sink of this number.
     pub fn find(&self, id: u64) -> Option<Attached> {
         self.lock().iter().find(|sink| sink.id == id).cloned()

@@ -95,6 +95,26 @@ impl Finished<'_> {
         self.view().is_none_or(|view| !view.is_present(slot + 1) || view.is_copied(slot + 1))
     }
 
+    /// Appends the JSON text of what a slot gave; `None` if that is missing. An error says why it has none.
+    pub fn write_output(&mut self, slot: usize, to: &mut Vec<u8>) -> Option<Result<(), String>> {
+        let at = slot + 1;
+        let is_rendered = self.is_rendered;
+        let view = self.view()?;
+        if !view.is_present(at) {
+            return None;
+        }
+        if !is_rendered {
+            return view.write_json(at, to);
+        }
+        let part = self.rendering.part(at);
+        if part.starts_with(EXCEPTION.as_bytes()) {
+            // In place of a value that cannot be written, or a value of the user's that looks like that.
+            return self.view()?.write_json(at, to);
+        }
+        to.extend_from_slice(part);
+        Some(Ok(()))
+    }
+
     /// Puts the output of a slot on another machine: the value itself if nobody else needs it or if it is a number,
     /// else its JSON text. `None` if there is no such output; an error says why it has no JSON text.
     pub fn put(

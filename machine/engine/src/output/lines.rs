@@ -1,12 +1,11 @@
 //! Finished messages as lines of a file: JSON Lines, with rotation by size.
 //!
-//! Workers append lines to a buffer; a thread takes the whole buffer and writes it. The buffer is bounded: a worker
-//! waits while the disk is slower than the machine, so a file loses nothing but what cannot be written; that is
-//! counted, told in the status, and the next lines are tried again. `drain` and `stop` wait until the buffer is
-//! written; a process that ends without them loses what it buffered in the last few milliseconds.
+//! A worker waits while the disk is slower than the machine ([`Buffered`]), so a file loses nothing but what cannot be
+//! written; that is counted, and the next lines are tried again. `drain` and `stop` wait until the buffer is written; a
+//! process that ends without them loses what it buffered in the last few milliseconds.
 
+use super::buffered::{Buffered, Written};
 use super::{Finished, Sink, Want};
-use crate::blocked::Waiting;
 use crate::command_error::failed;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
@@ -14,64 +13,31 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Workers wait while more than this is buffered.
-const MOST_BUFFERED: usize = 8 << 20;
-/// The writer is woken early when so much is buffered.
-const WORTH_WAKING: usize = 256 << 10;
-/// How long the writer lets lines gather after it has written.
-const GATHER: Duration = Duration::from_millis(20);
-/// How long a waiting worker sleeps before it looks whether it still has to wait.
-const LOOK_UP: Duration = Duration::from_millis(50);
-/// How long the writer sleeps at first before it tries again to write to a pipe that is full; `LOOK_UP` at last.
+/// How long the writer sleeps at most before it tries again to write to a pipe that is full.
+const MAX_PIPE_PAUSE: Duration = Duration::from_millis(50);
+/// How long the writer sleeps at first before it tries again to write to a pipe that is full; `MAX_PIPE_PAUSE` at last.
 const FULL: Duration = Duration::from_millis(1);
-
-/// What the mutex protects.
-#[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is told, and asked for, by itself")]
-struct State {
-    /// Whole lines.
-    buffer: Vec<u8>,
-    /// How many.
-    lines: u64,
-    /// Lines that the writer has taken and not yet written.
-    writing: u64,
-    /// The writer sleeps until it is woken.
-    asleep: bool,
-    /// Somebody waits until all is written.
-    hurry: bool,
-    closed: bool,
-    /// The writer has let go of the file.
-    ended: bool,
-    error: String,
-    rotate: u64,
-    keep: u32,
-}
-
-#[derive(Debug)]
-struct Shared {
-    path: PathBuf,
-    state: Mutex<State>,
-    /// For the writer.
-    work: Condvar,
-    /// For those who wait for the writer.
-    written: Condvar,
-    sent: AtomicU64,
-    lost: AtomicU64,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A file of JSON lines.
 #[derive(Debug)]
 pub(crate) struct Lines(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    /// Its size at most, and how many files that were put aside are kept.
+    rotation: Mutex<(u64, u32)>,
+    buffered: Buffered,
+}
+
+impl Shared {
+    fn rotation(&self) -> MutexGuard<'_, (u64, u32)> {
+        self.rotation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Lines {
     /// Opens the file to append to it.
@@ -81,18 +47,22 @@ impl Lines {
     pub fn open(machine: &str, path: &str, rotate: u64, keep: u32) -> Result<Arc<dyn Sink>, Failure> {
         let shared = Arc::new(Shared {
             path: PathBuf::from(path),
-            state: Mutex::new(State { rotate, keep, ..State::default() }),
-            work: Condvar::new(),
-            written: Condvar::new(),
-            sent: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
+            rotation: Mutex::new((rotate, keep)),
+            buffered: Buffered::default(),
         });
         let output = Output::open(&shared.path)
             .map_err(|error| failed("cannot_open", format!("{path} cannot be opened to append to it: {error}")))?;
         let writer = shared.clone();
+        let write = move |output: &mut Output, batch: &[u8], lines: u64| {
+            let rotation = *writer.rotation();
+            let (lines, error) = output.write(&writer.path, batch, lines, rotation);
+            // The next lines are tried again.
+            Written { lines, error: error.map(|error| error.to_string()), is_over: false }
+        };
+        let writer = shared.clone();
         std::thread::Builder::new()
             .name(format!("{machine}/lines"))
-            .spawn(move || write_all(&writer, output))
+            .spawn(move || writer.buffered.write_all(output, write))
             .map_err(|error| failed("no_thread", format!("no thread to write {path}: {error}")))?;
         Ok(Arc::new(Self(shared)))
     }
@@ -104,110 +74,27 @@ impl Sink for Lines {
     }
 
     fn accept(&self, message: &mut Finished<'_>) {
-        let line = message.json().line();
-        let mut state = self.0.lock();
-        while state.buffer.len() > MOST_BUFFERED && !state.closed {
-            let _waiting = Waiting::begin();
-            state = self.0.written.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        if state.closed {
-            self.0.lost.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let buffer = &mut state.buffer;
-        buffer.extend_from_slice(line);
-        let full = buffer.len() > WORTH_WAKING;
-        state.lines += 1;
-        if state.asleep || (full && !state.hurry) {
-            state.asleep = false;
-            state.hurry |= full;
-            self.0.work.notify_one();
-        }
+        self.0.buffered.append(message.json().line());
     }
 
     fn status(&self) -> SinkStatus {
-        let state = self.0.lock();
-        SinkStatus {
-            kind: "json_lines".to_owned(),
-            endpoint: self.0.path.display().to_string(),
-            sent: self.0.sent.load(Ordering::Relaxed),
-            waiting: state.lines + state.writing,
-            lost: self.0.lost.load(Ordering::Relaxed),
-            error: state.error.clone(),
-            ..SinkStatus::default()
-        }
+        self.0.buffered.status("json_lines", self.0.path.display().to_string())
     }
 
     fn configure(&self, config: &SinkConfig) -> Result<(), Failure> {
         let SinkConfig::JsonLines { rotate, keep, .. } = config else {
             return Err(failed("wrong_sink", "this output is a file"));
         };
-        let mut state = self.0.lock();
-        (state.rotate, state.keep) = (*rotate, *keep);
+        *self.0.rotation() = (*rotate, *keep);
         Ok(())
     }
 
     fn flush(&self, deadline: Instant) {
-        let mut state = self.0.lock();
-        while state.lines + state.writing > 0 || (state.closed && !state.ended) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state.hurry = true;
-            self.0.work.notify_one();
-            state = self.0.written.wait_timeout(state, left.min(LOOK_UP)).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.0.buffered.flush(deadline);
     }
 
     fn close(&self) {
-        self.0.lock().closed = true;
-        self.0.work.notify_one();
-        self.0.written.notify_all();
-    }
-}
-
-/// The writer's thread: until the sink is closed and all is written.
-fn write_all(shared: &Shared, mut output: Output) {
-    let mut batch = Vec::new();
-    let mut state = shared.lock();
-    loop {
-        while state.lines == 0 {
-            if state.closed {
-                drop(output);
-                state.ended = true;
-                shared.written.notify_all();
-                return;
-            }
-            state.hurry = false;
-            state.asleep = true;
-            state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.asleep = false;
-        state.hurry = false;
-        batch.clear();
-        std::mem::swap(&mut batch, &mut state.buffer);
-        let lines = std::mem::take(&mut state.lines);
-        state.writing = lines;
-        let rotation = (state.rotate, state.keep);
-        drop(state);
-        let (written, error) = output.write(&shared.path, &batch, lines, rotation);
-        state = shared.lock();
-        shared.sent.fetch_add(written, Ordering::Relaxed);
-        shared.lost.fetch_add(lines.saturating_sub(written), Ordering::Relaxed);
-        state.writing = 0;
-        if let Some(error) = error {
-            state.error = error.to_string();
-        }
-        shared.written.notify_all();
-        // Lines gather for a moment: a call of the system for each of them would cost more than they do.
-        if state.buffer.len() < WORTH_WAKING && !state.hurry && !state.closed {
-            state = shared
-                .work
-                .wait_timeout_while(state, GATHER, |state| !state.hurry && !state.closed)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+        self.0.buffered.close();
     }
 }
 
@@ -351,7 +238,7 @@ fn write_whole(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
             Ok(written) => (bytes, pause) = (bytes.get(written..).unwrap_or_default(), FULL),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 std::thread::sleep(pause);
-                pause = (pause * 2).min(LOOK_UP);
+                pause = (pause * 2).min(MAX_PIPE_PAUSE);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

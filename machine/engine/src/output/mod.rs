@@ -5,6 +5,7 @@
 //! to drain finds all outputs handed over. A sink that does work of its own (files, sockets) does it on a thread of
 //! its own, behind a bounded buffer; what it cannot take is counted, or the worker waits, as chosen.
 
+mod buffered;
 mod chain;
 mod ended;
 mod endpoint;
@@ -19,6 +20,7 @@ mod publish;
 mod sequence;
 mod subscriber;
 mod tap;
+mod writer;
 pub(crate) mod zmtp;
 
 pub(crate) use ended::Ended;
@@ -62,6 +64,10 @@ pub(crate) trait Sink: Debug + Send + Sync {
     /// Whether it will read the JSON of this message, if it is not yet written; values go to the last sink alone.
     fn reads_json(&self, _message: &mut Finished<'_>, _is_last: bool) -> bool {
         self.wants() == Want::Json
+    }
+    /// Whether it takes values away, if it is the last one: then others come before it.
+    fn takes_values(&self) -> bool {
+        self.wants() == Want::Values
     }
     /// Takes a message. Waits only if it was told to lose none, and not after `close`.
     fn accept(&self, message: &mut Finished<'_>);

@@ -3,10 +3,12 @@
 use super::chain::Chain;
 use super::lines::Lines;
 use super::publish::Publisher;
+use super::writer::WriterSink;
 use super::{Attached, Sink, Tap, next_id};
 use crate::command_error::{failed, no_such_slot};
 use crate::hook::InSlot;
 use crate::machine::Machine;
+use crate::raw::Writer;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
 use std::sync::atomic::Ordering;
@@ -34,7 +36,7 @@ fn attach(machine: &Machine, sink: Arc<dyn Sink>) -> Attached {
         let mut all = plan.sinks.to_vec();
         all.push(added);
         // Stable: sinks of one kind stay in the order of their making.
-        all.sort_by_key(|attached| (attached.sink.wants() == super::Want::Values, attached.sink.as_tap().is_some()));
+        all.sort_by_key(|attached| (attached.sink.takes_values(), attached.sink.as_tap().is_some()));
         plan.sinks = all.into();
     });
     attached
@@ -68,6 +70,22 @@ impl Machine {
             other => return Err(failed("unknown_sink", format!("this engine has no {other:?}"))),
         };
         Ok(state(&attach(self, sink)))
+    }
+
+    /// Begins to write what a slot gives as lines.
+    ///
+    /// # Errors
+    /// If there is no such slot, or no thread for it.
+    pub fn add_lines(&self, slot: usize, writer: Writer, is_stdout: bool) -> Result<SinkStatus, Failure> {
+        let made = if slot < self.config.slots {
+            WriterSink::start(&self.config.name, slot, writer, is_stdout)
+        } else {
+            // Its destructor is user code.
+            let _in_slot = InSlot::enter();
+            drop(writer);
+            Err(no_such_slot(slot, self.config.slots, &self.config.name))
+        };
+        Ok(state(&attach(self, made?)))
     }
 
     /// Puts a cell's queue of outputs on the machine; returns its number.
@@ -131,6 +149,11 @@ impl Machine {
     /// The state of each sink.
     pub fn sinks(&self) -> Vec<SinkStatus> {
         self.plan().sinks.iter().map(state).collect()
+    }
+
+    /// The state of each sink that was taken off, as far as they are remembered.
+    pub fn ended_sinks(&self) -> Vec<SinkStatus> {
+        self.ended.all().iter().map(state).collect()
     }
 
     /// Hands on what the sinks have buffered; returns when that is done, or at the deadline.

@@ -1,7 +1,9 @@
 //! The outputs as a cell takes them: a bounded queue, what did not fit in it counted.
 
 use super::{Finished, Held, Sink, Want};
+use crate::blocked::Waiting;
 use crate::command_error::failed;
+use crate::host::interrupted_here;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
 use std::collections::VecDeque;
@@ -42,6 +44,8 @@ struct State {
     in_hand: bool,
     /// A cell waits.
     waits: bool,
+    /// How many workers wait for room.
+    blocked: usize,
     /// Nobody takes outputs any more.
     ended: bool,
     error: String,
@@ -54,6 +58,10 @@ pub(crate) struct Tap {
     kind: &'static str,
     state: Mutex<State>,
     arrived: Condvar,
+    /// For workers that wait for room.
+    room: Condvar,
+    /// Workers wait for room instead of dropping outputs.
+    no_loss: AtomicBool,
     /// How many outputs wait, for those who look without the lock.
     waiting: AtomicUsize,
     /// The cell did not wait long for the last output.
@@ -71,6 +79,8 @@ impl Tap {
             kind,
             state: Mutex::default(),
             arrived: Condvar::new(),
+            room: Condvar::new(),
+            no_loss: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             is_brisk: AtomicBool::new(true),
             most: most.max(1),
@@ -124,6 +134,10 @@ impl Tap {
     fn take(&self, state: &mut State) -> Option<Box<Held>> {
         let held = state.queue.pop_front()?;
         self.waiting.store(state.queue.len(), Ordering::Relaxed);
+        // Not for each place: that would be one exchange between the two threads for each message.
+        if state.blocked > 0 && state.queue.len() <= self.most / 2 {
+            self.room.notify_all();
+        }
         if self.is_of_cell() {
             self.taken.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -168,13 +182,39 @@ impl Tap {
         let mut state = self.lock();
         why.clone_into(&mut state.error);
         state.ended = true;
+        if !why.is_empty() && std::mem::take(&mut state.in_hand) {
+            // The one that it failed on.
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
         self.put_down(&mut state);
         let left = std::mem::take(&mut state.queue);
         self.waiting.store(0, Ordering::Relaxed);
         // Under the lock, so that none is seen neither waiting nor lost.
         self.lost.fetch_add(left.len() as u64, Ordering::Relaxed);
         drop(state);
+        self.room.notify_all();
         drop(left);
+    }
+
+    /// Waits until there is room for an output; false if it is to be dropped instead.
+    #[cold]
+    fn wait_for_room(&self) -> bool {
+        let mut state = self.lock();
+        state.blocked += 1;
+        // Relaxed: `configure` notifies under the lock.
+        let waits = |state: &State| {
+            state.queue.len() >= self.most
+                && self.no_loss.load(Ordering::Relaxed)
+                && !state.ended
+                && !self.is_closed.load(Ordering::Acquire)
+                && !interrupted_here()
+        };
+        while waits(&state) {
+            let _waiting = Waiting::begin();
+            state = self.room.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.blocked -= 1;
+        state.queue.len() < self.most && !state.ended && !self.is_closed.load(Ordering::Acquire)
     }
 
     /// A cell takes the outputs itself. A thread goes on after the machine was stopped: it may be started again.
@@ -190,7 +230,8 @@ impl Sink for Tap {
     }
 
     fn reads_json(&self, _message: &mut Finished<'_>, is_last: bool) -> bool {
-        !is_last && self.wants() == Want::Values && self.waiting.load(Ordering::Relaxed) < self.most
+        let is_kept = self.waiting.load(Ordering::Relaxed) < self.most || self.no_loss.load(Ordering::Relaxed);
+        !is_last && self.wants() == Want::Values && is_kept
     }
 
     fn accept(&self, message: &mut Finished<'_>) {
@@ -199,7 +240,7 @@ impl Sink for Tap {
             return;
         }
         // Two workers may both find the last place free: the bound is exceeded by less than the number of workers.
-        if self.waiting.load(Ordering::Relaxed) >= self.most {
+        if self.waiting.load(Ordering::Relaxed) >= self.most && !self.wait_for_room() {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -232,8 +273,17 @@ impl Sink for Tap {
         }
     }
 
-    fn configure(&self, _config: &SinkConfig) -> Result<(), Failure> {
-        Err(failed("wrong_sink", "outputs that a cell takes have no settings: drop them and take them anew"))
+    fn configure(&self, config: &SinkConfig) -> Result<(), Failure> {
+        match config {
+            SinkConfig::OnOutput { no_loss } if !self.is_of_cell() => {
+                let state = self.lock();
+                self.no_loss.store(*no_loss, Ordering::Relaxed);
+                drop(state);
+                self.room.notify_all();
+                Ok(())
+            }
+            _ => Err(failed("wrong_sink", "outputs that a cell takes have no settings: drop them and take them anew")),
+        }
     }
 
     fn flush(&self, _deadline: Instant) {}
@@ -242,6 +292,7 @@ impl Sink for Tap {
         self.is_closed.store(true, Ordering::Release);
         drop(self.lock());
         self.arrived.notify_all();
+        self.room.notify_all();
     }
 
     fn is_cleared(&self) -> bool {

@@ -8,12 +8,14 @@ mod digits;
 mod json;
 mod message;
 mod text;
+mod writer;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use digits::{MOST_DIGITS, write_number};
 pub(crate) use json::{from_json, json, parse_check, write_json};
 pub(crate) use message::{InPlace, Message};
 pub(crate) use text::{json_message, put_all_json, put_json, put_text};
+pub(crate) use writer::Writer;
 
 use machine::abi::TypeDesc;
 use std::alloc::Layout;

@@ -306,11 +306,12 @@ impl Door {
         };
         let (count, mut accepted) = (messages.len(), 0_usize);
         for (line, message) in messages {
-            let why = if !guard(&self.pacer).admits(Instant::now()) {
+            let why = if self.machine.waits_for_slot() {
+                return self.waiting(line, accepted, count);
+            } else if !guard(&self.pacer).admits(Instant::now()) {
                 "too_fast"
             } else if self.machine.try_put_json(message, &self.feed.shutdown).is_some() {
                 accepted += 1;
-                self.feed.taken.fetch_add(1, Ordering::Relaxed);
                 continue;
             } else if self.feed.shutdown.is_ended() {
                 return self.ended(line, accepted, count);
@@ -337,6 +338,11 @@ impl Door {
         let todo = if count > 1 { format!("from line {line} on") } else { "it".to_owned() };
         let message = format!("{what}; send {todo} again after a second");
         Answer::refused(StatusCode::TOO_MANY_REQUESTS, why, message).after(line, accepted, count)
+    }
+
+    fn waiting(&self, line: u64, accepted: usize, count: usize) -> Answer {
+        let message = format!("{} waits for a slot and takes nothing until it has one", self.machine.config.name);
+        Answer::refused(StatusCode::SERVICE_UNAVAILABLE, "waiting_for_slot", message).after(line, accepted, count)
     }
 
     fn ended(&self, line: u64, accepted: usize, count: usize) -> Answer {

@@ -5,10 +5,10 @@ use super::pace::Pacer;
 use crate::decode;
 use crate::decode::lines::Line;
 use crate::machine::Machine;
-use crate::queue::{CLAIM, Mode};
+use crate::queue::{CLAIM, Control, Mode};
 use crate::raw;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -28,16 +28,21 @@ pub(super) enum Stop {
 #[derive(Debug, Default)]
 pub(crate) struct Shutdown {
     ended: AtomicBool,
-    lock: Mutex<()>,
+    /// How many items were put so far, counted where they are put: once [`end`](Self::end) has returned it stays.
+    taken: Mutex<u64>,
     changed: Condvar,
     notify: Notify,
 }
 
 impl Shutdown {
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn end(&self) {
         // SeqCst: before the wake-ups; whoever misses them sees this.
         self.ended.store(true, Ordering::SeqCst);
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(self.lock());
         self.changed.notify_all();
         self.notify.notify_waiters();
     }
@@ -53,13 +58,23 @@ impl Shutdown {
 
     /// Puts unless the source has ended; once `end` has returned, nothing is put any more.
     pub fn unless_ended(&self, put: impl FnOnce() -> usize) -> usize {
-        let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_ended() { 0 } else { put() }
+        let mut taken = self.lock();
+        if self.is_ended() {
+            return 0;
+        }
+        let count = put();
+        *taken += count as u64;
+        count
+    }
+
+    /// How many items were put. Never less than how many of them were processed before the call.
+    pub fn taken(&self) -> u64 {
+        *self.lock()
     }
 
     /// Sleeps, unless the source ends first.
     pub(super) fn sleep_until(&self, due: Instant) -> Result<(), Stop> {
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lock = self.lock();
         loop {
             if self.is_ended() {
                 return Err(Stop::Ended);
@@ -121,17 +136,18 @@ impl<'f> Intake<'f> {
         self.feed.shutdown.is_ended()
     }
 
-    /// Waits while the machine does not run.
+    /// Waits while the machine does not run, or has no slot to run.
     pub fn wait_running(&mut self) -> Result<(), Stop> {
         if self.is_ended() {
             return Err(Stop::Ended);
         }
-        if !self.machine.queue.held() {
+        if !self.machine.queue.held() && !self.machine.waits_for_slot() {
             return Ok(());
         }
         let before = Instant::now();
         let queue = &self.machine.queue;
-        let runs = queue.wait_idle(None, || self.is_ended(), |control| control.mode == Mode::Running);
+        let may_run = |control: &Control| control.mode == Mode::Running && !self.machine.waits_for_slot();
+        let runs = queue.wait_idle(None, || self.is_ended(), may_run);
         self.pacer.shift(before.elapsed());
         if runs && !self.is_ended() { Ok(()) } else { Err(Stop::Ended) }
     }
@@ -196,9 +212,8 @@ impl<'f> Intake<'f> {
         let put = waited.and_then(|()| {
             if raw::put_json(self.machine, json, &self.feed.shutdown) { Ok(()) } else { Err(Stop::Ended) }
         });
-        match put {
-            Ok(()) => self.count(1),
-            Err(_) => self.drop_items(1),
+        if put.is_err() {
+            self.drop_items(1);
         }
         put
     }
@@ -212,7 +227,6 @@ impl<'f> Intake<'f> {
         let mut put = self.wait_running();
         if put.is_ok() {
             let count = raw::put_all_json(self.machine, &mut self.heap, &self.feed.shutdown);
-            self.count(count);
             self.drop_items(held - count);
             if count < held {
                 put = Err(Stop::Ended);
@@ -251,10 +265,6 @@ impl<'f> Intake<'f> {
     /// What came is no message.
     pub fn bad(&self, place: &str, why: &str, bytes: &[u8]) {
         self.feed.bad(self.machine, place, why, bytes);
-    }
-
-    pub fn count(&self, items: usize) {
-        self.feed.taken.fetch_add(items as u64, Ordering::Relaxed);
     }
 
     /// Items in hand had no place when the source was cleared.

@@ -52,7 +52,6 @@ impl Iteration {
             Ok(()) => self.buffer.empty_into(intake.machine, &intake.feed.shutdown),
             Err(_) => self.buffer.discard(),
         };
-        intake.count(put);
         if put < filled {
             intake.drop_items(filled - put);
             return Err(Stop::Ended);

@@ -68,7 +68,6 @@ pub(crate) struct Feed {
     /// Whether its thread runs. Not changed without looking at `Machine::stops` under the same lock.
     running: Mutex<bool>,
     over: Condvar,
-    taken: AtomicU64,
     errors: AtomicU64,
     reconnects: AtomicU64,
     texts: Mutex<Texts>,
@@ -96,7 +95,6 @@ impl Feed {
             shutdown: Shutdown::default(),
             running: Mutex::new(true),
             over: Condvar::new(),
-            taken: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             texts: Mutex::new(Texts { state: "running", ..Texts::default() }),
@@ -239,14 +237,19 @@ impl Feed {
         drop(work);
     }
 
+    /// How many items it has put: after a look at what was processed, never less than that.
+    pub fn taken(&self) -> u64 {
+        self.shutdown.taken()
+    }
+
     /// What is known of it now.
     pub fn status(&self) -> SourceStatus {
         let texts = guard(&self.texts);
         SourceStatus {
             state: texts.state.to_owned(),
             description: self.description.clone(),
-            // Relaxed: read for display alone.
-            taken: self.taken.load(Ordering::Relaxed),
+            taken: self.shutdown.taken(),
+            // Relaxed, here and below: read for display alone.
             errors: self.errors.load(Ordering::Relaxed),
             error: texts.error.clone(),
             note: texts.note.clone(),

@@ -15,7 +15,7 @@ fn address(kept: &Kept) -> String {
 }
 
 /// Sends a request on a connection of its own; returns the status, the head and the JSON of the answer.
-fn request(address: &str, head: &str, body: &[u8]) -> (u16, String, Value) {
+pub fn request(address: &str, head: &str, body: &[u8]) -> (u16, String, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
     let mut text = format!("{head} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     if head.starts_with("POST") {

@@ -1,6 +1,6 @@
 //! One source at a time: one that has ended makes way for the next, one that has not is to be cleared first.
 
-use super::{Kept, Scratch, fresh, is_gone, named, threads_named, until};
+use super::{Kept, Scratch, common, fresh, http, is_gone, named, threads_named, until};
 use machine::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
@@ -209,4 +209,56 @@ fn in_a_status_in_which_a_source_has_ended_all_that_it_gave_is_counted() {
         let status = std::iter::repeat_with(|| machine.status()).find(|status| status.source.state == "exhausted");
         assert_eq!(status.map(|status| (status.accepted, status.source.taken)), Some((round, 1)));
     }
+}
+
+/// Without a slot and an output nobody would see what it gives.
+#[test]
+fn a_source_waits_for_the_first_slot_or_output_and_says_so() {
+    let machine = named("s").start();
+    machine.source(0..10_u64).unwrap();
+    let status = machine.status();
+    assert!(status.waiting_for_slot);
+    assert_eq!((status.source.state.as_str(), status.source.taken), ("waiting", 0));
+    assert_eq!(status.source.note, "waiting for a slot; %start --empty to run without");
+    // Whoever waits for its end could be the one who would set the slot.
+    let left = common::answers(move || machine.drain_timeout(Duration::MAX)).unwrap_err();
+    assert!(left.source_runs && left.messages == 0);
+    // What is put is no news of the source: it goes through, as it always did.
+    machine.put(7_u64).unwrap();
+    until(|| machine.status().processed == 1);
+    assert!(machine.status().waiting_for_slot);
+    machine[1].set(|x: u64| x).unwrap();
+    machine.drain();
+    let status = machine.status();
+    assert_eq!((status.processed, status.slots[1].ok, status.waiting_for_slot), (11, 10, false));
+}
+
+#[test]
+fn a_source_runs_for_an_output_alone_and_waits_again_without_it() {
+    let machine = named("s").start();
+    machine.source(0_u64..).unwrap();
+    let mut outputs = machine.outputs();
+    assert_eq!(outputs.next().unwrap().input::<u64>(), Ok(0));
+    drop(outputs);
+    until(|| machine.status().waiting_for_slot);
+    // What it had on the way goes through, and nothing comes after that: otherwise this would not return.
+    let left = common::answers(move || machine.drain_timeout(Duration::MAX)).unwrap_err();
+    assert!(left.source_runs && left.messages == 0);
+    machine.start_empty();
+    let taken = machine.status().source.taken;
+    until(|| machine.status().source.taken > taken + 1_000);
+    machine.clear_source();
+}
+
+#[test]
+fn an_endpoint_refuses_until_there_is_a_slot() {
+    let machine = named("s").start();
+    machine.source(source::http(0)).unwrap();
+    let at = machine.status().source.address.strip_prefix("http://").unwrap().to_owned();
+    let (code, _, answer) = http::request(&at, "POST /", b"1");
+    assert_eq!((code, answer["error"].as_str()), (503, Some("waiting_for_slot")), "{answer}");
+    machine[0].set(|x: u64| x).unwrap();
+    assert_eq!(http::request(&at, "POST /", b"1").0, 202);
+    until(|| machine.status().slots[0].ok == 1);
+    machine.clear_source();
 }

@@ -2,7 +2,7 @@
 
 use super::super::feed::{Found, Look};
 use super::{BAD, BOLD, DIM, GOOD, WARN};
-use crate::display::{cut, duration, grouped, one_line, rate};
+use crate::display::{cut, duration, grouped, is_retried, one_line, rate};
 use crate::watch;
 use machine::status::{State, Status};
 use ratatui::Frame;
@@ -57,11 +57,14 @@ pub fn figures(look: &Look, width: u16) -> Vec<Line<'static>> {
     if look.rate_errors > 0.0 {
         errored.push_str(&format!(" ({})", rate(look.rate_errors)));
     }
+    if is_retried(status) {
+        errored.push_str(", all retried");
+    }
     let mut figures = vec![
         ("processed", grouped(status.processed), BOLD),
         ("in", rate(look.rate_in), BOLD),
         ("out", rate(look.rate_out), BOLD),
-        ("errored", errored, when(status.errored > 0, BAD)),
+        ("errored", errored, when(status.errored > 0 && !is_retried(status), BAD)),
         ("busy", if runs { percent(load.map(|load| load.busy)) } else { "held".to_owned() }, Style::new()),
         ("idle", percent(load.map(|load| load.idle)), Style::new()),
         ("blocked", percent(load.map(|load| load.blocked)), when(load.is_some_and(|load| load.blocked >= 0.5), WARN)),

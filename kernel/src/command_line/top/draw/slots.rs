@@ -3,9 +3,9 @@
 use super::super::view::{Focus, Shown};
 use super::curves;
 use super::{BAD, BOLD, DIM, WARN};
-use crate::display::{cut, first_line, grouped, nanos, one_line};
+use crate::display::{cut, first_line, grouped, is_retried, nanos, one_line};
 use crate::watch::{Arrow, Fit, arrow};
-use machine::status::SlotStatus;
+use machine::status::{SlotStatus, Status};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::Style;
@@ -31,13 +31,14 @@ pub fn boxes(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
         look.status.slots.iter().enumerate().take(used).skip(first).take(most).collect();
     let arrows: Vec<Arrow> = slots.iter().map(|(number, _)| arrow(&look.status.slots, *number)).collect();
     let widths = shared(&arrows.iter().map(natural).collect::<Vec<_>>(), width.saturating_sub(slots.len() * room));
+    let errors = errors_style(&look.status);
     let mut lines = [Line::raw(" "), Line::raw(" "), Line::raw(" ")];
     for (((number, slot), arrow), width) in slots.into_iter().zip(&arrows).zip(widths) {
         let is_chosen = number == shown.slot;
         for (line, spans) in lines.iter_mut().zip(leading(arrow, width)) {
             line.push_span(spans);
         }
-        for (line, span) in lines.iter_mut().zip(boxed(slot, room, is_chosen)) {
+        for (line, span) in lines.iter_mut().zip(boxed(slot, room, is_chosen, errors)) {
             line.spans.extend(span);
         }
     }
@@ -92,8 +93,13 @@ fn leading(arrow: &Arrow, width: usize) -> [Span<'static>; 3] {
     ]
 }
 
+/// The style of counts of errors: errors that were all retried with success are no alarm.
+fn errors_style(status: &Status) -> Style {
+    if is_retried(status) { DIM } else { BAD }
+}
+
 /// The three lines of a box.
-fn boxed(slot: &SlotStatus, width: usize, is_chosen: bool) -> [Vec<Span<'static>>; 3] {
+fn boxed(slot: &SlotStatus, width: usize, is_chosen: bool, errors: Style) -> [Vec<Span<'static>>; 3] {
     let is_empty = slot.gives.is_empty();
     let border = match (is_chosen, is_empty) {
         (true, _) => BOLD,
@@ -107,7 +113,7 @@ fn boxed(slot: &SlotStatus, width: usize, is_chosen: bool) -> [Vec<Span<'static>
     };
     let name = slot.slot.as_str();
     if width < WIDE {
-        let style = if slot.errored > 0 { BAD } else { border };
+        let style = if slot.errored > 0 { errors } else { border };
         return [
             vec![Span::styled(rule("╭", "", "╮"), border)],
             vec![
@@ -133,7 +139,7 @@ fn boxed(slot: &SlotStatus, width: usize, is_chosen: bool) -> [Vec<Span<'static>
         ],
         vec![
             Span::styled("╰─", border),
-            Span::styled(cut(&failed, inner), BAD),
+            Span::styled(cut(&failed, inner), errors),
             Span::styled(format!("{}╯", "─".repeat(rest)), border),
         ],
     ]
@@ -158,7 +164,7 @@ pub fn table(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
         Row::new([
             super::chosen(sign, &slot.slot, number == shown.slot && has_focus),
             Cell::from(short(slot.ok)),
-            when(slot.errored, BAD),
+            when(slot.errored, errors_style(&look.status)),
             when(slot.skipped, WARN),
             Cell::from(nanos(slot.p50_ns)),
             Cell::from(nanos(slot.p99_ns)),
