@@ -314,3 +314,28 @@ impl<T: Debug> Show for T {
         }
     }
 }
+
+/// `dbg!` with the place in the cell, which the kernel writes into it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! dbg {
+    ($place:literal;) => {
+        ::std::eprintln!("[{}]", $place)
+    };
+    ($place:literal; $value:expr $(,)?) => {
+        match $value {
+            value => {
+                let shown: &dyn ::std::fmt::Debug = &value;
+                ::std::eprintln!("[{}] {} = {:#?}", $place, ::std::stringify!($value), shown);
+                value
+            }
+        }
+    };
+    ($place:literal; $($value:expr),+ $(,)?) => {
+        ($($crate::dbg!($place; $value)),+,)
+    };
+    // For a program that takes all names of this crate.
+    ($($values:tt)*) => {
+        ::std::dbg!($($values)*)
+    };
+}

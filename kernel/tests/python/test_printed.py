@@ -186,6 +186,18 @@ def test_all_that_a_cell_prints_arrives_however_fast_it_is(shared: Notebook, cod
     assert ran.stream("stderr") == ""
 
 
+def test_what_names_a_place_in_the_source_names_the_cell(shared: Notebook) -> None:
+    defined = shared.must("fn place() -> String { format!(\"{}:{}\", file!(), line!()) }\nMACHINE[0] = |x: u64| dbg!(x) + 1;")
+    ran = shared.must("println!(\"{}\", place());\nMACHINE.put(1u64)?;\nMACHINE.drain();\ndbg!(1 + 1, 4)")
+    assert ran.stream() == f"cell [{defined.count}]:1\n"
+    assert ran.stream("stderr").splitlines() == [
+        f"[cell [{defined.count}]:2:23] x = 1",
+        f"[cell [{ran.count}]:4:1] 1 + 1 = 2",
+        f"[cell [{ran.count}]:4:1] 4 = 4",
+    ]
+    assert ran.shown() == ["(2, 4)"]
+
+
 # ── other processes, and descriptors ──
 
 

@@ -9,14 +9,16 @@
 //! | `let v = f();` | `let v = f(); #[cfg(any())] let v: Vec<u8> = loop {};`, where the compiler was asked ([`variables`]) |
 //! | `static N: u8 = 0;` | the same with the name under which it is exported ([`super::statics`]) |
 //! | `for … { … }` | `check();` first in the body |
+//! | `dbg!(e)`, `line!()`, `file!()` | `::machine::dbg!("cell [3]:1:1"; e)`, `1u32`, `"cell [3]"` ([`places`]) |
 //! | `e?` | `::machine::cell::tried(e, \|value\| …, line)` |
 //! | a final expression `e` | `match (e) { ref value => { last(); value.evcxr_display(); } }` |
 //!
-//! Only the cell's own statements are edited: not items, closures, `async` or `const` blocks, and of macros only what
-//! is known to be an expression ([`macros`]). No edit adds or removes a line. A cell that does not parse is left as it
+//! But for what names a place, only the cell's own statements are edited: not items, closures, `async` or `const`
+//! blocks, and of macros only what is known to be an expression ([`macros`]). No edit adds or removes a line. A cell that does not parse is left as it
 //! is: the compiler says better what is wrong with it.
 
 mod macros;
+mod places;
 mod statements;
 mod types;
 mod unnamed;
@@ -134,6 +136,7 @@ fn edit(source: &str, cell: u32, prelude: &str, form: Form<'_>, marked: bool) ->
     }
     let own: Vec<&SyntaxNode> = statements.nodes.iter().filter(|node| !is_item(node)).collect();
     let (Some(first), Some(last)) = (own.first(), own.last()) else {
+        writer.places(&statements.nodes);
         return Rewritten { edited: writer.edits.apply(source), runs: false, unseen: None, types: Types::Given };
     };
     let start = writer.range(first).start;
@@ -156,6 +159,8 @@ fn edit(source: &str, cell: u32, prelude: &str, form: Form<'_>, marked: bool) ->
         (None, None) => "",
     };
     writer.edits.insert(end.end, format!("{close} {asking}::machine::cell::leave();"), end);
+    // Last: what is inserted where such a macro starts stands around it.
+    writer.places(&statements.nodes);
     Rewritten { edited: writer.edits.apply(source), runs: true, unseen: writer.unseen, types }
 }
 

@@ -345,3 +345,22 @@ fn random_cells_map_back() {
         }
     }
 }
+
+#[test]
+fn what_names_a_place_names_the_cell() {
+    let cell = rewrite("let é = dbg!(1 + 1);\nprintln!(\"{} {:?}\", line!(), (file! (), column![]));", 7, "", INFER);
+    assert_eq!(
+        cell.edited.text,
+        "machine::cell::enter(); let é = ::machine::dbg!(\"cell [7]:1:9\"; 1 + 1);\n\
+         println!(\"{} {:?}\", 2u32, (\"cell [7]\", 41u32)); ::machine::cell::leave();"
+    );
+    // Also where nothing else is edited.
+    let function = rewrite("fn f() { g(S { at: line!() }) }", 7, "", INFER).edited;
+    assert_eq!(function.text, "fn f() { g(S { at: 1u32 }) }");
+    // Not another macro of that name, nor one that is used elsewhere.
+    for source in ["fn f() { log::line!(); }", "macro_rules! m { () => { line!() } }", "fn f() { dbg![1]; line!(2); }"]
+    {
+        assert_eq!(rewrite(source, 7, "", INFER).edited.text, source);
+    }
+    assert_eq!(rewrite("fn f() { line!(); }", 0, "", INFER).edited.text, "fn f() { line!(); }", "a script");
+}

@@ -53,6 +53,11 @@ impl<'a> Writer<'a> {
         Self { source, base, cell, errors, edits: Edits::default(), unseen: None }
     }
 
+    /// The execution count of the cell.
+    pub fn cell(&self) -> u32 {
+        self.cell
+    }
+
     /// The range of a node in the user's text.
     pub fn range(&self, node: &SyntaxNode) -> Range<usize> {
         self.shift(node.text_range())
