@@ -17,6 +17,7 @@ use std::fmt::{Debug, Display};
 use std::io::Write;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, TryRecvError};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,9 @@ const ENTERED: &str = "application/vnd.machine.entered";
 const LEFT: &str = "application/vnd.machine.left";
 /// Shown before the value of a cell's final expression.
 const LAST: &str = "application/vnd.machine.last";
+
+/// How long what waits for a channel waits before it looks for an interrupt.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The first statement of every cell: binds the cell's library to what the session defines, and sets the panic
 /// hook of the standard library that all cells share.
@@ -54,6 +58,7 @@ pub fn leave() {
 
 /// Before the value of a final expression is shown.
 pub fn last() {
+    look();
     flush();
     raw::show(LAST, "");
 }
@@ -134,6 +139,83 @@ fn stop_if_asked() {
             std::thread::park();
         },
     }
+}
+
+/// What may be a channel.
+#[derive(Debug)]
+pub struct Probe<'a, T>(pub &'a T);
+
+/// A channel of std, which is looked at in turns with the interrupt.
+#[derive(Debug)]
+pub struct Channel<'a, T>(&'a Receiver<T>);
+
+/// What is no such channel, and waits as it does.
+#[derive(Debug)]
+pub struct Other;
+
+/// Found for a receiver of std; see [`ByDisplay`] for how.
+pub trait IsChannel<'a, T> {
+    /// How it is waited for.
+    fn kind(&self) -> Channel<'a, T>;
+}
+
+impl<'a, T> IsChannel<'a, T> for &Probe<'a, Receiver<T>> {
+    fn kind(&self) -> Channel<'a, T> {
+        Channel(self.0)
+    }
+}
+
+impl<'a, T> IsChannel<'a, T> for &Probe<'_, &'a Receiver<T>> {
+    fn kind(&self) -> Channel<'a, T> {
+        Channel(self.0)
+    }
+}
+
+/// Found for all else.
+pub trait IsOther {
+    /// How it is waited for.
+    fn kind(&self) -> Other;
+}
+
+impl<T> IsOther for Probe<'_, T> {
+    fn kind(&self) -> Other {
+        Other
+    }
+}
+
+/// How something is waited for.
+pub trait Waiting<R> {
+    /// Waits; `plain` is what the user wrote.
+    fn wait(self, plain: impl FnOnce() -> R) -> R;
+}
+
+impl<T> Waiting<Result<T, RecvError>> for Channel<'_, T> {
+    fn wait(self, _: impl FnOnce() -> Result<T, RecvError>) -> Result<T, RecvError> {
+        // What is there is taken without a look at the clock.
+        match self.0.try_recv() {
+            Ok(value) => return Ok(value),
+            Err(TryRecvError::Disconnected) => return Err(RecvError),
+            Err(TryRecvError::Empty) => {}
+        }
+        loop {
+            match self.0.recv_timeout(LOOK_INTERVAL) {
+                Ok(value) => return Ok(value),
+                Err(RecvTimeoutError::Disconnected) => return Err(RecvError),
+                Err(RecvTimeoutError::Timeout) => look(),
+            }
+        }
+    }
+}
+
+impl<R> Waiting<R> for Other {
+    fn wait(self, plain: impl FnOnce() -> R) -> R {
+        plain()
+    }
+}
+
+/// `channel.recv()`, which an interrupt ends if the channel is one of std.
+pub fn waiting<R>(what: impl Waiting<R>, plain: impl FnOnce() -> R) -> R {
+    what.wait(plain)
 }
 
 /// What a cell's own `?` stands behind.

@@ -17,6 +17,11 @@ const START: Duration = Duration::from_secs(30);
 /// How long a command that does not wait by itself may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How long the runtime may take to abandon a thread.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
+/// The code of a failure: the runtime did not answer in time.
+pub const TIMEOUT: &str = "timeout";
+
 /// What the client tells of the runtime.
 pub enum Happening {
     /// The runtime says.
@@ -46,8 +51,15 @@ struct State {
     unavailable: Option<Failure>,
 }
 
+/// What the runtime has answered.
+enum Answered {
+    Reply(Reply),
+    Pong,
+    Abandoned(Option<String>),
+}
+
 struct Waiting {
-    answer: Sender<Result<Option<Reply>, Failure>>,
+    answer: Sender<Result<Answered, Failure>>,
     /// Whether the command waits for something in the engine, so that an interrupt gives it up.
     patient: bool,
 }
@@ -98,9 +110,9 @@ impl Client {
         };
         let patient = matches!(command, Command::Drain { .. });
         match self.ask(|id| Request::Command(remote::Request { id, command }), START, limit, patient)? {
-            Some(Reply::Failed(failure)) => Err(failure),
-            Some(reply) => Ok(reply),
-            None => Ok(Reply::Done),
+            Answered::Reply(Reply::Failed(failure)) => Err(failure),
+            Answered::Reply(reply) => Ok(reply),
+            _ => Ok(Reply::Done),
         }
     }
 
@@ -110,8 +122,30 @@ impl Client {
     /// As `command`.
     pub fn command_now(&self, command: Command) -> Result<Reply, Failure> {
         let limit = Some(Duration::from_secs(2));
-        let reply = self.ask(|id| Request::Command(remote::Request { id, command }), Duration::ZERO, limit, false)?;
-        Ok(reply.unwrap_or(Reply::Done))
+        match self.ask(|id| Request::Command(remote::Request { id, command }), Duration::ZERO, limit, false)? {
+            Answered::Reply(reply) => Ok(reply),
+            _ => Ok(Reply::Done),
+        }
+    }
+
+    /// Abandons the thread that runs a cell. Returns what it was doing; `None` if no cell was running.
+    ///
+    /// # Errors
+    /// If there is no runtime, or it does not answer.
+    pub fn abandon(&self) -> Result<Option<String>, Failure> {
+        match self.ask(|id| Request::Abandon { id }, Duration::ZERO, Some(ABANDON_TIMEOUT), false)? {
+            Answered::Abandoned(doing) => Ok(doing),
+            _ => Ok(None),
+        }
+    }
+
+    /// Has evcxr forget variables that are lost, with the next code that it wants to run.
+    pub fn forget(&self, names: Vec<String>) {
+        // A runtime that is not there has no variables.
+        if let Ok(link) = self.link(Duration::ZERO) {
+            let mut writer = link.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = write_frame(&mut *writer, &Request::Forget { names });
+        }
     }
 
     /// Announces a cell, in a session with these variables.
@@ -181,7 +215,7 @@ impl Client {
         patience: Duration,
         limit: Option<Duration>,
         patient: bool,
-    ) -> Result<Option<Reply>, Failure> {
+    ) -> Result<Answered, Failure> {
         let link = self.link(patience)?;
         // Relaxed: only uniqueness counts.
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
@@ -196,7 +230,7 @@ impl Client {
                 Err(Failure::new("no_runtime", format!("the process that runs the cells is gone: {error}")))
             }
             (Ok(()), Some(limit)) => answered.recv_timeout(limit).unwrap_or_else(|_| {
-                Err(Failure::new("timeout", format!("no answer within {} s; the machine is busy", limit.as_secs())))
+                Err(Failure::new(TIMEOUT, format!("no answer within {} s; the machine is busy", limit.as_secs())))
             }),
             (Ok(()), None) => answered.recv().unwrap_or_else(|_| Err(lost())),
         };
@@ -220,8 +254,9 @@ impl Client {
         handler(Happening::Event(Event::Hello { pid }));
         while let Ok(Some(message)) = read_frame::<Message>(&mut reader) {
             match message {
-                Message::Reply(Answer { id, reply }) => self.answer(id, Some(reply)),
-                Message::Pong { id } => self.answer(id, None),
+                Message::Reply(Answer { id, reply }) => self.answer(id, Answered::Reply(reply)),
+                Message::Pong { id } => self.answer(id, Answered::Pong),
+                Message::Abandoned { id, doing } => self.answer(id, Answered::Abandoned(doing)),
                 Message::Event(event) => handler(Happening::Event(event)),
             }
         }
@@ -236,9 +271,9 @@ impl Client {
         handler(Happening::Lost(pid));
     }
 
-    fn answer(&self, id: u64, reply: Option<Reply>) {
+    fn answer(&self, id: u64, answered: Answered) {
         if let Some(waiting) = self.lock().waiting.remove(&id) {
-            let _ = waiting.answer.send(Ok(reply));
+            let _ = waiting.answer.send(Ok(answered));
         }
     }
 }

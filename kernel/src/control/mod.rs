@@ -25,6 +25,16 @@ pub enum Request {
         /// Their names.
         names: BTreeSet<String>,
     },
+    /// Abandon the thread that runs a cell.
+    Abandon {
+        /// Comes back with the answer.
+        id: u64,
+    },
+    /// The variables of the session are lost: evcxr is to forget them with the next code that it wants to run.
+    Forget {
+        /// Their names.
+        names: Vec<String>,
+    },
     /// The cell is over: answer once all its output is on the way.
     Ping {
         /// Comes back with the answer.
@@ -43,6 +53,13 @@ pub enum Message {
     Pong {
         /// The ping's.
         id: u64,
+    },
+    /// The answer to `Abandon`.
+    Abandoned {
+        /// The request's.
+        id: u64,
+        /// What the thread was doing; nothing if no cell was running.
+        doing: Option<String>,
     },
     /// Something happened.
     Event(Event),
@@ -141,6 +158,8 @@ mod tests {
         for message in [
             Message::Event(event),
             Message::Event(Event::Entered),
+            Message::Abandoned { id: 3, doing: Some("waits in accept".into()) },
+            Message::Abandoned { id: 4, doing: None },
             Message::Reply(Answer { id: 1, reply: Reply::Done }),
             Message::Reply(Answer { id: 2, reply: Reply::Count(3) }),
         ] {

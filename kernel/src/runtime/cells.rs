@@ -1,4 +1,4 @@
-//! The loop that runs the cells.
+//! What evcxr wants to run.
 //!
 //! evcxr has one of its own, which reads its instructions from standard input. So would a cell that reads standard
 //! input: it would wait for what never comes, or take an instruction away. Here the instructions are read from a copy
@@ -7,10 +7,12 @@
 
 use super::pump::Pump;
 use super::standard;
+use super::threads::{Cells, Ended, Library};
 use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 /// What evcxr asks for: path of a library, name of the function in it.
 const RUN: &str = "LOAD_AND_RUN ";
@@ -30,23 +32,31 @@ impl Instructions {
         Ok(Self(BufReader::new(real.into())))
     }
 
-    /// Runs cells on this thread until the session is over, which ends the process. Without a pump there is nobody who
-    /// waits for the end of one.
-    pub fn run(self, pump: Option<&Pump>) -> ! {
-        let mut variables = std::ptr::null_mut();
+    /// Reads instructions on a thread of their own, and runs cells on this one until the session is over, which ends
+    /// the process. Without a pump there is nobody who waits for the end of one.
+    pub fn run(self, cells: &Arc<Cells>, pump: Option<Arc<Pump>>) -> ! {
+        let reader = Arc::clone(cells);
+        if let Err(error) = super::spawn("instructions", move || self.read(&reader, pump.as_deref())) {
+            super::complain(&format!("there is no thread to read instructions on: {error}"));
+            std::process::exit(72);
+        }
+        cells.serve()
+    }
+
+    fn read(self, cells: &Arc<Cells>, pump: Option<&Pump>) -> ! {
         for line in self.0.lines().map_while(Result::ok) {
             // A path may have spaces in it, a function's name has none.
             let Some((path, name)) = line.strip_prefix(RUN).and_then(|rest| rest.rsplit_once(' ')) else { continue };
-            pump.inspect(|pump| pump.begin());
-            match load(path, name) {
-                // SAFETY: evcxr has compiled the function with this signature, and `variables` is what the function
-                // before it gave, null at first. It catches its own panics. Its library is never unloaded.
-                Ok(function) => variables = unsafe { function(variables) },
-                Err(error) => {
-                    super::complain(&format!("the cell's library cannot be loaded: {path}: {error}"));
-                    std::process::exit(71);
-                }
+            if let Some(names) = cells.take_lost() {
+                pump.inspect(|pump| pump.forget(&names));
+                continue;
             }
+            pump.inspect(|pump| pump.begin());
+            if let Ended::NotLoaded(error) = cells.run(Library { path: path.to_owned(), name: name.to_owned() }) {
+                super::complain(&format!("the cell's library cannot be loaded: {error}"));
+                std::process::exit(71);
+            }
+            // One that was abandoned has not come to its end, which the pump knows.
             pump.inspect(|pump| pump.finish());
         }
         std::process::exit(0)
@@ -54,9 +64,13 @@ impl Instructions {
 }
 
 /// A cell's function: takes what holds the session's variables, and gives it back.
-type Function = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
+pub type Function = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
-fn load(path: &str, name: &str) -> Result<Function, String> {
+/// The function of a library, which is loaded for good.
+///
+/// # Errors
+/// Why it cannot be loaded.
+pub fn load(path: &str, name: &str) -> Result<Function, String> {
     super::places::remember(path);
     let (path, name) = (CString::new(path), CString::new(name));
     let (Ok(path), Ok(name)) = (path, name) else { return Err("its name has a zero in it".to_owned()) };

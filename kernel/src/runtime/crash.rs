@@ -10,7 +10,9 @@ use std::time::Duration;
 
 /// The real standard error, for the handlers.
 static STDERR: AtomicI32 = AtomicI32::new(libc::STDERR_FILENO);
-/// Where the main thread's stack can grow to at most.
+/// The stack of a thread in the place of the main one, if there is no limit, bytes.
+const LARGEST_STACK: usize = 256 << 20;
+/// Where the stack of the thread that runs the cells can grow to at most.
 static STACK_END: AtomicUsize = AtomicUsize::new(0);
 static LAST_OUTPUT: OnceLock<(Arc<Pump>, Arc<Outbox>)> = OnceLock::new();
 
@@ -42,17 +44,25 @@ pub fn prepare(pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
     }
     STDERR.store(pump.real_stderr(), Ordering::Relaxed);
     let _ = LAST_OUTPUT.set((Arc::clone(pump), Arc::clone(outbox)));
-    let here = 0_u8;
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is written by the call; `at_exit` is a function that may run at the end of the process.
+    // SAFETY: `at_exit` is a function that may run at the end of the process.
     unsafe {
         libc::atexit(at_exit);
-        if libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) == 0
-            && let Ok(size) = usize::try_from(limit.rlim_cur)
-        {
-            STACK_END.store((&raw const here).addr().saturating_sub(size), Ordering::Relaxed);
-        }
     }
+    watch_stack(stack_size());
+}
+
+/// How far the stack of a thread that runs cells may grow, bytes.
+pub fn stack_size() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is written by the call.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) } == 0;
+    usize::try_from(limit.rlim_cur).ok().filter(|size| known && *size <= LARGEST_STACK).unwrap_or(LARGEST_STACK)
+}
+
+/// Remembers how far the stack of the calling thread can grow: it runs the cells.
+pub fn watch_stack(size: usize) {
+    let here = 0_u8;
+    STACK_END.store((&raw const here).addr().saturating_sub(size), Ordering::Relaxed);
 }
 
 /// Handles the signals by which broken code dies.

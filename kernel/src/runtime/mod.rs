@@ -6,6 +6,7 @@
 //! evcxr says comes from the real standard input, where cells find nothing.
 
 mod cells;
+mod children;
 mod crash;
 mod evcxr;
 #[cfg(target_os = "linux")]
@@ -18,6 +19,10 @@ mod records;
 mod run;
 mod standard;
 mod text;
+mod threads;
+#[cfg(target_os = "linux")]
+mod waits;
+mod whereabouts;
 
 use crate::control::server::{self, Outbox};
 use crate::control::{Event, Message, Request, SOCKET_VARIABLE};
@@ -28,6 +33,7 @@ use pump::Pump;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use threads::Cells;
 
 /// Marks a runtime process; set by evcxr.
 const RUNTIME_VARIABLE: &str = "EVCXR_IS_RUNTIME";
@@ -39,7 +45,7 @@ const COMPILER_VARIABLE: &str = "EVCXR_RUSTC_WRAPPER";
 pub fn run_if_asked() {
     if std::env::var_os(RUNTIME_VARIABLE).is_some() {
         match start() {
-            Ok((instructions, pump)) => instructions.run(pump.as_deref()),
+            Ok((instructions, cells, pump)) => instructions.run(&cells, pump),
             Err(error) => {
                 complain(&format!("the runtime process cannot start: {error}"));
                 std::process::exit(70);
@@ -56,13 +62,13 @@ fn complain(text: &str) {
     eprintln!("{text}");
 }
 
-fn start() -> io::Result<(Instructions, Option<Arc<Pump>>)> {
+fn start() -> io::Result<(Instructions, Arc<Cells>, Option<Arc<Pump>>)> {
+    let cells = Arc::new(Cells::default());
     let instructions = Instructions::take()?;
     crash::die_with_the_kernel();
     remote::set_title(&title());
     machine_engine::init();
-    machine_engine::set_cell_thread();
-    let Some(socket) = std::env::var_os(SOCKET_VARIABLE) else { return Ok((instructions, None)) };
+    let Some(socket) = std::env::var_os(SOCKET_VARIABLE) else { return Ok((instructions, cells, None)) };
     let stream = UnixStream::connect(socket)?;
     let outbox = Arc::new(Outbox::default());
     outbox.push(Message::Event(Event::Hello { pid: std::process::id() }));
@@ -74,20 +80,24 @@ fn start() -> io::Result<(Instructions, Option<Arc<Pump>>)> {
     machine_engine::observe(Box::new(Observer { pump: Arc::clone(&pump) }));
     crash::prepare(&pump, &outbox);
     crash::install_handlers();
+    #[cfg(target_os = "linux")]
+    if !waits::is_exported() {
+        complain("an interrupt does not end calls that wait: the executable does not export them");
+    }
 
     let writer = stream.try_clone()?;
     let out = Arc::clone(&outbox);
     spawn("control-write", move || out.write_to(&writer))?;
     let pumped = Arc::clone(&pump);
     spawn("output", move || pumped.run())?;
-    let served = Arc::clone(&pump);
+    let (served, running) = (Arc::clone(&pump), Arc::clone(&cells));
     spawn("control-read", move || {
-        let handle = Arc::new(move |request| handle(request, &served, &outbox));
+        let handle = Arc::new(move |request| handle(request, &running, &served, &outbox));
         server::serve(stream, &handle);
         // The kernel is gone: nobody will ever see what the slots do.
         crash::exit_at_once();
     })?;
-    Ok((instructions, Some(pump)))
+    Ok((instructions, cells, Some(pump)))
 }
 
 /// What is seen of this process in a list of processes: the notebook, if the front end has named it.
@@ -99,9 +109,11 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
-fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
+fn handle(request: Request, cells: &Arc<Cells>, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
     match request {
         Request::Variables { names } => pump.announce(names),
+        Request::Abandon { id } => outbox.push(Message::Abandoned { id, doing: cells.abandon() }),
+        Request::Forget { names } => cells.lose(names),
         Request::Ping { id } => {
             pump.drain();
             outbox.push(Message::Pong { id });
@@ -111,6 +123,7 @@ fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
                 // A library that a cell has loaded may have brought handlers of its own.
                 crash::install_handlers();
             }
+            let interrupts = command == (Command::Interrupt { on: true });
             let quick = matches!(command, Command::Enter(_) | Command::Interrupt { .. });
             let outbox = Arc::clone(outbox);
             let run = move || {
@@ -119,6 +132,10 @@ fn handle(request: Request, pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
             };
             if quick {
                 run();
+                // Once the flag is set, so that a cell that waits for them sees it when they end.
+                if interrupts {
+                    cells.interrupt_children();
+                }
             } else if let Err(error) = spawn("command", run) {
                 pump.notice(&format!("a command could not be started: {error}"));
             }

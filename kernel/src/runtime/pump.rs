@@ -164,6 +164,16 @@ impl Pump {
         });
     }
 
+    /// These variables are lost: evcxr forgets them, and compiles again what it wanted to run.
+    pub fn forget(&self, names: &[String]) {
+        self.drained(|streams, _| {
+            for name in names {
+                streams.output.evcxr.forget(name);
+            }
+            streams.output.evcxr.complete(false);
+        });
+    }
+
     /// Queues an event, after all that was printed before. `cell` says whether the cell's own code is where it comes
     /// from.
     pub fn push(&self, event: Event, cell: bool) {

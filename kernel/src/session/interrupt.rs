@@ -1,12 +1,13 @@
 //! Stopping a cell from another thread.
 //!
-//! While it is being compiled, the compiler is killed. While it runs, its loops see a flag. If it has not stopped
-//! after two seconds, the runtime process is killed, and the machine and all variables go with it.
-#![allow(unsafe_code, reason = "processes are signalled with libc")]
+//! While it is being compiled, the compiler is killed. While it runs, its loops see a flag, and so do calls that wait.
+//! If it has not stopped after two seconds, its thread is abandoned, and the variables with it. Only a runtime process
+//! that does not answer is killed, with all that it has.
 
+use super::processes::{self, Process};
 use crate::control::Event;
-use crate::control::client::Client;
-use machine::command::Command;
+use crate::control::client::{Client, TIMEOUT};
+use machine::command::{Command, Failure, Reply};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,15 +16,22 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often the state of an interrupted cell is looked at.
 const TICK: Duration = Duration::from_millis(25);
 
+/// How often the flag is set: a cell that begins at the same moment may have cleared it.
+const REPEAT: Duration = Duration::from_millis(250);
+/// How often in a row the runtime may fail to answer before it is killed.
+const SILENCES: u32 = 2;
+
 /// How far an interrupt had to go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
     /// There was none.
     #[default]
     None,
     /// The cell was asked to stop.
     Asked,
-    /// The runtime process was killed.
+    /// The thread of the cell was abandoned, and what it is doing.
+    Abandoned(String),
+    /// The runtime process was killed, since it did not answer.
     Killed,
 }
 
@@ -32,6 +40,8 @@ pub enum Reach {
 pub struct Interrupt {
     state: Mutex<State>,
     client: OnceLock<Client>,
+    /// Held while a thread is abandoned, so that the cell that ends meanwhile is not followed by one that is hit.
+    turn: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -58,6 +68,7 @@ impl Interrupt {
 
     /// The cell is over. Returns how far it was interrupted.
     pub fn finish(&self) -> Reach {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
         state.busy = false;
         std::mem::take(&mut state.reach)
@@ -98,55 +109,83 @@ impl Interrupt {
     }
 
     fn watch(&self, cell: u64) {
-        if let Some(client) = self.client.get() {
-            let _ = client.command_now(Command::Interrupt { on: true });
+        let client = self.client.get();
+        // A process that somebody has stopped cannot be asked for anything.
+        if let Some(pid) = client.and_then(Client::pid) {
+            processes::continue_stopped(pid);
         }
         // Since when there is nothing to wait for but the cell itself.
         let mut alone: Option<Instant> = None;
-        loop {
-            let state = self.lock();
-            if !state.busy || state.cell != cell {
-                return;
+        let mut asked: Option<Instant> = None;
+        let mut silences = 0;
+        let mut is_killed = false;
+        while let Some(entered) = self.entered(cell) {
+            let compiles = entered.is_none() && self.kill_compilers() > 0;
+            if is_killed {
+                std::thread::sleep(TICK);
+                continue;
             }
-            let entered = state.entered;
-            drop(state);
-            if entered.is_none() && self.kill_compilers() > 0 {
+            if asked.is_none_or(|asked| asked.elapsed() > REPEAT) {
+                asked = Some(Instant::now());
+                let answer = client.map(|client| client.command_now(Command::Interrupt { on: true }));
+                silences = if answer.is_some_and(|answer| is_silence(&answer)) { silences + 1 } else { 0 };
+            }
+            if compiles {
                 alone = None;
             } else if alone.get_or_insert_with(Instant::now).elapsed() > GRACE {
-                let mut state = self.lock();
-                if !state.busy || state.cell != cell {
+                let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                if self.entered(cell).is_none() {
                     return;
                 }
-                state.reach = Reach::Killed;
-                drop(state);
+                match client.map(Client::abandon) {
+                    Some(Ok(Some(doing))) => return self.reach(cell, Reach::Abandoned(doing)),
+                    Some(Err(failure)) if failure.code == TIMEOUT => silences += 1,
+                    // The cell is not the runtime's at the moment, or it has died, which is noticed elsewhere.
+                    _ => alone = None,
+                }
+            }
+            if silences >= SILENCES {
+                self.reach(cell, Reach::Killed);
                 self.kill_runtime();
-                return;
+                // What the cell still has compiled is killed, too.
+                is_killed = true;
             }
             std::thread::sleep(TICK);
         }
     }
 
-    fn kill_runtime(&self) {
+    /// When the code of a cell began to run; `None` if the cell is over.
+    #[expect(clippy::option_option, reason = "a cell that is there may not have begun")]
+    fn entered(&self, cell: u64) -> Option<Option<Instant>> {
+        let state = self.lock();
+        (state.busy && state.cell == cell).then_some(state.entered)
+    }
+
+    /// Takes note of how far the interrupt of a cell had to go.
+    fn reach(&self, cell: u64, reach: Reach) {
+        let mut state = self.lock();
+        if state.busy && state.cell == cell {
+            state.reach = reach;
+        }
+    }
+
+    /// Kills the runtime process, and what the cells have started.
+    pub fn kill_runtime(&self) {
         if let Some(pid) = self.client.get().and_then(Client::pid) {
-            kill(pid);
+            let started = Process::descendants_of(pid);
+            processes::kill(pid);
+            for process in started {
+                process.signal(libc::SIGKILL);
+            }
         }
     }
 
     /// Kills all that this process has started, except the runtime and what that has started. Returns how many.
     fn kill_compilers(&self) -> usize {
         let runtime = self.client.get().and_then(Client::pid);
-        let mut victims = Vec::new();
-        let mut open = vec![std::process::id()];
-        let processes = processes();
-        while let Some(parent) = open.pop() {
-            for (pid, _) in processes.iter().filter(|(pid, of)| *of == parent && Some(*pid) != runtime) {
-                victims.push(*pid);
-                open.push(*pid);
-            }
-        }
-        // Children before their parents have a chance to start more.
-        for &pid in &victims {
-            kill(pid);
+        let victims = Process::descendants_of_this(runtime);
+        for process in &victims {
+            process.signal(libc::SIGKILL);
         }
         victims.len()
     }
@@ -156,49 +195,6 @@ impl Interrupt {
     }
 }
 
-fn kill(pid: u32) {
-    if let Ok(pid) = libc::pid_t::try_from(pid) {
-        // SAFETY: a plain system call; the process is a descendant of ours that has not been waited for.
-        unsafe {
-            libc::kill(pid, libc::SIGKILL);
-        }
-    }
-}
-
-/// All processes with their parents; those that have ended are left out.
-fn processes() -> Vec<(u32, u32)> {
-    if cfg!(target_os = "linux") {
-        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        entries.filter_map(|entry| of_stat(&std::fs::read_to_string(entry.path().join("stat")).ok()?)).collect()
-    } else {
-        let listed = std::process::Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output();
-        let text = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        text.lines().filter_map(of_ps).collect()
-    }
-}
-
-fn of_stat(stat: &str) -> Option<(u32, u32)> {
-    let pid = stat.split_whitespace().next()?.parse().ok()?;
-    // The name is in parentheses and may hold anything.
-    let mut rest = stat.get(stat.rfind(')')? + 1..)?.split_whitespace();
-    let state = rest.next()?;
-    (state != "Z").then_some((pid, rest.next()?.parse().ok()?))
-}
-
-fn of_ps(line: &str) -> Option<(u32, u32)> {
-    let mut fields = line.split_whitespace();
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_is_read_whatever_its_name() {
-        assert_eq!(of_stat("12 (a) b (c) S 7 1 1"), Some((12, 7)));
-        assert_eq!(of_stat("12 (cc) Z 7 1 1"), None);
-        assert_eq!(of_ps("  12   7"), Some((12, 7)));
-        assert!(processes().iter().any(|(pid, _)| *pid == std::process::id()));
-    }
+fn is_silence(answer: &Result<Reply, Failure>) -> bool {
+    answer.as_ref().is_err_and(|failure| failure.code == TIMEOUT)
 }

@@ -17,6 +17,7 @@ mod ignored;
 mod inference;
 mod interrupt;
 mod manifest;
+mod processes;
 mod progress;
 #[cfg(test)]
 mod random;
@@ -35,6 +36,7 @@ use crate::output::{CellError, Display, Executed, Output};
 use directory::Directory;
 use events::Events;
 use interrupt::Interrupt;
+use processes::Process;
 pub use script::Script;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -244,12 +246,20 @@ impl Session {
         self.client.clone()
     }
 
-    /// Ends the session; the runtime process ends with it. Waits a few seconds at most.
+    /// Ends the session; the runtime process ends with it, and what the cells have started. Waits a few seconds at most.
     pub fn shutdown(&self, _restart: bool) {
+        let started = Process::started_by_cells(self.client.pid());
+        // At the same time: the session may be busy, and the front end does not wait for long.
+        let ending = std::thread::spawn(move || processes::end(&started));
         self.interrupt.end();
         let (done, ended) = mpsc::channel();
         if self.jobs.send(Job::Shutdown { done }).is_ok() {
             let _ = ended.recv_timeout(Duration::from_secs(3));
+        }
+        let _ = ending.join();
+        // What has been started meanwhile.
+        for process in Process::started_by_cells(None) {
+            process.signal(libc::SIGKILL);
         }
         // The runtime process was killed, and has left its sockets.
         machine_engine::remote::sweep(SWEEP_TIMEOUT);

@@ -8,15 +8,17 @@
 //! | `let x = 1.0;` | `let x: f64 = 1.0;`, where the type is plain to see ([`types`]) |
 //! | `let v = f();` | `let v = f(); #[cfg(any())] let v: Vec<u8> = loop {};`, where the compiler was asked ([`variables`]) |
 //! | `static N: u8 = 0;` | the same with the name under which it is exported ([`super::statics`]) |
-//! | `for … { … }` | `check();` first in the body |
+//! | `for … { … }` | `check();` first in the body, and more so that an interrupt is seen ([`interrupts`]) |
 //! | `dbg!(e)`, `line!()`, `file!()` | `::machine::dbg!("cell [3]:1:1"; e)`, `1u32`, `"cell [3]"` ([`places`]) |
 //! | `e?` | `::machine::cell::tried(e, \|value\| …, line)` |
 //! | a final expression `e` | `match (e) { ref value => { last(); value.evcxr_display(); } }` |
 //!
-//! But for what names a place, only the cell's own statements are edited: not items, closures, `async` or `const`
-//! blocks, and of macros only what is known to be an expression ([`macros`]). No edit adds or removes a line. A cell that does not parse is left as it
+//! But for what names a place, only the cell's own statements are edited: not `async` or `const` blocks, of macros only
+//! what is known to be an expression ([`macros`]), and of items and closures only what an interrupt needs. No edit adds
+//! or removes a line. A cell that does not parse is left as it
 //! is: the compiler says better what is wrong with it.
 
+mod interrupts;
 mod macros;
 mod places;
 mod statements;
@@ -33,6 +35,7 @@ use super::statics::Exports;
 use ra_ap_syntax::ast;
 use ra_ap_syntax::{AstNode, NodeOrToken, SyntaxNode, SyntaxToken};
 
+use interrupts::calls_something;
 pub use statements::{Statements, is_item, rust_start};
 pub use unnamed::{implementations, name_of};
 use writer::{Assignment, Writer};
@@ -134,7 +137,10 @@ fn edit(source: &str, cell: u32, prelude: &str, form: Form<'_>, marked: bool) ->
     for (&at, symbol) in form.statics {
         writer.edits.insert(at, format!("#[unsafe(export_name = \"{symbol}\")] "), at..at);
     }
-    let own: Vec<&SyntaxNode> = statements.nodes.iter().filter(|node| !is_item(node)).collect();
+    let (items, own): (Vec<&SyntaxNode>, Vec<&SyntaxNode>) = statements.nodes.iter().partition(|node| is_item(node));
+    for item in items {
+        writer.foreign(item);
+    }
     let (Some(first), Some(last)) = (own.first(), own.last()) else {
         writer.places(&statements.nodes);
         return Rewritten { edited: writer.edits.apply(source), runs: false, unseen: None, types: Types::Given };
@@ -144,11 +150,15 @@ fn edit(source: &str, cell: u32, prelude: &str, form: Form<'_>, marked: bool) ->
     writer.edits.insert(start, "machine::cell::enter(); ", start..start);
     let tail = statements.tail.filter(|tail| tail.syntax() == *last);
     let shown = tail.as_ref().filter(|tail| is_shown(tail)).map(|tail| writer.range(tail.syntax()));
-    // Openings at one place are written outermost first, so this one before those inside of the expression.
-    if let Some(range) = &shown {
-        writer.edits.insert(range.start, "match (", range.clone());
-    }
+    let mut called = false;
     for node in &own {
+        if std::mem::replace(&mut called, calls_something(node)) {
+            writer.look_before(node);
+        }
+        // Openings at one place are written outermost first, so this one before those inside of the expression.
+        if let Some(range) = shown.as_ref().filter(|_| node == last) {
+            writer.edits.insert(range.start, "match (", range.clone());
+        }
         writer.statement(node);
     }
     let (types, asking) = writer.variables(&own, form.variables);

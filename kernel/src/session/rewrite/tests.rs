@@ -107,21 +107,104 @@ fn question_marks_and_loops_of_the_cell_itself() {
 }
 
 #[test]
-fn items_closures_and_other_blocks_are_left_alone() {
-    for source in
-        ["fn f() -> Option<()> { loop { None?; } }", "struct A;\nimpl A { fn f(&self) {} }", "use std::rc::Rc;", ""]
-    {
+fn items_and_other_blocks_are_left_alone() {
+    for source in ["fn f() -> Option<()> { None?; }", "struct A;\nimpl A { fn f(&self) {} }", "use std::rc::Rc;", ""] {
         let rewritten = rewrite(source, 1, "", INFER);
         assert_eq!((rewritten.edited.text.as_str(), rewritten.runs), (source, false));
     }
     check(
-        "let f = || { loop {} };",
-        expect!["machine::cell::enter(); let f = || { loop {} }; ::machine::cell::leave();"],
+        "let f = async { loop { g().await? } };",
+        expect!["machine::cell::enter(); let f = async { loop { g().await? } }; ::machine::cell::leave();"],
     );
-    check(
-        "let f = async { g().await? };",
-        expect!["machine::cell::enter(); let f = async { g().await? }; ::machine::cell::leave();"],
-    );
+}
+
+/// A cell with `§` where it looks whether it has been interrupted.
+fn looks(source: &str) -> String {
+    let rewritten = rewrite(source, 1, "", INFER);
+    assert_kept(&rewritten.edited);
+    let text = rewritten.edited.text.replace("::machine::cell::look();", "§").replace("machine::cell::look();", "§");
+    let text = text.replace(" ::machine::cell::leave();", "").replace(TEXT, "…");
+    text.replace("machine::cell::enter(); ", "")
+        .replace("::machine::cell::check();", "check")
+        .replace("::machine::cell::", "")
+}
+
+#[test]
+fn loops_in_functions_and_closures_look_unless_they_end_in_time() {
+    for (source, expected) in [
+        ("fn f() { loop {} }", "fn f() { loop { §} }"),
+        ("fn f() { while g() {} }", "fn f() { while g() { §} }"),
+        ("fn f() { for i in 0..9 { g(i); } }", "fn f() { for i in 0..9 { § g(i); } }"),
+        ("fn f() { for i in 0..n { s ^= i; } }", "fn f() { for i in 0..n { § s ^= i; } }"),
+        ("impl A { fn f(&self) { loop {} } }", "impl A { fn f(&self) { loop { §} } }"),
+        ("mod m { fn f() { loop {} } }", "mod m { fn f() { loop { §} } }"),
+        ("{ fn f() { loop {} } f() };", "{ fn f() { loop { §} } f() };"),
+        ("let f = || loop {};", "let f = || loop { §};"),
+        ("let f = |x| { while x {} };", "let f = |x| { while x { §} };"),
+        ("println!(\"{}\", f(|| loop {}));", "println!(\"{}\", f(|| loop { §}));"),
+        // The loops of a function that calls itself, or only that.
+        ("fn fib(n: u64) -> u64 { fib(n - 1) }", "fn fib(n: u64) -> u64 { § fib(n - 1) }"),
+        ("impl T { fn walk(&self) { self.left.walk() } }", "impl T { fn walk(&self) { § self.left.walk() } }"),
+        // What is in memory, and only computed with.
+        ("fn f() { for x in v { s += x * x.sqrt(); } }", "fn f() { for x in v { s += x * x.sqrt(); } }"),
+        ("fn f() { for i in 0..n { s += a[i] * b[i]; } }", "fn f() { for i in 0..n { s += a[i] * b[i]; } }"),
+        ("fn f() { for x in v { g(x); } }", "fn f() { for x in v { § g(x); } }"),
+        ("fn f() { for x in v.cycle() { s += x; } }", "fn f() { for x in v.cycle() { § s += x; } }"),
+        // What cannot look, or must not.
+        ("const fn f() { loop {} }", "const fn f() { loop {} }"),
+        ("extern \"C\" fn f() { loop {} }", "extern \"C\" fn f() { loop {} }"),
+        ("#[memoize]\nfn f() { loop {} }", "#[memoize]\nfn f() { loop {} }"),
+        ("#[inline]\nfn f() { loop {} }", "#[inline]\nfn f() { loop { §} }"),
+        ("static A: L = L::new(|| loop {});", "static A: L = L::new(|| loop {});"),
+        ("macro_rules! m { () => { loop {} } }", "macro_rules! m { () => { loop {} } }"),
+        // Slots, sources and threads are on their own.
+        ("m[0].set(|x| loop {})?;", "tried(m[0].set(|x| loop {}), …, 1);"),
+        ("m.source(std::iter::from_fn(|| loop {}));", "m.source(std::iter::from_fn(|| loop {}));"),
+        ("MACHINE.any((0..).map(|n| n));", "MACHINE.any((0..).map(|n| n));"),
+        ("std::thread::spawn(|| loop {});", "std::thread::spawn(|| loop {});"),
+    ] {
+        assert_eq!(looks(source), expected, "{source}");
+    }
+    assert!(!looks("MACHINE[0] = |x: f64| loop {};").contains('§'));
+}
+
+#[test]
+fn closures_look_that_iterators_call_for_numbers_or_without_end() {
+    for (source, expected) in [
+        ("let n = (0..).filter(|n| odd(n)).count();", "let n = (0..).filter(|n| { § odd(n) }).count();"),
+        ("let n = (0..9).map(|n| { f(n) }).sum();", "let n = (0..9).map(|n| { § f(n) }).sum();"),
+        ("let n = (0..).map(|n| n * n).sum();", "let n = (0..).map(|n| { § n * n }).sum();"),
+        ("let n = (0..9).map(|n| n * n).sum();", "let n = (0..9).map(|n| n * n).sum();"),
+        ("let n = repeat(1).map(|n| n).sum();", "let n = repeat(1).map(|n| { § n }).sum();"),
+        ("let n = v.iter().cycle().map(|n| n).sum();", "let n = v.iter().cycle().map(|n| { § n }).sum();"),
+        ("let n = (0..9).map(|i| v[i]).sum();", "let n = (0..9).map(|i| v[i]).sum();"),
+        ("let n = v.iter().map(|n| n * 2).sum();", "let n = v.iter().map(|n| n * 2).sum();"),
+    ] {
+        assert_eq!(looks(source), expected);
+    }
+}
+
+#[test]
+fn what_waits_is_followed_by_a_look() {
+    let recv = |what: &str| {
+        format!(
+            "waiting({{ use ::machine::cell::{{IsChannel as _, IsOther as _}}; (&&Probe(&{what})).kind() }}, || {what}.recv())"
+        )
+    };
+    for (source, expected) in [
+        ("sleep(a);\nput(1);", "sleep(a);\n§ put(1);".to_owned()),
+        ("let x = 1;\nlet y = 2;", "let x = 1;\nlet y = 2;".to_owned()),
+        ("if a { sleep(b); put(1); };", "if a { sleep(b); § put(1); };".to_owned()),
+        ("fn f() { let s = c.status(); put(1); }", "fn f() { let s = c.status(); § put(1); }".to_owned()),
+        ("for x in y { l.accept()?; }", "for x in y { check tried(l.accept(), …, 1); § };".to_owned()),
+        ("let x = rx.recv();", format!("let x = {};", recv("rx"))),
+        ("fn f() { self.a.rx.recv() }", format!("fn f() {{ {} }}", recv("self.a.rx"))),
+        ("let x = rx.recv()?;", format!("let x = tried({}, …, 1);", recv("rx"))),
+        ("fn f() { rx.recv().await }", "fn f() { rx.recv().await }".to_owned()),
+        ("socket.recv(&mut b);", "socket.recv(&mut b);".to_owned()),
+    ] {
+        assert_eq!(looks(source), expected);
+    }
 }
 
 #[test]
@@ -324,6 +407,8 @@ fn random_cells_map_back() {
         "if b { c()? } else { d }",
         "\"🦀\";",
         "{ loop { break; } }",
+        "fn f() { loop { sleep(é); rx.recv()?; } }",
+        "let n = (0..).map(|é| é).sum();",
         "println!(\"{a}\", a = b?);",
         "assert!(c? == 1);",
         "json!({\"a\": [d?, {\"b\": e?}]});",
@@ -335,7 +420,7 @@ fn random_cells_map_back() {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            let pick = usize::try_from(state % 15).unwrap_or(0);
+            let pick = usize::try_from(state % 17).unwrap_or(0);
             source.push_str(pieces.get(pick).copied().unwrap_or_default());
             source.push(' ');
         }

@@ -74,8 +74,13 @@ impl<'a> Writer<'a> {
         let mut walk = statement.preorder();
         while let Some(event) = walk.next() {
             let WalkEvent::Enter(node) = event else { continue };
-            if (node != *statement && is_item(&node)) || !self.own(&node) {
+            if node != *statement && is_item(&node) {
+                self.foreign(&node);
                 walk.skip_subtree();
+            } else if !self.own(&node) {
+                walk.skip_subtree();
+            } else if node != *statement {
+                self.wait(&node);
             }
         }
     }
@@ -83,6 +88,7 @@ impl<'a> Writer<'a> {
     /// Edits one node; returns whether what is inside belongs to the cell's own statements.
     fn own(&mut self, node: &SyntaxNode) -> bool {
         if ast::ClosureExpr::can_cast(node.kind()) {
+            self.foreign(node);
             return false;
         }
         if let Some(call) = ast::MacroCall::cast(node.clone()) {
@@ -160,7 +166,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn loop_body(node: &SyntaxNode) -> Option<ast::BlockExpr> {
+/// The body of a loop.
+pub fn loop_body(node: &SyntaxNode) -> Option<ast::BlockExpr> {
     if let Some(expr) = ast::ForExpr::cast(node.clone()) {
         expr.loop_body()
     } else if let Some(expr) = ast::WhileExpr::cast(node.clone()) {

@@ -1,7 +1,6 @@
 //! Why a cell failed.
 
 use super::super::errors;
-use super::super::interrupt::Reach;
 use crate::output::CellError;
 
 /// Why a cell failed, before it is known whether an interrupt had to do with it.
@@ -15,23 +14,13 @@ pub(super) enum Failed {
 }
 
 impl Failed {
-    pub(super) fn told(self, reach: Reach) -> CellError {
-        let interrupted = |text: &str| errors::plain("KeyboardInterrupt", text);
-        match (self, reach) {
-            (Self::Died { lost, .. }, Reach::Killed) => {
-                interrupted(&format!("the cell did not stop within 2 s, so its process was restarted\n{lost}"))
-            }
-            (Self::Died { how, lost }, _) => {
+    /// The error of a cell that was not interrupted.
+    pub(super) fn into_error(self) -> CellError {
+        match self {
+            Self::Cell(error) | Self::Compile { error, .. } => error,
+            Self::Died { how, lost } => {
                 errors::plain("RuntimeLost", &format!("the process that runs the cells died: {how}\n{lost}"))
             }
-            (Self::Compile { ran: false, .. }, Reach::Asked | Reach::Killed) => {
-                interrupted("interrupted while compiling; nothing was run, all variables are kept")
-            }
-            (Self::Cell(mut error), Reach::Asked | Reach::Killed) => {
-                "KeyboardInterrupt".clone_into(&mut error.ename);
-                error
-            }
-            (Self::Cell(error) | Self::Compile { error, .. }, _) => error,
         }
     }
 }

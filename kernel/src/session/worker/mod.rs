@@ -7,6 +7,7 @@ mod crates;
 mod damage;
 mod failed;
 mod idle;
+mod interrupted;
 mod job;
 mod loss;
 mod past;
@@ -18,7 +19,7 @@ use super::definitions::Definitions;
 use super::errors;
 use super::events::Events;
 use super::inference;
-use super::interrupt::{Interrupt, Reach};
+use super::interrupt::Interrupt;
 use super::manifest::Base;
 use super::progress::{self, For};
 use super::registry::{self, Registry};
@@ -213,23 +214,15 @@ impl Worker {
         let _span = tracing::debug_span!("cell", number = cell.number).entered();
         self.interrupt.begin();
         self.events.begin(cell.silent);
+        let before = self.variables();
         let outcome = self.attempt(cell, began);
         let reach = self.interrupt.finish();
-        if reach != Reach::None {
-            let _ = self.client.command_now(Command::Interrupt { on: false });
-        }
+        let result = self.conclude(outcome, reach, &before);
         // What would be lost if the process died between this cell and the next.
         if let Ok(Reply::Machines(machines)) = self.client.command_now(Command::Machines) {
             self.machines = machines;
         }
-        match outcome {
-            // Whoever interrupts wants nothing more to run, although this cell has come to its end.
-            Ok(_) if reach != Reach::None => Err(errors::plain(
-                "KeyboardInterrupt",
-                "interrupted; all variables, the machine and its queue are kept",
-            )),
-            outcome => outcome.map_err(|failure| failure.told(reach)),
-        }
+        result
     }
 
     fn attempt(&mut self, cell: &Cell, began: &mut Option<Instant>) -> Result<Option<Display>, Failed> {
