@@ -84,6 +84,13 @@ pub(super) fn explained(text: &str) -> String {
     stderr.and_then(reason).unwrap_or_else(|| text.to_owned())
 }
 
+/// What is wrong, in one line: not what cargo says of its progress.
+pub(super) fn first_line(text: &str) -> String {
+    let explained = explained(text);
+    let mut lines = explained.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Compiling "));
+    lines.next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +107,9 @@ mod tests {
         assert_eq!(reason(full).as_deref(), Some("failed to write x: No space left on device"));
         assert_eq!(reason("{\"level\":\"warning\",\"rendered\":\"warning: unused\"}"), None);
         assert_eq!(explained("something else"), "something else");
+        assert_eq!(
+            first_line("   Compiling serde v1.0.0\nfound invalid metadata files\n"),
+            "found invalid metadata files"
+        );
     }
 }

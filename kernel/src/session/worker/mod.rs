@@ -33,6 +33,7 @@ use crate::control::client::Client;
 use crate::output::{CellError, Display};
 use annotate_snippets::Renderer;
 use annotate_snippets::renderer::DecorStyle;
+use damage::first_line;
 use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs};
 use failed::Failed;
 use idle::Idle;
@@ -165,7 +166,7 @@ impl Worker {
         if let Err(error) = &started
             && was_used
             && !is_toolchain_missing(error)
-            && self.begin_anew(error.to_string().lines().next().unwrap_or_default())
+            && self.begin_anew(&first_line(&error.to_string()))
         {
             started = self.start();
         }
