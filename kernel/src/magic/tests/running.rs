@@ -54,7 +54,7 @@ fn a_cell_runs_its_magics_and_then_its_rust() {
     );
     check(
         "%%time\n1;\n%pause",
-        &expect![[r#"[Rust "\n1;\n"][wall time] main is running: 4,200 processed, 12 wait, 1 in flight"#]],
+        &expect![[r#"[Rust "\n1;\n"][wall time] Some("main is running: 4,200 processed, 12 wait, 1 in flight")"#]],
     );
 }
 
