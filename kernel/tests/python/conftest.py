@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ def executable() -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Makes a kernelspec for the kernel under test, found before all others, also by processes that tests start."""
+    # Under nohup it is ignored, also by the processes that tests start, and some tests are about it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     place = tempfile.TemporaryDirectory(prefix="machine-tests-")
     config.add_cleanup(place.cleanup)
     spec = json.loads((ROOT / "install" / "kernelspec" / "kernel.json").read_text())

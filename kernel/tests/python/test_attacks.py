@@ -1,6 +1,7 @@
 """Attackers without the key, byte by byte, on every port of a listening kernel: it lives, and its memory grows with what came."""
 
 import select
+import select
 import socket
 import struct
 import subprocess
@@ -307,6 +308,7 @@ def test_machine_log_outlives_a_publisher_that_lies(data: bytes, lives: bool) ->
         try:
             if lives:
                 # It says what came, or that the publisher is gone, and goes on.
+                assert select.select([log.stderr], [], [], DEADLINE)[0], "nothing was said"
                 assert log.stderr.readline().startswith(b"machine: tcp://")
                 assert log.poll() is None
                 assert resident(log.pid) < 150 * MEGABYTE

@@ -147,7 +147,8 @@ impl Decoder {
                 self.is_inside = !is_last;
                 self.read += start;
                 self.skip = length;
-                return Ok(Some(if is_last { Found::Event(Event::TooLong(length)) } else { Found::Nothing }));
+                let is_too_long = length > self.most as u64;
+                return Ok(Some(if is_too_long { Found::Event(Event::TooLong(length)) } else { Found::Nothing }));
             }
         } else if length > LONGEST {
             return Err("a command that is too long");
@@ -248,6 +249,9 @@ mod tests {
         }
         decoder.push(b"\x00\x011");
         assert_eq!(decoder.next(), Ok(Some(Event::Message { topic: b"", body: b"1" })));
+        // Also where it is not the last of its message.
+        decoder.push(&[3, 0, 0, 1, 0, 0, 0, 0, 0]);
+        assert_eq!(decoder.next(), Ok(Some(Event::TooLong(1 << 40))));
     }
 
     #[test]
