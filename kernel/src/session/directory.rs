@@ -87,9 +87,14 @@ impl Directory {
 
     /// Removes the libraries of cells: each has a number, so they are of no use to another session.
     pub fn sweep(&self) {
-        let entries = fs::read_dir(self.path.join("target/debug/deps")).into_iter().flatten().flatten();
-        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("libcode_")) {
-            let _ = fs::remove_file(entry.path());
+        let entries = |directory: PathBuf| fs::read_dir(directory).into_iter().flatten().flatten();
+        // evcxr names the target, so cargo puts what it builds for it into a directory of that name.
+        for target in entries(self.path.join("target")) {
+            for entry in entries(target.path().join("debug")) {
+                if entry.file_name().to_string_lossy().starts_with("libcode_") {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
         }
     }
 
@@ -284,8 +289,8 @@ mod tests {
             assert_eq!(time(first.path())?, time(&path)?);
         }
         let [cell, dependency] =
-            ["libcode_7.so", "libserde-1.rlib"].map(|name| first.path().join("target/debug/deps").join(name));
-        fs::create_dir_all(first.path().join("target/debug/deps"))?;
+            ["libcode_7.so", "libserde-1.rlib"].map(|name| first.path().join("target/some-host/debug").join(name));
+        fs::create_dir_all(first.path().join("target/some-host/debug"))?;
         fs::write(&cell, "")?;
         fs::write(&dependency, "")?;
         first.sweep();

@@ -28,7 +28,7 @@ def contents(*places: Path) -> set[Path]:
 def cells() -> set[Path]:
     """The libraries of cells that sessions have left."""
     cache = os.environ.get("MACHINE_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "machine"
-    return set(Path(cache).glob("sessions/*/target/debug/deps/libcode_*"))
+    return set(Path(cache).glob("sessions/*/target/**/libcode_*"))
 
 
 def shut_down(notebook: Notebook) -> None:
