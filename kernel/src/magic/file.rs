@@ -1,7 +1,7 @@
 //! Files that magics write: where, and what they do not replace.
 
 use super::Engine;
-use super::trouble::{Trouble, given};
+use super::trouble::Trouble;
 use super::words::Word;
 use machine::command::{Command, Reply};
 use std::fs::{self, File};
@@ -82,7 +82,7 @@ impl Place {
     }
 
     fn refused(&self, why: &str) -> Trouble {
-        let message = format!("cannot write {}: {why}", given(&self.path.display().to_string()));
+        let message = format!("cannot write {}: {why}", crate::display::one_line(&self.path.display().to_string()));
         Trouble::usage(message, self.word.as_ref().map(|word| word.span.clone()))
     }
 }

@@ -116,7 +116,10 @@ fn one(pid: u32) -> Option<Process> {
 fn all() -> Vec<Process> {
     if cfg!(target_os = "linux") {
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        entries.filter_map(|entry| of_stat(&std::fs::read_to_string(entry.path().join("stat")).ok()?)).collect()
+        // `self` and `thread-self` are there, too; the latter's number is that of a thread, and to signal that is to signal
+        // this process.
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter_map(one).collect()
     } else {
         let listed = std::process::Command::new("ps").args(["-A", "-o", "pid=,ppid=,sess="]).output();
         let text = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
@@ -156,6 +159,10 @@ mod tests {
         assert_eq!(of_stat(&stat("Z")), None);
         assert_eq!(of_ps("  12   7 5"), Some(Process { began: 0, ..process }));
         assert!(all().iter().any(|process| process.pid == std::process::id()));
+        // A thread is no process.
+        let thread = std::fs::read_link("/proc/thread-self").expect("a link");
+        let thread: u32 = thread.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("a number");
+        assert!(thread == std::process::id() || all().iter().all(|process| process.pid != thread));
     }
 
     #[test]

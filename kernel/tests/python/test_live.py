@@ -112,7 +112,7 @@ def test_an_alert_is_told_when_it_begins_and_when_it_ends(notebook: Notebook) ->
     ("%alert f99.errors > 1", "main has no slot f99; it has f0 to f7"),
     ("%alert", "expected for example"),
     ("%watch mian", "did you mean main?"),
-    ("%report /no/such/place/x.html", "cannot be written"),
+    ("%report /no/such/place/x.html", "cannot write /no/such/place/x.html"),
 ])
 def test_mistakes_are_told_in_one_line(shared: Notebook, magic: str, told: str) -> None:
     ran = shared.run(magic)

@@ -130,6 +130,7 @@ def test_the_last_export_is_what_the_engine_has_counted(machine: Machine, square
         "machine_dead_letters": {("main",): status["dead_letters"]},
         "machine_slot_messages_total": {
             ("main", "f0", "ok"): 999, ("main", "f0", "errored"): 1, ("main", "f0", "skipped"): 0,
+            ("main", "f0", "none"): 0,
         },
         "machine_slot_errors_total": {("main", "f0"): 1},
     }

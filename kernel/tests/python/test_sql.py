@@ -68,7 +68,7 @@ def test_what_is_wrong_with_a_query_is_told(filled: Notebook) -> None:
         error = filled.run(line)
         assert not error.ok and told in error.reply["evalue"], (line, error.reply["evalue"])
     filled.must("%sql SELECT half FROM f0")
-    assert "could not be written" in filled.run("%frame /no/such/place/x").reply["evalue"]
+    assert "cannot write /no/such/place/x" in filled.run("%frame /no/such/place/x").reply["evalue"]
     error = filled.run("%%sql\nSELECT half\nFROM f0 ORDER half")
     assert error.reply["traceback"][0].strip().startswith("3 | FROM f0 ORDER half")
     assert error.reply["traceback"][1].index("^") == error.reply["traceback"][0].rindex("ORDER")

@@ -136,7 +136,7 @@ fn loops_in_functions_and_closures_look_unless_they_end_in_time() {
         ("fn f() { while g() {} }", "fn f() { while g() { §} }"),
         ("fn f() { for i in 0..9 { g(i); } }", "fn f() { for i in 0..9 { § g(i); } }"),
         ("fn f() { for i in 0..n { s ^= i; } }", "fn f() { for i in 0..n { § s ^= i; } }"),
-        ("impl A { fn f(&self) { loop {} } }", "impl A { fn f(&self) { loop { §} } }"),
+        ("struct A; impl A { fn f(&self) { loop {} } }", "struct A; impl A { fn f(&self) { loop { §} } }"),
         ("mod m { fn f() { loop {} } }", "mod m { fn f() { loop { §} } }"),
         ("{ fn f() { loop {} } f() };", "{ fn f() { loop { §} } f() };"),
         ("let f = || loop {};", "let f = || loop { §};"),
@@ -144,7 +144,10 @@ fn loops_in_functions_and_closures_look_unless_they_end_in_time() {
         ("println!(\"{}\", f(|| loop {}));", "println!(\"{}\", f(|| loop { §}));"),
         // The loops of a function that calls itself, or only that.
         ("fn fib(n: u64) -> u64 { fib(n - 1) }", "fn fib(n: u64) -> u64 { § fib(n - 1) }"),
-        ("impl T { fn walk(&self) { self.left.walk() } }", "impl T { fn walk(&self) { § self.left.walk() } }"),
+        (
+            "struct T; impl T { fn walk(&self) { self.left.walk() } }",
+            "struct T; impl T { fn walk(&self) { § self.left.walk() } }",
+        ),
         // What is in memory, and only computed with.
         ("fn f() { for x in v { s += x * x.sqrt(); } }", "fn f() { for x in v { s += x * x.sqrt(); } }"),
         ("fn f() { for i in 0..n { s += a[i] * b[i]; } }", "fn f() { for i in 0..n { s += a[i] * b[i]; } }"),
@@ -187,9 +190,7 @@ fn closures_look_that_iterators_call_for_numbers_or_without_end() {
 #[test]
 fn what_waits_is_followed_by_a_look() {
     let recv = |what: &str| {
-        format!(
-            "waiting({{ use ::machine::cell::{{IsChannel as _, IsOther as _}}; (&&Probe(&{what})).kind() }}, || {what}.recv())"
-        )
+        format!("waiting({{ use {{IsChannel as _, IsOther as _}}; (&&Probe(&{what})).kind() }}, || {what}.recv())")
     };
     for (source, expected) in [
         ("sleep(a);\nput(1);", "sleep(a);\n§ put(1);".to_owned()),
@@ -437,7 +438,7 @@ fn what_names_a_place_names_the_cell() {
     assert_eq!(
         cell.edited.text,
         "machine::cell::enter(); let é = ::machine::dbg!(\"cell [7]:1:9\"; 1 + 1);\n\
-         println!(\"{} {:?}\", 2u32, (\"cell [7]\", 41u32)); ::machine::cell::leave();"
+         machine::cell::look(); println!(\"{} {:?}\", 2u32, (\"cell [7]\", 41u32)); ::machine::cell::leave();"
     );
     // Also where nothing else is edited.
     let function = rewrite("fn f() { g(S { at: line!() }) }", 7, "", INFER).edited;

@@ -8,7 +8,7 @@ use evcxr::Error;
 use serde_json::Value;
 
 /// What the compiler, the linker and cargo say of files that are not as they were written.
-const SIGNS: [&str; 9] = [
+const SIGNS: [&str; 13] = [
     "found invalid metadata files",
     "but was not found in this form",
     "found possibly newer version of crate",
@@ -18,6 +18,11 @@ const SIGNS: [&str; 9] = [
     "failed to parse rlib",
     "failed to parse lock file",
     "failed to mmap",
+    // Those that every session has: of a library that cannot be read, the compiler says that it is not there.
+    "can't find crate for `machine`",
+    "can't find crate for `serde`",
+    "can't find crate for `serde_json`",
+    "can't find crate for `serde_derive`",
 ];
 
 impl Worker {
