@@ -105,7 +105,7 @@ STOPS = {
     "call": BEGUN + 'let m = Machine::builder("other").start();\n'
             "m[0].set(|x: u64| { std::thread::sleep(std::time::Duration::from_secs(600)); x })?;\nm.call(1u64)?;",
     "put_wait": BEGUN + 'let m = Machine::builder("full").queue(16).start();\nm.pause();\nfor n in 0u64.. { m.put_wait(n)?; }',
-    "drain": BEGUN + 'let m = Machine::builder("endless").start();\nm[0].set(|x: u64| x)?;\nm.source(machine::source::interval(std::time::Duration::from_secs(1000)))?;\nm.drain();',
+    "drain": BEGUN + 'let m = Machine::builder("endless").start();\nm[0].set(|x: u64| x)?;\nm.source((0u64..).inspect(|_| std::thread::sleep(std::time::Duration::from_millis(10))))?;\nm.drain();',
 }
 
 
