@@ -115,7 +115,7 @@ impl Machine {
         raw::put_batch(self.id, batch, Patience::POLICY).ok_or_else(gone)
     }
 
-    /// Puts all messages of `batch` and waits for their places in the queue, whatever the policy: the fastest way in.
+    /// Puts all messages of `batch` and waits for their places in the queue, whatever the policy.
     ///
     /// # Errors
     /// `interrupted`: the user interrupts the cell while it waits; what was not put stays in `batch`, in order. If the
