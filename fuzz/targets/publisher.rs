@@ -23,12 +23,12 @@ fuzz_target!(|data: &[u8]| {
     let whole = read([&bytes[..]]);
     let pieces = read(bytes.chunks(usize::from(*piece).max(1)));
     assert_eq!(whole, pieces, "pieces do not matter");
-    let ready = whole.0.iter().filter(|said| **said == Said::Ready).count();
-    assert!(ready <= 1 && (ready == 0 || whole.0[0] == Said::Ready), "the handshake comes first, and once");
+    let ready = whole.0.iter().filter(|said| **said == Item::Ready).count();
+    assert!(ready <= 1 && (ready == 0 || whole.0[0] == Item::Ready), "the handshake comes first, and once");
 });
 
 #[derive(Debug, PartialEq)]
-enum Said {
+enum Item {
     Ready,
     Message(Vec<u8>, Vec<u8>),
     TooLong(u64),
@@ -36,24 +36,24 @@ enum Said {
 }
 
 /// What was understood before the first mistake, and the mistake.
-fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Said>, Option<&'static str>) {
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Item>, Option<&'static str>) {
     let (mut decoder, mut all) = (Decoder::new(MOST), Vec::new());
     for piece in pieces {
         decoder.push(piece);
         loop {
             all.push(match decoder.next() {
-                Ok(Some(Event::Ready)) => Said::Ready,
+                Ok(Some(Event::Ready)) => Item::Ready,
                 Ok(Some(Event::Message { topic, body })) => {
                     assert!(body.len() <= MOST);
-                    Said::Message(topic.to_vec(), body.to_vec())
+                    Item::Message(topic.to_vec(), body.to_vec())
                 }
                 Ok(Some(Event::TooLong(length))) => {
                     assert!(length > MOST as u64);
-                    Said::TooLong(length)
+                    Item::TooLong(length)
                 }
                 Ok(Some(Event::Ping(pong))) => {
                     assert_eq!(usize::from(pong[1]), pong.len() - 2);
-                    Said::Ping(pong)
+                    Item::Ping(pong)
                 }
                 Ok(None) => break,
                 Err(why) => return (all, Some(why)),

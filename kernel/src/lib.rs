@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 /// Does what the arguments and the environment ask for; returns how the process ends.
 pub fn main() -> ExitCode {
-    session::stand_in::run_if_asked();
+    session::rustc_wrapper::run_if_asked();
     runtime::run_if_asked();
     logging::init();
     let code = command_line::run();

@@ -4,7 +4,7 @@
 //! `machine_kernel=trace,evcxr=debug`. A level without a part is that of this executable, and not of the libraries in it.
 //! What is not asked for costs a comparison.
 
-use machine_engine::nearest::{did_you_mean, nearest};
+use machine_engine::closest_match::{closest_match, did_you_mean};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
@@ -51,7 +51,7 @@ fn parse(text: &str) -> Result<Targets, String> {
         };
         let level = level.to_lowercase();
         let Some(level) = level.parse::<LevelFilter>().ok().filter(|_| LEVELS.contains(&level.as_str())) else {
-            let meant = did_you_mean(nearest(&level, LEVELS).map(str::to_owned));
+            let meant = did_you_mean(closest_match(&level, LEVELS).map(str::to_owned));
             return Err(format!("{level} is no level: there is {}{meant}", LEVELS.join(", ")));
         };
         targets = match part {

@@ -52,13 +52,13 @@ impl Text {
 /// Where a callee writes bytes that the caller keeps: a `Vec<u8>` of the caller's.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Sink<'b> {
+pub struct ByteWriter<'b> {
     to: *mut c_void,
     write: unsafe extern "C" fn(*mut c_void, *const u8, usize),
     bytes: PhantomData<&'b mut Vec<u8>>,
 }
 
-impl<'b> Sink<'b> {
+impl<'b> ByteWriter<'b> {
     /// A sink that appends to `bytes`.
     pub fn new(bytes: &'b mut Vec<u8>) -> Self {
         unsafe extern "C" fn append(to: *mut c_void, ptr: *const u8, len: usize) {
@@ -69,7 +69,7 @@ impl<'b> Sink<'b> {
     }
 }
 
-impl std::io::Write for Sink<'_> {
+impl std::io::Write for ByteWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         // SAFETY: `to` and `write` belong together (`new` is the only constructor), and `to` is still borrowed.
         unsafe { (self.write)(self.to, bytes.as_ptr(), bytes.len()) }
@@ -151,14 +151,14 @@ pub struct TypeDesc {
     /// Drops a value in place and returns whether its destructor panicked. `None` if there is nothing to drop.
     pub drop: Option<unsafe extern "C" fn(*mut u8) -> bool>,
     /// Writes a value as JSON; if it cannot, writes why and returns false.
-    pub to_json: unsafe extern "C" fn(*const u8, *mut Sink) -> bool,
+    pub to_json: unsafe extern "C" fn(*const u8, *mut ByteWriter) -> bool,
     /// Makes a value from JSON at the pointer; if it cannot, writes why and returns false. `None` for a type that
     /// is only ever given, never taken.
-    pub from_json: Option<unsafe extern "C" fn(Text, *mut u8, *mut Sink) -> bool>,
+    pub from_json: Option<unsafe extern "C" fn(Text, *mut u8, *mut ByteWriter) -> bool>,
     /// What its values are wrapped in.
     pub wrapper: Wrapper,
     /// For a wrapper that is stored whole: the value in it.
-    pub payload: Option<unsafe extern "C" fn(*const u8) -> Inside>,
+    pub payload: Option<unsafe extern "C" fn(*const u8) -> OkPayload>,
 }
 
 /// What the values of a type that is given are wrapped in: to others it is the type of the values.
@@ -179,7 +179,7 @@ pub enum Wrapper {
 /// What is in a wrapper.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inside {
+pub struct OkPayload {
     /// The value; null if there is an `Err` or `None`.
     pub at: *const u8,
     /// The id of its type (see [`TypeDesc::id`]): its name is all that is known of it otherwise, and types can share that.
@@ -189,7 +189,7 @@ pub struct Inside {
 /// How a parameter takes its argument.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum Optionality {
     /// The slot is skipped if the output is missing.
     Required = 0,
     /// The slot runs all the same, with `None`.
@@ -205,7 +205,7 @@ pub struct ParamDesc {
     /// The type that the argument pointer points at.
     pub ty: &'static TypeDesc,
     /// What happens when the argument is missing.
-    pub need: Need,
+    pub need: Optionality,
     /// How the parameter is written in the function, for messages: `&Tweet`.
     pub name: extern "C" fn() -> Text,
 }
@@ -229,17 +229,17 @@ pub enum Outcome {
 /// One call of an async slot that runs.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Flight {
+pub struct AsyncCall {
     /// The engine's side of it, for [`Host::complete`].
     pub ticket: *mut c_void,
-    /// How long the call may take from its beginning, nanoseconds; 0 for as long as it likes, [`GIVEN_UP`] if nobody
+    /// How long the call may take from its beginning, nanoseconds; 0 for as long as it likes, [`CANCELLED`] if nobody
     /// waits for it any more. It may change; then the library is told to look (see [`Run::Begin`]). Lives until
     /// `complete`.
     pub limit: *const AtomicU64,
 }
 
 /// In the place of a call's time: nobody waits for it any more, and it is to end at once, in whatever way.
-pub const GIVEN_UP: u64 = u64::MAX;
+pub const CANCELLED: u64 = u64::MAX;
 
 /// How a slot's function is called.
 #[repr(C, u32)]
@@ -247,12 +247,12 @@ pub const GIVEN_UP: u64 = u64::MAX;
 pub enum Run {
     /// The call gives an output before it returns: state, one pointer an argument (null: missing), where the output
     /// goes, where an error's text goes.
-    Call(unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut Sink) -> Outcome),
+    Call(unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut ByteWriter) -> Outcome),
     /// The call begins a flight and returns: state, arguments, where the output goes, the flight. State, arguments
     /// and the place of the output stay valid, and nobody else's, until the library calls [`Host::complete`], which it
     /// does once, from any thread, when nothing of the call is left. The second function says that the limits of some
     /// flights have changed; it does not wait, and may be called at any time, also when no flight is left.
-    Begin(unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, Flight), extern "C" fn()),
+    Begin(unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, AsyncCall), extern "C" fn()),
 }
 
 /// One function in a slot, its types erased.
@@ -322,7 +322,7 @@ pub struct WriterDesc {
     /// Frees the writer; returns whether a destructor panicked.
     pub drop: unsafe extern "C" fn(*mut u8) -> bool,
     /// Writes all of the bytes and flushes the writer: state, bytes, how many, where an error's text goes.
-    pub write: unsafe extern "C" fn(*mut u8, *const u8, usize, *mut Sink) -> Written,
+    pub write: unsafe extern "C" fn(*mut u8, *const u8, usize, *mut ByteWriter) -> Written,
 }
 // SAFETY: `state` is a writer that is `Send` (a bound of `Machine::to_lines`); one thread at a time uses it.
 unsafe impl Send for WriterDesc {}
@@ -358,9 +358,9 @@ pub enum Pulled {
 /// How long [`Host::put`] waits for a place in the queue, nanoseconds.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience(pub u64);
+pub struct PutWait(pub u64);
 
-impl Patience {
+impl PutWait {
     /// As the machine's policy says.
     pub const POLICY: Self = Self(0);
     /// Until there is one.
@@ -374,34 +374,34 @@ pub struct Host {
     /// [`ABI_VERSION`] of the build that made the table.
     pub version: u32,
     /// Puts a message: machine, type, value. Moves the value only if it returns [`Put::Accepted`].
-    pub put: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, Patience) -> Put,
-    /// Puts values that lie next to each other: machine, type, the first, how many. With [`Patience::FOREVER`] it waits until
+    pub put: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, PutWait) -> Put,
+    /// Puts values that lie next to each other: machine, type, the first, how many. With [`PutWait::FOREVER`] it waits until
     /// all are put, or the user interrupts; otherwise it does not wait. Moves the first ones, and returns how many;
     /// `usize::MAX` if there is no such machine.
-    pub put_batch: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, usize, Patience) -> usize,
-    /// Assigns a slot; the descriptor is moved. The third argument is JSON about the code (`Origin`). Writes a
+    pub put_batch: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, usize, PutWait) -> usize,
+    /// Assigns a slot; the descriptor is moved. The third argument is JSON about the code (`SourceLocation`). Writes a
     /// `Reply` as JSON.
-    pub assign: unsafe extern "C" fn(u32, u32, SlotDesc, Text, *mut Sink),
+    pub assign: unsafe extern "C" fn(u32, u32, SlotDesc, Text, *mut ByteWriter),
     /// Sets the source; the descriptor is moved. The third argument is JSON (`Pacing`). Writes a `Reply` as JSON.
-    pub source: unsafe extern "C" fn(u32, SourceDesc, Text, *mut Sink),
+    pub source: unsafe extern "C" fn(u32, SourceDesc, Text, *mut ByteWriter),
     /// Takes one value through the slots, here and now; the value is moved. Returns a handle, or writes a `Reply`
     /// with the error and returns null.
-    pub call: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, *mut Sink) -> *mut c_void,
+    pub call: unsafe extern "C" fn(u32, &'static TypeDesc, *mut u8, *mut ByteWriter) -> *mut c_void,
     /// A pointer to a value of a call if it has the given type, else null: handle, 0 for the input and *i* + 1 for
     /// slot *i*, type.
     pub call_value: unsafe extern "C" fn(*const c_void, usize, &'static TypeDesc) -> *const u8,
     /// Writes a value of a call as JSON, or why there is none and returns false.
-    pub call_json: unsafe extern "C" fn(*const c_void, usize, *mut Sink) -> bool,
+    pub call_json: unsafe extern "C" fn(*const c_void, usize, *mut ByteWriter) -> bool,
     /// Writes what a call has made, for people: a JSON array of `[name, value, reason]`, the input and each slot that has
     /// a function, with the reason if there is no value.
-    pub call_shown: unsafe extern "C" fn(*const c_void, *mut Sink),
+    pub call_shown: unsafe extern "C" fn(*const c_void, *mut ByteWriter),
     /// Writes the oid of a call.
-    pub call_oid: unsafe extern "C" fn(*const c_void, *mut Sink),
+    pub call_oid: unsafe extern "C" fn(*const c_void, *mut ByteWriter),
     /// Frees a call's handle.
     pub call_free: unsafe extern "C" fn(*mut c_void),
     /// Begins to collect the outputs of a machine: how many wait at most, and whether a thread takes them
     /// (`on_output`) or the cell itself. Returns a handle, or writes a `Reply` with the error and returns null.
-    pub outputs: unsafe extern "C" fn(u32, usize, bool, *mut Sink) -> *mut c_void,
+    pub outputs: unsafe extern "C" fn(u32, usize, bool, *mut ByteWriter) -> *mut c_void,
     /// The next output, as the handle of a call; waits at most so many nanoseconds (the largest number: as long as it
     /// takes). Null if there is none.
     pub outputs_next: unsafe extern "C" fn(*const c_void, u64, *mut Pulled) -> *mut c_void,
@@ -413,9 +413,9 @@ pub struct Host {
     pub outputs_free: unsafe extern "C" fn(*mut c_void, Text),
     /// Begins to write what a slot gives as lines: machine, slot, the writer, which is moved, and whether it is the
     /// standard output. Writes a `Reply` as JSON.
-    pub lines: unsafe extern "C" fn(u32, usize, WriterDesc, bool, *mut Sink),
+    pub lines: unsafe extern "C" fn(u32, usize, WriterDesc, bool, *mut ByteWriter),
     /// Carries out a `Command` in JSON and writes its `Reply` in JSON.
-    pub command: unsafe extern "C" fn(Text, *mut Sink),
+    pub command: unsafe extern "C" fn(Text, *mut ByteWriter),
     /// Called first in every cell with the flag in the cell's library that is set while [`must_stop`](Self::must_stop)
     /// is worth a call. From then on the library's own types are the ones that the session has just defined.
     pub enter: unsafe extern "C" fn(&'static AtomicBool),

@@ -7,7 +7,7 @@
 #![expect(clippy::print_stderr, reason = "a warning goes where a cell's own text goes")]
 
 use crate::abi::{SlotDesc, host};
-use crate::command::Origin;
+use crate::command::SourceLocation;
 use crate::handle::SlotRef;
 use crate::shim::{raw, short};
 use crate::slot::Slot;
@@ -51,7 +51,7 @@ pub fn enter() {
 /// The last statement of every cell: what it has printed is handed on, also the beginning of a line.
 pub fn leave() {
     look();
-    crate::waiting::report();
+    crate::idle_sources::report();
     flush();
     raw::show(LEFT, "");
 }
@@ -329,7 +329,7 @@ pub fn assign<S, F: Slot<S>>(slot: &SlotRef, function: F, code: &str, cell: u32,
 }
 
 fn assign_erased(slot: SlotRef, function: SlotDesc, code: &str, cell: u32, line: u32) {
-    let origin = Origin { code: code.to_owned(), cell, place: String::new() };
+    let origin = SourceLocation { code: code.to_owned(), cell, place: String::new() };
     match slot.set_erased(function, &origin) {
         Ok(None) => {}
         Ok(Some(warning)) => crate::handle::warn(&warning),

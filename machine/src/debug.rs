@@ -13,7 +13,7 @@ impl Machine {
 
     /// The message that the machine stopped at: its input, what the slots have made of it, and the error.
     pub fn in_hand(&self) -> Option<Outputs> {
-        outputs_of(&Command::InHand { machine: self.target() }).ok()
+        outputs_of(&Command::HeldMessage { machine: self.target() }).ok()
     }
 
     /// Takes the message in hand through the slots as they are now. The machine stays paused. If a slot fails on it

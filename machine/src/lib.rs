@@ -30,22 +30,22 @@ pub mod exact;
 mod frame;
 pub mod handle;
 pub mod history;
-pub mod kept;
+mod idle_sources;
 mod number;
 pub mod outputs;
 mod payload;
-pub mod progress;
+pub mod progress_bar;
+pub mod retained;
 pub mod retention;
 pub mod shim;
 pub mod slot;
 pub mod source;
 pub mod status;
-mod waiting;
 
 pub use frame::{Frame, frame};
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};
 pub use outputs::{LastOutputs, Output, Outputs, SinkHandle};
-pub use progress::{Progress, progress};
+pub use progress_bar::{ProgressBar, progress};
 pub use serde_json::Value;
 pub use slot::Ignored;
 pub use status::Status;
@@ -59,7 +59,7 @@ pub mod prelude {
     pub use crate::source::{self, Pace as _};
     pub use crate::{
         Builder, Call, Errors, Ignored, MACHINE, Machine, Output, Outputs, Refused, SinkHandle, SlotRef, Value, frame,
-        progress,
+        progress_bar,
     };
     pub use serde::{Deserialize, Serialize};
     pub use serde_json::json;

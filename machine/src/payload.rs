@@ -4,7 +4,7 @@
 //! `Serialize` hands the value in `Ok` to the serializer by reference; a serializer that only notes the address
 //! costs nothing. The same holds for the value in `Some`.
 
-use crate::abi::{Inside, Wrapper};
+use crate::abi::{OkPayload, Wrapper};
 use crate::shim::id;
 use serde::ser::{Error as _, Impossible, Serialize, Serializer};
 
@@ -12,7 +12,7 @@ use serde::ser::{Error as _, Impossible, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     /// A value.
-    Value(Inside),
+    Value(OkPayload),
     /// `None`.
     Nothing,
 }
@@ -40,7 +40,7 @@ type Never = serde::de::value::Error;
 
 #[inline]
 fn at<T: ?Sized>(value: &T) -> Content {
-    Content::Value(Inside { at: std::ptr::from_ref(value).cast(), id: id::<T>() })
+    Content::Value(OkPayload { at: std::ptr::from_ref(value).cast(), id: id::<T>() })
 }
 
 macro_rules! refuse {
@@ -129,10 +129,10 @@ impl Serializer for Address {
 #[cfg(test)]
 mod tests {
     use super::{Content, content, error, id};
-    use crate::abi::{Inside, Wrapper};
+    use crate::abi::{OkPayload, Wrapper};
 
     fn at<T>(value: &T) -> Content {
-        Content::Value(Inside { at: std::ptr::from_ref(value).cast(), id: id::<T>() })
+        Content::Value(OkPayload { at: std::ptr::from_ref(value).cast(), id: id::<T>() })
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which functions fit in a slot, and what they take and give.
 #![allow(unsafe_code, reason = "the boundary: implementations say what the engine's pointers point at")]
 
-use crate::abi::{MAX_ARITY, Need, ParamDesc, SlotDesc, TypeDesc};
+use crate::abi::{MAX_ARITY, Optionality, ParamDesc, SlotDesc, TypeDesc};
 pub use crate::shim::Arg;
 use crate::shim::{self, Call, Judged, Returned};
 use serde::Serialize;
@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 ///
 /// # Safety
 /// `desc` describes `Stored`, `get` reads its argument as that and as nothing else, and reads one that may be missing
-/// only if it is there: unless `NEED` is [`Need::Required`] it asks first.
+/// only if it is there: unless `NEED` is [`Optionality::Required`] it asks first.
 #[diagnostic::on_unimplemented(
     message = "a slot's function cannot take `{Self}`",
     label = "this parameter's type",
@@ -31,7 +31,7 @@ pub unsafe trait Param {
     /// What the engine points at: an owned type. It is made on one thread and used, and dropped, on others.
     type Stored: Serialize + DeserializeOwned + Send + 'static;
     /// What happens when the output is missing.
-    const NEED: Need = Need::Required;
+    const NEED: Optionality = Optionality::Required;
     /// Reads the argument.
     fn get(arg: Arg<'_>) -> Self::Item<'_>;
     /// Describes the stored type. The types of std that are named here are described in this crate, so that cells
@@ -79,7 +79,7 @@ unsafe impl<T: Serialize + DeserializeOwned + Send + 'static> Param for &[T] {
 unsafe impl<P: Param> Param for Option<P> {
     type Item<'m> = Option<P::Item<'m>>;
     type Stored = P::Stored;
-    const NEED: Need = Need::Optional;
+    const NEED: Optionality = Optionality::Optional;
     fn desc() -> &'static TypeDesc {
         P::desc()
     }
@@ -97,7 +97,7 @@ pub struct Ignored;
 unsafe impl Param for Ignored {
     type Item<'m> = Ignored;
     type Stored = Value;
-    const NEED: Need = Need::Ignored;
+    const NEED: Optionality = Optionality::Ignored;
     fn desc() -> &'static TypeDesc {
         Value::desc()
     }
@@ -200,8 +200,8 @@ pub unsafe trait Slot<Signature>: Send + Sync + 'static {
     label = "an output is serialised when somebody looks at it, and moved between threads",
     note = "derive it: `#[derive(Serialize)]`"
 )]
-pub trait Given: Serialize + Send + 'static {}
-impl<T: Serialize + Send + 'static> Given for T {}
+pub trait OutputType: Serialize + Send + 'static {}
+impl<T: Serialize + Send + 'static> OutputType for T {}
 
 /// Signature of a function that always gives an output (or a `Result` that serialises as a whole).
 #[derive(Debug)]
@@ -229,7 +229,7 @@ macro_rules! slots {
         where
             F: Fn($($P),+) -> R + Send + Sync + 'static,
             F: for<'m> Fn($($P::Item<'m>),+) -> R,
-            R: Given,
+            R: OutputType,
             $($P: Param + 'static,)+
         {
             fn erase(self) -> SlotDesc {
@@ -243,7 +243,7 @@ macro_rules! slots {
         impl<F, R, $($P),+> Call for Typed<F, (Plain, fn($($P),+) -> R)>
         where
             F: for<'m> Fn($($P::Item<'m>),+) -> R + Send + Sync + 'static,
-            R: Given,
+            R: OutputType,
             $($P: Param + 'static,)+
         {
             type Output = R;
@@ -266,7 +266,7 @@ macro_rules! slots {
         where
             F: Fn($($P),+) -> Result<R, E> + Send + Sync + 'static,
             F: for<'m> Fn($($P::Item<'m>),+) -> Result<R, E>,
-            R: Given,
+            R: OutputType,
             $($bound)+,
             $($P: Param + 'static,)+
         {
@@ -281,7 +281,7 @@ macro_rules! slots {
         impl<F, R, E, $($P),+> Call for Typed<F, ($Marker, fn($($P),+) -> Result<R, E>)>
         where
             F: for<'m> Fn($($P::Item<'m>),+) -> Result<R, E> + Send + Sync + 'static,
-            R: Given,
+            R: OutputType,
             $($bound)+,
             $($P: Param + 'static,)+
         {

@@ -4,7 +4,7 @@ use super::arguments::{Commands, Drain, Errors, Message, Named, Start};
 use super::attached::Attached;
 use super::outcome::{self, Failed, Outcome};
 use crate::display;
-use crate::magic::{self, Arguments, Engine, Trouble, Word};
+use crate::magic::{self, Arguments, Engine, MagicError, Word};
 use crate::output::{Display, Output, Silent};
 use machine::command::{Command, Reply, Target};
 use machine_engine::decode::told;
@@ -59,7 +59,7 @@ pub fn find(name: &str) -> Result<(Process, String), Failed> {
         if failure.code == "no_such_machine" {
             let all = remote::processes().found;
             let names = all.iter().flat_map(|(_, machines)| machines.iter().map(|status| status.machine.as_str()));
-            failure.message.push_str(&magic::did_you_mean(magic::nearest(name, names).map(str::to_owned)));
+            failure.message.push_str(&magic::did_you_mean(magic::closest_match(name, names).map(str::to_owned)));
         }
         failure.into()
     })
@@ -86,12 +86,12 @@ fn drain(named: &Named, timeout: Option<Duration>) -> Outcome {
     if is_over { Ok(text) } else { Err(Failed::Unfinished(text)) }
 }
 
-fn failed(trouble: Trouble, machine: &str) -> Failed {
+fn failed(trouble: MagicError, machine: &str) -> Failed {
     match trouble {
         // A machine that holds, or a slot that there is not: the machine's state is at fault, not the line.
-        Trouble::Usage { message, .. } => Failed::new("refused", message),
-        Trouble::Failure(failure) => failure.into(),
-        Trouble::Interrupted(left) => Failed::Interrupted(format!("{machine} goes on: {left}")),
+        MagicError::Usage { message, .. } => Failed::new("refused", message),
+        MagicError::Failure(failure) => failure.into(),
+        MagicError::Interrupted(left) => Failed::Interrupted(format!("{machine} goes on: {left}")),
     }
 }
 

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 pub fn run() -> ExitCode {
     match arguments::CommandLine::try_parse() {
         Ok(line) => carry_out(line.command),
-        Err(error) => usage::tell(&error),
+        Err(error) => usage::report(&error),
     }
 }
 
@@ -37,11 +37,13 @@ fn carry_out(command: Commands) -> ExitCode {
     match command {
         Commands::Kernel(Kernel { connection_file }) => outcome::prepared(server::run(&connection_file)),
         Commands::Warm => {
-            outcome::prepared(SessionConfig::prepare_template(display::from_show).and_then(session::driver::warm))
+            outcome::prepared(SessionConfig::prepare_template(display::from_show).and_then(session::headless::warm))
         }
         Commands::Query => crate::query::serve(),
         Commands::Analyse { directory } => session::analyser::serve(&directory),
-        Commands::Cells => outcome::prepared(SessionConfig::prepare(display::from_show).and_then(session::driver::run)),
+        Commands::Cells => {
+            outcome::prepared(SessionConfig::prepare(display::from_show).and_then(session::headless::run))
+        }
         Commands::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut arguments::CommandLine::command(), "machine", &mut script);

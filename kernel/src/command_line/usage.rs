@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::process::ExitCode;
 
 /// Shows the help that was asked for, or tells what is wrong.
-pub fn tell(error: &clap::Error) -> ExitCode {
+pub fn report(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             outcome::print(&error.render().to_string());
@@ -78,7 +78,7 @@ fn meant(error: &clap::Error) -> Option<String> {
         let (given, proposed) = (words(error.get(given)?), error.get(proposed)?);
         match proposed {
             ContextValue::Strings(names) => {
-                let nearest = magic::nearest(&given, names.iter().map(String::as_str));
+                let nearest = magic::closest_match(&given, names.iter().map(String::as_str));
                 nearest.map(str::to_owned).or_else(|| names.first().cloned())
             }
             other => Some(other.to_string()),

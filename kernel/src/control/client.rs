@@ -23,7 +23,7 @@ const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
 pub const TIMEOUT: &str = "timeout";
 
 /// What the client tells of the runtime.
-pub enum Happening {
+pub enum RuntimeEvent {
     /// The runtime says.
     Event(Event),
     /// The runtime process of this number is gone.
@@ -36,14 +36,14 @@ pub struct Client(Arc<Shared>);
 
 struct Shared {
     // Guards the link and who waits; never held while writing or waiting for an answer.
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
     connected: Condvar,
     next: AtomicU64,
     /// Where runtime processes connect. Removed when this process ends.
     socket: PathBuf,
 }
 
-struct State {
+struct LinkState {
     link: Option<Link>,
     generation: u64,
     waiting: HashMap<u64, Waiting>,
@@ -75,9 +75,9 @@ impl Client {
     ///
     /// # Errors
     /// If the socket cannot be made.
-    pub fn listen(handler: impl Fn(Happening) + Send + Sync + 'static) -> io::Result<Self> {
+    pub fn listen(handler: impl Fn(RuntimeEvent) + Send + Sync + 'static) -> io::Result<Self> {
         let (listener, socket) = remote::control()?;
-        let state = State { link: None, generation: 0, waiting: HashMap::new(), unavailable: None };
+        let state = LinkState { link: None, generation: 0, waiting: HashMap::new(), unavailable: None };
         let shared = Shared { state: Mutex::new(state), connected: Condvar::new(), next: AtomicU64::new(1), socket };
         let client = Self(Arc::new(shared));
         let weak = Arc::downgrade(&client.0);
@@ -184,7 +184,7 @@ impl Client {
         self.lock().link.as_ref().map(|link| link.pid)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -239,7 +239,7 @@ impl Client {
     }
 
     /// Reads from one runtime process until it ends.
-    fn serve(&self, stream: UnixStream, handler: &(impl Fn(Happening) + ?Sized)) {
+    fn serve(&self, stream: UnixStream, handler: &(impl Fn(RuntimeEvent) + ?Sized)) {
         let Ok(mut reader) = stream.try_clone() else { return };
         let Ok(Some(Message::Event(Event::Hello { pid }))) = read_frame::<Message>(&mut reader) else { return };
         let _ = stream.set_write_timeout(Some(Duration::from_secs(2)));
@@ -251,13 +251,13 @@ impl Client {
             state.generation
         };
         self.0.connected.notify_all();
-        handler(Happening::Event(Event::Hello { pid }));
+        handler(RuntimeEvent::Event(Event::Hello { pid }));
         while let Ok(Some(message)) = read_frame::<Message>(&mut reader) {
             match message {
                 Message::Reply(Answer { id, reply }) => self.answer(id, Answered::Reply(reply)),
                 Message::Pong { id } => self.answer(id, Answered::Pong),
                 Message::Abandoned { id, doing } => self.answer(id, Answered::Abandoned(doing)),
-                Message::Event(event) => handler(Happening::Event(event)),
+                Message::Event(event) => handler(RuntimeEvent::Event(event)),
             }
         }
         let mut state = self.lock();
@@ -268,7 +268,7 @@ impl Client {
             }
         }
         drop(state);
-        handler(Happening::Lost(pid));
+        handler(RuntimeEvent::Lost(pid));
     }
 
     fn answer(&self, id: u64, answered: Answered) {

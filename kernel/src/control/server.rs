@@ -23,14 +23,14 @@ const PIECE: usize = 64 << 10;
 /// What is on its way to the kernel, in order.
 #[derive(Default)]
 pub struct Outbox {
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     changed: Condvar,
     /// Whether more text waits than `CROWDED`, and the kernel reads.
     crowded: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
+struct OutboxState {
     waiting: VecDeque<Message>,
     /// Bytes of text in `waiting`.
     text: usize,
@@ -77,7 +77,7 @@ impl Outbox {
             return;
         }
         let state = self.lock();
-        let crowded = |state: &mut State| state.text > CROWDED && !state.closed && !state.stalled;
+        let crowded = |state: &mut OutboxState| state.text > CROWDED && !state.closed && !state.stalled;
         let waited = self.changed.wait_timeout_while(state, ROOM_TIMEOUT, crowded);
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         state.stalled |= timeout.timed_out();
@@ -97,7 +97,7 @@ impl Outbox {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OutboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,7 +144,7 @@ fn send(mut stream: &UnixStream, message: &Message) -> io::Result<()> {
     }
 }
 
-impl State {
+impl OutboxState {
     fn print(&mut self, stream: Printed, text: &str) {
         if self.text + text.len() > BACKLOG || self.closed {
             self.dropped += text.len();

@@ -2,7 +2,7 @@
 
 use super::text::{duration, grouped};
 use crate::output::Display;
-use machine::progress::Bar;
+use machine::progress_bar::Bar;
 use maud::html;
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use super::table::{Kind, Table};
 use super::text::{cut, cut_error, grouped, one_line, time};
 use crate::output::Display;
 use machine::Errors;
-use machine::kept::Retried;
+use machine::retained::Retried;
 use machine::status::DeadLetter;
 use maud::html;
 

@@ -65,7 +65,7 @@ pub fn from_show(mime: &str, content: &str) -> Display {
         STATUS => rendered(content, |value: Status| status(&value)),
         ERRORS => rendered(content, |value: machine::Errors| all_errors(&value)),
         OUTPUTS => rendered(content, |value: Outputs| outputs(&value)),
-        machine::progress::PROGRESS => rendered(content, |value: machine::progress::Bar| bar(&value)),
+        machine::progress_bar::PROGRESS => rendered(content, |value: machine::progress_bar::Bar| bar(&value)),
         FRAME => rendered(content, |value: Vec<rows::Row>| rows::rows(&value)),
         _ => passed_on(mime, content),
     }

@@ -2,12 +2,12 @@
 
 use super::Engine;
 use super::arguments::Arguments;
+use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::meter::Meter;
-use super::trouble::{Trouble, did_you_mean, given, nearest};
 use crate::display;
 use crate::output::{Display, Output};
 use machine::command::{Command, Failure, Reply, Target, Undrained};
-use machine::kept::LetterQuery;
+use machine::retained::DeadLetterQuery;
 use machine::status::Status;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -17,22 +17,22 @@ const ERRORS: usize = 20;
 
 /// Runs an action; a failure that comes of a machine that doesn't exist is told with the names that do.
 pub fn carry_out(
-    action: impl FnOnce(&Arguments<'_>, &dyn Engine) -> Result<Display, Trouble>,
+    action: impl FnOnce(&Arguments<'_>, &dyn Engine) -> Result<Display, MagicError>,
     arguments: &Arguments<'_>,
     engine: &dyn Engine,
-) -> Result<Display, Trouble> {
+) -> Result<Display, MagicError> {
     let result = action(arguments, engine);
-    let (Err(Trouble::Failure(_)), Some(word)) = (&result, &arguments.machine) else { return result };
+    let (Err(MagicError::Failure(_)), Some(word)) = (&result, &arguments.machine) else { return result };
     // Asked only now: nearly always the machine is there, and one command less is one trip less.
     let names = machine_names(engine)?;
     if names.contains(&word.text) {
         return result;
     }
-    let meant = nearest(&word.text, names.iter().map(String::as_str)).map(str::to_owned);
-    Err(Trouble::usage(
+    let meant = closest_match(&word.text, names.iter().map(String::as_str)).map(str::to_owned);
+    Err(MagicError::usage(
         format!(
             "there is no machine {}; there {} {}{}",
-            given(&word.text),
+            quote(&word.text),
             if names.len() == 1 { "is" } else { "are" },
             names.join(", "),
             did_you_mean(meant)
@@ -52,7 +52,7 @@ pub fn slot_names(machine: Option<&str>, engine: &dyn Engine) -> Result<Vec<Stri
     Ok(status_of(target, engine)?.slots.into_iter().map(|slot| slot.slot).collect())
 }
 
-pub fn status(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn status(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let status = status_of(target(arguments), engine)?;
     Ok(if arguments.json {
         display::json(to_json(&status))
@@ -63,7 +63,7 @@ pub fn status(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
     })
 }
 
-pub fn errors(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn errors(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let limit = arguments.limit.unwrap_or(ERRORS);
     match super::messages::find_errors(arguments, engine, limit)? {
         Reply::FoundErrors { letters, matching, .. } if arguments.json => {
@@ -76,7 +76,7 @@ pub fn errors(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
     }
 }
 
-pub fn slots(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn slots(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let status = status_of(target(arguments), engine)?;
     Ok(if arguments.json {
         display::json(json!({ "machine": status.machine, "slots": status.slots }))
@@ -85,24 +85,24 @@ pub fn slots(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
     })
 }
 
-pub fn start(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn start(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let machine = target(arguments);
     let command = if arguments.empty { Command::StartEmpty { machine } } else { Command::Start { machine } };
     control(command, arguments, engine)
 }
 
-pub fn pause(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn pause(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     control(Command::Pause { machine: target(arguments) }, arguments, engine)
 }
 
-pub fn stop(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn stop(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     control(Command::Stop { machine: target(arguments) }, arguments, engine)
 }
 
 /// How long one command waits.
 const SLICE: Duration = Duration::from_millis(250);
 
-pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, MagicError> {
     wait_drained(arguments, engine, output).map(|(display, _)| display)
 }
 
@@ -111,7 +111,7 @@ pub fn wait_drained(
     arguments: &Arguments<'_>,
     engine: &dyn Engine,
     output: &dyn Output,
-) -> Result<(Display, bool), Trouble> {
+) -> Result<(Display, bool), MagicError> {
     let mut meter = Meter::new(output, "drain:");
     let mut most = 0;
     let until = arguments.timeout.map(|timeout| Instant::now() + timeout);
@@ -136,35 +136,35 @@ pub fn wait_drained(
         let wait = display::still(left);
         if !status.running {
             let message = format!("{} is {}: {wait}; nothing moves until it is started", status.machine, status.state);
-            return Err(Trouble::usage(message, None));
+            return Err(MagicError::usage(message, None));
         }
         if status.waiting_for_slot && (left.messages, left.outputs) == (0, 0) {
             let message =
                 format!("{}: {wait}; it is waiting for a slot; %start --empty to run without", status.machine);
-            return Err(Trouble::usage(message, None));
+            return Err(MagicError::usage(message, None));
         }
         if until.is_some_and(|until| Instant::now() >= until) {
             return Ok((done(&status, Some(left), Some(&format!("the time is up: {wait}")), arguments.json), false));
         }
         // The engine waits as long as it is told, unless it was interrupted itself.
         if engine.interrupted() || asked.elapsed() < time_left / 2 {
-            return Err(Trouble::Interrupted(wait));
+            return Err(MagicError::Interrupted(wait));
         }
     }
 }
 
-pub fn step(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn step(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let reply = engine.command(Command::Step { machine: target(arguments) })?;
     outputs(reply, arguments)
 }
 
-pub fn call(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn call(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let json = arguments.message.unwrap_or_default().to_owned();
     let reply = engine.command(Command::Call { machine: target(arguments), json })?;
     outputs(reply, arguments)
 }
 
-pub fn put(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn put(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let json = arguments.message.unwrap_or_default().to_owned();
     match engine.command(Command::Put { machine: target(arguments), json })? {
         Reply::Oid(oid) if arguments.json => {
@@ -175,12 +175,12 @@ pub fn put(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Tr
     }
 }
 
-pub fn machines(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn machines(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let machines = all_machines(engine)?;
     Ok(if arguments.json { display::json(json!({ "machines": machines })) } else { display::machines(&machines) })
 }
 
-pub fn control(command: Command, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn control(command: Command, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let warning = match engine.command(command)? {
         Reply::Warned(warning) => Some(warning),
         Reply::Done | Reply::Count(_) => None,
@@ -207,7 +207,7 @@ fn done(status: &Status, left: Option<Undrained>, warning: Option<&str>, as_json
     display::changed(status, warning)
 }
 
-pub fn outputs(reply: Reply, arguments: &Arguments<'_>) -> Result<Display, Trouble> {
+pub fn outputs(reply: Reply, arguments: &Arguments<'_>) -> Result<Display, MagicError> {
     match reply {
         Reply::Outputs(outputs) if arguments.json => {
             let mut value = to_json(&outputs);
@@ -230,20 +230,20 @@ pub fn outputs(reply: Reply, arguments: &Arguments<'_>) -> Result<Display, Troub
 pub const SOURCE: &str = "source";
 
 /// The slot's number, if the machine has that slot.
-pub fn slot_number(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<u32>, Trouble> {
+pub fn slot_number(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<u32>, MagicError> {
     number_of(arguments, engine, "")
 }
 
 /// What [`slot_number`] gives, where the source may be meant, too.
-pub fn letter_slot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<u32>, Trouble> {
+pub fn letter_slot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Option<u32>, MagicError> {
     if arguments.slot.as_ref().is_some_and(|word| word.text == SOURCE) {
-        return Ok(Some(LetterQuery::SOURCE));
+        return Ok(Some(DeadLetterQuery::SOURCE));
     }
     number_of(arguments, engine, SOURCE)
 }
 
 /// `other` may be meant, too.
-fn number_of(arguments: &Arguments<'_>, engine: &dyn Engine, other: &str) -> Result<Option<u32>, Trouble> {
+fn number_of(arguments: &Arguments<'_>, engine: &dyn Engine, other: &str) -> Result<Option<u32>, MagicError> {
     let Some(word) = &arguments.slot else { return Ok(None) };
     let status = status_of(target(arguments), engine)?;
     let number = word.text.strip_prefix(['f', 'F']).unwrap_or(&word.text).parse::<u32>().ok();
@@ -256,15 +256,15 @@ fn number_of(arguments: &Arguments<'_>, engine: &dyn Engine, other: &str) -> Res
     // Who counts from 1 means the last slot by a number that is too large by one; any other number is no slip.
     let all = || names.iter().copied().chain((!other.is_empty()).then_some(other));
     let meant = match number {
-        None => nearest(&word.text, all()),
+        None => closest_match(&word.text, all()),
         Some(number) => names.last().copied().filter(|_| number as usize == names.len()),
     };
     let other = if other.is_empty() { String::new() } else { format!(", and {other}") };
-    Err(Trouble::usage(
+    Err(MagicError::usage(
         format!(
             "{} {what} {}; it has {first} to {last}{other}{}",
             status.machine,
-            given(&word.text),
+            quote(&word.text),
             did_you_mean(meant.map(str::to_owned))
         ),
         Some(word.span.clone()),
@@ -288,8 +288,8 @@ fn all_machines(engine: &dyn Engine) -> Result<Vec<Status>, Failure> {
 }
 
 /// A reply that is a failure, or that doesn't belong to the command.
-pub fn unexpected(reply: Reply) -> Trouble {
-    Trouble::Failure(match reply {
+pub fn unexpected(reply: Reply) -> MagicError {
+    MagicError::Failure(match reply {
         Reply::Failed(failure) => failure,
         reply => protocol_failure(&reply),
     })

@@ -1,9 +1,9 @@
 //! A magic line → its magic and its arguments.
 
+use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::message;
 use super::plot::KINDS;
 use super::registry::{self, Action, Kind, MAGICS, Magic, Parameter};
-use super::trouble::{Trouble, did_you_mean, given, nearest};
 use super::words::{Word, words};
 use crate::display::PlotKind;
 use machine_engine::filter::Filter;
@@ -86,8 +86,8 @@ pub struct Arguments<'a> {
 /// Parses a line that begins with `%`.
 ///
 /// # Errors
-/// [`Trouble::Usage`]: an unknown magic or argument, a missing or bad value.
-pub fn parse(line: &str) -> Result<Call<'_>, Trouble> {
+/// [`MagicError::Usage`]: an unknown magic or argument, a missing or bad value.
+pub fn parse(line: &str) -> Result<Call<'_>, MagicError> {
     let end = line.find(char::is_whitespace).unwrap_or(line.len());
     let written = line.get(..end).unwrap_or_default();
     let asked = written.strip_suffix('?');
@@ -111,15 +111,15 @@ pub fn parse(line: &str) -> Result<Call<'_>, Trouble> {
 }
 
 /// The magic that is meant by `written`, percent signs included.
-fn named(written: &str) -> Result<&'static Magic, Trouble> {
+fn named(written: &str) -> Result<&'static Magic, MagicError> {
     let span = Some(0..written.len());
     if let Some(magic) = MAGICS.iter().find(|magic| magic.written() == written) {
         return Ok(magic);
     }
     let name = written.trim_start_matches('%');
     if name.is_empty() {
-        return Err(Trouble::usage(
-            format!("{} has no name after it; %lsmagic shows all magics", given(written)),
+        return Err(MagicError::usage(
+            format!("{} has no name after it; %lsmagic shows all magics", quote(written)),
             span,
         ));
     }
@@ -128,13 +128,13 @@ fn named(written: &str) -> Result<&'static Magic, Trouble> {
             Action::Line(_) | Action::Live(_) => "it concerns one line",
             Action::Body(_) | Action::Time => "it concerns the whole cell",
         };
-        return Err(Trouble::usage(format!("{} is written {}: {instead}", given(written), magic.written()), span));
+        return Err(MagicError::usage(format!("{} is written {}: {instead}", quote(written), magic.written()), span));
     }
-    let meant = nearest(name, MAGICS.iter().map(|magic| magic.name)).and_then(registry::find).map(Magic::written);
-    Err(Trouble::usage(
+    let meant = closest_match(name, MAGICS.iter().map(|magic| magic.name)).and_then(registry::find).map(Magic::written);
+    Err(MagicError::usage(
         format!(
             "there is no magic {}{} %lsmagic shows all",
-            given(written),
+            quote(written),
             match meant {
                 Some(_) => did_you_mean(meant),
                 None => ";".to_owned(),
@@ -150,7 +150,7 @@ fn with_message<'a>(
     line: &'a str,
     at: usize,
     arguments: &mut Arguments<'a>,
-) -> Result<(), Trouble> {
+) -> Result<(), MagicError> {
     let at = options(magic, line, at, arguments)?;
 
     let text = line.get(at..).unwrap_or_default().trim_end();
@@ -158,7 +158,7 @@ fn with_message<'a>(
         if arguments.help {
             return Ok(());
         }
-        return Err(Trouble::usage(
+        return Err(MagicError::usage(
             format!("{} needs a message in JSON, for example {}", magic.written(), magic.example),
             Some(line.len()..line.len()),
         ));
@@ -173,7 +173,12 @@ fn with_message<'a>(
 }
 
 /// Options before a message or a query: word by word, for what follows is not made of words. Gives where that begins.
-fn options(magic: &'static Magic, line: &str, mut at: usize, arguments: &mut Arguments<'_>) -> Result<usize, Trouble> {
+fn options(
+    magic: &'static Magic,
+    line: &str,
+    mut at: usize,
+    arguments: &mut Arguments<'_>,
+) -> Result<usize, MagicError> {
     loop {
         let rest = line.get(at..).unwrap_or_default();
         at += rest.len() - rest.trim_start().len();
@@ -212,7 +217,7 @@ fn takes_value(magic: &Magic, name: &str) -> bool {
 }
 
 /// Sorts words into `arguments`.
-fn take(magic: &'static Magic, words: Vec<Word>, arguments: &mut Arguments<'_>) -> Result<(), Trouble> {
+fn take(magic: &'static Magic, words: Vec<Word>, arguments: &mut Arguments<'_>) -> Result<(), MagicError> {
     let mut positional = magic.parameters.iter().filter(|parameter| parameter.is_positional());
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -239,13 +244,16 @@ fn take(magic: &'static Magic, words: Vec<Word>, arguments: &mut Arguments<'_>) 
         match (parameter.value.is_empty(), value) {
             (true, None) => set(parameter, word, arguments)?,
             (true, Some(_)) => {
-                return Err(Trouble::usage(format!("{name} takes no value; {}", given(&word.text)), Some(word.span)));
+                return Err(MagicError::usage(
+                    format!("{name} takes no value; {}", quote(&word.text)),
+                    Some(word.span),
+                ));
             }
             (false, Some(text)) => set(parameter, Word { text, ..word }, arguments)?,
             (false, None) => match words.next() {
                 Some(value) => set(parameter, value, arguments)?,
                 None => {
-                    return Err(Trouble::usage(
+                    return Err(MagicError::usage(
                         format!("{name} needs a value: {}", parameter.usage()),
                         Some(word.span),
                     ));
@@ -257,14 +265,14 @@ fn take(magic: &'static Magic, words: Vec<Word>, arguments: &mut Arguments<'_>) 
 }
 
 /// An argument that the magic does not have.
-fn unexpected(magic: &Magic, word: &Word) -> Trouble {
+fn unexpected(magic: &Magic, word: &Word) -> MagicError {
     let names = magic.all_parameters().flat_map(|parameter| parameter.names.iter().copied());
-    let meant = nearest(word.text.split('=').next().unwrap_or_default(), names).map(str::to_owned);
-    Trouble::usage(
+    let meant = closest_match(word.text.split('=').next().unwrap_or_default(), names).map(str::to_owned);
+    MagicError::usage(
         format!(
             "{} has no argument {}{} usage: {}",
             magic.written(),
-            given(&word.text),
+            quote(&word.text),
             if meant.is_some() { did_you_mean(meant) } else { ";".to_owned() },
             magic.usage()
         ),
@@ -273,7 +281,7 @@ fn unexpected(magic: &Magic, word: &Word) -> Trouble {
 }
 
 /// Sets what `parameter` means to `word`.
-fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Result<(), Trouble> {
+fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Result<(), MagicError> {
     match parameter.kind {
         Kind::Json => arguments.json = true,
         Kind::Frame => arguments.frame = true,
@@ -303,7 +311,7 @@ fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Resu
 }
 
 /// A condition that can be read, or none.
-fn condition(word: Word) -> Result<String, Trouble> {
+fn condition(word: Word) -> Result<String, MagicError> {
     if word.text.trim().is_empty() {
         return Ok(word.text);
     }
@@ -314,26 +322,26 @@ fn condition(word: Word) -> Result<String, Trouble> {
         Some(begin) => begin + error.at.start..begin + error.at.end,
         None => word.span.clone(),
     };
-    Err(Trouble::usage(format!("{} is no condition: {}", given(&word.text), error.why), Some(span)))
+    Err(MagicError::usage(format!("{} is no condition: {}", quote(&word.text), error.why), Some(span)))
 }
 
-fn plot_kind(word: &Word) -> Result<PlotKind, Trouble> {
+fn plot_kind(word: &Word) -> Result<PlotKind, MagicError> {
     let found = KINDS.into_iter().find(|(name, _)| *name == word.text);
     found.map(|(_, kind)| kind).ok_or_else(|| {
-        let meant = nearest(&word.text, KINDS.map(|(name, _)| name)).map(str::to_owned);
+        let meant = closest_match(&word.text, KINDS.map(|(name, _)| name)).map(str::to_owned);
         let message = format!(
             "there is no plot {}: there is line, hist, scatter and bar{}",
-            given(&word.text),
+            quote(&word.text),
             did_you_mean(meant)
         );
-        Trouble::usage(message, Some(word.span.clone()))
+        MagicError::usage(message, Some(word.span.clone()))
     })
 }
 
-fn limit(word: &Word) -> Result<usize, Trouble> {
+fn limit(word: &Word) -> Result<usize, MagicError> {
     word.text.parse().map_err(|_| {
-        Trouble::usage(
-            format!("{} is not a count; expected a whole number, for example -n 20", given(&word.text)),
+        MagicError::usage(
+            format!("{} is not a count; expected a whole number, for example -n 20", quote(&word.text)),
             Some(word.span.clone()),
         )
     })
@@ -348,7 +356,7 @@ fn example(parameter: &Parameter) -> String {
 }
 
 /// `5s`, `500ms`, `2m`, `1.5s`; a bare number is seconds. `example` is how one is given here.
-pub fn duration(word: &Word, example: &str) -> Result<Duration, Trouble> {
+pub fn duration(word: &Word, example: &str) -> Result<Duration, MagicError> {
     let digits = word.text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(word.text.len());
     let (number, unit) = word.text.split_at(digits);
     let seconds = match unit {
@@ -365,10 +373,10 @@ pub fn duration(word: &Word, example: &str) -> Result<Duration, Trouble> {
         .and_then(|(number, seconds)| Duration::try_from_secs_f64(number * seconds).ok())
         .filter(|time| *time <= LONGEST)
         .ok_or_else(|| {
-            Trouble::usage(
+            MagicError::usage(
                 format!(
                     "{} is not a time; expected a number with ms, s, m or h, up to 168h: {example}",
-                    given(&word.text)
+                    quote(&word.text)
                 ),
                 Some(word.span.clone()),
             )

@@ -1,7 +1,7 @@
 //! Files that magics write: where, and what they do not replace.
 
 use super::Engine;
-use super::trouble::Trouble;
+use super::magic_error::MagicError;
 use super::words::Word;
 use machine::command::{Command, Reply};
 use std::fs::{self, File};
@@ -13,13 +13,13 @@ const HEAD: u64 = 512;
 
 /// A place where a magic may write.
 #[derive(Debug)]
-pub struct Place {
+pub struct Location {
     /// Absolute.
     pub path: PathBuf,
     word: Option<Word>,
 }
 
-impl Place {
+impl Location {
     /// The file of this name, in the directory that cells have as theirs. `is_ours` says whether a file that begins so is
     /// one that the magic writes: only such a file is replaced.
     ///
@@ -30,7 +30,7 @@ impl Place {
         word: Option<&Word>,
         engine: &dyn Engine,
         is_ours: impl Fn(&[u8]) -> bool,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, MagicError> {
         let path = match engine.command(Command::Directory) {
             Ok(Reply::Directory(directory)) => Path::new(&directory).join(name),
             _ => name.to_owned(),
@@ -59,7 +59,7 @@ impl Place {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(&self, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), Trouble> {
+    pub fn write(&self, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), MagicError> {
         let mut name = self.path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
         let draft = self.path.with_file_name(name);
@@ -77,12 +77,12 @@ impl Place {
         })
     }
 
-    fn failed(&self, error: &dyn std::fmt::Display) -> Trouble {
+    fn failed(&self, error: &dyn std::fmt::Display) -> MagicError {
         self.refused(&error.to_string())
     }
 
-    fn refused(&self, why: &str) -> Trouble {
+    fn refused(&self, why: &str) -> MagicError {
         let message = format!("cannot write {}: {why}", crate::display::one_line(&self.path.display().to_string()));
-        Trouble::usage(message, self.word.as_ref().map(|word| word.span.clone()))
+        MagicError::usage(message, self.word.as_ref().map(|word| word.span.clone()))
     }
 }

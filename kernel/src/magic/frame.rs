@@ -2,9 +2,9 @@
 
 use super::Engine;
 use super::arguments::Arguments;
-use super::file::Place;
+use super::file::Location;
+use super::magic_error::MagicError;
 use super::registry::{Action, Kind, Magic, Parameter};
-use super::trouble::Trouble;
 use crate::display;
 use crate::output::Display;
 use crate::query::write_arrow;
@@ -30,18 +30,18 @@ pub const FRAME: Magic = Magic {
     action: Action::Line(frame),
 };
 
-fn frame(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+fn frame(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let Some(word) = &arguments.file else {
-        return Err(Trouble::usage("%frame needs a name: %frame langs", None));
+        return Err(MagicError::usage("%frame needs a name: %frame langs", None));
     };
     let Some(frame) = engine.last_frame() else {
-        return Err(Trouble::usage("there is nothing to write: %sql or %tap comes first", None));
+        return Err(MagicError::usage("there is nothing to write: %sql or %tap comes first", None));
     };
     let path = match Path::new(&word.text).extension() {
         Some(_) => PathBuf::from(&word.text),
         None => PathBuf::from(format!("{}.arrow", word.text)),
     };
-    let place = Place::find(&path, Some(word), engine, |head| head.starts_with(ARROW))?;
+    let place = Location::find(&path, Some(word), engine, |head| head.starts_with(ARROW))?;
     place.write(|to| write_arrow(&frame, to).map_err(io::Error::other))?;
     let whole = place.path;
     let (height, width) = frame.shape();

@@ -1,8 +1,8 @@
 //! Help on magics, from the same table.
 
 use super::arguments::Arguments;
+use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::registry::{self, MAGICS, Magic};
-use super::trouble::{Trouble, did_you_mean, given, nearest};
 use super::{Engine, cell};
 use crate::display;
 use crate::output::Display;
@@ -26,15 +26,16 @@ pub fn inspect(code: &str, offset: usize) -> Option<Display> {
 }
 
 /// `%help`
-pub fn help_magic(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn help_magic(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let Some(word) = &arguments.topic else { return lsmagic(arguments, engine) };
     let Some(magic) = registry::find(&word.text) else {
         let name = word.text.trim_start_matches('%');
-        let meant = nearest(name, MAGICS.iter().map(|magic| magic.name)).and_then(registry::find).map(Magic::written);
-        return Err(Trouble::usage(
+        let meant =
+            closest_match(name, MAGICS.iter().map(|magic| magic.name)).and_then(registry::find).map(Magic::written);
+        return Err(MagicError::usage(
             format!(
                 "there is no magic {}{} %lsmagic shows all",
-                given(&word.text),
+                quote(&word.text),
                 match meant {
                     Some(_) => did_you_mean(meant),
                     None => ";".to_owned(),
@@ -48,7 +49,7 @@ pub fn help_magic(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Disp
 
 /// `%lsmagic`
 #[expect(clippy::unnecessary_wraps, reason = "the table's functions have one type")]
-pub fn lsmagic(arguments: &Arguments<'_>, _: &dyn Engine) -> Result<Display, Trouble> {
+pub fn lsmagic(arguments: &Arguments<'_>, _: &dyn Engine) -> Result<Display, MagicError> {
     if arguments.json {
         let magics: Vec<Value> = MAGICS
             .iter()

@@ -3,8 +3,8 @@
 use super::Engine;
 use super::actions::{machine_name, target, to_json, unexpected};
 use super::arguments::Arguments;
+use super::magic_error::MagicError;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
-use super::trouble::Trouble;
 use crate::display::{self, grouped};
 use crate::output::Display;
 use machine::command::{Command, Reply};
@@ -32,8 +32,9 @@ pub const KEEP: Magic = Magic {
     action: Action::Line(keep),
 };
 
-fn keep(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
-    let read = |word: &super::Word| Keep::parse(&word.text).map_err(|why| Trouble::usage(why, Some(word.span.clone())));
+fn keep(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
+    let read =
+        |word: &super::Word| Keep::parse(&word.text).map_err(|why| MagicError::usage(why, Some(word.span.clone())));
     let keep = arguments.which.as_ref().map(read).transpose()?;
     let kept = match engine.command(Command::Keep { machine: target(arguments), keep })? {
         Reply::Keeping(kept) => kept,

@@ -3,13 +3,13 @@
 use super::Engine;
 use super::actions::{status_of, target, to_json, unexpected};
 use super::arguments::Arguments;
-use super::file::Place;
-use super::trouble::Trouble;
+use super::file::Location;
+use super::magic_error::MagicError;
 use crate::display;
 use crate::output::Display;
 use crate::watch::{Watches, parse_rule};
 use machine::command::{Command, Reply};
-use machine::kept::LetterQuery;
+use machine::retained::DeadLetterQuery;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -20,7 +20,7 @@ const LETTERS: usize = 100;
 const FILE: &str = "report.html";
 
 /// The live display; where there are no widgets, the state as it is.
-pub fn watch(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn watch(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let status = status_of(target(arguments), engine)?;
     if arguments.json {
         return Ok(display::json(to_json(&status)));
@@ -33,7 +33,7 @@ pub fn watch(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
 }
 
 /// Adds an alert, or takes it away.
-pub fn alert(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn alert(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let watches = watches(engine)?;
     let words: Vec<&str> = arguments.rule.iter().map(|word| word.text.as_str()).collect();
     let (text, span) = (words.join(" "), span(arguments));
@@ -42,17 +42,17 @@ pub fn alert(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
         let count = watches.forget(&status.machine, None);
         return shown(arguments, engine, &format!("{count} alerts of {} are gone", status.machine));
     }
-    let rule = parse_rule(&text).map_err(|message| Trouble::usage(message, span.clone()))?;
+    let rule = parse_rule(&text).map_err(|message| MagicError::usage(message, span.clone()))?;
     if let Some(slot) = rule.slot().filter(|slot| *slot >= status.slots.len()) {
         let (first, last) = (status.slots.first(), status.slots.last());
         let name = |slot: Option<&machine::status::SlotStatus>| slot.map_or("", |slot| &slot.slot).to_owned();
         let message = format!("{} has no slot f{slot}; it has {} to {}", status.machine, name(first), name(last));
-        return Err(Trouble::usage(message, span));
+        return Err(MagicError::usage(message, span));
     }
     if arguments.clear {
         if watches.forget(&status.machine, Some(&rule.text)) == 0 {
             let message = format!("{} has no alert {}; %alerts shows all", status.machine, rule.text);
-            return Err(Trouble::usage(message, span));
+            return Err(MagicError::usage(message, span));
         }
         return shown(arguments, engine, &format!("{} is gone", rule.text));
     }
@@ -62,7 +62,7 @@ pub fn alert(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
 }
 
 /// All alerts of a machine.
-pub fn alerts(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn alerts(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let machine = status_of(target(arguments), engine)?.machine;
     let alerts = watches(engine)?.alerts(&machine);
     let lines: Vec<String> = alerts
@@ -86,21 +86,21 @@ pub fn alerts(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
 }
 
 /// Writes a page.
-pub fn report(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+pub fn report(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let machine = || target(arguments);
     let status = status_of(machine(), engine)?;
     let history = match engine.command(Command::History { machine: machine(), since_ms: 0 })? {
         Reply::History(history) => history,
         reply => return Err(unexpected(reply)),
     };
-    let query = LetterQuery { limit: LETTERS, ..LetterQuery::default() };
+    let query = DeadLetterQuery { limit: LETTERS, ..DeadLetterQuery::default() };
     let letters = match engine.command(Command::FindErrors { machine: machine(), query })? {
         Reply::FoundErrors { letters, .. } => letters,
         reply => return Err(unexpected(reply)),
     };
     let file = arguments.file.as_ref().map_or(FILE, |word| &word.text);
     let page = display::report(&status, &history, &letters);
-    let place = Place::find(Path::new(file), arguments.file.as_ref(), engine, display::is_report)?;
+    let place = Location::find(Path::new(file), arguments.file.as_ref(), engine, display::is_report)?;
     place.write(|to| to.write_all(page.as_bytes()))?;
     let bytes = page.len() as u64;
     if arguments.json {
@@ -109,8 +109,8 @@ pub fn report(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
     Ok(display::line(&format!("{} is in {file}, {} bytes", status.machine, display::grouped(bytes))))
 }
 
-fn watches(engine: &dyn Engine) -> Result<&Watches, Trouble> {
-    engine.watches().ok_or_else(|| Trouble::usage("alerts are told in notebooks only".to_owned(), None))
+fn watches(engine: &dyn Engine) -> Result<&Watches, MagicError> {
+    engine.watches().ok_or_else(|| MagicError::usage("alerts are told in notebooks only".to_owned(), None))
 }
 
 /// Where the rule stands.
@@ -119,6 +119,6 @@ fn span(arguments: &Arguments<'_>) -> Option<std::ops::Range<usize>> {
     Some(first.span.start..last.span.end)
 }
 
-fn shown(arguments: &Arguments<'_>, engine: &dyn Engine, text: &str) -> Result<Display, Trouble> {
+fn shown(arguments: &Arguments<'_>, engine: &dyn Engine, text: &str) -> Result<Display, MagicError> {
     if arguments.json { alerts(arguments, engine) } else { Ok(display::line(text)) }
 }

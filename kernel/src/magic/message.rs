@@ -1,6 +1,6 @@
 //! The JSON of `%put` and `%call`: where it ends, and what is wrong with it.
 
-use super::trouble::{Trouble, given};
+use super::magic_error::{MagicError, quote};
 use machine_engine::decode::told;
 
 /// What is wrong with a message.
@@ -14,11 +14,11 @@ pub struct BadJson {
 
 impl BadJson {
     /// As a usage error; the message `text` stands at byte `start` of the line.
-    pub fn at(self, start: usize, text: &str) -> Trouble {
+    pub fn at(self, start: usize, text: &str) -> MagicError {
         let place = start + self.offset;
         let width = text.get(self.offset..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         let column = text.get(..self.offset).map_or(1, |before| before.chars().count() + 1);
-        Trouble::usage(
+        MagicError::usage(
             format!("invalid JSON at line 1, column {column}: {}{}", self.message, hint(text)),
             Some(place..place + width),
         )
@@ -42,7 +42,7 @@ pub fn length(text: &str) -> Result<usize, BadJson> {
 pub fn trailing(text: &str, length: usize) -> BadJson {
     let rest = text.get(length..).unwrap_or_default();
     let offset = length + rest.len() - rest.trim_start().len();
-    BadJson { offset, message: format!("the value is over, but {} follows", given(rest.trim())) }
+    BadJson { offset, message: format!("the value is over, but {} follows", quote(rest.trim())) }
 }
 
 /// `serde_json` counts lines and columns from 1, columns in bytes; 0 is before the first.

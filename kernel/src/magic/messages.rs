@@ -3,14 +3,14 @@
 use super::Engine;
 use super::actions::{SOURCE, letter_slot, machine_name, outputs, slot_number, target, to_json, unexpected};
 use super::arguments::Arguments;
+use super::magic_error::{MagicError, quote};
 use super::meter::Meter;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
 use super::tables::sample;
-use super::trouble::{Trouble, given};
 use crate::display::{self, Wanted, grouped};
 use crate::output::{Display, Output};
 use machine::command::{Command, Reply};
-use machine::kept::{Kept, KeptQuery, LetterQuery, Retried};
+use machine::retained::{DeadLetterQuery, Kept, RetainedQuery, Retried};
 use polars::prelude::Column;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -151,7 +151,7 @@ pub const CONTINUE: Magic = Magic {
     summary: "takes the message that %break holds on, and starts the machine",
     details: "The breakpoint stays: the machine holds again on the next message that matches.",
     example: "%continue",
-    action: Action::Line(go_on),
+    action: Action::Line(resume),
 };
 
 /// `%held`
@@ -165,27 +165,27 @@ pub const HELD: Magic = Magic {
 };
 
 /// The dead letters that `%errors` asks for.
-pub fn find_errors(arguments: &Arguments<'_>, engine: &dyn Engine, limit: usize) -> Result<Reply, Trouble> {
-    let query = LetterQuery { limit, ..letter_query(arguments, engine)? };
+pub fn find_errors(arguments: &Arguments<'_>, engine: &dyn Engine, limit: usize) -> Result<Reply, MagicError> {
+    let query = DeadLetterQuery { limit, ..letter_query(arguments, engine)? };
     Ok(engine.command(Command::FindErrors { machine: target(arguments), query })?)
 }
 
-fn letter_query(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<LetterQuery, Trouble> {
-    Ok(LetterQuery {
+fn letter_query(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<DeadLetterQuery, MagicError> {
+    Ok(DeadLetterQuery {
         slot: letter_slot(arguments, engine)?,
         since: arguments.since,
         filter: arguments.filter.clone().unwrap_or_default(),
-        ..LetterQuery::default()
+        ..DeadLetterQuery::default()
     })
 }
 
-fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, MagicError> {
     let mut query = letter_query(arguments, engine)?;
     match &arguments.which {
         Some(word) if word.text == "all" => {}
         Some(word) if word.text == SOURCE => {
             let why = "what a source gave that is no message cannot be tried again: %errors source shows it";
-            return Err(Trouble::usage(why, Some(word.span.clone())));
+            return Err(MagicError::usage(why, Some(word.span.clone())));
         }
         Some(word) if word.text.len() == 24 => query.oid = Some(word.text.clone()),
         Some(word) => {
@@ -205,7 +205,7 @@ fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) ->
         !interrupted
     })?;
     if interrupted {
-        return Err(Trouble::Interrupted(display::retried(&all)));
+        return Err(MagicError::Interrupted(display::retried(&all)));
     }
     drop(meter);
     if arguments.json {
@@ -216,14 +216,14 @@ fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) ->
     Ok(display::line(&display::retried(&all)))
 }
 
-fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, MagicError> {
     let slot = slot_number(arguments, engine)?;
-    let query = KeptQuery {
+    let query = RetainedQuery {
         slot,
         filter: arguments.filter.clone().unwrap_or_default(),
         every: arguments.every.unwrap_or(1),
         limit: arguments.limit.unwrap_or(SHOWN),
-        ..KeptQuery::default()
+        ..RetainedQuery::default()
     };
     let mut kept = kept(engine, arguments, &query)?;
     if !arguments.follow {
@@ -234,7 +234,7 @@ fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> R
         std::thread::sleep(LOOK);
         // A program has been given what came before.
         let since = if arguments.json { kept.next } else { 0 };
-        let newer = self::kept(engine, arguments, &KeptQuery { since, ..query.clone() })?;
+        let newer = self::kept(engine, arguments, &RetainedQuery { since, ..query.clone() })?;
         let is_interrupted = engine.interrupted();
         if !is_interrupted && newer.next == kept.next {
             continue;
@@ -250,14 +250,19 @@ fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> R
 }
 
 /// Asks for kept messages.
-pub fn kept(engine: &dyn Engine, arguments: &Arguments<'_>, query: &KeptQuery) -> Result<Kept, Trouble> {
+pub fn kept(engine: &dyn Engine, arguments: &Arguments<'_>, query: &RetainedQuery) -> Result<Kept, MagicError> {
     match engine.command(Command::Kept { machine: target(arguments), query: query.clone() })? {
         Reply::Kept(kept) => Ok(*kept),
         reply => Err(unexpected(reply)),
     }
 }
 
-fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>, engine: &dyn Engine) -> Result<Display, Trouble> {
+fn shown(
+    kept: &Kept,
+    arguments: &Arguments<'_>,
+    slot: Option<u32>,
+    engine: &dyn Engine,
+) -> Result<Display, MagicError> {
     let texts: Vec<&str> = kept.messages.iter().rev().map(|message| text_of(message, slot)).collect();
     let shown = texts.len() as u64;
     let unseen = kept.processed.saturating_sub(shown);
@@ -271,7 +276,7 @@ fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>, engine: &dyn
             .collect();
         return Ok(display::json(json!({
             "machine": machine_name(arguments), "messages": messages, "processed": kept.processed, "not_shown": unseen,
-            "matching": kept.matching, "not_kept": kept.not_kept, "fallen_out": kept.fallen_out,
+            "matching": kept.matching, "not_kept": kept.not_kept, "evicted": kept.evicted,
             "unread": kept.unread,
         })));
     }
@@ -301,8 +306,8 @@ fn shown(kept: &Kept, arguments: &Arguments<'_>, slot: Option<u32>, engine: &dyn
 /// That what was looked through is a sample, if it is.
 fn sample_of(kept: &Kept) -> Vec<String> {
     // Those that match were counted, whether or not they are shown.
-    let Kept { processed, fallen_out, not_kept, .. } = *kept;
-    sample(&Kept { processed, fallen_out, not_kept, ..Kept::default() }).into_iter().collect()
+    let Kept { processed, evicted, not_kept, .. } = *kept;
+    sample(&Kept { processed, evicted, not_kept, ..Kept::default() }).into_iter().collect()
 }
 
 /// How many messages were asked for; 0 means all.
@@ -322,7 +327,7 @@ fn note(kept: &Kept, shown: u64) -> String {
         grouped(kept.matching)
     );
     for (count, why) in
-        [(kept.fallen_out, "older ones fell out"), (kept.not_kept, "were not kept: the machine was too fast")]
+        [(kept.evicted, "older ones fell out"), (kept.not_kept, "were not kept: the machine was too fast")]
     {
         if count > 0 {
             note.push_str(&format!(", {} {why}", grouped(count)));
@@ -331,7 +336,7 @@ fn note(kept: &Kept, shown: u64) -> String {
     note
 }
 
-fn text_of(message: &machine::kept::KeptMessage, slot: Option<u32>) -> &str {
+fn text_of(message: &machine::retained::RetainedMessage, slot: Option<u32>) -> &str {
     if slot.is_some() { message.outputs.first().map_or("", String::as_str) } else { &message.input }
 }
 
@@ -349,11 +354,11 @@ pub fn frame_of(kept: &Kept, slot: Option<u32>) -> polars::prelude::PolarsResult
 }
 
 /// What polars refuses.
-pub fn polars(error: polars::prelude::PolarsError) -> Trouble {
-    Trouble::usage(display::one_line(&error.to_string()), None)
+pub fn polars(error: polars::prelude::PolarsError) -> MagicError {
+    MagicError::usage(display::one_line(&error.to_string()), None)
 }
 
-fn peek(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+fn peek(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let limit = arguments.limit.unwrap_or(SHOWN);
     let (waiting, first) = match engine.command(Command::Peek { machine: target(arguments), limit })? {
         Reply::Waiting(waiting, first) => (waiting, first),
@@ -375,12 +380,13 @@ fn peek(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
     Ok(display::warned(display::whole_frame(&columns.frame, &note), &columns.warnings))
 }
 
-fn explain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+fn explain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let oid = match &arguments.which {
         Some(word) => word.text.clone(),
         None => {
-            let newest = kept(engine, arguments, &KeptQuery { limit: 1, ..KeptQuery::default() })?.messages.pop();
-            let none = || Trouble::usage("no message has gone through yet: there is nothing to explain", None);
+            let newest =
+                kept(engine, arguments, &RetainedQuery { limit: 1, ..RetainedQuery::default() })?.messages.pop();
+            let none = || MagicError::usage("no message has gone through yet: there is nothing to explain", None);
             newest.ok_or_else(none)?.oid
         }
     };
@@ -391,11 +397,11 @@ fn explain(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Tr
     }
 }
 
-fn set_break(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+fn set_break(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let slot = slot_number(arguments, engine)?;
     let filter = arguments.filter.clone().unwrap_or_default();
     if slot.is_none() && !filter.is_empty() {
-        return Err(Trouble::usage("%break needs a slot for its condition: %break f3 --where …", None));
+        return Err(MagicError::usage("%break needs a slot for its condition: %break f3 --where …", None));
     }
     match engine.command(Command::Break { machine: target(arguments), slot, filter: filter.clone() })? {
         Reply::Done => {}
@@ -408,17 +414,17 @@ fn set_break(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
         ));
     }
     let which =
-        if filter.is_empty() { "the next message".to_owned() } else { format!("a message with {}", given(&filter)) };
+        if filter.is_empty() { "the next message".to_owned() } else { format!("a message with {}", quote(&filter)) };
     Ok(display::line(&match slot {
         Some(slot) => format!("{name} will hold {which} before f{slot}; %held shows it, %continue goes on"),
         None => format!("{name} holds no message any more"),
     }))
 }
 
-fn go_on(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+fn resume(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     super::actions::control(Command::Continue { machine: target(arguments) }, arguments, engine)
 }
 
-fn held(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
-    outputs(engine.command(Command::InHand { machine: target(arguments) })?, arguments)
+fn held(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
+    outputs(engine.command(Command::HeldMessage { machine: target(arguments) })?, arguments)
 }

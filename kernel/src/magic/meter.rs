@@ -2,7 +2,7 @@
 
 use crate::display;
 use crate::output::Output;
-use machine::progress::Bar;
+use machine::progress_bar::Bar;
 use std::time::{Duration, Instant};
 
 /// How long a magic may take before it tells how far it is.

@@ -18,9 +18,9 @@
 //! | `%step` `%call` | `{"machine", "oid", "input", "slots": [SlotOutput, …]}`; values are JSON text |
 //! | `%put` | `{"machine", "oid"}` |
 //! | `%retry` | `{"machine", "tried", "passed", "failed"}` |
-//! | `%tap` | `{"machine", "messages": [{"oid", "value"}, …], "processed", "not_shown", "matching", "not_kept", "fallen_out"}`, newest first |
+//! | `%tap` | `{"machine", "messages": [{"oid", "value"}, …], "processed", "not_shown", "matching", "not_kept", "evicted"}`, newest first |
 //! | `%peek` | `{"machine", "waiting", "first": [{"oid", "value"}, …]}`, oldest first |
-//! | `%explain` | [`machine::kept::Explained`] |
+//! | `%explain` | [`machine::retained::Explained`] |
 //! | `%sql` `%%sql` | `{"machine", "columns": [text, …], "rows": [[value, …], …], "note"}` |
 //! | `%frame` | `{"file", "rows", "columns"}` |
 //! | `%plot` `%%plot` | `{"machine", "points": [{"x", "y", "by"}, …], "note"}` |
@@ -58,12 +58,12 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-mod trouble;
+mod magic_error;
 
 pub use arguments::Arguments;
 pub use complete::{Completions, complete};
 pub use help::{help, inspect};
-pub use trouble::{Trouble, did_you_mean, given, nearest};
+pub use magic_error::{MagicError, closest_match, did_you_mean, quote};
 pub use words::Word;
 
 use crate::output::{CellError, Display, Executed, Output};
@@ -90,7 +90,7 @@ pub trait Engine {
         None
     }
 
-    /// Runs a query over tables: as it was written, and as it is to be run. `go_on` is asked now and then whether to
+    /// Runs a query over tables: as it was written, and as it is to be run. `keep_going` is asked now and then whether to
     /// wait.
     ///
     /// # Errors
@@ -166,7 +166,7 @@ pub fn run(
         }
     }
     if let Some(watch) = watch {
-        watch.tell(output);
+        watch.report(output);
     }
     result
 }
@@ -184,20 +184,20 @@ pub fn blanked(code: &str) -> String {
 }
 
 fn run_body(cell: &Body<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, CellError> {
-    let first = |trouble: Trouble| trouble.into_cell_error(&cell.line);
+    let first = |trouble: MagicError| trouble.into_cell_error(&cell.line);
     let mut call = arguments::parse(cell.line.text).map_err(first)?;
     if call.arguments.help {
         return Ok(help::display(call.magic, call.arguments.json));
     }
     let Action::Body(action) = call.magic.action else {
-        return Err(first(Trouble::usage("it concerns one line", Some(call.name))));
+        return Err(first(MagicError::usage("it concerns one line", Some(call.name))));
     };
     call.arguments.query = Some(Query { text: cell.text, start: 0 });
     let carried_out = |arguments: &Arguments<'_>, engine: &dyn Engine| action(arguments, engine, output);
     actions::carry_out(carried_out, &call.arguments, engine).map_err(|trouble| match trouble {
-        Trouble::Usage { message, span: Some(span) } => {
+        MagicError::Usage { message, span: Some(span) } => {
             let (line, start) = cell.line_at(span.start);
-            Trouble::usage(message, Some(span.start - start..span.end - start)).into_cell_error(&line)
+            MagicError::usage(message, Some(span.start - start..span.end - start)).into_cell_error(&line)
         }
         trouble => first(trouble),
     })
@@ -224,14 +224,14 @@ fn run_parts(
     rust(rust_code)
 }
 
-fn run_line(line: &Line<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+fn run_line(line: &Line<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, MagicError> {
     let call = arguments::parse(line.text)?;
     if call.arguments.help {
         return Ok(help::display(call.magic, call.arguments.json));
     }
     match call.magic.action {
         Action::Line(_) | Action::Live(_) => ask(call.magic.name, &call.arguments, engine, output),
-        Action::Body(_) | Action::Time => Err(Trouble::usage(
+        Action::Body(_) | Action::Time => Err(MagicError::usage(
             format!("%%{} goes on the first line of a cell and concerns all that follows", call.magic.name),
             Some(call.name),
         )),
@@ -254,13 +254,13 @@ pub fn ask(
     arguments: &Arguments<'_>,
     engine: &dyn Engine,
     output: &dyn Output,
-) -> Result<Display, Trouble> {
+) -> Result<Display, MagicError> {
     match registry::find(name).map(|magic| magic.action) {
         Some(Action::Line(action)) => actions::carry_out(action, arguments, engine),
         Some(Action::Live(action)) => {
             actions::carry_out(|arguments, engine| action(arguments, engine, output), arguments, engine)
         }
-        _ => Err(Trouble::usage(format!("there is no line magic {name}"), None)),
+        _ => Err(MagicError::usage(format!("there is no line magic {name}"), None)),
     }
 }
 
@@ -268,7 +268,11 @@ pub fn ask(
 ///
 /// # Errors
 /// As [`ask`].
-pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<(Display, bool), Trouble> {
+pub fn drain(
+    arguments: &Arguments<'_>,
+    engine: &dyn Engine,
+    output: &dyn Output,
+) -> Result<(Display, bool), MagicError> {
     let mut is_over = false;
     let action = |arguments: &Arguments<'_>, engine: &dyn Engine| {
         let (display, drained) = actions::wait_drained(arguments, engine, output)?;
@@ -284,7 +288,7 @@ pub fn drain(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output
 /// If it is no such time: what was given, what is expected.
 pub fn time(text: &str) -> Result<Duration, String> {
     arguments::duration(&Word::from(text), "5s").map_err(|trouble| match trouble {
-        Trouble::Usage { message, .. } | Trouble::Interrupted(message) => message,
-        Trouble::Failure(failure) => failure.message,
+        MagicError::Usage { message, .. } | MagicError::Interrupted(message) => message,
+        MagicError::Failure(failure) => failure.message,
     })
 }

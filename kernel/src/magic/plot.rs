@@ -3,14 +3,14 @@
 use super::Engine;
 use super::actions::{machine_name, slot_names, target};
 use super::arguments::Arguments;
+use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::messages::WHERE;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
 use super::tables::{all_kept, sample};
-use super::trouble::{Trouble, did_you_mean, given, nearest};
 use crate::display::{self, Across, Plot, PlotKind, grouped};
 use crate::output::Display;
 use machine::command::Target;
-use machine::kept::{KeptMessage, KeptQuery};
+use machine::retained::{RetainedMessage, RetainedQuery};
 use machine_engine::json::{Json, Scalar};
 use serde_json::{Value, json};
 
@@ -53,15 +53,15 @@ pub const KINDS: [(&str, PlotKind); 4] =
     [("line", PlotKind::Line), ("hist", PlotKind::Histogram), ("scatter", PlotKind::Scatter), ("bar", PlotKind::Bars)];
 
 /// A value of a message: which part of it, and the names within.
-struct Place {
+struct Location {
     written: String,
     /// `None` for the message itself.
     slot: Option<usize>,
     path: Vec<String>,
 }
 
-impl Place {
-    fn parse(written: &str, slots: &[String]) -> Result<Self, Trouble> {
+impl Location {
+    fn parse(written: &str, slots: &[String]) -> Result<Self, MagicError> {
         let mut parts = written.split('.').map(str::to_owned);
         let first = parts.next().unwrap_or_default();
         let slot = match slots.iter().position(|slot| *slot == first) {
@@ -69,18 +69,18 @@ impl Place {
             None if first == "in" || first == "input" => None,
             None => {
                 let names = slots.iter().map(String::as_str).chain(["in"]);
-                let meant = nearest(&first, names).map(str::to_owned);
+                let meant = closest_match(&first, names).map(str::to_owned);
                 let last = slots.last().map_or("f0", String::as_str);
                 let message =
-                    format!("there is no {}: there is in, and f0 to {last}{}", given(&first), did_you_mean(meant));
-                return Err(Trouble::usage(message, None));
+                    format!("there is no {}: there is in, and f0 to {last}{}", quote(&first), did_you_mean(meant));
+                return Err(MagicError::usage(message, None));
             }
         };
         Ok(Self { written: written.to_owned(), slot, path: parts.collect() })
     }
 
     /// The value in a message; `None` if there is none.
-    fn of<'m>(&self, message: &'m KeptMessage) -> Option<Json<'m>> {
+    fn of<'m>(&self, message: &'m RetainedMessage) -> Option<Json<'m>> {
         let text = match self.slot {
             None => &message.input,
             Some(slot) if message.missing & (1 << slot) != 0 => return None,
@@ -90,49 +90,49 @@ impl Place {
     }
 
     /// What there is instead, if no message has it.
-    fn missing(&self, messages: &[KeptMessage]) -> Trouble {
+    fn missing(&self, messages: &[RetainedMessage]) -> MagicError {
         let whole = Self { path: Vec::new(), written: String::new(), slot: self.slot };
         let part = self.written.split('.').next().unwrap_or_default();
         let Some(value) = messages.iter().rev().find_map(|message| whole.of(message)) else {
-            return Trouble::usage(format!("no kept message has anything in {}", given(part)), None);
+            return MagicError::usage(format!("no kept message has anything in {}", quote(part)), None);
         };
         if !value.raw().starts_with('{') {
             let value = display::cut(value.raw(), 40);
-            return Trouble::usage(format!("{} has no fields: it is {value}", given(part)), None);
+            return MagicError::usage(format!("{} has no fields: it is {value}", quote(part)), None);
         }
         let mut names: Vec<String> = value.names().iter().map(|field| format!("{part}.{field}")).collect();
         names.sort();
-        let meant = nearest(&self.written, names.iter().map(String::as_str)).map(str::to_owned);
+        let meant = closest_match(&self.written, names.iter().map(String::as_str)).map(str::to_owned);
         let message =
-            format!("no message has {}; there is {}{}", given(&self.written), names.join(", "), did_you_mean(meant));
-        Trouble::usage(message, None)
+            format!("no message has {}; there is {}{}", quote(&self.written), names.join(", "), did_you_mean(meant));
+        MagicError::usage(message, None)
     }
 }
 
-fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let machine = match target(arguments) {
         Target::Name(name) => name,
         Target::Id(_) => String::new(),
     };
     let slots = slot_names(Some(&machine), engine)?;
     let Some(word) = &arguments.which else {
-        return Err(Trouble::usage("%plot needs what to draw: %plot f1.polarity", None));
+        return Err(MagicError::usage("%plot needs what to draw: %plot f1.polarity", None));
     };
     let kind = arguments.plot_kind.unwrap_or(PlotKind::Line);
-    let y = Place::parse(&word.text, &slots)?;
-    let x = arguments.against.as_ref().map(|word| Place::parse(&word.text, &slots)).transpose()?;
-    let by = arguments.by.as_ref().map(|word| Place::parse(&word.text, &slots)).transpose()?;
+    let y = Location::parse(&word.text, &slots)?;
+    let x = arguments.against.as_ref().map(|word| Location::parse(&word.text, &slots)).transpose()?;
+    let by = arguments.by.as_ref().map(|word| Location::parse(&word.text, &slots)).transpose()?;
     if kind == PlotKind::Bars {
         let message = "bars are drawn of a query: %%plot, and SELECT lang, count(*) FROM input GROUP BY lang below it";
-        return Err(Trouble::usage(message, None));
+        return Err(MagicError::usage(message, None));
     }
     if kind == PlotKind::Scatter && x.is_none() {
         let message =
             format!("a scatter plot needs what goes across: %plot {} --against in.x --kind scatter", y.written);
-        return Err(Trouble::usage(message, None));
+        return Err(MagicError::usage(message, None));
     }
     let filter = arguments.filter.clone().unwrap_or_default();
-    let kept = all_kept(engine, arguments, &KeptQuery { filter, ..KeptQuery::default() })?;
+    let kept = all_kept(engine, arguments, &RetainedQuery { filter, ..RetainedQuery::default() })?;
     let messages = &kept.messages;
     for place in std::iter::once(&y).chain(&x).chain(&by) {
         if !messages.is_empty() && !messages.iter().any(|message| place.of(message).is_some()) {
@@ -140,7 +140,7 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
         }
     }
     let mut texts = None;
-    let mut number = |place: &Place, message: &KeptMessage| {
+    let mut number = |place: &Location, message: &RetainedMessage| {
         let value = place.of(message)?;
         let number = match value.field().value {
             Scalar::Number(number) => Some(number.as_f64()),
@@ -168,7 +168,7 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
     }
     if let (true, Some((name, text))) = (points.is_empty(), texts) {
         let message = format!("{name} is no number: {text}; --by takes text, and %%plot with SQL counts it");
-        return Err(Trouble::usage(message, None));
+        return Err(MagicError::usage(message, None));
     }
     let without = messages.len() - points.len();
     let note = format!(
@@ -176,7 +176,7 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Troub
         grouped(points.len() as u64),
         grouped(kept.processed),
         grouped(without as u64),
-        grouped(kept.not_kept + kept.fallen_out)
+        grouped(kept.not_kept + kept.evicted)
     );
     let across = match (&x, kind) {
         (Some(x), _) => x.written.clone(),

@@ -3,10 +3,10 @@
 use super::Engine;
 use super::actions::machine_name;
 use super::arguments::Arguments;
+use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::plot::KIND;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
 use super::sql::{Answer, EXACT, SCALE, answer};
-use super::trouble::{Trouble, did_you_mean, given, nearest};
 use super::words::Word;
 use crate::display::{self, Across, Plot, PlotKind, grouped};
 use crate::output::{Display, Output};
@@ -41,7 +41,7 @@ pub const PLOT_CELL: Magic = Magic {
     action: Action::Body(plot),
 };
 
-fn plot(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+fn plot(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, MagicError> {
     let Answer { frame, note, warnings, .. } = answer(arguments, engine, output)?;
     let plot = drawn(&frame, arguments)?;
     let left_out = frame.height() - plot.points.len();
@@ -59,7 +59,7 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> 
     Ok(display::warned(display::plot(&plot, &note), &warnings))
 }
 
-fn drawn(frame: &DataFrame, arguments: &Arguments<'_>) -> Result<Plot, Trouble> {
+fn drawn(frame: &DataFrame, arguments: &Arguments<'_>) -> Result<Plot, MagicError> {
     let columns = frame.columns();
     let (up, across) = match (&arguments.which, &arguments.against, columns) {
         (Some(up), across, _) => (column(frame, up)?, across.as_ref().map(|word| column(frame, word)).transpose()?),
@@ -70,7 +70,7 @@ fn drawn(frame: &DataFrame, arguments: &Arguments<'_>) -> Result<Plot, Trouble> 
         }
         (None, None, [first, second, ..]) if arguments.plot_kind != Some(PlotKind::Histogram) => (second, Some(first)),
         (None, None, [only, ..]) => (only, None),
-        (None, None, []) => return Err(Trouble::usage("the query gives no column to draw", None)),
+        (None, None, []) => return Err(MagicError::usage("the query gives no column to draw", None)),
     };
     let by = arguments.by.as_ref().map(|word| column(frame, word)).transpose()?;
     let scale = across.map_or(Across::Numbers, scale);
@@ -106,8 +106,8 @@ fn drawn(frame: &DataFrame, arguments: &Arguments<'_>) -> Result<Plot, Trouble> 
 }
 
 /// Whether that can be drawn so.
-fn check(kind: PlotKind, up: &Column, across: Option<&Column>, scale: &Across) -> Result<(), Trouble> {
-    let refused = |message: String| Err(Trouble::usage(message, None));
+fn check(kind: PlotKind, up: &Column, across: Option<&Column>, scale: &Across) -> Result<(), MagicError> {
+    let refused = |message: String| Err(MagicError::usage(message, None));
     if up.is_empty() {
         return refused("the query gives no row to draw".to_owned());
     }
@@ -127,13 +127,13 @@ fn check(kind: PlotKind, up: &Column, across: Option<&Column>, scale: &Across) -
     }
 }
 
-fn column<'a>(frame: &'a DataFrame, word: &Word) -> Result<&'a Column, Trouble> {
+fn column<'a>(frame: &'a DataFrame, word: &Word) -> Result<&'a Column, MagicError> {
     let names: Vec<&str> = frame.columns().iter().map(|column| column.name().as_str()).collect();
     frame.columns().iter().find(|column| column.name().as_str() == word.text).ok_or_else(|| {
-        let meant = nearest(&word.text, names.iter().copied()).map(str::to_owned);
+        let meant = closest_match(&word.text, names.iter().copied()).map(str::to_owned);
         let message =
-            format!("the query gives no {}; it gives {}{}", given(&word.text), names.join(", "), did_you_mean(meant));
-        Trouble::usage(message, None)
+            format!("the query gives no {}; it gives {}{}", quote(&word.text), names.join(", "), did_you_mean(meant));
+        MagicError::usage(message, None)
     })
 }
 

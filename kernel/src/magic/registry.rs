@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::arguments::Arguments;
-use super::trouble::Trouble;
+use super::magic_error::MagicError;
 use super::{actions, frame, keep, live, messages, plot, plot_query, sql};
 use crate::output::{Display, Output};
 
@@ -36,10 +36,10 @@ pub enum Action {
 }
 
 /// A magic's action.
-pub type LineAction = fn(&Arguments, &dyn Engine) -> Result<Display, Trouble>;
+pub type LineAction = fn(&Arguments, &dyn Engine) -> Result<Display, MagicError>;
 
 /// The action of a magic that also shows what happens meanwhile.
-pub type LiveAction = fn(&Arguments, &dyn Engine, &dyn Output) -> Result<Display, Trouble>;
+pub type LiveAction = fn(&Arguments, &dyn Engine, &dyn Output) -> Result<Display, MagicError>;
 
 /// An argument of a magic.
 pub struct Parameter {

@@ -3,11 +3,11 @@
 use super::Engine;
 use super::actions::{machine_name, status_of, target};
 use super::arguments::Arguments;
+use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::messages::polars;
 use super::meter::Meter;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
 use super::tables::{Read, names, no_such_table, tables};
-use super::trouble::{Trouble, did_you_mean, given, nearest};
 use crate::display::{self, Wanted, grouped};
 use crate::output::{Display, Output};
 use crate::query::{QueryError, Statement, SyntaxError};
@@ -61,7 +61,7 @@ pub const SQL_CELL: Magic = Magic {
 /// Columns that an error lists.
 const LISTED: usize = 30;
 
-fn sql(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, Trouble> {
+fn sql(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, MagicError> {
     if arguments.query.is_none_or(|query| query.text.trim().is_empty()) {
         return all_tables(arguments, engine);
     }
@@ -95,44 +95,44 @@ pub struct Answer {
 ///
 /// # Errors
 /// What is wrong with it; that there is none.
-pub fn answer(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Answer, Trouble> {
+pub fn answer(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Answer, MagicError> {
     let Some(query) = arguments.query else {
-        return Err(Trouble::usage("there is no query: SELECT … FROM f0", None));
+        return Err(MagicError::usage("there is no query: SELECT … FROM f0", None));
     };
     let began = Instant::now();
     let at = |error: SyntaxError| {
         let offset = query.start + error.offset.unwrap_or(query.text.len());
-        Trouble::usage(format!("this is no SQL: {}", error.message), Some(offset..offset + 1))
+        MagicError::usage(format!("this is no SQL: {}", error.message), Some(offset..offset + 1))
     };
     let statement = Statement::read(query.text).map_err(at)?;
     let wanted = Wanted { names: statement.names(), all: statement.wants_all() };
     let Read { tables, columns, mut warnings, notes, share, has_others } = tables(&wanted, arguments, engine)?;
     let is_sample = share.is_some_and(|(there, all)| there < all);
     if arguments.exact && is_sample {
-        return Err(Trouble::usage(format!("--exact: {}", warnings.join(" ")), None));
+        return Err(MagicError::usage(format!("--exact: {}", warnings.join(" ")), None));
     }
     let sql = match share.filter(|_| arguments.scale && is_sample) {
         None => statement.quoted(columns.iter().map(String::as_str)),
         Some(_) if has_others => {
             let message = "--scale takes tables of messages alone: errors and history are not a sample";
-            return Err(Trouble::usage(message, None));
+            return Err(MagicError::usage(message, None));
         }
-        Some((0, _)) => return Err(Trouble::usage("--scale: no message of the machine is kept", None)),
+        Some((0, _)) => return Err(MagicError::usage("--scale: no message of the machine is kept", None)),
         Some((there, all)) => {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let factor = all as f64 / there as f64;
-            let scaled = statement.scaled(factor).map_err(|why| Trouble::usage(format!("--scale: {why}"), None))?;
+            let scaled = statement.scaled(factor).map_err(|why| MagicError::usage(format!("--scale: {why}"), None))?;
             warnings.insert(1.min(warnings.len()), format!("Estimated: count and sum are multiplied by {factor:.4}."));
             scaled.quoted(columns.iter().map(String::as_str))
         }
     };
     let rows: usize = tables.iter().map(|(_, frame)| frame.height()).sum();
     let mut meter = Meter::new(output, format!("query of {} rows:", grouped(rows as u64)));
-    let mut go_on = || {
+    let mut keep_going = || {
         meter.at(0, None);
         !engine.interrupted()
     };
-    let frame = engine.query((query.text, &sql), tables, &mut go_on);
+    let frame = engine.query((query.text, &sql), tables, &mut keep_going);
     drop(meter);
     let frame = frame.map_err(|error| match error {
         QueryError::Syntax(error) => at(error),
@@ -153,16 +153,16 @@ fn trouble(
     warnings: &[String],
     arguments: &Arguments<'_>,
     engine: &dyn Engine,
-) -> Trouble {
+) -> MagicError {
     let text = match error {
         QueryError::Refused(text) => text,
-        QueryError::Syntax(error) => return Trouble::usage(format!("this is no SQL: {}", error.message), None),
-        QueryError::Interrupted => return Trouble::Interrupted("the query was ended".to_owned()),
-        QueryError::Died(text) => return Trouble::usage(text, None),
+        QueryError::Syntax(error) => return MagicError::usage(format!("this is no SQL: {}", error.message), None),
+        QueryError::Interrupted => return MagicError::Interrupted("the query was ended".to_owned()),
+        QueryError::Died(text) => return MagicError::usage(text, None),
     };
     if let Some(name) = quoted(&text, "relation '", "'") {
         return match names(arguments, engine) {
-            Ok(names) => Trouble::usage(no_such_table(name, &names), None),
+            Ok(names) => MagicError::usage(no_such_table(name, &names), None),
             Err(trouble) => trouble,
         };
     }
@@ -171,15 +171,15 @@ fn trouble(
         // A column of numbers may be text; the warnings say which and why.
         let warnings =
             if text.contains("compare string") { format!(". {}", warnings.join(" ")) } else { String::new() };
-        return Trouble::usage(format!("polars refuses it: {text}{warnings}"), None);
+        return MagicError::usage(format!("polars refuses it: {text}{warnings}"), None);
     };
-    let meant = nearest(name, columns.iter().map(String::as_str)).map(str::to_owned);
+    let meant = closest_match(name, columns.iter().map(String::as_str)).map(str::to_owned);
     let shown = columns.get(..LISTED).unwrap_or(columns);
     let mut list = shown.join(", ");
     if columns.len() > shown.len() {
         list.push_str(&format!(" and {} more", grouped((columns.len() - shown.len()) as u64)));
     }
-    Trouble::usage(format!("there is no column {}; there is {list}{}", given(name), did_you_mean(meant)), None)
+    MagicError::usage(format!("there is no column {}; there is {list}{}", quote(name), did_you_mean(meant)), None)
 }
 
 /// What stands between two texts.
@@ -189,7 +189,7 @@ fn quoted<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 }
 
 /// `%sql` alone: the tables and their columns.
-fn all_tables(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Trouble> {
+fn all_tables(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
     let status = status_of(target(arguments), engine)?;
     // An empty slot passes on what the one before it gave.
     let is_empty = |name: &String| status.slots.iter().any(|slot| slot.slot == *name && slot.code.is_empty());

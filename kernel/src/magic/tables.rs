@@ -3,15 +3,15 @@
 use super::Engine;
 use super::actions::{slot_names, target, unexpected};
 use super::arguments::Arguments;
+use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::messages::{kept, polars};
-use super::trouble::{Trouble, did_you_mean, given, nearest};
 use crate::display::{self, Columns, Wanted, grouped};
 use crate::query::Tables;
 use chrono::DateTime;
 use machine::Errors;
 use machine::command::{Command, Reply, Target};
 use machine::history::{History, Point, SlotPoint};
-use machine::kept::{Kept, KeptMessage, KeptQuery, LetterQuery};
+use machine::retained::{DeadLetterQuery, Kept, RetainedMessage, RetainedQuery};
 use polars::prelude::{Column, DataFrame};
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ const ERRORS: &str = "errors";
 const HISTORY: &str = "history";
 
 /// The names of a machine's tables.
-pub fn names(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Vec<String>, Trouble> {
+pub fn names(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Vec<String>, MagicError> {
     let machine = match target(arguments) {
         Target::Name(name) => Some(name),
         Target::Id(_) => None,
@@ -69,7 +69,7 @@ impl Read {
 ///
 /// # Errors
 /// The engine's failures.
-pub fn tables(wanted: &Wanted<'_>, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Read, Trouble> {
+pub fn tables(wanted: &Wanted<'_>, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Read, MagicError> {
     let names = names(arguments, engine)?;
     let named: Vec<&str> = names.iter().map(String::as_str).filter(|name| wanted.names.contains(name)).collect();
     let mut read = Read::default();
@@ -80,7 +80,7 @@ pub fn tables(wanted: &Wanted<'_>, arguments: &Arguments<'_>, engine: &dyn Engin
             [(_, Part::Slot(slot))] => Some(*slot),
             _ => None,
         };
-        let kept = all_kept(engine, arguments, &KeptQuery { slot, ..KeptQuery::default() })?;
+        let kept = all_kept(engine, arguments, &RetainedQuery { slot, ..RetainedQuery::default() })?;
         let messages = last_passes(&kept);
         for (name, part) in &of_messages {
             let rows = messages.iter().filter_map(|it| {
@@ -95,7 +95,8 @@ pub fn tables(wanted: &Wanted<'_>, arguments: &Arguments<'_>, engine: &dyn Engin
         read.share = Some(share(&kept));
     }
     if named.contains(&ERRORS) {
-        let errors = Errors::all(&target(arguments), LetterQuery::default(), &mut |command| engine.command(command))?;
+        let errors =
+            Errors::all(&target(arguments), DeadLetterQuery::default(), &mut |command| engine.command(command))?;
         if errors.left_out > 0 {
             let left_out = grouped(errors.left_out);
             read.warnings.push(format!("{ERRORS}: {left_out} dead letters are left out: each is too long to be sent."));
@@ -118,10 +119,10 @@ pub fn tables(wanted: &Wanted<'_>, arguments: &Arguments<'_>, engine: &dyn Engin
 ///
 /// # Errors
 /// The engine's failures.
-pub fn all_kept(engine: &dyn Engine, arguments: &Arguments<'_>, query: &KeptQuery) -> Result<Kept, Trouble> {
+pub fn all_kept(engine: &dyn Engine, arguments: &Arguments<'_>, query: &RetainedQuery) -> Result<Kept, MagicError> {
     let mut all = kept(engine, arguments, query)?;
     while let Some(before) = all.older {
-        let older = kept(engine, arguments, &KeptQuery { before: Some(before), ..query.clone() })?;
+        let older = kept(engine, arguments, &RetainedQuery { before: Some(before), ..query.clone() })?;
         all.messages.splice(0..0, older.messages);
         all.older = older.older.filter(|older| *older < before);
         all.unread += older.unread;
@@ -134,7 +135,7 @@ fn share(kept: &Kept) -> (u64, u64) {
     // Of a query with a condition those that match are in the answer: what they are among is the share.
     let too_long = kept.matching.saturating_sub(kept.messages.len() as u64);
     let all = kept.processed;
-    (all.saturating_sub(kept.fallen_out + kept.not_kept + too_long), all)
+    (all.saturating_sub(kept.evicted + kept.not_kept + too_long), all)
 }
 
 /// That an answer is about a sample, if it is.
@@ -148,9 +149,9 @@ pub fn sample(kept: &Kept) -> Option<String> {
     let percent = if percent >= 9.5 { format!("{percent:.0}") } else { format!("{percent:.2}") };
     let mut text = format!("A sample: {percent} % of {} messages ({}).", grouped(all), grouped(there));
     for (count, why) in [
-        (kept.fallen_out, "older ones fell out"),
+        (kept.evicted, "older ones fell out"),
         (kept.not_kept, "were never kept, because the machine was too fast"),
-        (all.saturating_sub(there + kept.fallen_out + kept.not_kept), "are too long to be sent"),
+        (all.saturating_sub(there + kept.evicted + kept.not_kept), "are too long to be sent"),
     ] {
         if count > 0 {
             text.push_str(&format!(" {} {why}.", grouped(count)));
@@ -164,9 +165,9 @@ pub fn sample(kept: &Kept) -> Option<String> {
 ///
 /// # Errors
 /// The engine's failures.
-pub fn columns(name: &str, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Vec<String>, Trouble> {
+pub fn columns(name: &str, arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Vec<String>, MagicError> {
     if let Some(part) = Part::of(name) {
-        let newest = kept(engine, arguments, &KeptQuery { limit: 1, ..KeptQuery::default() })?;
+        let newest = kept(engine, arguments, &RetainedQuery { limit: 1, ..RetainedQuery::default() })?;
         let rows = newest.messages.iter().filter_map(|it| Some((it, part.text(it)?))).collect();
         return Ok(table(name, rows, &Wanted::all())?.names);
     }
@@ -191,7 +192,7 @@ impl Part {
     }
 
     /// What the slot gave, or the message itself; nothing where it is missing.
-    fn text(self, message: &KeptMessage) -> Option<&str> {
+    fn text(self, message: &RetainedMessage) -> Option<&str> {
         match self {
             Self::Input => Some(&message.input),
             Self::Slot(slot) if message.missing & (1 << slot) != 0 => None,
@@ -202,21 +203,21 @@ impl Part {
 
 /// A name that is no table's: what there is instead.
 pub fn no_such_table(name: &str, names: &[String]) -> String {
-    let meant = nearest(name, names.iter().map(String::as_str)).map(str::to_owned);
-    format!("there is no table {}; there is {}{}", given(name), names.join(", "), did_you_mean(meant))
+    let meant = closest_match(name, names.iter().map(String::as_str)).map(str::to_owned);
+    format!("there is no table {}; there is {}{}", quote(name), names.join(", "), did_you_mean(meant))
 }
 
 /// One entry a message: a dead letter that was retried has been kept twice, and the last time is what it has become.
-fn last_passes(kept: &Kept) -> Vec<&KeptMessage> {
+fn last_passes(kept: &Kept) -> Vec<&RetainedMessage> {
     let mut seen = HashSet::new();
-    let mut messages: Vec<&KeptMessage> =
+    let mut messages: Vec<&RetainedMessage> =
         kept.messages.iter().rev().filter(|it| seen.insert(it.oid.as_str())).collect();
     messages.reverse();
     messages
 }
 
 /// `oid`, `put`, and a column a field; a value that is no object is the column `name`. Oldest first.
-fn table(name: &str, rows: Vec<(&KeptMessage, &str)>, wanted: &Wanted<'_>) -> Result<Columns, Trouble> {
+fn table(name: &str, rows: Vec<(&RetainedMessage, &str)>, wanted: &Wanted<'_>) -> Result<Columns, MagicError> {
     let oids: Vec<&str> = rows.iter().map(|(message, _)| message.oid.as_str()).collect();
     let put: Vec<_> = rows.iter().map(|(message, _)| time(message.put_ms)).collect();
     let fixed = vec![Column::new("oid".into(), oids), Column::new("put".into(), put)];
@@ -231,7 +232,7 @@ fn time(ms: u64) -> Option<chrono::NaiveDateTime> {
 /// `time`, `seconds`, counts of the machine, the shares of its workers that were `busy` and `blocked`, 0 to 1, and of
 /// each slot that has done anything `f0_ok`, `f0_errored`, `f0_p50_ns`, `f0_p99_ns`. Oldest first.
 #[expect(clippy::cast_precision_loss, reason = "seconds")]
-fn history_table(history: &History) -> Result<DataFrame, Trouble> {
+fn history_table(history: &History) -> Result<DataFrame, MagicError> {
     let points = &history.points;
     let counts = |of: fn(&Point) -> u64| points.iter().map(of).collect::<Vec<u64>>();
     let mut columns = vec![

@@ -3,7 +3,7 @@
 use super::arguments;
 use super::cell::Line;
 use super::registry::Action;
-use super::{RunRust, Trouble, help};
+use super::{MagicError, RunRust, help};
 use crate::display::duration;
 use crate::output::{CellError, Display, Output, Stream};
 use std::cell::Cell;
@@ -24,14 +24,14 @@ pub enum Timed {
 ///
 /// # Errors
 /// If it is another magic, or wrongly used.
-pub fn arguments(line: &Line<'_>) -> Result<Timed, Trouble> {
+pub fn arguments(line: &Line<'_>) -> Result<Timed, MagicError> {
     let call = arguments::parse(line.text)?;
     match call.magic.action {
         Action::Time if call.arguments.help => Ok(Timed::Help(help::display(call.magic, call.arguments.json))),
         Action::Time => Ok(Timed::Cell { json: call.arguments.json }),
         // `arguments::parse` knows no line magic by a name with `%%`, and those with a body were taken before.
         Action::Line(_) | Action::Live(_) | Action::Body(_) => {
-            Err(Trouble::usage("it concerns one line", Some(call.name)))
+            Err(MagicError::usage("it concerns one line", Some(call.name)))
         }
     }
 }
@@ -72,7 +72,7 @@ impl Stopwatch {
     }
 
     /// The cell is over: tells the times.
-    pub fn tell(&self, output: &dyn Output) {
+    pub fn report(&self, output: &dyn Output) {
         let wall = self.started.elapsed();
         if self.json {
             output.display(crate::display::json(object(wall, self.rust.get())));

@@ -1,6 +1,6 @@
 //! A magic line, cut into words that know where they stand.
 
-use super::trouble::Trouble;
+use super::magic_error::MagicError;
 use std::ops::Range;
 
 /// One word of a line, quotes taken off.
@@ -25,7 +25,7 @@ impl From<&str> for Word {
 ///
 /// # Errors
 /// A quote that is not closed.
-pub fn words(line: &str, from: usize) -> Result<Vec<Word>, Trouble> {
+pub fn words(line: &str, from: usize) -> Result<Vec<Word>, MagicError> {
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
     let mut quote: Option<(char, usize)> = None;
@@ -49,7 +49,7 @@ pub fn words(line: &str, from: usize) -> Result<Vec<Word>, Trouble> {
         }
     }
     if let Some((open, at)) = quote {
-        return Err(Trouble::usage(format!("the quote {open} is not closed"), Some(at..line.len())));
+        return Err(MagicError::usage(format!("the quote {open} is not closed"), Some(at..line.len())));
     }
     words.extend(word);
     Ok(words)

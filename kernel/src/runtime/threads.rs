@@ -37,12 +37,12 @@ pub enum Ended {
 /// Hands runs to the thread that is there for them.
 #[derive(Debug, Default)]
 pub struct Cells {
-    state: Mutex<State>,
+    state: Mutex<ThreadTable>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ThreadTable {
     /// Which thread runs cells: grows when one is abandoned.
     thread: u64,
     /// What no thread has taken yet.
@@ -185,7 +185,7 @@ impl Cells {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ThreadTable> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -42,7 +42,7 @@ use tokio::sync::mpsc::unbounded_channel;
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How long the session may take to end.
-const PATIENCE: Duration = Duration::from_secs(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs a kernel until it is shut down.
 ///
@@ -88,7 +88,7 @@ async fn serve(connection: &Connection, config: SessionConfig) -> Result<(), Sta
         }
     };
     let ended = tokio::task::spawn_blocking(move || cells.shutdown(restart));
-    let _ = tokio::time::timeout(PATIENCE, ended).await;
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, ended).await;
     tokio::time::sleep(LAST_WORDS).await;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The commands of evcxr at the head of a cell (`:dep`, `:vars`), as far as a session here can carry them out.
 
-use machine_engine::nearest::{did_you_mean, nearest};
+use machine_engine::closest_match::{closest_match, did_you_mean};
 
 /// Those that evcxr carries out, or that mean something else here.
 const COMMANDS: [&str; 24] = [
@@ -59,7 +59,7 @@ pub fn refusal(command: &str, argument: Option<&str>) -> Option<String> {
     if COMMANDS.contains(&command) || OTHERS.contains(&command) {
         return None;
     }
-    let meant = nearest(command, COMMANDS).map(str::to_owned);
+    let meant = closest_match(command, COMMANDS).map(str::to_owned);
     Some(format!("there is no command {command}{}; :help shows all commands", did_you_mean(meant)))
 }
 

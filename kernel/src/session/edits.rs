@@ -74,8 +74,8 @@ impl Edited {
     /// where its cover starts. It is where a character starts, or the end.
     pub fn to_source(&self, offset: usize) -> usize {
         match self.locate(offset) {
-            Place::Kept(at) => at,
-            Place::Inserted(edit) => edit.covers.start,
+            Location::Kept(at) => at,
+            Location::Inserted(edit) => edit.covers.start,
         }
     }
 
@@ -86,10 +86,10 @@ impl Edited {
         let last = self.text.floor_char_boundary(range.end.saturating_sub(1)).max(range.start);
         let start = self.to_source(range.start);
         let end = match self.locate(last) {
-            Place::Kept(at) => {
+            Location::Kept(at) => {
                 at + self.source.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
             }
-            Place::Inserted(edit) => edit.covers.end,
+            Location::Inserted(edit) => edit.covers.end,
         };
         start..end.max(start)
     }
@@ -129,27 +129,27 @@ impl Edited {
         columns
     }
 
-    fn locate(&self, offset: usize) -> Place<'_> {
+    fn locate(&self, offset: usize) -> Location<'_> {
         let offset = self.text.floor_char_boundary(offset);
         // `before`: how far into the edited text we are; `copied`: how far into the source.
         let (mut before, mut copied) = (0, 0);
         for edit in &self.edits {
             let kept = edit.at - copied;
             if offset < before + kept {
-                return Place::Kept(copied + offset - before);
+                return Location::Kept(copied + offset - before);
             }
             before += kept;
             if offset < before + edit.insert.len() {
-                return Place::Inserted(edit);
+                return Location::Inserted(edit);
             }
             before += edit.insert.len();
             copied = edit.at + edit.remove;
         }
-        Place::Kept((copied + offset - before).min(self.source.len()))
+        Location::Kept((copied + offset - before).min(self.source.len()))
     }
 }
 
-enum Place<'a> {
+enum Location<'a> {
     Kept(usize),
     Inserted(&'a Edit),
 }

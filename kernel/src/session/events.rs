@@ -2,7 +2,7 @@
 
 use crate::control::{Event, Printed};
 use crate::output::{Display, Output, Stream};
-use machine::progress::{Bar, PROGRESS};
+use machine::progress_bar::{Bar, PROGRESS};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 /// How a cell said that it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum CellFailure {
     /// An error that it met: name, text, line in the cell (0: unknown).
     Failed(String, String, u32),
     /// It panicked: message, file as the compiler names it, line in it, column.
@@ -19,9 +19,9 @@ pub enum Said {
 
 /// What happened in a cell.
 #[derive(Debug, Default)]
-pub struct Happened {
+pub struct CellOutcome {
     /// The first way in which it failed.
-    pub said: Option<Said>,
+    pub said: Option<CellFailure>,
     /// The value of its final expression.
     pub result: Option<Display>,
     /// Whether its own code has run.
@@ -36,27 +36,27 @@ pub struct Happened {
 pub struct Events {
     output: Arc<dyn Output>,
     render: fn(&str, &str) -> Display,
-    state: Mutex<State>,
+    state: Mutex<CellState>,
     /// Whether a cell waits that shows what it waits for.
     expected: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
+struct CellState {
     running: bool,
     silent: bool,
     /// The next thing shown is the result.
     last: bool,
     /// Names of the bars that the cell has shown.
     bars: BTreeSet<String>,
-    happened: Happened,
+    happened: CellOutcome,
 }
 
 impl Events {
     /// Hands what happens to `output`.
     pub fn new(output: Arc<dyn Output>, render: fn(&str, &str) -> Display) -> Self {
         // What evcxr evaluates while it starts is nobody's output.
-        let state = State { silent: true, ..State::default() };
+        let state = CellState { silent: true, ..CellState::default() };
         Self { output, render, state: Mutex::new(state), expected: AtomicBool::new(false) }
     }
 
@@ -69,11 +69,11 @@ impl Events {
     /// A cell begins.
     pub fn begin(&self, silent: bool) {
         self.expected.store(false, Ordering::Relaxed);
-        *self.lock() = State { running: true, silent, ..State::default() };
+        *self.lock() = CellState { running: true, silent, ..CellState::default() };
     }
 
     /// A cell is over.
-    pub fn end(&self) -> Happened {
+    pub fn end(&self) -> CellOutcome {
         std::mem::take(&mut *self.lock()).happened
     }
 
@@ -110,8 +110,10 @@ impl Events {
                 happened.began.get_or_insert_with(Instant::now);
             }
             Event::Left => self.lock().happened.left = true,
-            Event::Fail { ename, evalue, line } => self.say(Said::Failed(ename, evalue, line)),
-            Event::Panic { message, file, line, column } => self.say(Said::Panicked(message, file, line, column)),
+            Event::Fail { ename, evalue, line } => self.say(CellFailure::Failed(ename, evalue, line)),
+            Event::Panic { message, file, line, column } => {
+                self.say(CellFailure::Panicked(message, file, line, column));
+            }
             Event::Hello { .. } => {}
         }
     }
@@ -139,11 +141,11 @@ impl Events {
         self.output.stream(Stream::Stderr, &format!("{}\n", text.trim_end_matches('\n')));
     }
 
-    fn say(&self, said: Said) {
+    fn say(&self, said: CellFailure) {
         self.lock().happened.said.get_or_insert(said);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CellState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -82,7 +82,7 @@ pub fn run_if_asking(rustc: &OsStr, arguments: &[OsString], directory: &Path) ->
     if !fs::read_to_string(source).ok()?.contains(MARK) {
         return None;
     }
-    Some(ask(rustc, arguments, directory).unwrap_or_else(|error| super::stand_in::not_started(rustc, &error)))
+    Some(ask(rustc, arguments, directory).unwrap_or_else(|error| super::rustc_wrapper::not_started(rustc, &error)))
 }
 
 #[expect(clippy::print_stderr, reason = "cargo reads it")]

@@ -38,14 +38,14 @@ pub enum Reach {
 /// The state of interrupts.
 #[derive(Default)]
 pub struct Interrupt {
-    state: Mutex<State>,
+    state: Mutex<InterruptState>,
     client: OnceLock<Client>,
     /// Held while a thread is abandoned, so that the cell that ends meanwhile is not followed by one that is hit.
     turn: Mutex<()>,
 }
 
 #[derive(Default)]
-struct State {
+struct InterruptState {
     /// Grows with each cell, so that a watcher sees when its cell is over.
     cell: u64,
     busy: bool,
@@ -63,7 +63,7 @@ impl Interrupt {
     /// A cell begins.
     pub fn begin(&self) {
         let mut state = self.lock();
-        *state = State { cell: state.cell + 1, busy: true, ..State::default() };
+        *state = InterruptState { cell: state.cell + 1, busy: true, ..InterruptState::default() };
     }
 
     /// The cell is over. Returns how far it was interrupted.
@@ -190,7 +190,7 @@ impl Interrupt {
         victims.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, InterruptState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

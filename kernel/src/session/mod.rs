@@ -9,10 +9,10 @@ pub mod cell_lines;
 mod command_names;
 mod definitions;
 pub mod directory;
-pub mod driver;
 mod edits;
 mod errors;
 mod events;
+pub mod headless;
 mod ignored;
 mod inference;
 mod interrupt;
@@ -23,14 +23,14 @@ mod progress;
 mod random;
 pub mod registry;
 mod rewrite;
+pub mod rustc_wrapper;
 mod script;
 mod sources;
-pub mod stand_in;
 mod statics;
 mod store;
 mod worker;
 
-use crate::control::client::{Client, Happening};
+use crate::control::client::{Client, RuntimeEvent};
 use crate::nesting;
 use crate::output::{CellError, Display, Executed, Output};
 use directory::Directory;
@@ -47,7 +47,7 @@ use std::time::Duration;
 use worker::{Job, Worker};
 
 /// How long a completion or an inspection waits for its turn and its answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
 
 /// How long the end of a session waits until the sockets of processes that are gone are removed.
 const SWEEP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -89,7 +89,7 @@ impl SessionConfig {
         let machine_crate = machine_crate()?;
         manifest::Base::new(&machine_crate).write(directory.path())?;
         let executable = std::env::current_exe()?;
-        let compiler = stand_in::link(directory.path(), &executable)?;
+        let compiler = rustc_wrapper::link(directory.path(), &executable)?;
         let own = std::env::var_os(sources::VARIABLE).is_some();
         let empty = if own { None } else { Some(sources::empty(directory.path())?) };
         point_evcxr_at(directory.path(), empty.as_deref(), &compiler);
@@ -127,9 +127,9 @@ fn point_evcxr_at(directory: &Path, sources: Option<&Path>, compiler: &Path) {
     unsafe {
         std::env::set_var("EVCXR_CONFIG_DIR", directory);
         std::env::set_var("EVCXR_TMPDIR", directory);
-        std::env::set_var(stand_in::VARIABLE, compiler);
-        if std::env::var_os(stand_in::OF_ALL).is_none() {
-            std::env::set_var(stand_in::OF_ALL, compiler);
+        std::env::set_var(rustc_wrapper::VARIABLE, compiler);
+        if std::env::var_os(rustc_wrapper::OF_ALL).is_none() {
+            std::env::set_var(rustc_wrapper::OF_ALL, compiler);
         }
         if let Some(sources) = sources {
             std::env::set_var(sources::VARIABLE, sources);
@@ -188,14 +188,14 @@ impl Session {
         let client = {
             let (events, interrupt, jobs) = (Arc::clone(&events), Arc::clone(&interrupt), jobs.clone());
             Client::listen(move |happening| match happening {
-                Happening::Event(event) => {
+                RuntimeEvent::Event(event) => {
                     interrupt.observe(&event);
                     // A panic over one event must not end the thread that reads them.
                     if catch_unwind(AssertUnwindSafe(|| events.happen(event))).is_err() {
                         events.warn("an output of the cell cannot be shown: a bug in the kernel");
                     }
                 }
-                Happening::Lost(pid) => {
+                RuntimeEvent::Lost(pid) => {
                     // If the session is over, nobody needs to know.
                     let _ = jobs.send(Job::RuntimeLost { pid });
                 }
@@ -266,9 +266,9 @@ impl Session {
     }
 
     fn ask<T>(&self, job: impl FnOnce(worker::Answer<T>) -> Job) -> Option<T> {
-        let (answer, answered): (_, Receiver<T>) = worker::Answer::new(PATIENCE);
+        let (answer, answered): (_, Receiver<T>) = worker::Answer::new(INTERRUPT_GRACE);
         self.jobs.send(job(answer)).ok()?;
-        answered.recv_timeout(PATIENCE).ok()
+        answered.recv_timeout(INTERRUPT_GRACE).ok()
     }
 }
 

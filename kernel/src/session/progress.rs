@@ -4,7 +4,7 @@
 //! `.fingerprint/NAME-HASH` that has `invoked.timestamp` when its compilation begins, and `lib-NAME` when it is done.
 
 use super::events::Events;
-use machine::progress::Bar;
+use machine::progress_bar::Bar;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -3,7 +3,7 @@
 use super::state;
 use crate::display;
 use machine::command::{Command, Failure, Reply, Target};
-use machine::kept::{LetterQuery, Retried};
+use machine::retained::{DeadLetterQuery, Retried};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Action {
             Self::Step => Command::Step { machine },
             Self::Drain => Command::Drain { machine, timeout: Some(DRAIN) },
             Self::Retry(oid) => {
-                let query = LetterQuery { oid: oid.clone(), ..LetterQuery::default() };
+                let query = DeadLetterQuery { oid: oid.clone(), ..DeadLetterQuery::default() };
                 return Retried::all(&machine, &query, ask, &mut |_| true).map(|all| display::retried(&all));
             }
         };

@@ -58,13 +58,13 @@ struct Shared {
     publisher: Arc<Publisher>,
     /// Where alerts are told.
     output: Arc<dyn Output>,
-    state: Mutex<State>,
+    state: Mutex<WatchState>,
     /// Pairs with `state`: somebody sees a display, or there is an alert.
     wanted: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct WatchState {
     /// By machine.
     models: BTreeMap<String, Model>,
     alerts: Alerts,
@@ -189,7 +189,7 @@ impl Watches {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WatchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -232,7 +232,7 @@ impl Shared {
         };
         let now = Instant::now();
         let mut state = self.lock();
-        let State { models, alerts, flows } = &mut *state;
+        let WatchState { models, alerts, flows } = &mut *state;
         let flow = flows.entry(machine.to_owned()).or_default();
         flow.add(now, &status);
         let told = alerts.check(machine, &status, flow, now);
@@ -247,7 +247,7 @@ impl Shared {
         let letters =
             letters.then(|| (self.ask)(Command::FindErrors { machine: target(), query: state::letter_query() }));
         let mut state = self.lock();
-        let State { models, alerts, flows } = &mut *state;
+        let WatchState { models, alerts, flows } = &mut *state;
         let (Some(model), Some(flow)) = (models.get_mut(machine), flows.get_mut(machine)) else { return };
         let mut news = Map::new();
         if let Some(Ok(Reply::History(history))) = history {

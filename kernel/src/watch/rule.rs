@@ -1,7 +1,7 @@
 //! Rules of alerts: `queue > 0.8 for 10s`, `f3.errors/s > 1`, `idle for 1m`.
 
 use super::flow::Flow;
-use crate::magic::nearest;
+use crate::magic::closest_match;
 use machine::status::Status;
 use std::time::{Duration, Instant};
 
@@ -180,7 +180,7 @@ fn measure(text: &str) -> Result<Measure, String> {
         return Ok(Measure { slot, name: name.to_owned() });
     }
     let of = if slot.is_some() { "of a slot " } else { "" };
-    let meant = nearest(name, names.iter().copied()).map(|name| format!("; did you mean {name}?"));
+    let meant = closest_match(name, names.iter().copied()).map(|name| format!("; did you mean {name}?"));
     let all = names.join(", ");
     let all = if slot.is_some() { all } else { format!("{all}, idle, f0.errors/s") };
     Err(format!("{name} cannot be measured; {of}there is {all}{}", meant.unwrap_or_default()))

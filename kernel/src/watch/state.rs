@@ -7,7 +7,7 @@ use super::arrow::arrow;
 use super::flow::Flow;
 use crate::display::{cut, one_line};
 use machine::command::Outputs;
-use machine::kept::LetterQuery;
+use machine::retained::DeadLetterQuery;
 use machine::status::{DeadLetter, SlotStatus, Status};
 use serde_json::{Value, json};
 
@@ -112,8 +112,8 @@ pub fn wait(status: &Status, rate: f64) -> Option<f64> {
 }
 
 /// The dead letters that are shown.
-pub fn letter_query() -> LetterQuery {
-    LetterQuery { limit: LETTERS, ..LetterQuery::default() }
+pub fn letter_query() -> DeadLetterQuery {
+    DeadLetterQuery { limit: LETTERS, ..DeadLetterQuery::default() }
 }
 
 /// Dead letters, newest first.

@@ -94,9 +94,9 @@ pub(crate) extern "C" fn look() {
 
 /// A flight's place among those that are woken when limits have changed. Stays on the thread of the futures.
 #[derive(Debug, Default)]
-pub(crate) struct Place(Option<usize>);
+pub(crate) struct Location(Option<usize>);
 
-impl Place {
+impl Location {
     /// Is woken from here on; a task keeps its waker for life.
     pub(crate) fn take(&mut self, waker: &Waker) {
         if self.0.is_some() {
@@ -113,7 +113,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Location {
     fn drop(&mut self) {
         let Some(at) = self.0.take() else { return };
         // The thread may be ending: then nobody is woken any more.

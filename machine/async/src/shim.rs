@@ -3,8 +3,8 @@
 //! Compiled into the library of the cell, a few lines a closure. User code runs under `catch_unwind`.
 #![allow(unsafe_code, reason = "the boundary: pointers that the engine lends for the time of a flight")]
 
-use crate::executor::{self, Lease, Place};
-use machine::abi::{Flight, GIVEN_UP, Outcome, ParamDesc, Run, SlotDesc, Text, TypeDesc, host};
+use crate::executor::{self, Lease, Location};
+use machine::abi::{AsyncCall, CANCELLED, Outcome, ParamDesc, Run, SlotDesc, Text, TypeDesc, host};
 use machine::shim::{bury, describe, panics};
 pub(crate) use machine::slot::Arg;
 use std::future::{Future, poll_fn};
@@ -59,7 +59,7 @@ unsafe impl Send for Lent {}
 
 /// The duty to end a flight, once.
 #[derive(Debug)]
-struct Duty(Flight);
+struct Duty(AsyncCall);
 // SAFETY: the ticket is only handed back to the engine, which takes it from any thread.
 unsafe impl Send for Duty {}
 
@@ -99,7 +99,7 @@ pub(crate) struct Job {
     duty: Duty,
 }
 
-unsafe extern "C" fn begin<C: Begin>(state: *const u8, args: *const *const u8, out: *mut u8, flight: Flight) {
+unsafe extern "C" fn begin<C: Begin>(state: *const u8, args: *const *const u8, out: *mut u8, flight: AsyncCall) {
     executor::post(Job { start: start::<C>, lent: Lent { state, args, out }, duty: Duty(flight) });
 }
 
@@ -168,10 +168,10 @@ fn poll(future: &mut Option<LocalFuture>, context: &mut Context<'_>) -> Option<E
 /// Waits for the future's end, or that of its time, which may change meanwhile.
 async fn until_ended(duty: &Duty, future: &mut Option<LocalFuture>) -> End {
     let began = Instant::now();
-    let mut place = Place::default();
+    let mut place = Location::default();
     loop {
         let limit = duty.limit();
-        if limit == GIVEN_UP {
+        if limit == CANCELLED {
             return End::TimedOut;
         }
         // `None`: the limit has changed.

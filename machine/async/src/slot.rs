@@ -4,7 +4,7 @@
 use crate::shim::{self, Arg, Async, Ended};
 use machine::abi::SlotDesc;
 use machine::shim::{Judged, given, is_nothing, judge, returned};
-use machine::slot::{Boxed, Fallible, Given, Param, Plain, param};
+use machine::slot::{Boxed, Fallible, OutputType, Param, Plain, param};
 use std::future::Future;
 use std::marker::PhantomData;
 
@@ -50,7 +50,7 @@ macro_rules! slots {
         where
             F: AsyncFn($($P),+) -> R + Send + Sync + 'static,
             F: for<'m> AsyncFn($($P::Item<'m>),+) -> R,
-            R: Given,
+            R: OutputType,
             $($P: Param + 'static,)+
         {
             fn erase(self) -> SlotDesc {
@@ -64,7 +64,7 @@ macro_rules! slots {
         impl<F, R, $($P),+> shim::Begin for Async<F, (Plain, fn($($P),+) -> R)>
         where
             F: for<'m> AsyncFn($($P::Item<'m>),+) -> R + Send + Sync + 'static,
-            R: Given,
+            R: OutputType,
             $($P: Param + 'static,)+
         {
             type Output = R;
@@ -88,7 +88,7 @@ macro_rules! slots {
         where
             F: AsyncFn($($P),+) -> Result<R, E> + Send + Sync + 'static,
             F: for<'m> AsyncFn($($P::Item<'m>),+) -> Result<R, E>,
-            R: Given,
+            R: OutputType,
             $($bound)+,
             $($P: Param + 'static,)+
         {
@@ -103,7 +103,7 @@ macro_rules! slots {
         impl<F, R, E, $($P),+> shim::Begin for Async<F, ($Marker, fn($($P),+) -> Result<R, E>)>
         where
             F: for<'m> AsyncFn($($P::Item<'m>),+) -> Result<R, E> + Send + Sync + 'static,
-            R: Given,
+            R: OutputType,
             $($bound)+,
             $($P: Param + 'static,)+
         {

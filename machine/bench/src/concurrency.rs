@@ -43,7 +43,7 @@ fn waiting() -> Result<(), Failure> {
     })?;
     println!("| 64 workers, `sleep` | {:.0} |", feed(&threads, 2_560));
     threads.stop();
-    let futures = Machine::builder("flies").try_start()?;
+    let futures = Machine::builder("has_async_slots").try_start()?;
     futures[0].set_async(async |x: f64| {
         tokio::time::sleep(WAIT).await;
         x

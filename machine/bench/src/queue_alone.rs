@@ -40,7 +40,7 @@ mod raw {
 }
 
 use machine::command::Policy;
-use queue::{CLAIM, Claim, Mode, Queue, Stretch};
+use queue::{CLAIM, Claim, Mode, Queue, Span};
 use raw::Message;
 use std::hint::black_box;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -53,7 +53,7 @@ pub fn through(n: u32, producers: u32, workers: usize) {
         {
             let mut control = queue.control();
             queue.set_mode(&mut control, Mode::Running);
-            while let Some(index) = queue.hire(&mut control) {
+            while let Some(index) = queue.spawn_worker(&mut control) {
                 let queue = &queue;
                 scope.spawn(move || work(queue, index));
             }
@@ -84,7 +84,7 @@ fn work(queue: &Queue, index: usize) {
     loop {
         let mut claim = queue.claim(CLAIM, || false);
         if matches!(claim, Claim::Nothing) {
-            if queue.held() && !queue.rest(index) {
+            if queue.is_paused() && !queue.park(index) {
                 return;
             }
             continue;

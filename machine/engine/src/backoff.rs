@@ -1,8 +1,8 @@
-//! Flights that wait before their slot is called again.
+//! Messages in flight that wait before their slot is called again.
 //!
 //! One thread for all machines, started with the first wait.
 
-use crate::flight::Flight;
+use crate::in_flight::InFlightMessage;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -20,7 +20,7 @@ pub(crate) fn wait_before(attempt: u32, first: Duration) -> Duration {
 #[derive(Debug)]
 struct Waiting {
     until: Instant,
-    flight: Box<Flight>,
+    flight: Box<InFlightMessage>,
 }
 
 impl PartialEq for Waiting {
@@ -50,12 +50,12 @@ fn waiting() -> MutexGuard<'static, BinaryHeap<Waiting>> {
 }
 
 /// Lands the flight after a while.
-pub(crate) fn land_after(wait: Duration, flight: Box<Flight>) {
+pub(crate) fn land_after(wait: Duration, flight: Box<InFlightMessage>) {
     static THREAD: OnceLock<bool> = OnceLock::new();
     let spawn = || std::thread::Builder::new().name("machine/backoff".to_owned()).spawn(run).is_ok();
     if !THREAD.get_or_init(spawn) {
         // No thread: no wait is better than none that ends.
-        flight.land();
+        flight.make_ready();
         return;
     }
     waiting().push(Waiting { until: Instant::now() + wait, flight });
@@ -64,7 +64,7 @@ pub(crate) fn land_after(wait: Duration, flight: Box<Flight>) {
 
 /// Takes out those that wait and of which `goes` is true.
 #[expect(clippy::vec_box, reason = "a flight goes around in its box")]
-pub(crate) fn take_out(goes: impl Fn(&Flight) -> bool) -> Vec<Box<Flight>> {
+pub(crate) fn take_out(goes: impl Fn(&InFlightMessage) -> bool) -> Vec<Box<InFlightMessage>> {
     let mut all = waiting();
     let (gone, left): (Vec<_>, Vec<_>) = all.drain().partition(|waiting| goes(&waiting.flight));
     all.extend(left);
@@ -79,7 +79,7 @@ fn run() {
         let due = all.peek().is_some_and(|first| first.until <= now);
         if due && let Some(first) = all.pop() {
             drop(all);
-            first.flight.land();
+            first.flight.make_ready();
             all = waiting();
             continue;
         }

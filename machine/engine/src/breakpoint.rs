@@ -72,7 +72,7 @@ impl Machine {
     ///
     /// # Errors
     /// If no message is held.
-    pub fn go_on(&'static self) -> Result<(), Failure> {
+    pub fn resume(&'static self) -> Result<(), Failure> {
         if !self.is_held_before() {
             let name = &self.config.name;
             let message = format!("{name} holds no message: %break SLOT holds the next that comes there");

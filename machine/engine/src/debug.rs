@@ -8,23 +8,23 @@
 //! A machine does not run with a message in hand: it is paused, or started, with the lock of that place.
 
 use crate::command_error::failed;
-use crate::flight::Flight;
+use crate::execution::{Execution, MissingOutput};
 use crate::frame::Frame;
 use crate::hook::InSlot;
+use crate::in_flight::InFlightMessage;
 use crate::machine::Machine;
 use crate::oid::{self, Oid};
-use crate::output::{Handover, Times};
+use crate::output::{Delivery, Times};
 use crate::queue::{Mode, STEPS};
-use crate::visit::{Missing, Visit};
-use crate::worker::Caught;
+use crate::worker::SlotErrors;
 use machine::command::{Failure, Outputs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A message that a slot failed on.
 #[derive(Debug)]
-pub(crate) struct InHand {
-    visit: Visit,
+pub(crate) struct HeldMessage {
+    visit: Execution,
     number: u64,
     times: Times,
     /// The step that it is held before; without it, it is through.
@@ -38,19 +38,19 @@ pub(crate) struct InHand {
 #[derive(Debug, Default)]
 pub(crate) struct Debug {
     on: AtomicBool,
-    in_hand: Mutex<Option<InHand>>,
+    in_hand: Mutex<Option<HeldMessage>>,
 }
 
 impl Debug {
     /// No user code runs under this lock. The lock of the flights and `Queue::control` may be locked with it, not the
     /// other way round.
-    pub fn lock(&self) -> MutexGuard<'_, Option<InHand>> {
+    pub fn lock(&self) -> MutexGuard<'_, Option<HeldMessage>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The slot of a step: `f3`.
-fn held_before(visit: &Visit, step: usize) -> String {
+fn held_before(visit: &Execution, step: usize) -> String {
     match visit.frame.slot_of(step) {
         Some(slot) => format!("f{slot}"),
         None => "it leaves".to_owned(),
@@ -58,7 +58,7 @@ fn held_before(visit: &Visit, step: usize) -> String {
 }
 
 /// What the slots have made of a message so far.
-fn outputs(visit: &Visit, before: Option<usize>) -> Outputs {
+fn outputs(visit: &Execution, before: Option<usize>) -> Outputs {
     let mut outputs = visit.outputs();
     if let Some(step) = before {
         let first = visit.frame.slot_of(step).unwrap_or(outputs.slots.len());
@@ -73,19 +73,20 @@ fn outputs(visit: &Visit, before: Option<usize>) -> Outputs {
 }
 
 /// A message in short: its oid and its errors.
-fn line(visit: &Visit, before: Option<usize>) -> String {
+fn line(visit: &Execution, before: Option<usize>) -> String {
     if let Some(step) = before {
         return format!("{}: held before {}", visit.oid, held_before(visit, step));
     }
-    let errors = Missing::of(&visit.frame, &visit.caught);
-    let told: Vec<String> = errors.iter().filter(|missing| missing.code.is_some()).map(Missing::told).collect();
+    let errors = MissingOutput::of(&visit.frame, &visit.caught);
+    let told: Vec<String> =
+        errors.iter().filter(|missing| missing.code.is_some()).map(MissingOutput::describe).collect();
     format!("{}: {}", visit.oid, told.join("; "))
 }
 
-impl InHand {
+impl HeldMessage {
     /// It goes on with the next worker that looks.
-    pub fn go_on(self, machine: &'static Machine) {
-        Flight::resume(machine, self.visit, self.number, self.times, self.before);
+    pub fn resume(self, machine: &'static Machine) {
+        InFlightMessage::resume(machine, self.visit, self.number, self.times, self.before);
     }
 }
 
@@ -96,13 +97,13 @@ impl Machine {
     }
 
     /// Whether a message with errors is to be kept.
-    pub fn stops_at(&self, caught: &Caught) -> bool {
+    pub fn stops_at(&self, caught: &SlotErrors) -> bool {
         // Relaxed: a message sooner or later makes no difference.
         self.debug.on.load(Ordering::Relaxed) && !caught.errors.is_empty()
     }
 
     /// Keeps a message in hand and pauses the machine, without waiting; gives it back if one is kept already.
-    pub fn keep_in_hand(&self, visit: Visit, number: u64, times: Times, before: Option<usize>) -> Option<Visit> {
+    pub fn hold(&self, visit: Execution, number: u64, times: Times, before: Option<usize>) -> Option<Execution> {
         if self.debug.lock().is_some() {
             return Some(visit);
         }
@@ -112,7 +113,7 @@ impl Machine {
         if in_hand.is_some() {
             return Some(visit);
         }
-        *in_hand = Some(InHand { visit, number, times, before, outputs, line });
+        *in_hand = Some(HeldMessage { visit, number, times, before, outputs, line });
         let mut control = self.queue.control();
         if control.mode == Mode::Running {
             self.queue.set_mode(&mut control, Mode::Paused);
@@ -148,7 +149,7 @@ impl Machine {
         }
         let _in_slot = InSlot::enter();
         let _one = self.one_step()?;
-        let Some(InHand { mut visit, number, times, .. }) = self.debug.lock().take() else {
+        let Some(HeldMessage { mut visit, number, times, .. }) = self.debug.lock().take() else {
             return Err(self.nothing_in_hand());
         };
         let mut frame = Frame::new(self.plan(), visit.frame.input);
@@ -157,8 +158,7 @@ impl Machine {
         drop(visit);
         let outputs = again.outputs();
         // The next one that failed may have come into its place.
-        let over =
-            if self.stops_at(&again.caught) { self.keep_in_hand(again, number, times, None) } else { Some(again) };
+        let over = if self.stops_at(&again.caught) { self.hold(again, number, times, None) } else { Some(again) };
         if let Some(over) = over {
             self.settle(over, number, times);
         }
@@ -177,9 +177,11 @@ impl Machine {
         }
         let _in_slot = InSlot::enter();
         let _one = self.one_step()?;
-        let Some(InHand { mut visit, number, times, before, .. }) = self.debug.lock().take() else { return Ok(false) };
+        let Some(HeldMessage { mut visit, number, times, before, .. }) = self.debug.lock().take() else {
+            return Ok(false);
+        };
         if let Some(step) = before {
-            if visit.frame.plan().flies {
+            if visit.frame.plan().has_async_slots {
                 let oid = visit.oid;
                 let (frame, caught) = visit.into_parts();
                 visit = self.fly(frame, oid, caught, Some(step), None);
@@ -192,14 +194,14 @@ impl Machine {
     }
 
     /// A message that was kept is through. Its end counts among the steps.
-    fn settle(&self, mut visit: Visit, number: u64, times: Times) {
+    fn settle(&self, mut visit: Execution, number: u64, times: Times) {
         let Some(progress) = self.queue.progress_of(STEPS) else { return };
         let plan = visit.frame.plan().clone();
         plan.adopt(STEPS, progress.done.load(Ordering::Relaxed));
         self.record(STEPS, &visit.frame, visit.oid, &visit.caught);
-        let mut handover = Handover::default();
-        let missing = Missing::of(&visit.frame, &visit.caught);
-        handover.hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
+        let mut handover = Delivery::default();
+        let missing = MissingOutput::of(&visit.frame, &visit.caught);
+        handover.deliver(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
         self.record_unwritten(STEPS, &plan, &mut handover, !visit.caught.errors.is_empty());
         progress.finish();
         progress.note_last(visit.oid, oid::coarse_millis());

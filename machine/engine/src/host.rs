@@ -2,20 +2,20 @@
 #![allow(unsafe_code, reason = "the boundary: what cells call")]
 
 use crate::cell_thread::{self, is_cell_thread};
-use crate::flight::{Cancelled, Flight};
 use crate::hook;
+use crate::in_flight::{Cancelled, InFlightMessage};
 
 use crate::machine::Machine;
 use crate::output::{Held, Next, Tap};
 use crate::own_thread;
 use crate::raw::{self, Message};
 use crate::registry::{self, observer};
-use crate::source::Feed;
+use crate::source::SourceTask;
 use crate::types;
 use ::machine::abi::{
-    ABI_VERSION, Host, Outcome, Patience, Pulled, Put, Sink, SlotDesc, SourceDesc, Text, TypeDesc, WriterDesc,
+    ABI_VERSION, ByteWriter, Host, Outcome, Pulled, Put, PutWait, SlotDesc, SourceDesc, Text, TypeDesc, WriterDesc,
 };
-use ::machine::command::{Failure, Origin, Reply};
+use ::machine::command::{Failure, Reply, SourceLocation};
 use std::ffi::c_void;
 use std::io::Write;
 use std::sync::Arc;
@@ -42,13 +42,13 @@ fn no_machine(id: u32) -> Failure {
 
 /// # Safety
 /// `sink` is live.
-unsafe fn answer(sink: *mut Sink, reply: &Reply) {
+unsafe fn answer(sink: *mut ByteWriter, reply: &Reply) {
     let json = serde_json::to_vec(reply).unwrap_or_default();
-    // SAFETY: as above. Writing to a `Sink` cannot fail.
+    // SAFETY: as above. Writing to a `ByteWriter` cannot fail.
     let _ = unsafe { (*sink).write_all(&json) };
 }
 
-unsafe extern "C" fn put(machine: u32, desc: &'static TypeDesc, value: *mut u8, patience: Patience) -> Put {
+unsafe extern "C" fn put(machine: u32, desc: &'static TypeDesc, value: *mut u8, patience: PutWait) -> Put {
     let Some(machine) = registry::machine(machine) else { return Put::NoMachine };
     // SAFETY: the cell passes a value of this type, and keeps it unless it was accepted.
     unsafe { machine.put(desc, value, patience, interrupted_here) }
@@ -59,12 +59,12 @@ unsafe extern "C" fn put_batch(
     desc: &'static TypeDesc,
     values: *mut u8,
     count: usize,
-    patience: Patience,
+    patience: PutWait,
 ) -> usize {
     let Some(machine) = registry::machine(machine) else { return usize::MAX };
     // SAFETY: the cell passes so many values of this type, and keeps those that were not accepted.
     unsafe {
-        if patience == Patience::FOREVER {
+        if patience == PutWait::FOREVER {
             machine.put_batch_wait(desc, values, count, interrupted_here)
         } else {
             machine.put_batch(desc, values, count)
@@ -72,9 +72,9 @@ unsafe extern "C" fn put_batch(
     }
 }
 
-unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Text, sink: *mut Sink) {
+unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Text, sink: *mut ByteWriter) {
     // SAFETY: the cell's text lives for the call.
-    let mut origin: Origin = serde_json::from_str(unsafe { origin.as_str() }).unwrap_or_default();
+    let mut origin: SourceLocation = serde_json::from_str(unsafe { origin.as_str() }).unwrap_or_default();
     let cell = types::current_cell();
     if origin.cell == 0 && cell > 0 && is_cell_thread() {
         // The file that the compiler names is one that the session has made of the cell.
@@ -90,10 +90,10 @@ unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Tex
     unsafe { answer(sink, &reply) };
 }
 
-unsafe extern "C" fn source(machine: u32, desc: SourceDesc, pacing: Text, sink: *mut Sink) {
+unsafe extern "C" fn source(machine: u32, desc: SourceDesc, pacing: Text, sink: *mut ByteWriter) {
     // SAFETY: the cell's text lives for the call.
     let pacing = serde_json::from_str(unsafe { pacing.as_str() }).unwrap_or_default();
-    let set = Feed::iterator(desc, &pacing).and_then(|feed| {
+    let set = SourceTask::iterator(desc, &pacing).and_then(|feed| {
         let machine = registry::machine(machine).ok_or_else(|| no_machine(machine))?;
         machine.set_source(|| Ok(feed))
     });
@@ -102,7 +102,7 @@ unsafe extern "C" fn source(machine: u32, desc: SourceDesc, pacing: Text, sink: 
     unsafe { answer(sink, &reply) };
 }
 
-unsafe extern "C" fn call(machine: u32, desc: &'static TypeDesc, value: *mut u8, sink: *mut Sink) -> *mut c_void {
+unsafe extern "C" fn call(machine: u32, desc: &'static TypeDesc, value: *mut u8, sink: *mut ByteWriter) -> *mut c_void {
     let Some(machine) = registry::machine(machine) else {
         // SAFETY: the value is ours in any case; the sink lives for the call.
         unsafe {
@@ -128,7 +128,7 @@ unsafe extern "C" fn call_value(handle: *const c_void, at: usize, desc: &'static
     unsafe { held(handle) }.value(at, types::info(desc)).unwrap_or(std::ptr::null())
 }
 
-unsafe extern "C" fn call_json(handle: *const c_void, at: usize, sink: *mut Sink) -> bool {
+unsafe extern "C" fn call_json(handle: *const c_void, at: usize, sink: *mut ByteWriter) -> bool {
     // SAFETY: the cell's handle is live.
     let (ok, text) = match unsafe { held(handle) }.json(at) {
         Ok(json) => (true, json),
@@ -139,14 +139,14 @@ unsafe extern "C" fn call_json(handle: *const c_void, at: usize, sink: *mut Sink
     ok
 }
 
-unsafe extern "C" fn call_shown(handle: *const c_void, sink: *mut Sink) {
+unsafe extern "C" fn call_shown(handle: *const c_void, sink: *mut ByteWriter) {
     // SAFETY: the cell's handle is live.
     let shown = unsafe { held(handle) }.shown();
     // SAFETY: the cell's sink lives for the call. Writing to it cannot fail.
     let _ = unsafe { serde_json::to_writer(&mut *sink, &shown) };
 }
 
-unsafe extern "C" fn call_oid(handle: *const c_void, sink: *mut Sink) {
+unsafe extern "C" fn call_oid(handle: *const c_void, sink: *mut ByteWriter) {
     // SAFETY: the cell's handle and sink are live.
     let _ = unsafe { write!(*sink, "{}", held(handle).oid) };
 }
@@ -163,7 +163,7 @@ struct Taps {
     id: u64,
 }
 
-unsafe extern "C" fn outputs(machine: u32, most: usize, by_thread: bool, sink: *mut Sink) -> *mut c_void {
+unsafe extern "C" fn outputs(machine: u32, most: usize, by_thread: bool, sink: *mut ByteWriter) -> *mut c_void {
     let found = registry::machine(machine).ok_or_else(|| no_machine(machine));
     let found = found.and_then(|machine| {
         let none = "room for 0 outputs: none would ever be taken; at least 1";
@@ -196,7 +196,7 @@ unsafe extern "C" fn outputs_next(handle: *const c_void, nanos: u64, pulled: *mu
     let (found, result) = match tap.next(timeout, || machine.is_over(), interrupted_here) {
         Next::Output(held) => (Box::into_raw(held).cast(), Pulled::Output),
         Next::TimedOut => (std::ptr::null_mut(), Pulled::TimedOut),
-        Next::Ended => (std::ptr::null_mut(), Pulled::Ended),
+        Next::Closed => (std::ptr::null_mut(), Pulled::Ended),
         Next::Interrupted => (std::ptr::null_mut(), Pulled::Interrupted),
     };
     // SAFETY: the cell passes a live place.
@@ -224,7 +224,7 @@ unsafe extern "C" fn outputs_free(handle: *mut c_void, why: Text) {
     taps.tap.end(why);
 }
 
-unsafe extern "C" fn lines(machine: u32, slot: usize, desc: WriterDesc, is_stdout: bool, sink: *mut Sink) {
+unsafe extern "C" fn lines(machine: u32, slot: usize, desc: WriterDesc, is_stdout: bool, sink: *mut ByteWriter) {
     // Made first: whatever happens next, the writer has an owner.
     let writer = raw::Writer::new(desc);
     let added = registry::machine(machine)
@@ -235,7 +235,7 @@ unsafe extern "C" fn lines(machine: u32, slot: usize, desc: WriterDesc, is_stdou
     unsafe { answer(sink, &reply) };
 }
 
-unsafe extern "C" fn command(json: Text, sink: *mut Sink) {
+unsafe extern "C" fn command(json: Text, sink: *mut ByteWriter) {
     // SAFETY: the cell's text lives for the call.
     let reply = match serde_json::from_str(unsafe { json.as_str() }) {
         Ok(command) => registry::command(command),
@@ -293,7 +293,7 @@ extern "C" fn must_stop() -> u32 {
 unsafe extern "C" fn complete(ticket: *mut c_void, outcome: Outcome, text: Text) {
     // SAFETY: the ticket is the box that `Frame::begin` gave away; the library hands it back once, when nothing of the
     // call is left.
-    let flight = unsafe { Box::from_raw(ticket.cast::<Flight>()) };
+    let flight = unsafe { Box::from_raw(ticket.cast::<InFlightMessage>()) };
     let text = match outcome {
         Outcome::Panicked => hook::take_panic(),
         // SAFETY: the text lives for the call.

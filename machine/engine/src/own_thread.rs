@@ -1,9 +1,9 @@
 //! Whether the calling thread is one that a machine itself needs: to wait there until the machine has nothing to do
 //! would never end.
 
-use crate::blocked;
+use crate::backpressure;
 use crate::machine::Machine;
-use crate::queue::Progress;
+use crate::queue::WorkerStats;
 use std::cell::Cell;
 use std::ptr;
 
@@ -26,8 +26,8 @@ pub(crate) fn set_runs_futures() {
 
 /// Why the calling thread cannot wait until the machine has nothing to do; `None` if it can.
 pub(crate) fn waits_for_itself(machine: &'static Machine) -> Option<&'static str> {
-    let of_machine = |worker: &Progress| machine.queue.progress().iter().any(|progress| ptr::eq(progress, worker));
-    if blocked::worker().is_some_and(of_machine) {
+    let of_machine = |worker: &WorkerStats| machine.queue.progress().iter().any(|progress| ptr::eq(progress, worker));
+    if backpressure::worker().is_some_and(of_machine) {
         return Some("it is called in a slot of that machine, whose message would wait for itself");
     }
     if FEEDS.try_with(Cell::get).ok().flatten().is_some_and(|fed| ptr::eq(fed, machine)) {

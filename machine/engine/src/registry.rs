@@ -5,7 +5,7 @@ use crate::decode::told;
 use crate::machine::Machine;
 use crate::own_thread::waits_for_itself;
 use crate::queue::Mode;
-use crate::source::Feed;
+use crate::source::SourceTask;
 use crate::{cell_thread, host};
 use crate::{hook, metrics, oid, raw, remote, types};
 use ::machine::command::{Command, Config, DEFAULT_MACHINE, Failure, Reply, Target};
@@ -282,7 +282,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             find(&machine)?.change(slot, None)?.map_or(Reply::Done, Reply::Warned)
         }
         Command::SetSource { machine, source, pacing } => {
-            find(&machine)?.set_source(|| Feed::built_in(source, &pacing))?;
+            find(&machine)?.set_source(|| SourceTask::built_in(source, &pacing))?;
             Reply::Done
         }
         Command::Set { machine, slot, setting } => {
@@ -303,7 +303,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             find(&machine)?.set_debug(on);
             Reply::Done
         }
-        Command::InHand { machine } => Reply::Outputs(find(&machine)?.in_hand()?),
+        Command::HeldMessage { machine } => Reply::Outputs(find(&machine)?.in_hand()?),
         Command::Retry { machine } => Reply::Outputs(find(&machine)?.retry()?),
         Command::GiveUp { machine } => Reply::Count(u64::from(find(&machine)?.give_up_in_hand()?)),
         Command::LastOutputs { machine } => Reply::LastOutputs(find(&machine)?.kept.last()),
@@ -316,7 +316,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
             cell_thread::interrupt(on);
             Reply::Done
         }
-        other => return crate::recall::answer(other),
+        other => return crate::retention_query::answer(other),
     })
 }
 

@@ -6,19 +6,19 @@
 
 use crate::breakpoint::read_filter;
 use crate::command_error::{failed, no_such_slot};
+use crate::dead_letters::{self, DeadLetterEntry, Found, SOURCE, Selection};
 use crate::decode::frames::EXCEPTION;
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
-use crate::letters::{self, Found, Letter, SOURCE, Selection};
 use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
-use crate::output::{Handover, Rendering, Times};
+use crate::output::{Delivery, Rendering, Times};
 use crate::queue::Mode;
 use crate::raw;
 use crate::slots::{From, Plan};
-use crate::worker::Caught;
+use crate::worker::SlotErrors;
 use machine::command::Failure;
-use machine::kept::{LetterQuery, Retried};
+use machine::retained::{DeadLetterQuery, Retried};
 use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -26,13 +26,13 @@ use std::time::{Duration, Instant};
 const TURN: Duration = Duration::from_millis(250);
 
 /// The dead letters that a message leaves.
-pub(crate) fn letters_of(frame: &Frame, oid: Oid, caught: &Caught, retries: u32) -> Vec<Letter> {
+pub(crate) fn dead_letters_of(frame: &Frame, oid: Oid, caught: &SlotErrors, retries: u32) -> Vec<DeadLetterEntry> {
     let input = frame.json(From::Input).unwrap_or_else(|| Ok(String::new()));
     let input: Arc<str> = input.unwrap_or_else(|why| format!("({why})")).into();
     let outputs: Arc<str> = outputs_so_far(frame).into();
     let failed_ms = oid::coarse_millis();
     let revision = |slot: usize| frame.plan().slots.get(slot).map_or(0, |slot| slot.revision);
-    let letter = |(slot, kind, error): &(usize, _, String)| Letter {
+    let letter = |(slot, kind, error): &(usize, _, String)| DeadLetterEntry {
         oid,
         slot: *slot,
         revision: revision(*slot),
@@ -48,7 +48,7 @@ pub(crate) fn letters_of(frame: &Frame, oid: Oid, caught: &Caught, retries: u32)
 
 /// The dead letters that a message leaves whose slots gave what cannot be written, as the others are.
 #[cold]
-pub(crate) fn unwritten_letters(rendering: &mut Rendering, plan: &Plan, oid: Oid) -> Vec<Letter> {
+pub(crate) fn unwritten_dead_letters(rendering: &mut Rendering, plan: &Plan, oid: Oid) -> Vec<DeadLetterEntry> {
     let unwritten = rendering.take_unwritten();
     let text = |at| String::from_utf8_lossy(rendering.part(at));
     let gave =
@@ -57,7 +57,7 @@ pub(crate) fn unwritten_letters(rendering: &mut Rendering, plan: &Plan, oid: Oid
         (0..plan.slots.len()).filter(gave).map(|slot| format!("\"f{slot}\":{}", text(slot + 1))).collect();
     let (input, outputs): (Arc<str>, Arc<str>) = (text(0).into(), format!("{{{}}}", outputs.join(",")).into());
     let failed_ms = oid::coarse_millis();
-    let letter = |(slot, error): (usize, String)| Letter {
+    let letter = |(slot, error): (usize, String)| DeadLetterEntry {
         oid,
         slot,
         revision: plan.slots.get(slot).map_or(0, |slot| slot.revision),
@@ -84,9 +84,9 @@ fn outputs_so_far(frame: &Frame) -> String {
 }
 
 impl Machine {
-    fn selection(&self, query: &LetterQuery) -> Result<Selection, Failure> {
+    fn selection(&self, query: &DeadLetterQuery) -> Result<Selection, Failure> {
         let slot = query.slot.map(|slot| match slot {
-            LetterQuery::SOURCE => SOURCE,
+            DeadLetterQuery::SOURCE => SOURCE,
             slot => usize::try_from(slot).unwrap_or(usize::MAX),
         });
         if let Some(slot) = slot.filter(|slot| *slot >= self.config.slots && *slot != SOURCE) {
@@ -97,7 +97,7 @@ impl Machine {
             found.ok_or_else(|| {
                 let kept = self.letters().len();
                 let message = format!("no dead letter is of message {oid}; there are {kept}: %errors shows them");
-                failed("no_such_letter", message)
+                failed("no_such_dead_letter", message)
             })
         });
         let filter = read_filter(&query.filter)?;
@@ -117,7 +117,7 @@ impl Machine {
     ///
     /// # Errors
     /// If the query cannot be read, or names what there is not.
-    pub fn find_letters(&self, query: &LetterQuery) -> Result<Found, Failure> {
+    pub fn find_dead_letters(&self, query: &DeadLetterQuery) -> Result<Found, Failure> {
         let selection = self.selection(query)?;
         let most = if query.limit == 0 { usize::MAX } else { query.limit };
         let letters = self.letters().clone();
@@ -127,8 +127,8 @@ impl Machine {
     /// Tries dead letters again, from number `from` on, oldest first, for a while.
     ///
     /// # Errors
-    /// If the machine is stopped, if dead letters of it are being tried at this moment, or as `find_letters`.
-    pub fn retry_letters(&self, query: &LetterQuery, from: u64) -> Result<Retried, Failure> {
+    /// If the machine is stopped, if dead letters of it are being tried at this moment, or as `find_dead_letters`.
+    pub fn retry_dead_letters(&self, query: &DeadLetterQuery, from: u64) -> Result<Retried, Failure> {
         if self.queue.control().mode == Mode::Stopped {
             let name = &self.config.name;
             return Err(failed("stopped", format!("{name} is stopped: start it, or pause it, and retry then")));
@@ -152,7 +152,7 @@ impl Machine {
         while began.elapsed() < TURN && !crate::host::interrupted_here() {
             let Some((number, letter)) = letters.first(&selection, done.next) else { break };
             let Some(passed) = self.try_again(&letter) else { break };
-            done.next = letters::after(number);
+            done.next = dead_letters::after(number);
             done.tried += 1;
             done.passed += u64::from(passed);
         }
@@ -162,7 +162,7 @@ impl Machine {
 
     /// Takes the message of a letter through the slots as they are now; returns whether it passed, or `None` if that was
     /// interrupted: then the letter is as it was.
-    fn try_again(&self, letter: &Letter) -> Option<bool> {
+    fn try_again(&self, letter: &DeadLetterEntry) -> Option<bool> {
         let put = Moment { seconds: letter.oid.seconds, nanos: 0 };
         let message = raw::json_message(u64::from(letter.oid.counter), put, letter.input.to_string());
         let times = Times { put, begun_ms: oid::coarse_millis(), is_timed: true };
@@ -179,10 +179,10 @@ impl Machine {
         }
         let new = if visit.caught.errors.is_empty() {
             let plan = visit.frame.plan().clone();
-            Handover::default().hand_over_late(self, &plan, &mut visit.frame, letter.oid, times);
+            Delivery::default().hand_over_late(self, &plan, &mut visit.frame, letter.oid, times);
             Vec::new()
         } else {
-            letters_of(&visit.frame, letter.oid, &visit.caught, letter.retries.saturating_add(1))
+            dead_letters_of(&visit.frame, letter.oid, &visit.caught, letter.retries.saturating_add(1))
         };
         let passed = new.is_empty();
         self.letters().replace(letter.oid, new);

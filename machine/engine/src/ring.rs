@@ -8,7 +8,7 @@
 //! Atomics and cells come from `crate::sync`, so that the crate of models can run this file under loom.
 #![allow(unsafe_code, reason = "cells are handed from one thread to another by their stamps")]
 
-use crate::sync::{AtomicU64, Ordering, PATIENCE, UnsafeCell, ZEROES_ARE_EMPTY, spin, yield_now};
+use crate::sync::{AtomicU64, Ordering, SPIN_LIMIT, UnsafeCell, ZEROES_ARE_EMPTY, spin, yield_now};
 use std::alloc::Layout;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
@@ -117,11 +117,11 @@ impl<T> Ring<T> {
                 }
                 // The consumer of the last lap has not read its claim yet: because a message before it takes long, which
                 // nobody waits for here (the ring is full at this place), or because it wants this processor.
-                if turns == PATIENCE {
+                if turns == SPIN_LIMIT {
                     return 0;
                 }
                 turns += 1;
-                if turns > PATIENCE / 2 {
+                if turns > SPIN_LIMIT / 2 {
                     yield_now();
                 } else {
                     spin();

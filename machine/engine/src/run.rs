@@ -1,9 +1,9 @@
 //! A pipeline as a process: set up, run until its sources have ended and all is processed, and counted.
 
-use crate::counts::{self, Line};
-use crate::ending::{Ending, Left, Seen};
 use crate::machine::Machine;
+use crate::quiescence::{QuiescenceDetector, Remaining, Seen};
 use crate::run_options::Options;
+use crate::summary::{self, Summary};
 use crate::{cell_thread, metrics, registry, signals, stdout};
 use machine::command::{Command, Reply, Target};
 use machine::status::{SinkStatus, Status};
@@ -180,14 +180,14 @@ impl Run {
         metrics::otlp::finish(MAIN_TIMEOUT);
         for (at, status) in last.iter().enumerate() {
             let source = machine(at).and_then(Machine::cleared_source);
-            let line = Line { status, source: source.as_ref(), time: self.begin.elapsed() };
+            let line = Summary { status, source: source.as_ref(), time: self.begin.elapsed() };
             if last.len() == 1 || status.accepted > 0 {
                 say(&line.to_string());
             }
         }
         let mut failed = !in_time;
         if !in_time {
-            let left: Vec<String> = last.iter().filter_map(counts::left).collect();
+            let left: Vec<String> = last.iter().filter_map(summary::left).collect();
             say(&format!("error: the grace time of {:?} is over; left: {}", self.options.grace, left.join("; ")));
         }
         for status in last.iter().filter(|status| status.waiting_for_slot && wait) {
@@ -201,20 +201,20 @@ impl Run {
         }
         let is_closed = || stdout::error().is_some_and(|error| error.is_closed);
         let mut lost = false;
-        for (name, sink) in all_sinks(&last).filter(|(_, sink)| sink.lost > 0 || counts::is_broken(sink)) {
-            failed |= counts::is_broken(&sink);
+        for (name, sink) in all_sinks(&last).filter(|(_, sink)| sink.lost > 0 || summary::is_broken(sink)) {
+            failed |= summary::is_broken(&sink);
             lost = true;
             if !is_closed() {
                 report(&name, &sink, &mut reported);
             }
         }
-        lost |= last.iter().flat_map(|status| &status.outputs).any(counts::is_leaving);
+        lost |= last.iter().flat_map(|status| &status.outputs).any(summary::is_leaving);
         finish_stdout(self.options.json.then_some(last.as_slice()), in_time);
         if let Some(error) = stdout::error().filter(|error| !error.is_closed) {
             say(&format!("error: cannot write to standard output: {}", error.text));
             failed = true;
         }
-        failed |= self.options.fail_on_error && (lost || last.iter().any(counts::has_failed));
+        failed |= self.options.fail_on_error && (lost || last.iter().any(summary::has_failed));
         if is_closed() { Some(READER_GONE) } else { failed.then_some(FAILED) }
     }
 
@@ -222,7 +222,7 @@ impl Run {
     /// but their sources are: somebody may start them from outside. A source that waits for a slot is not waited for:
     /// whoever could have set one has returned. Returns whether that was so before the grace time was over.
     fn wait(&self, reported: &mut BTreeSet<u64>) -> bool {
-        let mut ending = Ending::default();
+        let mut ending = QuiescenceDetector::default();
         let mut quiet: Option<(Instant, u64)> = None;
         loop {
             let stopped = self.stopped.get();
@@ -234,13 +234,13 @@ impl Run {
                 // What they have put until then is waited for.
                 all = machines();
             }
-            for (name, sink) in all_sinks(&all).filter(|(_, sink)| counts::is_broken(sink)) {
+            for (name, sink) in all_sinks(&all).filter(|(_, sink)| summary::is_broken(sink)) {
                 report(&name, &sink, reported);
             }
             let seen: Vec<Seen> = all.iter().map(Seen::from).collect();
             match ending.look(&seen, stopped.is_some(), feeds) {
-                Left::Nothing => return true,
-                Left::Outputs => {
+                Remaining::Nothing => return true,
+                Remaining::Outputs => {
                     // What is on its way to files and closures leaves, too. Subscribers are not waited for without end.
                     let sinks = || all.iter().flat_map(|status| &status.outputs);
                     let gone = sinks().map(|sink| sink.sent + sink.lost).sum();
@@ -248,16 +248,16 @@ impl Run {
                     if gone != before {
                         quiet = None;
                     } else if since.elapsed() > SUBSCRIBER_TIMEOUT
-                        && sinks().all(|sink| sink.kind == "publish" || !counts::is_leaving(sink))
+                        && sinks().all(|sink| sink.kind == "publish" || !summary::is_leaving(sink))
                     {
                         return true;
                     }
-                    if !all.iter().any(counts::is_sending) {
+                    if !all.iter().any(summary::is_sending) {
                         std::thread::sleep(SECOND_LOOK);
                         continue;
                     }
                 }
-                Left::Messages => quiet = None,
+                Remaining::Messages => quiet = None,
             }
             let is_busy = |s: &Status| s.running && s.queue_size + s.in_flight + s.out_of_order > 0;
             match all.iter().position(is_busy).and_then(machine) {
@@ -276,8 +276,8 @@ impl Run {
 fn report(machine: &str, sink: &SinkStatus, reported: &mut BTreeSet<u64>) {
     // A sink that is broken is reported at once, so its last count may be larger; that is in the counts.
     if reported.insert(sink.id) {
-        let level = if counts::is_broken(sink) { "error" } else { "warning" };
-        let what = counts::loss(sink).unwrap_or_else(|| format!("{}: {}", counts::sink_name(sink), sink.error));
+        let level = if summary::is_broken(sink) { "error" } else { "warning" };
+        let what = summary::loss(sink).unwrap_or_else(|| format!("{}: {}", summary::sink_name(sink), sink.error));
         say(&format!("{level}: {machine}: {what}"));
     }
 }
@@ -312,7 +312,7 @@ fn finish_stdout(json: Option<&[Status]>, in_time: bool) {
 /// Ends those that run: one that has failed or come to its end is not forgotten. Returns whether there were some.
 fn end_sources(all: &[Status]) -> bool {
     let mut some = false;
-    for status in all.iter().filter(|status| counts::has_source(status)) {
+    for status in all.iter().filter(|status| summary::has_source(status)) {
         registry::command(Command::ClearSource { machine: Target::Name(status.machine.clone()) });
         some = true;
     }

@@ -1,14 +1,14 @@
 //! What is in the slots: one function a slot, and the plan that all of them make together.
 
 use crate::breakpoint::Breakpoint;
-use crate::gate::Gate;
 use crate::histogram::Histogram;
 use crate::output::Sinks;
 use crate::queue::MAX_WORKERS;
 use crate::raw;
+use crate::semaphore::Semaphore;
 use crate::types::{self, TypeInfo};
-use machine::abi::{Need, ParamDesc, Run, SlotDesc};
-use machine::command::Origin;
+use machine::abi::{Optionality, ParamDesc, Run, SlotDesc};
+use machine::command::SourceLocation;
 use machine::retention::Keep;
 use machine::shim::short;
 use machine::status::Settings;
@@ -25,7 +25,7 @@ const COUNTERS: usize = MAX_WORKERS + 1;
 #[derive(Debug)]
 pub(crate) struct Param {
     pub info: &'static TypeInfo,
-    pub need: Need,
+    pub need: Optionality,
     /// As it is written: `&Tweet`.
     pub name: String,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Tally {
     pub skipped: AtomicU64,
     /// Messages for which it returned `None`.
     pub none: AtomicU64,
-    /// Flights that the worker has ended: they are not in what it has processed since.
+    /// Messages in flight that the worker has ended: they are not in what it has processed since.
     pub flown: AtomicU64,
     /// Calls again after one that failed.
     pub retried: AtomicU64,
@@ -58,13 +58,13 @@ pub(crate) struct Function {
     pub desc: SlotDesc,
     pub params: Vec<Param>,
     pub output: &'static TypeInfo,
-    pub origin: Origin,
+    pub origin: SourceLocation,
     pub tallies: Box<[Tally]>,
     pub times: Histogram,
 }
 
 impl Function {
-    pub fn new(desc: SlotDesc, origin: Origin) -> Self {
+    pub fn new(desc: SlotDesc, origin: SourceLocation) -> Self {
         let params = desc.params.iter().take(desc.arity).map(Param::new).collect();
         let output = types::info(desc.output);
         let tally = || Tally {
@@ -104,7 +104,7 @@ impl Function {
         [sum(|tally| &tally.errored), sum(|tally| &tally.skipped), sum(|tally| &tally.none)]
     }
 
-    /// Flights that reached it, and calls again after one that failed, by the first `counters` who count.
+    /// Messages in flight that reached it, and calls again after one that failed, by the first `counters` who count.
     pub fn flown(&self, counters: usize) -> (u64, u64) {
         let tallies = || self.tallies.iter().take(counters);
         let sum = |count: fn(&Tally) -> &AtomicU64| tallies().map(|tally| count(tally).load(Acquire)).sum();
@@ -133,7 +133,7 @@ pub(crate) struct Slot {
     /// The timeout of calls that begin, nanoseconds: messages that saw another plan at their beginning have it too.
     pub timeout: Arc<AtomicU64>,
     /// How many messages may be in it at once; `None` as long as nobody has said.
-    pub gate: Option<Arc<Gate>>,
+    pub gate: Option<Arc<Semaphore>>,
 }
 
 /// All slots and sinks as one message sees them. Never changed: an assignment makes the next plan.
@@ -143,7 +143,7 @@ pub(crate) struct Plan {
     pub version: u64,
     pub slots: Vec<Slot>,
     /// Whether messages go through as flights: a function is async, or run with settings.
-    pub flies: bool,
+    pub has_async_slots: bool,
     /// Where messages go when they are through.
     pub sinks: Sinks,
     /// Where messages are held.
@@ -174,7 +174,7 @@ impl Plan {
         Self {
             version: 0,
             slots: std::iter::repeat_with(Slot::default).take(slots).collect(),
-            flies: false,
+            has_async_slots: false,
             sinks: Sinks::default(),
             breakpoint: None,
             keep: Keep::default(),
@@ -188,7 +188,7 @@ impl Plan {
     /// The plan after a change.
     pub fn changed(&mut self) {
         self.version += 1;
-        self.flies = self
+        self.has_async_slots = self
             .slots
             .iter()
             .any(|slot| slot.function.as_ref().is_some_and(|f| f.is_async() || slot.settings != Settings::default()));
@@ -240,7 +240,7 @@ impl Plan {
         function.params.iter().enumerate().find_map(|(number, param)| {
             let From::Slot(producer) = self.argument(slot, number) else { return None };
             let gives = self.function(producer)?.output;
-            let fits = param.need == Need::Ignored || gives.becomes(param.info).is_some();
+            let fits = param.need == Optionality::Ignored || gives.becomes(param.info).is_some();
             (!fits).then(|| {
                 let redefined = if param.info.name == gives.name {
                     ", which is another type of that name: it was redefined since"

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) const ZEROES_ARE_EMPTY: bool = true;
 
 /// How often a producer looks again at a cell that is not free.
-pub(crate) const PATIENCE: u32 = 40;
+pub(crate) const SPIN_LIMIT: u32 = 40;
 
 /// Longer than it takes until a thread sees what another one wrote, and until what it wrote itself is seen.
 pub(crate) const A_MOMENT: Duration = Duration::from_millis(1);

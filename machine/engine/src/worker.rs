@@ -1,17 +1,17 @@
 //! A worker: a thread that takes messages through all slots.
 
-use crate::blocked;
-use crate::flying::Flying;
+use crate::backpressure;
+use crate::execution::{Execution, MissingOutput};
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
-use crate::output::{Handover, LAST, Times, Tokens};
-use crate::queue::{CLAIM, Claim, Progress, Stretch};
+use crate::output::{Delivery, LAST, Times, Tokens};
+use crate::queue::{CLAIM, Claim, Span, WorkerStats};
 use crate::raw::{InPlace, Message};
+use crate::scheduler::Flying;
 use crate::slots::Plan;
 use crate::types;
-use crate::visit::{Missing, Visit};
 use machine::abi::TypeDesc;
 use machine::retention::Keep;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ const FRAMES: usize = 4;
 
 /// The errors of one message.
 #[derive(Debug, Default)]
-pub(crate) struct Caught {
+pub(crate) struct SlotErrors {
     pub errors: Vec<(usize, ErrorKind, String)>,
     pub skipped: Vec<usize>,
     /// Slots that were called again, and how often.
     pub retried: Vec<(usize, u64)>,
 }
 
-impl Caught {
+impl SlotErrors {
     pub fn clear(&mut self) {
         self.errors.clear();
         self.skipped.clear();
@@ -54,7 +54,7 @@ impl Caught {
     }
 }
 
-impl Events for Caught {
+impl Events for SlotErrors {
     #[cold]
     fn error(&mut self, slot: usize, kind: ErrorKind, text: String) {
         // Several slots after it may need what a slot gave, and cannot be written.
@@ -76,17 +76,17 @@ pub(crate) struct Worker {
     origin: u32,
     /// The worker's place in all tallies.
     pub(crate) index: usize,
-    pub(crate) progress: &'static Progress,
+    pub(crate) progress: &'static WorkerStats,
     pub(crate) plan: Arc<Plan>,
     pub(crate) frames: Vec<Frame>,
     /// What it does with messages that fly.
     pub(crate) flying: Flying,
-    pub(crate) caught: Caught,
+    pub(crate) caught: SlotErrors,
     /// The number of the message that was loaded last.
     pub(crate) number: u64,
     /// When it was put.
     pub(crate) put: Moment,
-    pub(crate) handover: Handover,
+    pub(crate) handover: Delivery,
     /// What it may keep of what goes through.
     pub(crate) tokens: Tokens,
     /// Counts down to the next message that is timed.
@@ -99,7 +99,7 @@ pub(crate) struct Worker {
 pub(crate) fn run(machine: &'static Machine, index: usize) {
     let Some(progress) = machine.queue.progress_of(index) else { return };
     let _in_slot = InSlot::enter();
-    blocked::register(progress);
+    backpressure::register(progress);
     let plan = machine.plan();
     let mut worker = Worker {
         machine,
@@ -109,10 +109,10 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
         plan,
         frames: Vec::new(),
         flying: Flying::default(),
-        caught: Caught::default(),
+        caught: SlotErrors::default(),
         number: 0,
         put: Moment::default(),
-        handover: Handover::default(),
+        handover: Delivery::default(),
         tokens: Tokens::new(oid::coarse_millis()),
         untimed: 0,
         most: 1,
@@ -123,20 +123,20 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
         let version = worker.plan.version;
         let stale = || machine.version.load(Acquire) != version;
         if machine.flights.is_waiting() {
-            worker.take_on();
+            worker.poll_ready();
         }
         let claim = match worker.most_to_claim(stale) {
             Some(most) => machine.queue.claim(most, || stale() || machine.flights.is_waiting()),
             None => Claim::Nothing,
         };
         if matches!(claim, Claim::Nothing) {
-            if !(machine.queue.held() || stale()) {
-                // A flight has landed.
+            if !(machine.queue.is_paused() || stale()) {
+                // A flight is ready.
                 continue;
             }
             // Plan and frames keep the slots' closures alive; a resting worker holds none.
             worker.adopt(Arc::new(Plan::new(0, false)));
-            if machine.queue.held() && !machine.queue.rest(index) {
+            if machine.queue.is_paused() && !machine.queue.park(index) {
                 return;
             }
             worker.adopt(machine.plan());
@@ -146,7 +146,7 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
         if several {
             progress.claim(claim.len());
         }
-        if worker.plan.flies {
+        if worker.plan.has_async_slots {
             worker.take_off_all(claim);
             continue;
         }
@@ -176,12 +176,12 @@ impl Worker {
     /// Takes what was claimed. Gives back the rest if the queue is held, or if there is another plan: its messages may
     /// have been discarded, or may fly then, and need a place each, for which nobody has looked. Returns whether it took
     /// any.
-    fn take_all(&mut self, mut claim: impl Stretch) -> bool {
+    fn take_all(&mut self, mut claim: impl Span) -> bool {
         let mut took_any = false;
         // How many have been put in all; looked for once, since those who put write there.
         let mut put = None;
         while claim.len() > 0 {
-            if self.look_for_changes() || self.machine.queue.held() {
+            if self.look_for_changes() || self.machine.queue.is_paused() {
                 self.give_back(claim);
                 break;
             }
@@ -218,8 +218,8 @@ impl Worker {
         // As in a slot: a sink or a destructor may take long, and nobody who discards more waits for that.
         self.progress.enter();
         if let Some(sequence) = &self.machine.sequence {
-            sequence.gone(gone.iter().map(|message| message.number));
-            sequence.pass_gone();
+            sequence.withdraw(gone.iter().map(|message| message.number));
+            sequence.flush_withdrawn();
         }
         drop(gone);
         self.progress.leave();
@@ -264,7 +264,7 @@ impl Worker {
         }
         if self.plan.hands_over {
             let name = (Oid::new(self.origin, self.put, self.number), self.number);
-            self.handover.hand_over(self.machine, &self.plan, frame, name, &[], None);
+            self.handover.deliver(self.machine, &self.plan, frame, name, &[], None);
             self.machine.record_unwritten(self.index, &self.plan, &mut self.handover, false);
         }
         frame.clear();
@@ -300,8 +300,8 @@ impl Worker {
             self.machine.record(self.index, frame, oid, &self.caught);
         }
         if times.is_some() || self.plan.hands_over {
-            let missing = Missing::of(frame, &self.caught);
-            let bytes = self.handover.hand_over(self.machine, &self.plan, frame, (oid, self.number), &missing, times);
+            let missing = MissingOutput::of(frame, &self.caught);
+            let bytes = self.handover.deliver(self.machine, &self.plan, frame, (oid, self.number), &missing, times);
             let has_errors = !self.caught.errors.is_empty();
             self.machine.record_unwritten(self.index, &self.plan, &mut self.handover, has_errors);
             if times.is_some() {
@@ -319,8 +319,7 @@ impl Worker {
         let oid = self.oid();
         let (frame, caught) = (self.frames.remove(at), std::mem::take(&mut self.caught));
         let times = Times { put: self.put, begun_ms, is_timed: true };
-        let Some(mut back) = self.machine.keep_in_hand(Visit::new(oid, frame, caught), self.number, times, before)
-        else {
+        let Some(mut back) = self.machine.hold(Execution::new(oid, frame, caught), self.number, times, before) else {
             return self.progress.leave();
         };
         if let Some(step) = before {
@@ -330,15 +329,15 @@ impl Worker {
     }
 
     /// A message that went another way is through.
-    pub(crate) fn end(&mut self, frame: &mut Frame, oid: Oid, caught: &Caught, times: Times) {
+    pub(crate) fn end(&mut self, frame: &mut Frame, oid: Oid, caught: &SlotErrors, times: Times) {
         if !caught.is_empty() || frame.has_none() {
             self.machine.record(self.index, frame, oid, caught);
         }
         self.tokens.refill(oid::coarse_millis());
         let times = self.tokens.allow(|| self.machine.queue.behind(self.number)).then_some(times);
-        let missing = Missing::of(frame, caught);
+        let missing = MissingOutput::of(frame, caught);
         let plan = frame.plan().clone();
-        let bytes = self.handover.hand_over(self.machine, &plan, frame, (oid, self.number), &missing, times);
+        let bytes = self.handover.deliver(self.machine, &plan, frame, (oid, self.number), &missing, times);
         self.machine.record_unwritten(self.index, &plan, &mut self.handover, !caught.errors.is_empty());
         if times.is_some() {
             self.tokens.pay(bytes);

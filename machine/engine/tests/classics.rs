@@ -11,8 +11,8 @@
 use common::named;
 use machine::command::{Command, Outputs as Made, Reply, Target};
 use machine::handle::ask;
-use machine::kept::LetterQuery;
 use machine::prelude::*;
+use machine::retained::DeadLetterQuery;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -142,7 +142,7 @@ fn what_is_out_of_range_is_refused_and_changes_nothing() {
         assert!(out.get::<u64>(slot).is_err() && out.json(slot).is_err());
     }
     let target = || Target::Name(before.machine.clone());
-    let of_slot = |slot| LetterQuery { slot: Some(slot), ..LetterQuery::default() };
+    let of_slot = |slot| DeadLetterQuery { slot: Some(slot), ..DeadLetterQuery::default() };
     let errors = |slot| ask(&Command::FindErrors { machine: target(), query: of_slot(slot) });
     assert!(matches!(errors(8), Reply::Failed(failure) if failure.code == "no_such_slot"));
     assert!(matches!(errors(7), Reply::FoundErrors { matching: 0, .. }));

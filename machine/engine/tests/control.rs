@@ -52,7 +52,7 @@ fn hold_before(m: &Machine, slot: Option<u32>) -> Reply {
     ask(&Command::Break { machine: target(m), slot, filter: String::new() })
 }
 
-fn go_on(m: &Machine) -> Reply {
+fn resume(m: &Machine) -> Reply {
     ask(&Command::Continue { machine: target(m) })
 }
 

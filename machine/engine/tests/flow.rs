@@ -81,10 +81,10 @@ fn pause_stop_and_start_answer_while_a_slot_is_slow_and_can_be_said_twice() {
 #[test]
 fn clear_discards_what_waits_behind_a_slow_message() {
     let holds = [None, Some(Machine::pause as fn(&Machine) -> &Machine), Some(Machine::stop)];
-    for (hold, flies) in holds.into_iter().flat_map(|hold| [(hold, false), (hold, true)]) {
+    for (hold, has_async_slots) in holds.into_iter().flat_map(|hold| [(hold, false), (hold, true)]) {
         let m = named("claimed").queue(100).start();
         // Messages fly through slots that have settings.
-        m[1].retry(u32::from(flies), Duration::ZERO);
+        m[1].retry(u32::from(has_async_slots), Duration::ZERO);
         m[1].set(|f0: ()| f0).unwrap();
         let (began, begun) = channel();
         let (go, gone) = channel::<()>();

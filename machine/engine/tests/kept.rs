@@ -12,8 +12,8 @@
 use common::named;
 use machine::command::{Command, Reply, Target};
 use machine::handle::ask;
-use machine::kept::{Explained, Kept, KeptQuery, LetterQuery, Retried};
 use machine::prelude::*;
+use machine::retained::{DeadLetterQuery, Explained, Kept, RetainedQuery, Retried};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -42,7 +42,7 @@ fn with(set: impl FnOnce(Builder) -> Builder) -> Fresh {
 }
 
 impl Fresh {
-    fn kept(&self, query: KeptQuery) -> Result<Kept, Failure> {
+    fn kept(&self, query: RetainedQuery) -> Result<Kept, Failure> {
         match ask(&Command::Kept { machine: self.target.clone(), query }).checked()? {
             Reply::Kept(kept) => Ok(*kept),
             other => panic!("{other:?}"),
@@ -50,10 +50,10 @@ impl Fresh {
     }
 
     fn tap(&self, slot: u32, filter: &str) -> Result<Kept, Failure> {
-        self.kept(KeptQuery { slot: Some(slot), filter: filter.to_owned(), ..KeptQuery::default() })
+        self.kept(RetainedQuery { slot: Some(slot), filter: filter.to_owned(), ..RetainedQuery::default() })
     }
 
-    fn retry(&self, query: LetterQuery) -> Result<Retried, Failure> {
+    fn retry(&self, query: DeadLetterQuery) -> Result<Retried, Failure> {
         match ask(&Command::RetryErrors { machine: self.target.clone(), query, from: 0 }).checked()? {
             Reply::Retried(retried) => Ok(retried),
             other => panic!("{other:?}"),
@@ -79,7 +79,7 @@ impl Fresh {
         ask(&Command::Break { machine: self.target.clone(), slot: Some(slot), filter })
     }
 
-    fn go_on(&self) -> Reply {
+    fn resume(&self) -> Reply {
         ask(&Command::Continue { machine: self.target.clone() })
     }
 
@@ -102,8 +102,8 @@ fn a_machine_that_is_not_too_fast_keeps_everything() {
         m.put(f64::from(x)).unwrap();
     }
     m.drain();
-    let kept = m.kept(KeptQuery::default()).unwrap();
-    assert_eq!((kept.processed, kept.fallen_out, kept.not_kept, kept.messages.len()), (1_000, 0, 0, 1_000));
+    let kept = m.kept(RetainedQuery::default()).unwrap();
+    assert_eq!((kept.processed, kept.evicted, kept.not_kept, kept.messages.len()), (1_000, 0, 0, 1_000));
     let third = &kept.messages[3];
     assert_eq!(third.input, "3.0");
     assert_eq!(third.outputs[..3], ["6.0", "6.0", r#"{"deep":{"of":[6.0]},"polarity":6.0}"#]);
@@ -114,15 +114,15 @@ fn a_machine_that_is_not_too_fast_keeps_everything() {
     assert!(kept.messages[500].outputs[2].contains("big"));
     let tapped = m.tap(2, "polarity >= 4 and in < 4.5 and f0 = polarity and deep.of.0 > 0").unwrap();
     assert_eq!((tapped.matching, tapped.messages.len()), (3, 3));
-    let few = KeptQuery { slot: Some(0), every: 100, limit: 3, ..KeptQuery::default() };
+    let few = RetainedQuery { slot: Some(0), every: 100, limit: 3, ..RetainedQuery::default() };
     let few = m.kept(few).unwrap();
     let outputs: Vec<_> = few.messages.iter().map(|message| message.outputs[0].as_str()).collect();
     assert_eq!((few.matching, outputs), (1_000, vec!["1598.0", "1798.0", "1998.0"]));
-    let later = m.kept(KeptQuery { since: few.next, ..KeptQuery::default() }).unwrap();
+    let later = m.kept(RetainedQuery { since: few.next, ..RetainedQuery::default() }).unwrap();
     assert!(later.messages.is_empty());
     m.put(7.0).unwrap();
     m.drain();
-    let later = m.kept(KeptQuery { since: few.next, ..KeptQuery::default() }).unwrap();
+    let later = m.kept(RetainedQuery { since: few.next, ..RetainedQuery::default() }).unwrap();
     assert_eq!(later.messages[0].input, "7.0");
 }
 
@@ -135,9 +135,9 @@ fn what_is_not_kept_is_counted() {
         m.put(x).unwrap();
     }
     m.drain();
-    let kept = m.kept(KeptQuery::default()).unwrap();
+    let kept = m.kept(RetainedQuery::default()).unwrap();
     assert_eq!(kept.processed, ALL);
-    assert_eq!(kept.processed, kept.fallen_out + kept.not_kept + kept.messages.len() as u64);
+    assert_eq!(kept.processed, kept.evicted + kept.not_kept + kept.messages.len() as u64);
     assert!(kept.not_kept > 0 && kept.messages.len() == 10_000);
     // The last ones are there however fast it was.
     for x in ALL - 10..ALL {
@@ -154,8 +154,8 @@ fn large_messages_do_not_fill_the_memory() {
         m.put_wait(text.clone()).unwrap();
     }
     m.drain();
-    let kept = m.kept(KeptQuery { slot: Some(0), ..KeptQuery::default() }).unwrap();
-    assert_eq!(kept.processed, kept.fallen_out + kept.not_kept + kept.messages.len() as u64);
+    let kept = m.kept(RetainedQuery { slot: Some(0), ..RetainedQuery::default() }).unwrap();
+    assert_eq!(kept.processed, kept.evicted + kept.not_kept + kept.messages.len() as u64);
     assert!((1..=64).contains(&kept.messages.len()), "{}", kept.messages.len());
 }
 
@@ -199,7 +199,7 @@ fn dead_letters_keep_what_was_made_of_them_and_are_tried_again() {
     );
 
     // As the slots are, all fail again, and stay.
-    let again = m.retry(LetterQuery::default()).unwrap();
+    let again = m.retry(DeadLetterQuery::default()).unwrap();
     assert_eq!((again.tried, again.passed, again.left), (50, 0, 0));
     assert_eq!(
         (m.status().dead_letters, m.errors()[0].retries, m.errors()[0].oid.clone()),
@@ -209,16 +209,16 @@ fn dead_letters_keep_what_was_made_of_them_and_are_tried_again() {
     // The corrected slot lets half of them pass; these keep their oids, and go where outputs go.
     m[1].set(|x: f64| if x < 100.0 { Ok(x) } else { Err("too big") }).unwrap();
     let outputs = m.outputs();
-    let one = m.retry(LetterQuery { oid: Some(letter.oid.clone()), ..LetterQuery::default() }).unwrap();
+    let one = m.retry(DeadLetterQuery { oid: Some(letter.oid.clone()), ..DeadLetterQuery::default() }).unwrap();
     assert_eq!((one.tried, one.passed), (1, 0));
-    let all = m.retry(LetterQuery::default()).unwrap();
+    let all = m.retry(DeadLetterQuery::default()).unwrap();
     assert_eq!((all.tried, all.passed, all.left), (50, 25, 0));
     assert!(outputs.take(25).all(|output| output.get::<f64>(1).unwrap() < 100.0));
     let after = m.status();
     assert_eq!((after.dead_letters, after.retried, after.retried_passed), (25, 101, 25));
     assert_eq!((after.accepted, after.processed, after.errored), (before.accepted, before.processed, before.errored));
     assert!(m.errors().iter().all(|letter| letter.error == "too big" && letter.revision == 2));
-    let kept = m.kept(KeptQuery::default()).unwrap();
+    let kept = m.kept(RetainedQuery::default()).unwrap();
     assert_eq!((kept.processed, kept.not_kept, kept.messages.len()), (125, 0, 125));
     // From cells.
     m[1].clear();
@@ -241,7 +241,7 @@ fn dead_letters_come_in_as_many_answers_as_they_take_and_what_fits_in_none_is_co
     assert_eq!((inputs(&all).as_str(), all.left_out), ("0111", 1));
     let some = m.errors_where("in > 0").unwrap();
     assert_eq!((inputs(&some).as_str(), some.left_out), ("111", 1));
-    let query = LetterQuery::default();
+    let query = DeadLetterQuery::default();
     match ask(&Command::FindErrors { machine: m.target.clone(), query }) {
         Reply::FoundErrors { letters, matching, too_long, next } => {
             assert_eq!((letters.len(), matching, too_long, next.is_some()), (3, 5, 0, true));
@@ -254,11 +254,14 @@ fn dead_letters_come_in_as_many_answers_as_they_take_and_what_fits_in_none_is_co
 #[test]
 fn a_retry_of_what_there_is_not_says_so() {
     let m = fresh();
-    let query = |oid: &str| LetterQuery { oid: Some(oid.to_owned()), ..LetterQuery::default() };
-    assert_eq!(m.retry(query("nonsense")).unwrap_err().code, "no_such_letter");
-    assert_eq!(m.retry(LetterQuery { slot: Some(9), ..LetterQuery::default() }).unwrap_err().code, "no_such_slot");
+    let query = |oid: &str| DeadLetterQuery { oid: Some(oid.to_owned()), ..DeadLetterQuery::default() };
+    assert_eq!(m.retry(query("nonsense")).unwrap_err().code, "no_such_dead_letter");
+    assert_eq!(
+        m.retry(DeadLetterQuery { slot: Some(9), ..DeadLetterQuery::default() }).unwrap_err().code,
+        "no_such_slot"
+    );
     m.stop();
-    let error = m.retry(LetterQuery::default()).unwrap_err();
+    let error = m.retry(DeadLetterQuery::default()).unwrap_err();
     assert_eq!(error.code, "stopped");
 }
 
@@ -270,7 +273,7 @@ fn no_dead_letter_is_tried_twice_at_the_same_time() {
     m.put(1.0).unwrap();
     m.drain();
     let (begun, begins) = std::sync::mpsc::channel();
-    let (go_on, goes_on) = std::sync::mpsc::channel();
+    let (resume, goes_on) = std::sync::mpsc::channel();
     let goes_on = std::sync::Mutex::new(goes_on);
     let (itself, calls) = (m.machine, AtomicU64::new(0));
     m[0].set(move |x: f64| {
@@ -282,10 +285,10 @@ fn no_dead_letter_is_tried_twice_at_the_same_time() {
     })
     .unwrap();
     let retried = thread::scope(|scope| {
-        let first = scope.spawn(|| m.retry(LetterQuery::default()).unwrap());
+        let first = scope.spawn(|| m.retry(DeadLetterQuery::default()).unwrap());
         let inside = begins.recv().unwrap();
-        let second = m.retry(LetterQuery::default());
-        go_on.send(()).unwrap();
+        let second = m.retry(DeadLetterQuery::default());
+        resume.send(()).unwrap();
         for error in [inside.unwrap_err(), second.unwrap_err()] {
             assert_eq!(error.code, "retry_running");
             assert!(error.message.contains("is already running"), "{error}");
@@ -294,7 +297,7 @@ fn no_dead_letter_is_tried_twice_at_the_same_time() {
     });
     assert_eq!((retried.tried, retried.passed, m.status().retried), (1, 1, 1));
     // The next one finds nothing, and says so.
-    assert_eq!(m.retry(LetterQuery::default()).unwrap().tried, 0);
+    assert_eq!(m.retry(DeadLetterQuery::default()).unwrap().tried, 0);
 }
 
 #[test]
@@ -337,14 +340,14 @@ fn a_look_at_a_machine_that_runs_loses_and_doubles_nothing() {
 #[test]
 fn an_explanation_tells_which_code_made_what() {
     let m = fresh();
-    let origin = |code: &str| machine::command::Origin { code: code.to_owned(), cell: 3, ..Default::default() };
+    let origin = |code: &str| machine::command::SourceLocation { code: code.to_owned(), cell: 3, ..Default::default() };
     m[0].set_from(|x: f64| x + 1.0, &origin("|x: f64| x + 1.0")).unwrap();
     m[2].set_from(|x: f64| if x > 0.0 { Ok(x) } else { Err("small") }, &origin("check")).unwrap();
     m.put(1.0).unwrap();
     m.put(-9.0).unwrap();
     m.drain();
     m[0].set_from(|x: f64| x + 2.0, &origin("|x: f64| x + 2.0")).unwrap();
-    let kept = m.kept(KeptQuery::default()).unwrap();
+    let kept = m.kept(RetainedQuery::default()).unwrap();
     let first = m.explain(&kept.messages[0].oid).unwrap();
     assert_eq!((first.state.as_str(), first.input.as_str()), ("went through", "1.0"));
     let f0 = &first.slots[0];
@@ -380,20 +383,20 @@ fn a_breakpoint_holds_the_message_that_matches() {
     assert!(m.status().in_hand.ends_with("held before f3"));
     let status = m.status();
     assert_eq!((status.processed, status.in_flight, status.queue_size), (5, 1, 4));
-    assert_eq!(m.go_on(), Reply::Done);
+    assert_eq!(m.resume(), Reply::Done);
     while m.in_hand().is_none_or(|held| held.input != "6.0") {
         thread::yield_now();
     }
     // Taken away: the message that is held goes on all the same.
     assert_eq!(ask(&Command::Break { machine: m.target.clone(), slot: None, filter: String::new() }), Reply::Done);
-    assert_eq!(m.go_on(), Reply::Done);
+    assert_eq!(m.resume(), Reply::Done);
     m.drain();
     let status = m.status();
     assert_eq!((status.processed, calls.load(Relaxed), status.errored), (10, 10, 0));
     assert_eq!((status.slots[0].ok, status.slots[3].ok), (10, 10));
     let f3 = m.tap(3, "").unwrap();
     assert_eq!(f3.messages.iter().map(|message| message.outputs[0].as_str()).max(), Some("90.0"));
-    assert!(matches!(m.go_on(), Reply::Failed(failure) if failure.code == "nothing_held"));
+    assert!(matches!(m.resume(), Reply::Failed(failure) if failure.code == "nothing_held"));
     assert!(matches!(m.hold(3, "n >"), Reply::Failed(failure) if failure.code == "bad_condition"));
     assert!(matches!(m.hold(8, ""), Reply::Failed(failure) if failure.code == "no_such_slot"));
 }
@@ -428,7 +431,8 @@ fn what_is_kept_is_kept_whole_while_it_is_asked_for() {
             let began = std::time::Instant::now();
             while seen < 30_000 {
                 assert!(began.elapsed().as_secs() < 60, "{seen} of 30,000 are kept");
-                let kept = machine.kept(KeptQuery { since: next, filter: "f0 >= 0".into(), ..KeptQuery::default() });
+                let kept =
+                    machine.kept(RetainedQuery { since: next, filter: "f0 >= 0".into(), ..RetainedQuery::default() });
                 // Before the first message no name is known.
                 let Ok(kept) = kept else { continue };
                 let oids: Vec<u64> = kept.messages.iter().map(|it| it.input.parse().unwrap()).collect();
@@ -446,8 +450,8 @@ fn what_is_kept_is_kept_whole_while_it_is_asked_for() {
         asking.join().unwrap();
     });
     assert!(asked.load(Relaxed) > 0);
-    let all = m.kept(KeptQuery::default()).unwrap();
-    assert_eq!((all.processed, all.fallen_out, all.not_kept, all.matching), (30_000, 0, 0, 30_000));
+    let all = m.kept(RetainedQuery::default()).unwrap();
+    assert_eq!((all.processed, all.evicted, all.not_kept, all.matching), (30_000, 0, 0, 30_000));
 }
 
 #[test]
@@ -459,14 +463,14 @@ fn what_is_too_much_falls_out_oldest_first_and_is_counted() {
         m.put_wait(x).unwrap();
     }
     m.drain();
-    let kept = m.kept(KeptQuery::default()).unwrap();
-    assert_eq!((kept.processed, kept.fallen_out, kept.not_kept, kept.messages.len()), (2_000, 1_500, 0, 500));
+    let kept = m.kept(RetainedQuery::default()).unwrap();
+    assert_eq!((kept.processed, kept.evicted, kept.not_kept, kept.messages.len()), (2_000, 1_500, 0, 500));
     let inputs: Vec<&str> = kept.messages.iter().map(|it| it.input.as_str()).collect();
     assert_eq!((inputs[0], inputs[499]), ("1500", "1999"));
     // Older ones than these, in answers that have room for a hundred each.
     let (mut all, mut before) = (Vec::new(), None);
     loop {
-        let page = m.kept(KeptQuery { limit: 100, before, ..KeptQuery::default() }).unwrap();
+        let page = m.kept(RetainedQuery { limit: 100, before, ..RetainedQuery::default() }).unwrap();
         let Some(first) = page.messages.first() else { break };
         // Each was put with its number.
         before = first.input.parse().ok();
@@ -475,7 +479,7 @@ fn what_is_too_much_falls_out_oldest_first_and_is_counted() {
     assert_eq!(all, inputs);
     // Fewer at once.
     assert_eq!(m.keep(10).unwrap().messages, 10);
-    assert_eq!(m.kept(KeptQuery::default()).unwrap().messages[0].input, "1990");
+    assert_eq!(m.kept(RetainedQuery::default()).unwrap().messages[0].input, "1990");
     for refused in ["0", "0s", "much"] {
         assert_eq!(m.keep(refused).unwrap_err().code, "out_of_range");
     }
@@ -499,7 +503,7 @@ fn one_odd_value_takes_nothing_else_along() {
     }
     m.drain();
     let matching = |filter: &str| {
-        let kept = m.kept(KeptQuery { filter: filter.to_owned(), ..KeptQuery::default() }).unwrap();
+        let kept = m.kept(RetainedQuery { filter: filter.to_owned(), ..RetainedQuery::default() }).unwrap();
         (kept.matching, kept.unread)
     };
     assert_eq!(matching("lang = 'en'"), (4, 0));

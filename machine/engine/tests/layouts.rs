@@ -77,7 +77,7 @@ unusual!(zero_sized, 1, ());
 unusual!(zero_sized_of_large_alignment, 128, ());
 
 fn everywhere<T: Unusual>() {
-    for flies in [false, true] {
+    for has_async_slots in [false, true] {
         let (m, next) = (named("layout").queue(8).start(), named("layout").start());
         // As it is, in an `Option`, in a `Result`, and from text.
         m[0].set(|value: &T| value.is_well().then(T::make)).unwrap();
@@ -85,7 +85,7 @@ fn everywhere<T: Unusual>() {
         m[2].set(|well: bool| if well { Ok(T::make()) } else { Err("it is not well") }).unwrap();
         m[3].set(|inside: &T| inside.is_well().then_some(json!(null))).unwrap();
         m[4].set(|text: &T, inside: &T| text.is_well() && inside.is_well()).unwrap();
-        if flies {
+        if has_async_slots {
             m[5].set_async(async |well: bool, text: &T| (well && text.is_well()).then(T::make)).unwrap();
         }
         next[0].set(|value: &T| value.is_well()).unwrap();

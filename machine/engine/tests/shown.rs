@@ -50,6 +50,6 @@ fn a_handle_tells_what_it_stands_for_now() -> Result<(), Failure> {
     Ok(())
 }
 
-fn origin(code: &str) -> machine::command::Origin {
-    machine::command::Origin { code: code.to_owned(), cell: 0, place: String::new() }
+fn origin(code: &str) -> machine::command::SourceLocation {
+    machine::command::SourceLocation { code: code.to_owned(), cell: 0, place: String::new() }
 }

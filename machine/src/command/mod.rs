@@ -8,7 +8,7 @@ pub use config::{Config, Policy, SinkConfig, WhenFull};
 pub use failure::Failure;
 pub use reply::{Outputs, Reply, SlotOutput, Undrained};
 
-use crate::kept::{KeptQuery, LetterQuery};
+use crate::retained::{DeadLetterQuery, RetainedQuery};
 use crate::source::{Description, Pacing};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -193,7 +193,7 @@ pub enum Command {
         on: bool,
     },
     /// What the slots have made of the message in hand.
-    InHand {
+    HeldMessage {
         /// The machine.
         machine: Target,
     },
@@ -213,15 +213,15 @@ pub enum Command {
         /// The machine.
         machine: Target,
         /// Which.
-        query: LetterQuery,
+        query: DeadLetterQuery,
     },
     /// Takes dead letters through the slots as they are now, for at most a quarter of a second.
     RetryErrors {
         /// The machine.
         machine: Target,
         /// Which.
-        query: LetterQuery,
-        /// Where to go on: 0, then [`Retried::next`](crate::kept::Retried::next).
+        query: DeadLetterQuery,
+        /// Where to go on: 0, then [`Retried::next`](crate::retained::Retried::next).
         from: u64,
     },
     /// The last messages that went through.
@@ -229,7 +229,7 @@ pub enum Command {
         /// The machine.
         machine: Target,
         /// Which.
-        query: KeptQuery,
+        query: RetainedQuery,
     },
     /// Keeps more or less of what goes through from here on; without `keep`, only reports what is kept.
     Keep {
@@ -317,7 +317,7 @@ pub struct Cell {
 
 /// Where the code of a slot comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct SourceLocation {
     /// The closure as the user wrote it; empty if unknown.
     pub code: String,
     /// The execution count of the cell; 0 outside of a notebook.

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::history::History;
-use crate::kept::{Explained, Kept, Retried};
+use crate::retained::{Explained, Kept, Retried};
 use crate::status::{DeadLetter, LastOutput, SinkStatus, Status};
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +45,7 @@ pub enum Reply {
         /// last that is told, and of all older ones if there is no `next`.
         #[serde(default)]
         too_long: u64,
-        /// What to ask for to get the older ones: [`LetterQuery::before`](crate::kept::LetterQuery::before). Nothing
+        /// What to ask for to get the older ones: [`DeadLetterQuery::before`](crate::retained::DeadLetterQuery::before). Nothing
         /// if there are no more.
         #[serde(default)]
         next: Option<u64>,

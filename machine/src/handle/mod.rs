@@ -14,9 +14,9 @@ pub(crate) use shown::status_of;
 pub use slot_ref::SlotRef;
 pub(crate) use slot_ref::warn;
 
-use crate::abi::Patience;
+use crate::abi::PutWait;
 use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Policy, Reply, Target, Undrained};
-use crate::kept::LetterQuery;
+use crate::retained::DeadLetterQuery;
 use crate::shim::{CallHandle, raw};
 use crate::source::IntoSource;
 use crate::status::Status;
@@ -79,7 +79,7 @@ impl Machine {
     /// as it is unless told otherwise.
     #[inline]
     pub fn put<T: Serialize + Send + 'static>(&self, message: T) -> Result<(), Refused<T>> {
-        refused(raw::put(self.id, message, Patience::POLICY))
+        refused(raw::put(self.id, message, PutWait::POLICY))
     }
 
     /// Puts a message in the queue and waits for a place in it.
@@ -88,7 +88,7 @@ impl Machine {
     /// [`Refused::Interrupted`] gives the message back if the user interrupts the cell while it waits.
     #[inline]
     pub fn put_wait<T: Serialize + Send + 'static>(&self, message: T) -> Result<(), Refused<T>> {
-        refused(raw::put(self.id, message, Patience::FOREVER))
+        refused(raw::put(self.id, message, PutWait::FOREVER))
     }
 
     /// Puts a message in the queue and waits for a place in it, for at most `timeout`, whatever the policy.
@@ -98,7 +98,7 @@ impl Machine {
     /// user interrupts the cell while it waits.
     pub fn put_timeout<T: Serialize + Send + 'static>(&self, message: T, timeout: Duration) -> Result<(), Refused<T>> {
         let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX).max(1);
-        refused(raw::put(self.id, message, Patience(nanos)))
+        refused(raw::put(self.id, message, PutWait(nanos)))
     }
 
     /// Puts messages from the front of `batch`, as many as there is room for; never blocks. What was not put stays in
@@ -112,7 +112,7 @@ impl Machine {
     /// If the machine is gone.
     pub fn try_put_batch<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<usize, Failure> {
         let gone = || Failure::new("no_such_machine", format!("there is no machine number {}", self.id));
-        raw::put_batch(self.id, batch, Patience::POLICY).ok_or_else(gone)
+        raw::put_batch(self.id, batch, PutWait::POLICY).ok_or_else(gone)
     }
 
     /// Puts all messages of `batch` and waits for their places in the queue, whatever the policy.
@@ -131,7 +131,7 @@ impl Machine {
     /// ```
     pub fn put_batch_wait<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<(), Failure> {
         let gone = || Failure::new("no_such_machine", format!("there is no machine number {}", self.id));
-        raw::put_batch(self.id, batch, Patience::FOREVER).ok_or_else(gone)?;
+        raw::put_batch(self.id, batch, PutWait::FOREVER).ok_or_else(gone)?;
         let left = batch.len();
         let interrupted = || Failure::new("interrupted", format!("interrupted: {left} messages were not put"));
         if left == 0 { Ok(()) } else { Err(interrupted()) }
@@ -156,7 +156,7 @@ impl Machine {
     /// there before then stays.
     pub fn source<M>(&self, source: impl IntoSource<M>) -> Result<(), Failure> {
         done(decode(&source.into_source().set(self.id)))?;
-        crate::waiting::note(self.id);
+        crate::idle_sources::note(self.id);
         Ok(())
     }
 
@@ -287,7 +287,7 @@ impl Machine {
     /// The messages that slots failed on, newest first, as many as are kept.
     #[must_use]
     pub fn errors(&self) -> Errors {
-        Errors::all(&self.target(), LetterQuery::default(), &mut |command| Ok(ask(&command))).unwrap_or_default()
+        Errors::all(&self.target(), DeadLetterQuery::default(), &mut |command| Ok(ask(&command))).unwrap_or_default()
     }
 
     pub(crate) fn target(&self) -> Target {

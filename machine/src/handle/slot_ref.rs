@@ -2,7 +2,7 @@
 
 use super::{ask, decode, done};
 use crate::abi::SlotDesc;
-use crate::command::{Command, Failure, Origin, Reply, Setting, Target};
+use crate::command::{Command, Failure, Reply, Setting, SourceLocation, Target};
 use crate::shim::raw;
 use crate::slot::Slot;
 use std::panic::Location;
@@ -27,7 +27,8 @@ impl SlotRef {
     #[track_caller]
     pub fn set<S, F: Slot<S>>(&self, function: F) -> Result<(), Failure> {
         let place = Location::caller();
-        let origin = Origin { code: String::new(), cell: 0, place: format!("{}:{}", place.file(), place.line()) };
+        let origin =
+            SourceLocation { code: String::new(), cell: 0, place: format!("{}:{}", place.file(), place.line()) };
         self.set_from(function, &origin).map(|warning| {
             if let Some(warning) = warning {
                 warn(&warning);
@@ -39,12 +40,12 @@ impl SlotRef {
     ///
     /// # Errors
     /// As [`set`](Self::set).
-    pub fn set_from<S, F: Slot<S>>(&self, function: F, origin: &Origin) -> Result<Option<String>, Failure> {
+    pub fn set_from<S, F: Slot<S>>(&self, function: F, origin: &SourceLocation) -> Result<Option<String>, Failure> {
         self.set_erased(function.erase(), origin)
     }
 
     /// Not generic, so that cells do not compile it again.
-    pub(crate) fn set_erased(self, function: SlotDesc, origin: &Origin) -> Result<Option<String>, Failure> {
+    pub(crate) fn set_erased(self, function: SlotDesc, origin: &SourceLocation) -> Result<Option<String>, Failure> {
         let origin = serde_json::to_string(origin).unwrap_or_default();
         match decode(&raw::assign(self.machine, self.slot, function, &origin)) {
             Reply::Warned(warning) => Ok(Some(warning)),

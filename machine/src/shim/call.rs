@@ -1,7 +1,7 @@
 //! Closures: what the engine calls for a message.
 
 use super::{bury, panics, say};
-use crate::abi::{MAX_ARITY, Outcome, ParamDesc, Run, Sink, SlotDesc, Text, TypeDesc};
+use crate::abi::{ByteWriter, MAX_ARITY, Outcome, ParamDesc, Run, SlotDesc, Text, TypeDesc};
 use std::any::type_name;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,7 +61,12 @@ pub(crate) trait Call: Send + Sync + 'static {
     ) -> Returned<Self::Output>;
 }
 
-unsafe extern "C" fn call<C: Call>(state: *const u8, args: *const *const u8, out: *mut u8, sink: *mut Sink) -> Outcome {
+unsafe extern "C" fn call<C: Call>(
+    state: *const u8,
+    args: *const *const u8,
+    out: *mut u8,
+    sink: *mut ByteWriter,
+) -> Outcome {
     // SAFETY: `state` is the `C` that `erase` put on the heap, and not freed while a call runs.
     let closure = unsafe { &*state.cast::<C>() };
     let mut outcome = Outcome::Panicked;

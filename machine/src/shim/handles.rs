@@ -1,7 +1,7 @@
 //! What the engine keeps for a cell: one call, the outputs of a machine.
 
 use super::types::{given, taken};
-use crate::abi::{Pulled, Sink, Text, host};
+use crate::abi::{ByteWriter, Pulled, Text, host};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::mem::MaybeUninit;
@@ -15,9 +15,9 @@ pub(crate) fn lend<T, R>(value: T, f: impl FnOnce(*mut u8) -> (bool, R)) -> (Opt
 }
 
 /// Asks the engine: `f` is given a sink, and what was written into it comes back.
-pub(crate) fn ask(f: impl FnOnce(*mut Sink)) -> Vec<u8> {
+pub(crate) fn ask(f: impl FnOnce(*mut ByteWriter)) -> Vec<u8> {
     let mut bytes = Vec::new();
-    f(&mut Sink::new(&mut bytes));
+    f(&mut ByteWriter::new(&mut bytes));
     bytes
 }
 

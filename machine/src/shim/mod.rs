@@ -18,7 +18,7 @@ pub use types::{Judged, given, is_nothing, judge, returned, short, taken};
 pub(crate) use types::{id, kind};
 pub(crate) use writer::writer;
 
-use crate::abi::Sink;
+use crate::abi::ByteWriter;
 use std::any::Any;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,9 +42,9 @@ pub fn bury(payload: Box<dyn Any + Send>) {
     }
 }
 
-fn say(sink: *mut Sink, text: std::fmt::Arguments<'_>) {
+fn say(sink: *mut ByteWriter, text: std::fmt::Arguments<'_>) {
     // SAFETY: every caller passes the sink that the engine gave it for the call.
     let sink = unsafe { &mut *sink };
-    // Writing to a `Sink` cannot fail; a `Display` that panics loses the rest of its own text.
+    // Writing to a `ByteWriter` cannot fail; a `Display` that panics loses the rest of its own text.
     panics(&mut || drop(sink.write_fmt(text)));
 }

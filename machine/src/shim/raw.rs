@@ -2,12 +2,12 @@
 
 use super::handles::{ask, lend};
 use super::types::given;
-use crate::abi::{Patience, Put, SlotDesc, SourceDesc, Text, WriterDesc, host};
+use crate::abi::{Put, PutWait, SlotDesc, SourceDesc, Text, WriterDesc, host};
 use serde::Serialize;
 use std::sync::atomic::AtomicBool;
 
 #[inline]
-pub(crate) fn put<T: Serialize + Send + 'static>(machine: u32, value: T, wait: Patience) -> (Option<T>, Put) {
+pub(crate) fn put<T: Serialize + Send + 'static>(machine: u32, value: T, wait: PutWait) -> (Option<T>, Put) {
     lend(value, |v| {
         // SAFETY: type and value belong together; the value is moved exactly if it was accepted.
         let put = unsafe { (host().put)(machine, given::<T>(), v, wait) };
@@ -19,7 +19,7 @@ pub(crate) fn put<T: Serialize + Send + 'static>(machine: u32, value: T, wait: P
 pub(crate) fn put_batch<T: Serialize + Send + 'static>(
     machine: u32,
     values: &mut Vec<T>,
-    wait: Patience,
+    wait: PutWait,
 ) -> Option<usize> {
     let count = values.len();
     // SAFETY: the elements are moved below as far as the engine says that it took them; until then, should this

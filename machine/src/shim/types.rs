@@ -1,7 +1,7 @@
 //! Descriptors of types: how their values are dropped, written and read.
 
 use super::{panics, say};
-use crate::abi::{Inside, Kind, Sink, Text, TypeDesc, Wrapper};
+use crate::abi::{ByteWriter, Kind, OkPayload, Text, TypeDesc, Wrapper};
 use crate::payload::{self, Content};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,7 +78,7 @@ unsafe extern "C" fn drop_value<T>(value: *mut u8) -> bool {
     panics(&mut || unsafe { std::ptr::drop_in_place(value.cast::<T>()) })
 }
 
-unsafe extern "C" fn to_json<T: Serialize>(value: *const u8, sink: *mut Sink) -> bool {
+unsafe extern "C" fn to_json<T: Serialize>(value: *const u8, sink: *mut ByteWriter) -> bool {
     // SAFETY: the engine passes a value of the type that the descriptor is of, live for the call.
     let value = unsafe { &*value.cast::<T>() };
     let mut scratch = Scratch::new();
@@ -149,7 +149,7 @@ impl Write for Scratch {
 }
 
 /// The end of `to_json`, of any type.
-fn written(result: Option<serde_json::Result<()>>, json: &Scratch, name: &str, sink: *mut Sink) -> bool {
+fn written(result: Option<serde_json::Result<()>>, json: &Scratch, name: &str, sink: *mut ByteWriter) -> bool {
     match result {
         Some(Ok(())) => {
             // SAFETY: the engine passes a live sink. Writing to it cannot fail.
@@ -162,7 +162,7 @@ fn written(result: Option<serde_json::Result<()>>, json: &Scratch, name: &str, s
     false
 }
 
-unsafe extern "C" fn from_json<T: DeserializeOwned>(json: Text, to: *mut u8, sink: *mut Sink) -> bool {
+unsafe extern "C" fn from_json<T: DeserializeOwned>(json: Text, to: *mut u8, sink: *mut ByteWriter) -> bool {
     // SAFETY: the engine passes live text.
     let json = unsafe { json.as_str() };
     let mut result = None;
@@ -181,7 +181,7 @@ unsafe extern "C" fn from_json<T: DeserializeOwned>(json: Text, to: *mut u8, sin
 
 /// The end of `from_json` if there is no value, of any type.
 #[cold]
-fn unread(error: Option<serde_json::Error>, name: &str, sink: *mut Sink) -> bool {
+fn unread(error: Option<serde_json::Error>, name: &str, sink: *mut ByteWriter) -> bool {
     match error {
         Some(error) => say(sink, format_args!("{error}")),
         None => say(sink, format_args!("{} panics while it deserialises", short(name))),
@@ -191,17 +191,17 @@ fn unread(error: Option<serde_json::Error>, name: &str, sink: *mut Sink) -> bool
 
 /// # Safety
 /// `value` is a live `T`.
-unsafe fn inside<T: Serialize>(value: *const u8, wrapper: Wrapper) -> Inside {
+unsafe fn inside<T: Serialize>(value: *const u8, wrapper: Wrapper) -> OkPayload {
     // SAFETY: the caller's.
     match payload::content(unsafe { &*value.cast::<T>() }, wrapper) {
         Some(Content::Value(inside)) => inside,
-        Some(Content::Nothing) | None => Inside { at: std::ptr::null(), id: 0 },
+        Some(Content::Nothing) | None => OkPayload { at: std::ptr::null(), id: 0 },
     }
 }
 
 macro_rules! payloads {
     ($($name:ident: $wrapper:ident),*) => { $(
-        unsafe extern "C" fn $name<T: Serialize>(value: *const u8) -> Inside {
+        unsafe extern "C" fn $name<T: Serialize>(value: *const u8) -> OkPayload {
             // SAFETY: the engine passes a value of the type that the descriptor is of, live for the call.
             unsafe { inside::<T>(value, Wrapper::$wrapper) }
         }
@@ -326,7 +326,7 @@ pub fn judge<R: Serialize>(value: &R, fail: impl FnOnce(std::fmt::Arguments<'_>)
     }
     let mut json = Vec::new();
     // SAFETY: the value is an `R`, and the sink lives for the call.
-    unsafe { to_json::<R>(std::ptr::from_ref(value).cast(), &mut Sink::new(&mut json)) };
+    unsafe { to_json::<R>(std::ptr::from_ref(value).cast(), &mut ByteWriter::new(&mut json)) };
     fail(format_args!("{}", payload::error(&json)));
     Judged::Failed
 }

@@ -2,10 +2,10 @@
 
 use super::call::drop_boxed;
 use super::{panics, say};
-use crate::abi::{Sink, WriterDesc, Written};
+use crate::abi::{ByteWriter, WriterDesc, Written};
 use std::io::{ErrorKind, Write};
 
-unsafe extern "C" fn write<W: Write>(state: *mut u8, bytes: *const u8, count: usize, sink: *mut Sink) -> Written {
+unsafe extern "C" fn write<W: Write>(state: *mut u8, bytes: *const u8, count: usize, sink: *mut ByteWriter) -> Written {
     // SAFETY: `state` is the writer that `writer` put on the heap; one thread at a time uses it.
     let writer = unsafe { &mut *state.cast::<W>() };
     // SAFETY: the engine passes a live slice.

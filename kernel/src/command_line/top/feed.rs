@@ -1,11 +1,11 @@
 //! Where the numbers come from: threads that ask a process with machines, and tell what it answers.
 
 use super::Event;
-use super::view::Told;
+use super::view::Notice;
 use crate::watch::{self, Action, Curves, Flow};
 use machine::command::{Command, Failure, Reply, Target};
 use machine::history::History;
-use machine::kept::LetterQuery;
+use machine::retained::DeadLetterQuery;
 use machine::status::{DeadLetter, Load, Status};
 use machine_engine::remote::{self, Process};
 use std::io;
@@ -164,7 +164,7 @@ impl Looked {
         let counts =
             |status: &Status| (status.dead_letters, status.dead_letters_dropped, status.errored, status.retried);
         if self.last.as_ref().is_none_or(|last| counts(&last.status) != counts(&status)) {
-            let query = LetterQuery { limit: LETTERS, ..LetterQuery::default() };
+            let query = DeadLetterQuery { limit: LETTERS, ..DeadLetterQuery::default() };
             let newest = Command::FindErrors { machine: machine(), query };
             if let Reply::FoundErrors { letters: newest, .. } = process.command(newest)? {
                 letters = newest;
@@ -209,13 +209,13 @@ pub fn act(found: Found, action: Action, tell: Sender<Event>) {
             action.carry_out(&machine, &mut |command| patient(&mut process, command))
         });
         let told = match told {
-            Ok(text) => Told { text, failed: false },
-            Err(failure) => Told { text: failure.message, failed: true },
+            Ok(text) => Notice { text, failed: false },
+            Err(failure) => Notice { text: failure.message, failed: true },
         };
-        let _ = tell.send(Event::Told(told));
+        let _ = tell.send(Event::Notice(told));
     };
     if let Err(error) = std::thread::Builder::new().name("top-action".to_owned()).spawn(act) {
-        let _ = failed.send(Event::Told(Told { text: no_thread(&error).message, failed: true }));
+        let _ = failed.send(Event::Notice(Notice { text: no_thread(&error).message, failed: true }));
     }
 }
 

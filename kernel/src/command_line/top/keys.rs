@@ -1,7 +1,7 @@
 //! What each key does.
 
 use super::feed::Found;
-use super::view::{Focus, Page, Shown, View, Wish};
+use super::view::{Focus, Page, Shown, UiCommand, View};
 use crate::watch::Action;
 use ratatui::termion::event::Key;
 
@@ -26,9 +26,9 @@ pub const HELP: &[(&str, &str)] = &[
 const PAGE: u16 = 8;
 
 /// A key is pressed.
-pub fn press(view: &mut View, key: Key) -> Option<Wish> {
+pub fn press(view: &mut View, key: Key) -> Option<UiCommand> {
     if let Key::Char('q') | Key::Ctrl('c') = key {
-        return Some(Wish::Quit);
+        return Some(UiCommand::Quit);
     }
     view.told.text.clear();
     if std::mem::take(&mut view.help) {
@@ -36,7 +36,7 @@ pub fn press(view: &mut View, key: Key) -> Option<Wish> {
     }
     if let Some(action) = view.asked.take() {
         return match (&view.page, key) {
-            (Page::Machine(shown), Key::Char('y' | 'Y')) => Some(Wish::Act(shown.found.clone(), action)),
+            (Page::Machine(shown), Key::Char('y' | 'Y')) => Some(UiCommand::Act(shown.found.clone(), action)),
             _ => None,
         };
     }
@@ -52,18 +52,18 @@ pub fn press(view: &mut View, key: Key) -> Option<Wish> {
                 view.asked = Some(action);
                 None
             }
-            Some(action) => Some(Wish::Act(shown.found.clone(), action)),
+            Some(action) => Some(UiCommand::Act(shown.found.clone(), action)),
             None => in_machine(shown, key, is_alone),
         },
     }
 }
 
-fn in_list(machines: &[Found], line: &mut usize, key: Key) -> Option<Wish> {
+fn in_list(machines: &[Found], line: &mut usize, key: Key) -> Option<UiCommand> {
     match key {
         Key::Up | Key::Char('k') => *line = line.saturating_sub(1),
         Key::Down | Key::Char('j') => *line = (*line + 1).min(machines.len().saturating_sub(1)),
-        Key::Char('\n') | Key::Right => return machines.get(*line).cloned().map(Wish::Show),
-        Key::Esc => return Some(Wish::Quit),
+        Key::Char('\n') | Key::Right => return machines.get(*line).cloned().map(UiCommand::Show),
+        Key::Esc => return Some(UiCommand::Quit),
         _ => {}
     }
     None
@@ -82,7 +82,7 @@ fn action(shown: &Shown, key: Key) -> Option<Action> {
     })
 }
 
-fn in_machine(shown: &mut Shown, key: Key, is_alone: bool) -> Option<Wish> {
+fn in_machine(shown: &mut Shown, key: Key, is_alone: bool) -> Option<UiCommand> {
     match key {
         Key::Up | Key::Char('k') => shown.go(-1),
         Key::Down | Key::Char('j') => shown.go(1),
@@ -93,7 +93,7 @@ fn in_machine(shown: &mut Shown, key: Key, is_alone: bool) -> Option<Wish> {
         Key::PageDown => shown.go(isize::from(PAGE.cast_signed())),
         Key::Char('\t') | Key::BackTab => {
             shown.focus = match shown.focus {
-                Focus::Slots if shown.letters() > 0 => Focus::Letters,
+                Focus::Slots if shown.letters() > 0 => Focus::DeadLetterQueue,
                 _ => Focus::Slots,
             };
             shown.scroll = 0;
@@ -101,14 +101,14 @@ fn in_machine(shown: &mut Shown, key: Key, is_alone: bool) -> Option<Wish> {
         Key::Char('\n') => {
             let is_something = match shown.focus {
                 Focus::Slots => shown.used() > 0,
-                Focus::Letters => shown.letters() > 0,
+                Focus::DeadLetterQueue => shown.letters() > 0,
             };
             shown.open = is_something && !shown.open;
             shown.scroll = 0;
         }
-        Key::Char('n') => return Some(Wish::Next),
+        Key::Char('n') => return Some(UiCommand::Next),
         Key::Esc if shown.open => shown.open = false,
-        Key::Esc | Key::Backspace if !is_alone => return Some(Wish::List),
+        Key::Esc | Key::Backspace if !is_alone => return Some(UiCommand::List),
         _ => {}
     }
     None

@@ -15,14 +15,14 @@ mod tests;
 
 use super::control;
 use super::outcome::{Failed, Outcome};
-use crate::magic::given;
+use crate::magic::quote;
 use feed::{Feed, Found, Look, Name};
 use machine::command::Failure;
 use ratatui::termion::event::Key;
 use screen::Screen;
 use std::io::IsTerminal;
 use std::sync::mpsc::{self, Sender};
-use view::{Told, View, Wish};
+use view::{Notice, UiCommand, View};
 
 /// What happens.
 enum Event {
@@ -35,7 +35,7 @@ enum Event {
     /// The same, because the next one is wanted.
     Next(Vec<Found>),
     /// What was asked for has come to this.
-    Told(Told),
+    Notice(Notice),
     /// This machine cannot be looked at any more.
     Gone(Name, Failure),
     /// The terminal has another size.
@@ -48,7 +48,7 @@ enum Event {
 pub fn run(name: Option<&str>) -> Outcome {
     let machine = name.map(control::find).transpose()?;
     if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
-        let name = name.map_or_else(|| "NAME".to_owned(), given);
+        let name = name.map_or_else(|| "NAME".to_owned(), quote);
         let message = format!("top draws in a terminal, and this is none; `machine status {name}` prints the state");
         return Err(Failed::Usage(message));
     }
@@ -111,30 +111,30 @@ fn happen(event: Event, view: &mut View, feed: &mut Feed, tell: &Sender<Event>) 
             None
         }
         Event::Next(machines) => view.next(&machines),
-        Event::Told(told) => {
+        Event::Notice(told) => {
             view.told = told;
             None
         }
         Event::Gone(name, _) if !view.shows(&name) => None,
         Event::Gone(_, failure) if view.is_alone() => return Next::Fail(failure),
         Event::Gone(_, failure) => {
-            view.told = Told { text: failure.message, failed: true };
-            Some(Wish::List)
+            view.told = Notice { text: failure.message, failed: true };
+            Some(UiCommand::List)
         }
     };
     match wish {
         None => {}
-        Some(Wish::Quit) => return Next::Quit,
-        Some(Wish::Next) => feed::ask_for_next(tell.clone()),
-        Some(Wish::List) => {
+        Some(UiCommand::Quit) => return Next::Quit,
+        Some(UiCommand::Next) => feed::ask_for_next(tell.clone()),
+        Some(UiCommand::List) => {
             view.list(Vec::new());
             *feed = Feed::of_all(tell.clone());
         }
-        Some(Wish::Show(found)) => {
+        Some(UiCommand::Show(found)) => {
             view.show(found.clone(), view.is_alone());
             *feed = Feed::of_machine(found, None, tell.clone());
         }
-        Some(Wish::Act(found, action)) => feed::act(found, action, tell.clone()),
+        Some(UiCommand::Act(found, action)) => feed::act(found, action, tell.clone()),
     }
     Next::Draw
 }

@@ -3,11 +3,11 @@
 use super::draw::draw;
 use super::feed::{Found, Look, Name};
 use super::keys::press;
-use super::view::{Focus, Page, Shown, View, Wish};
+use super::view::{Focus, Page, Shown, UiCommand, View};
 use crate::watch::{Action, Flow, curves};
 use machine::command::{Command, Reply, Target};
-use machine::kept::LetterQuery;
 use machine::prelude::*;
+use machine::retained::DeadLetterQuery;
 use machine::status::Status;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -26,7 +26,7 @@ fn look(machine: &str) -> Look {
     let Reply::History(history) = ask(Command::History { machine: target(), since_ms: 0 }) else {
         panic!("no history")
     };
-    let query = LetterQuery { limit: 50, ..LetterQuery::default() };
+    let query = DeadLetterQuery { limit: 50, ..DeadLetterQuery::default() };
     let Reply::FoundErrors { letters, .. } = ask(Command::FindErrors { machine: target(), query }) else {
         panic!("no letters")
     };
@@ -142,7 +142,7 @@ fn it_fits_every_size() {
     for letter in [false, true] {
         for open in [false, true] {
             let Page::Machine(shown) = &mut view.page else { panic!("no machine") };
-            (shown.focus, shown.open) = (if letter { Focus::Letters } else { Focus::Slots }, open);
+            (shown.focus, shown.open) = (if letter { Focus::DeadLetterQueue } else { Focus::Slots }, open);
             for help in [false, true] {
                 view.help = help;
                 for (width, height) in [(1, 1), (3, 2), (10, 5), (40, 12), (79, 23), (200, 60), (500, 3)] {
@@ -193,7 +193,7 @@ fn keys_ask_for_what_buttons_do_and_ask_back_before_what_is_hard_to_undo() {
     let _machine = worked("top-keys");
     let mut view = showing(look("top-keys"));
     let asked = |view: &mut View, key| match press(view, Key::Char(key)) {
-        Some(Wish::Act(found, action)) => Some((found.name.machine, action)),
+        Some(UiCommand::Act(found, action)) => Some((found.name.machine, action)),
         _ => None,
     };
     let done = |action| Some(("top-keys".to_owned(), action));
@@ -215,9 +215,9 @@ fn keys_ask_for_what_buttons_do_and_ask_back_before_what_is_hard_to_undo() {
     assert!(text(&mut view, 80, 24).contains("between slots and dead letters"));
     // Any key closes the help, and does nothing else; but one always ends.
     assert_eq!(asked(&mut view, 's'), None);
-    assert!(matches!(press(&mut view, Key::Char('n')), Some(Wish::Next)));
+    assert!(matches!(press(&mut view, Key::Char('n')), Some(UiCommand::Next)));
     assert!(press(&mut view, Key::Esc).is_none());
-    assert!(matches!(press(&mut view, Key::Ctrl('c')), Some(Wish::Quit)));
+    assert!(matches!(press(&mut view, Key::Ctrl('c')), Some(UiCommand::Quit)));
 }
 
 #[test]
@@ -236,18 +236,18 @@ fn the_list_goes_on_to_a_machine_and_back() {
     view.machines(machines[1..].to_vec());
     let list = text(&mut view, 80, 24);
     assert!(list.contains("2 machines") && list.contains("<b>a↵not"), "{list}");
-    let Some(Wish::Show(first)) = press(&mut view, Key::Char('\n')) else { panic!("nothing is chosen") };
+    let Some(UiCommand::Show(first)) = press(&mut view, Key::Char('\n')) else { panic!("nothing is chosen") };
     assert_eq!(first.name.full(), "main@2");
     view.show(first, false);
     assert!(text(&mut view, 80, 24).contains("main  asked for …"));
-    let Some(Wish::Show(next)) = view.next(&machines) else { panic!("there is no next one") };
+    let Some(UiCommand::Show(next)) = view.next(&machines) else { panic!("there is no next one") };
     assert_eq!(next.name.full(), "train@2");
     view.show(next, false);
-    let Some(Wish::Show(next)) = view.next(&machines) else { panic!("there is no first one") };
+    let Some(UiCommand::Show(next)) = view.next(&machines) else { panic!("there is no first one") };
     assert_eq!(next.name.full(), "main@1");
     assert!(view.next(&machines[2..3]).is_none());
     assert!(text(&mut view, 80, 24).contains("there is no other machine"));
-    assert!(matches!(press(&mut view, Key::Esc), Some(Wish::List)));
+    assert!(matches!(press(&mut view, Key::Esc), Some(UiCommand::List)));
 }
 
 /// Panics below [`super::screen::guarded`], in a process of its own: what is done at a panic is the same for all

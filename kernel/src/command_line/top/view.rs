@@ -9,7 +9,7 @@ pub struct View {
     /// All machines, or one.
     pub page: Page,
     /// The last thing that there is to tell.
-    pub told: Told,
+    pub told: Notice,
     /// What is done if the answer is yes.
     pub asked: Option<Action>,
     /// Whether the keys are explained.
@@ -35,7 +35,7 @@ impl Default for Page {
 
 /// Something to tell.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct Notice {
     /// In words; empty for nothing.
     pub text: String,
     /// Whether something failed.
@@ -68,12 +68,12 @@ pub enum Focus {
     #[default]
     Slots,
     /// The dead letters.
-    Letters,
+    DeadLetterQueue,
 }
 
 /// What a key asks for and the view cannot do itself.
 #[derive(Debug)]
-pub enum Wish {
+pub enum UiCommand {
     /// To end.
     Quit,
     /// The list of all machines.
@@ -129,15 +129,15 @@ impl View {
     }
 
     /// Of all machines, the one after the one that is shown.
-    pub fn next(&mut self, machines: &[Found]) -> Option<Wish> {
+    pub fn next(&mut self, machines: &[Found]) -> Option<UiCommand> {
         let Page::Machine(shown) = &self.page else { return None };
         let after = place(machines, &shown.found.name).map_or(0, |at| at + 1);
         let next = machines.get(after).or_else(|| machines.first())?;
         if next.name == shown.found.name {
-            self.told = Told { text: "there is no other machine".to_owned(), failed: false };
+            self.told = Notice { text: "there is no other machine".to_owned(), failed: false };
             return None;
         }
-        Some(Wish::Show(next.clone()))
+        Some(UiCommand::Show(next.clone()))
     }
 }
 
@@ -166,7 +166,7 @@ impl Shown {
     /// The letter that is chosen stays so while newer ones come, once somebody has moved to it or unfolded it. Read is
     /// it also when it is none of the newest any more; if it is gone, the one in its place is chosen.
     fn keep_letter(&mut self, new: &mut Look) {
-        let is_read = self.open && self.focus == Focus::Letters;
+        let is_read = self.open && self.focus == Focus::DeadLetterQueue;
         let old = self.look.as_ref().and_then(|look| look.letters.get(self.letter));
         if let Some(old) = old.filter(|_| self.letter > 0 || is_read) {
             let place = new.letters.iter().position(|new| new.oid == old.oid && new.slot == old.slot);
@@ -178,7 +178,7 @@ impl Shown {
             self.letter = place.unwrap_or(self.letter);
         }
         self.letter = self.letter.min(new.letters.len().saturating_sub(1));
-        if new.letters.is_empty() && self.focus == Focus::Letters {
+        if new.letters.is_empty() && self.focus == Focus::DeadLetterQueue {
             (self.focus, self.open) = (Focus::Slots, false);
         }
     }
@@ -187,12 +187,12 @@ impl Shown {
     pub fn go(&mut self, lines: isize) {
         let (place, count) = match self.focus {
             Focus::Slots => (&self.slot, self.used()),
-            Focus::Letters => (&self.letter, self.letters()),
+            Focus::DeadLetterQueue => (&self.letter, self.letters()),
         };
         let place = place.saturating_add_signed(lines).min(count.saturating_sub(1));
         match self.focus {
             Focus::Slots => self.slot = place,
-            Focus::Letters => self.letter = place,
+            Focus::DeadLetterQueue => self.letter = place,
         }
         self.scroll = 0;
     }

@@ -10,22 +10,25 @@ fn arguments_reach_the_engine() {
     check_command("%status --machine=train", &Command::Status { machine: train() });
     check_command("%status 'train' --json", &Command::Status { machine: train() });
     let errors = |slot, limit| {
-        let query = LetterQuery { slot, limit, ..LetterQuery::default() };
+        let query = DeadLetterQuery { slot, limit, ..DeadLetterQuery::default() };
         Command::FindErrors { machine: main_machine(), query }
     };
     check_command("%errors", &errors(None, 20));
     check_command("%errors f3 -n 5", &errors(Some(3), 5));
     check_command("%errors --limit=5 3", &errors(Some(3), 5));
-    check_command("%errors source -n 5", &errors(Some(LetterQuery::SOURCE), 5));
-    check_command("%errors --slot source", &errors(Some(LetterQuery::SOURCE), 20));
+    check_command("%errors source -n 5", &errors(Some(DeadLetterQuery::SOURCE), 5));
+    check_command("%errors --slot source", &errors(Some(DeadLetterQuery::SOURCE), 20));
     check_command("%start train", &Command::Start { machine: train() });
     check_command("  %pause", &Command::Pause { machine: main_machine() });
     check_command("%stop --machine \"train\"", &Command::Stop { machine: train() });
     check_command("%step", &Command::Step { machine: main_machine() });
-    let letters =
-        |slot: Option<u32>, condition: &str| LetterQuery { slot, filter: condition.into(), ..LetterQuery::default() };
+    let letters = |slot: Option<u32>, condition: &str| DeadLetterQuery {
+        slot,
+        filter: condition.into(),
+        ..DeadLetterQuery::default()
+    };
     let query =
-        LetterQuery { since: Some(Duration::from_mins(10)), limit: 20, ..letters(Some(3), "error like '%utf%'") };
+        DeadLetterQuery { since: Some(Duration::from_mins(10)), limit: 20, ..letters(Some(3), "error like '%utf%'") };
     let find = Command::FindErrors { machine: main_machine(), query };
     check_command("%errors --slot f3 --since 10m --where \"error like '%utf%'\"", &find);
     let retry = |query| Command::RetryErrors { machine: main_machine(), query, from: 0 };
@@ -35,10 +38,15 @@ fn arguments_reach_the_engine() {
     let oid = "65f0c0de0123456789abcdef".to_owned();
     check_command(
         "%retry 65f0c0de0123456789abcdef",
-        &retry(LetterQuery { oid: Some(oid.clone()), ..LetterQuery::default() }),
+        &retry(DeadLetterQuery { oid: Some(oid.clone()), ..DeadLetterQuery::default() }),
     );
-    let query =
-        KeptQuery { slot: Some(1), filter: "polarity < -0.5".into(), every: 100, limit: 5, ..KeptQuery::default() };
+    let query = RetainedQuery {
+        slot: Some(1),
+        filter: "polarity < -0.5".into(),
+        every: 100,
+        limit: 5,
+        ..RetainedQuery::default()
+    };
     let tap = Command::Kept { machine: train(), query };
     check_command("%tap f1 -n 5 --where \"polarity < -0.5\" --every 100 --machine train", &tap);
     check_command("%peek -n 3", &Command::Peek { machine: main_machine(), limit: 3 });

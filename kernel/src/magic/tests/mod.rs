@@ -15,7 +15,7 @@ use crate::display::tests::{dead_letters, example_outputs, example_status};
 use crate::output::{Display, Stream};
 use expect_test::{Expect, expect};
 use machine::command::{Target, Undrained};
-use machine::kept::{Explained, ExplainedSlot, Kept, KeptMessage, KeptQuery, LetterQuery, Retried};
+use machine::retained::{DeadLetterQuery, Explained, ExplainedSlot, Kept, RetainedMessage, RetainedQuery, Retried};
 use proptest::prelude::*;
 use std::sync::Mutex;
 
@@ -60,7 +60,7 @@ impl Engine for Table {
                 std::thread::sleep(timeout.unwrap());
                 Reply::Undrained(Undrained { messages: 3, ..Undrained::default() })
             }
-            Command::Step { machine } | Command::Call { machine, .. } | Command::InHand { machine } => {
+            Command::Step { machine } | Command::Call { machine, .. } | Command::HeldMessage { machine } => {
                 known(&machine)?;
                 Reply::Outputs(example_outputs())
             }
@@ -102,15 +102,15 @@ impl Engine for Table {
 
 /// Two messages that went through, the second with a field more, and one of another kind.
 fn kept(slot: Option<u32>) -> Kept {
-    let message = |number: u32, text: &str| KeptMessage {
+    let message = |number: u32, text: &str| RetainedMessage {
         oid: format!("65f0c0de0123456789abcde{number}"),
         input: if slot.is_none() { text.into() } else { String::new() },
         outputs: vec![text.into(); if slot.is_none() { 8 } else { 1 }],
-        ..KeptMessage::default()
+        ..RetainedMessage::default()
     };
     let nested = r#"{"polarity":0.5,"user":{"name":"<b>eve</b>","tags":["a"]},"oid":7}"#;
     let messages = vec![message(0, "1.5"), message(1, r#"{"polarity":-1}"#), message(2, nested)];
-    Kept { processed: 20_000, fallen_out: 7_000, not_kept: 3_000, matching: 3, next: 9, messages, ..Kept::default() }
+    Kept { processed: 20_000, evicted: 7_000, not_kept: 3_000, matching: 3, next: 9, messages, ..Kept::default() }
 }
 
 fn explained() -> Explained {

@@ -85,7 +85,7 @@ impl Definitions {
             let part =
                 Item { hash: hash(&node.text().to_string()), names: identifiers(&node), foreign: foreign_path(&node) };
             let names = defined_names(&item);
-            next.understand(&node, &names);
+            next.record_item(&node, &names);
             for name in &names {
                 next.unnamed.remove(name);
                 parts.entry(name.clone()).or_default().push(part.clone());
@@ -120,7 +120,7 @@ impl Definitions {
         self.functions.contains(name)
     }
 
-    fn understand(&mut self, node: &SyntaxNode, names: &[String]) {
+    fn record_item(&mut self, node: &SyntaxNode, names: &[String]) {
         let functions = node.descendants().filter_map(ast::Fn::cast).filter_map(|it| it.name());
         self.functions.extend(functions.map(|name| name.text().to_string()));
         let meaning = match ast::Item::cast(node.clone()) {

@@ -6,7 +6,7 @@ use super::super::registry::{self, Unavailable};
 use super::Worker;
 use crate::output::CellError;
 use evcxr::Error;
-use machine::progress::Bar;
+use machine::progress_bar::Bar;
 use std::time::Instant;
 
 impl Worker {

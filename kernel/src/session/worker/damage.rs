@@ -1,7 +1,7 @@
 //! A session cache that is damaged, and errors that say nothing by themselves.
 
 use super::super::errors;
-use super::super::stand_in;
+use super::super::rustc_wrapper;
 use super::Worker;
 use crate::output::CellError;
 use evcxr::Error;
@@ -33,7 +33,7 @@ impl Worker {
             Error::CompilationErrors(list) => list.iter().map(|error| format!("{}\n", error.json)).collect(),
             _ => error.to_string(),
         };
-        let text = text + &stand_in::said(self.config.directory.path()).unwrap_or_default();
+        let text = text + &rustc_wrapper::said(self.config.directory.path()).unwrap_or_default();
         let Some(sign) = SIGNS.iter().find(|sign| text.contains(**sign)) else { return false };
         self.begin_anew(sign)
     }
@@ -56,7 +56,7 @@ impl Worker {
 
     /// Why a cell does not compile if evcxr has no error to show for it: what the compiler itself said.
     pub(super) fn unexplained(&self) -> Option<CellError> {
-        let said = stand_in::said(self.config.directory.path())?;
+        let said = rustc_wrapper::said(self.config.directory.path())?;
         Some(errors::plain("CompileError", &reason(&said)?))
     }
 }

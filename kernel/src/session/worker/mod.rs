@@ -1,17 +1,17 @@
 //! The thread that owns evcxr: one request after the other.
 
-mod assist;
 mod bug;
+mod cell_history;
 mod commands;
+mod completion;
 mod crates;
 mod damage;
+mod error_report;
 mod failed;
 mod idle;
 mod interrupted;
 mod job;
-mod loss;
-mod past;
-mod told;
+mod runtime_restart;
 mod toolchain;
 
 use super::analyser::Analyser;
@@ -24,8 +24,8 @@ use super::manifest::Base;
 use super::progress::{self, For};
 use super::registry::{self, Registry};
 use super::rewrite::{ErrorText, Form, Rewritten, Types, Variables, is_async, rewrite_with_places, rust_start};
+use super::rustc_wrapper;
 use super::sources;
-use super::stand_in;
 use super::statics::{Exports, Statics};
 use super::store;
 use super::{Cell, SessionConfig};
@@ -33,15 +33,15 @@ use crate::control::client::Client;
 use crate::output::{CellError, Display};
 use annotate_snippets::Renderer;
 use annotate_snippets::renderer::DecorStyle;
+use cell_history::PastCells;
 use damage::first_line;
 use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs};
 use failed::Failed;
 use idle::Idle;
 pub use job::{Answer, Job};
-use loss::died;
 use machine::command::{Command, Failure, Reply};
 use machine::status::Status;
-use past::PastCells;
+use runtime_restart::died;
 use serde_json::Value;
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -183,7 +183,7 @@ impl Worker {
     fn start(&mut self) -> Result<(EvalContext, EvalContextOutputs), Error> {
         let mut command = std::process::Command::new(&self.config.executable);
         // What a cell starts compiles with the user's own compiler.
-        stand_in::leave_out(&mut command);
+        rustc_wrapper::leave_out(&mut command);
         self.client.configure(&mut command);
         let library = find_libstd(&mut command).and_then(|libstd| sources_of(&libstd));
         let directory = self.config.directory.path();

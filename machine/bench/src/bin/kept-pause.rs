@@ -5,8 +5,8 @@
 
 use machine::command::{Command, Target};
 use machine::handle::ask;
-use machine::kept::KeptQuery;
 use machine::prelude::*;
+use machine::retained::RetainedQuery;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -65,8 +65,12 @@ fn row(name: &str, filter: Option<&str>) {
                 let mut took = Vec::new();
                 while !IS_OVER.load(Ordering::Relaxed) {
                     let began = Instant::now();
-                    let query =
-                        KeptQuery { slot: Some(0), filter: filter.to_owned(), limit: 20, ..KeptQuery::default() };
+                    let query = RetainedQuery {
+                        slot: Some(0),
+                        filter: filter.to_owned(),
+                        limit: 20,
+                        ..RetainedQuery::default()
+                    };
                     ask(&Command::Kept { machine: Target::Name("m".to_owned()), query });
                     took.push(began.elapsed());
                     thread::sleep(LOOK);

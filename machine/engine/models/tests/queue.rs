@@ -14,7 +14,7 @@ mod sync {
 
     pub(crate) const ZEROES_ARE_EMPTY: bool = false;
     /// Few, so that threads do go to sleep.
-    pub(crate) const PATIENCE: u32 = 1;
+    pub(crate) const SPIN_LIMIT: u32 = 1;
     /// What is written is seen at once.
     pub(crate) const A_MOMENT: std::time::Duration = std::time::Duration::ZERO;
     pub(crate) const LOOKS: u32 = 2;
@@ -73,7 +73,7 @@ mod raw {
 }
 
 use machine::command::Policy;
-use queue::{CLAIM, Claim, Mode, Queue, Stretch};
+use queue::{CLAIM, Claim, Mode, Queue, Span};
 use raw::Message;
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::AtomicU64;
@@ -88,7 +88,7 @@ fn work(queue: &Queue, version: &AtomicU64, index: usize, ran: &std::sync::Mutex
     loop {
         let mut claim = queue.claim(CLAIM, || false);
         if matches!(claim, Claim::Nothing) {
-            if queue.held() && !queue.rest(index) {
+            if queue.is_paused() && !queue.park(index) {
                 return;
             }
             continue;
@@ -98,7 +98,7 @@ fn work(queue: &Queue, version: &AtomicU64, index: usize, ran: &std::sync::Mutex
         }
         while claim.len() > 0 {
             let now = version.load(Acquire);
-            if std::mem::replace(&mut seen, now) != now || queue.held() {
+            if std::mem::replace(&mut seen, now) != now || queue.is_paused() {
                 drop(queue.give_back(progress, claim));
                 break;
             }
@@ -118,7 +118,7 @@ type Handles = std::sync::Mutex<Vec<thread::JoinHandle<()>>>;
 
 fn hire(queue: &Arc<Queue>, version: &Arc<AtomicU64>, ran: &Arc<std::sync::Mutex<Vec<u64>>>, handles: &Handles) {
     let mut control = queue.control();
-    while let Some(index) = queue.hire(&mut control) {
+    while let Some(index) = queue.spawn_worker(&mut control) {
         let (queue, version, ran) = (queue.clone(), version.clone(), ran.clone());
         handles.lock().unwrap().push(thread::spawn(move || work(&queue, &version, index, &ran)));
     }
@@ -131,7 +131,7 @@ fn set_mode(queue: &Queue, mode: Mode) {
 
 /// What `clear` does, as in the engine's `control.rs`.
 fn clear(queue: &Queue, version: &AtomicU64) {
-    queue.begin_look();
+    queue.begin_peek();
     version.fetch_add(1, Release);
     queue.wake_all();
     drop(queue.take_all());
@@ -169,7 +169,7 @@ fn everything_at_once() {
     let looks = {
         let (queue, version) = (queue.clone(), version.clone());
         thread::spawn(move || {
-            let lent = queue.lend_first(1);
+            let lent = queue.peek_take(1);
             thread::yield_now();
             drop(queue.return_first(lent));
             clear(&queue, &version);

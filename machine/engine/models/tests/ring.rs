@@ -11,7 +11,7 @@ mod sync {
 
     pub(crate) const ZEROES_ARE_EMPTY: bool = false;
     /// Few, because each look doubles what has to be tried.
-    pub(crate) const PATIENCE: u32 = 1;
+    pub(crate) const SPIN_LIMIT: u32 = 1;
 
     pub(crate) fn spin() {
         loom::thread::yield_now();

@@ -110,7 +110,7 @@ impl Lines {
     }
 
     /// Goes on with what has not been given yet, as line 1 of lines of at most `most` bytes each.
-    pub fn go_on(&mut self, most: usize) {
+    pub fn resume(&mut self, most: usize) {
         self.most = most;
         self.number = 0;
     }

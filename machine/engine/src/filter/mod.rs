@@ -10,8 +10,8 @@
 
 mod parse;
 
+use crate::closest_match::closest_match;
 use crate::json::{Content, Field, Json, Scalar};
-use crate::nearest::nearest;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::cmp::Ordering;
@@ -265,11 +265,11 @@ pub(crate) fn meant(path: &[String], row: &dyn Lookup, names: &[String]) -> Opti
         let Some(Found::Part(json)) = row.get(before) else { continue };
         let Some(Content::Object(fields)) = Json::new(&json).content() else { continue };
         let fields: Vec<_> = fields.map(|(name, _)| name.decode().0).collect();
-        let name = nearest(rest.first()?, fields.iter().map(AsRef::as_ref))?;
+        let name = closest_match(rest.first()?, fields.iter().map(AsRef::as_ref))?;
         return Some(format!("{}.{name}", before.join(".")));
     }
-    let whole = nearest(&path.join("."), names.iter().map(String::as_str));
-    whole.or_else(|| nearest(path.first()?, names.iter().map(String::as_str))).map(str::to_owned)
+    let whole = closest_match(&path.join("."), names.iter().map(String::as_str));
+    whole.or_else(|| closest_match(path.first()?, names.iter().map(String::as_str))).map(str::to_owned)
 }
 
 /// The part of a JSON text at the end of these names.

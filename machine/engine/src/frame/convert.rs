@@ -2,7 +2,7 @@
 #![expect(clippy::cast_ptr_alignment, reason = "every place is laid out for the type that it is used as")]
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
-use super::Place;
+use super::Location;
 use crate::number::Number;
 use crate::raw;
 use crate::types::Conversion;
@@ -24,7 +24,11 @@ pub(super) enum Unmade {
 ///
 /// # Safety
 /// `from` holds a live value, `to` holds none.
-pub(super) unsafe fn convert(from: Place, to: Place, conversion: Conversion) -> Result<Option<*const u8>, Unmade> {
+pub(super) unsafe fn convert(
+    from: Location,
+    to: Location,
+    conversion: Conversion,
+) -> Result<Option<*const u8>, Unmade> {
     // SAFETY: as above, for all that follows; a payload pointer is null for an `Err` and for `None`, which are never there.
     unsafe {
         let inside = || from.info.desc.payload.map(|payload| payload(from.at));
@@ -56,7 +60,7 @@ pub(super) unsafe fn convert(from: Place, to: Place, conversion: Conversion) -> 
 ///
 /// # Safety
 /// `to` holds no value.
-pub(super) unsafe fn read(json: &str, to: Place) -> Result<(), Unmade> {
+pub(super) unsafe fn read(json: &str, to: Location) -> Result<(), Unmade> {
     let read = exact::check_float(json, to.info.kind);
     // SAFETY: the caller's.
     let read = read.and_then(|()| unsafe { raw::from_json(to.info.desc, json, to.at) });

@@ -2,11 +2,11 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use super::step::{PREPARE, Preparation, Prepare, Step, never};
-use super::values::Spot;
-use super::{Frame, INPUT, Place};
+use super::values::FieldPath;
+use super::{Frame, INPUT, Location};
 use crate::slots::{From, Function, Plan};
 use crate::types::{Conversion, TypeInfo};
-use machine::abi::{Need, Run, TypeDesc};
+use machine::abi::{Optionality, Run, TypeDesc};
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -45,11 +45,11 @@ impl Frame {
         // SAFETY: offsets lie within the layout.
         let at = |offset: usize| unsafe { memory.add(offset) };
 
-        let input_place = Place { at: at(input_offset), info: input, bit: INPUT };
+        let input_place = Location { at: at(input_offset), info: input, bit: INPUT };
         let mut outputs = vec![None; plan.slots.len()];
         for ((slot, function), offset) in functions.iter().zip(output_offsets) {
             if let Some(place) = outputs.get_mut(*slot) {
-                *place = Some(Place { at: at(offset), info: function.output, bit: 1 << (slot + 1) });
+                *place = Some(Location { at: at(offset), info: function.output, bit: 1 << (slot + 1) });
             }
         }
         let place = |from: From| match from {
@@ -62,7 +62,14 @@ impl Frame {
             let place = place(from).unwrap_or(input_place);
             let (kind, repeats) = (place.info.kind, before.replace(from) == Some(from));
             let number = (kind.is_number() && place.info.desc.payload.is_none() && !repeats).then_some(kind);
-            Spot { offset: place.at.addr() - memory.addr(), info: place.info, bit: place.bit, from, repeats, number }
+            FieldPath {
+                offset: place.at.addr() - memory.addr(),
+                info: place.info,
+                bit: place.bit,
+                from,
+                repeats,
+                number,
+            }
         });
         let spots = spots.collect();
 
@@ -75,8 +82,8 @@ impl Frame {
                 let origin = plan.argument(*slot, number);
                 let arg = args.len();
                 args.push(std::ptr::null());
-                let Some(from) = place(origin).filter(|_| param.need != Need::Ignored) else { continue };
-                let required = param.need == Need::Required;
+                let Some(from) = place(origin).filter(|_| param.need != Optionality::Ignored) else { continue };
+                let required = param.need == Optionality::Required;
                 let takes_none = required && from.info.is_option && param.info.takes_none;
                 if required && !takes_none {
                     needs |= from.bit;
@@ -94,7 +101,7 @@ impl Frame {
                     }
                     Some(Conversion::Same) => prepares.push(Prepare::Optional { arg, from }),
                     Some(conversion) => {
-                        let to = Place { at: at(offset), info: param.info, bit: 0 };
+                        let to = Location { at: at(offset), info: param.info, bit: 0 };
                         prepares.push(if takes_none {
                             Prepare::ConvertWhole { arg, from, to, conversion, what }
                         } else {
@@ -133,7 +140,7 @@ impl Frame {
             })
             .collect();
         let whole = steps.iter().fold(INPUT, |bits, step: &Step| bits | step.bit);
-        let drops: Vec<Place> =
+        let drops: Vec<Location> =
             outputs.iter().flatten().copied().filter(|place| place.info.desc.drop.is_some()).collect();
         Self {
             nanos: vec![0; plan.slots.len()],

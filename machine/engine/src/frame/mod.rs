@@ -19,12 +19,12 @@ use crate::hook;
 use crate::raw::{self, InPlace, drop_value};
 use crate::slots::{From, Plan};
 use crate::types::TypeInfo;
-use machine::abi::{Outcome, Sink, SlotDesc};
+use machine::abi::{ByteWriter, Outcome, SlotDesc};
 use std::alloc::Layout;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use step::{Preparation, Step};
-use values::Spot;
+use values::FieldPath;
 
 /// Frees a slot's closure. A panic of its destructor ends in its own library.
 pub(crate) fn free(desc: &SlotDesc) {
@@ -34,7 +34,7 @@ pub(crate) fn free(desc: &SlotDesc) {
 
 /// Where a value is, and whether it is there.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Location {
     at: *mut u8,
     info: &'static TypeInfo,
     /// Set in `present` while there is a value.
@@ -57,16 +57,16 @@ fn failed(slot: usize, outcome: Outcome, text: &mut Vec<u8>, events: &mut impl E
 pub(crate) struct Frame {
     plan: Arc<Plan>,
     pub input: &'static TypeInfo,
-    input_place: Place,
-    outputs: Vec<Option<Place>>,
+    input_place: Location,
+    outputs: Vec<Option<Location>>,
     /// The message and what each slot gives, as whoever looks at a finished message sees it.
-    spots: Arc<[Spot]>,
+    spots: Arc<[FieldPath]>,
     steps: Vec<Step>,
     preparation: Preparation,
     /// Where a slot writes an error's text.
     text: Vec<u8>,
     /// Outputs with a destructor.
-    drops: Vec<Place>,
+    drops: Vec<Location>,
     /// Nothing of a message has a destructor.
     plain: bool,
     /// No argument has to be made: each is the message, or the output of a slot before.
@@ -105,10 +105,10 @@ impl Frame {
     }
 
     /// Calls the slots, one after the other; `TIMED`, measures each. Returns whether all gave an output. Not for a plan
-    /// that flies.
+    /// with async slots.
     #[inline]
     pub fn run<const TIMED: bool>(&mut self, events: &mut impl Events) -> bool {
-        let mut sink = Sink::new(&mut self.text);
+        let mut sink = ByteWriter::new(&mut self.text);
         if !TIMED && self.straight {
             for (at, step) in self.steps.iter().enumerate() {
                 // SAFETY: as in `run_from`; all arguments are there: those of a straight frame are the message, and
@@ -154,7 +154,7 @@ impl Frame {
 
     /// Calls the slots from a step on, as far as what they need is there. Returns whether nothing is missing.
     fn run_from<const TIMED: bool>(&mut self, first: usize, events: &mut impl Events) -> bool {
-        let mut sink = Sink::new(&mut self.text);
+        let mut sink = ByteWriter::new(&mut self.text);
         let mut present = self.present;
         let mut before = TIMED.then(Instant::now);
         for step in self.steps.iter().skip(first) {
@@ -169,7 +169,7 @@ impl Frame {
                     self.nones |= step.bit;
                 } else {
                     failed(step.slot, outcome, &mut self.text, events);
-                    sink = Sink::new(&mut self.text);
+                    sink = ByteWriter::new(&mut self.text);
                 }
             }
             if let Some(before) = &mut before {
@@ -205,7 +205,7 @@ impl Frame {
         &self.nanos
     }
 
-    fn place(&self, from: From) -> Option<Place> {
+    fn place(&self, from: From) -> Option<Location> {
         let place = match from {
             From::Input => Some(self.input_place),
             From::Slot(slot) => self.outputs.get(slot).copied().flatten(),

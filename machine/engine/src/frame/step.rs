@@ -2,9 +2,9 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use super::convert::{Unmade, convert, read};
-use super::{ErrorKind, Events, Place};
+use super::{ErrorKind, Events, Location};
 use crate::types::Conversion;
-use machine::abi::{self, Outcome, Sink};
+use machine::abi::{self, ByteWriter, Outcome};
 use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
@@ -16,15 +16,15 @@ pub(super) const PREPARE: u64 = 1 << 63;
 #[derive(Debug)]
 pub(super) enum Prepare {
     /// The argument is null if the output is missing.
-    Optional { arg: usize, from: Place },
+    Optional { arg: usize, from: Location },
     /// The argument is an `Option` as it was given, also a `None`.
-    Whole { arg: usize, from: Place },
+    Whole { arg: usize, from: Location },
     /// The argument is made from a value of another type. `null` is none where one is `optional`.
-    Convert { arg: usize, from: Place, to: Place, conversion: Conversion, optional: bool, what: String },
+    Convert { arg: usize, from: Location, to: Location, conversion: Conversion, optional: bool, what: String },
     /// The argument is an `Option` that is made from one of another type, also from a `None`.
-    ConvertWhole { arg: usize, from: Place, to: Place, conversion: Conversion, what: String },
+    ConvertWhole { arg: usize, from: Location, to: Location, conversion: Conversion, what: String },
     /// The argument can never be made.
-    Never { from: Place, why: String },
+    Never { from: Location, why: String },
 }
 
 /// Why a slot is not called.
@@ -39,9 +39,9 @@ enum Uncalled {
 
 #[derive(Debug)]
 pub(super) struct Step {
-    pub call: unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut Sink) -> Outcome,
+    pub call: unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, *mut ByteWriter) -> Outcome,
     /// Instead of `call`, for an async function.
-    pub begin: Option<unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, abi::Flight)>,
+    pub begin: Option<unsafe extern "C" fn(*const u8, *const *const u8, *mut u8, abi::AsyncCall)>,
     pub state: *const u8,
     pub args: *const *const u8,
     pub out: *mut u8,
@@ -52,7 +52,7 @@ pub(super) struct Step {
     pub prepare: Range<usize>,
 }
 
-fn uncalled(unmade: Unmade, from: Place, what: &str) -> Uncalled {
+fn uncalled(unmade: Unmade, from: Location, what: &str) -> Uncalled {
     match unmade {
         Unmade::Unwritten(why) => Uncalled::Unwritten(from.bit, why),
         Unmade::Null(why) | Unmade::Unfit(why) => Uncalled::Failed(format!("{what}, and it does not convert: {why}")),
@@ -60,7 +60,7 @@ fn uncalled(unmade: Unmade, from: Place, what: &str) -> Uncalled {
 }
 
 /// Stands for the call of an async function, which is begun instead.
-pub(super) unsafe extern "C" fn never(_: *const u8, _: *const *const u8, _: *mut u8, _: *mut Sink) -> Outcome {
+pub(super) unsafe extern "C" fn never(_: *const u8, _: *const *const u8, _: *mut u8, _: *mut ByteWriter) -> Outcome {
     Outcome::Failed
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Preparation {
     /// `Step::args` points into it: shared, for an owner of its own would be alone with it wherever it goes.
     pub args: Rc<[Cell<*const u8>]>,
     /// Converted arguments of this message that have to be dropped.
-    pub made: Vec<Place>,
+    pub made: Vec<Location>,
 }
 
 impl Preparation {
@@ -150,7 +150,7 @@ impl Preparation {
     }
 
     /// Where an argument is that was made, or was there.
-    fn note(&mut self, found: Option<*const u8>, to: Place) -> *const u8 {
+    fn note(&mut self, found: Option<*const u8>, to: Location) -> *const u8 {
         if found.is_none() && to.info.desc.drop.is_some() {
             self.made.push(to);
         }

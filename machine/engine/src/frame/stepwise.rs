@@ -3,10 +3,10 @@
 
 use super::step::Step;
 use super::{ErrorKind, Events, Frame};
-use crate::flight::Flight;
 use crate::hook;
+use crate::in_flight::InFlightMessage;
 use crate::raw::drop_value;
-use machine::abi::{self, Outcome, Sink};
+use machine::abi::{self, ByteWriter, Outcome};
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
@@ -54,7 +54,7 @@ impl Frame {
         let Some(step) = self.steps.get(step) else { return (Outcome::Failed, String::new()) };
         let mut text = Vec::new();
         // SAFETY: as in `run`: `prepare` has seen to the arguments, and `out` is empty.
-        let outcome = unsafe { (step.call)(step.state, step.args, step.out, &mut Sink::new(&mut text)) };
+        let outcome = unsafe { (step.call)(step.state, step.args, step.out, &mut ByteWriter::new(&mut text)) };
         match outcome {
             Outcome::Done => {
                 self.present |= step.bit;
@@ -67,7 +67,7 @@ impl Frame {
     }
 
     /// Calls the slots from step `from` on that come before `slot`, or all, and measures each. Returns the step that is
-    /// next. Not for a plan that flies.
+    /// next. Not for a plan with async slots.
     pub fn advance(&mut self, from: usize, slot: Option<usize>, events: &mut impl Events) -> usize {
         let end = slot.map_or(self.steps.len(), |slot| self.step_of(slot));
         let mut step = from;
@@ -89,7 +89,7 @@ impl Frame {
 
     /// Begins the call of the async function of one step, which `prepare` has given; `limit` is the flight's own. The
     /// flight comes back through `Host::complete`, on any thread, perhaps before this returns.
-    pub fn begin(flight: Box<Flight>, step: usize) {
+    pub fn begin(flight: Box<InFlightMessage>, step: usize) {
         let Some(step) = flight.frame.steps.get(step) else { return };
         let (begin, state, args, out) = (step.begin, step.state, step.args, step.out);
         let Some(begin) = begin else { return };
@@ -98,7 +98,7 @@ impl Frame {
         // SAFETY: `prepare` has seen to the arguments, and `out` is empty. Frame, arguments and closure (by the plan)
         // are the flight's, which nobody touches until `complete` takes it back from the ticket; so is its share in the
         // limit, which lives on the heap.
-        unsafe { begin(state, args, out, abi::Flight { ticket, limit }) };
+        unsafe { begin(state, args, out, abi::AsyncCall { ticket, limit }) };
     }
 
     /// The output of a step has been written.

@@ -8,13 +8,13 @@ use crate::machine::Machine;
 use crate::raw::{self, MOST_DIGITS, drop_value, write_number};
 use crate::slots::From;
 use crate::types::{Conversion, TypeInfo};
-use machine::abi::{Kind, Patience, Put};
+use machine::abi::{Kind, Put, PutWait};
 use std::alloc::Layout;
 use std::sync::Arc;
 
 /// Where a value lies, relative to the beginning of its frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spot {
+pub(super) struct FieldPath {
     pub offset: usize,
     pub info: &'static TypeInfo,
     /// Set while the value is there.
@@ -33,12 +33,12 @@ pub(crate) struct View<'f> {
     memory: *mut u8,
     present: &'f mut u64,
     nones: u64,
-    spots: &'f [Spot],
+    spots: &'f [FieldPath],
 }
 
 impl<'f> View<'f> {
     /// `memory` holds live values at all spots whose bits are set.
-    pub(super) fn new(memory: *mut u8, present: &'f mut u64, nones: u64, spots: &'f [Spot]) -> Self {
+    pub(super) fn new(memory: *mut u8, present: &'f mut u64, nones: u64, spots: &'f [FieldPath]) -> Self {
         Self { memory, present, nones, spots }
     }
 
@@ -52,7 +52,7 @@ impl<'f> View<'f> {
         self.spots.get(at).map_or(From::Input, |spot| spot.from)
     }
 
-    fn place(&self, at: usize) -> Option<(&Spot, *mut u8)> {
+    fn place(&self, at: usize) -> Option<(&FieldPath, *mut u8)> {
         let spot = self.spots.get(at).filter(|spot| *self.present & spot.bit != 0)?;
         // SAFETY: offsets lie within the memory.
         Some((spot, unsafe { self.memory.add(spot.offset) }))
@@ -138,8 +138,8 @@ impl<'f> View<'f> {
         at: usize,
         keep: bool,
         machine: &Machine,
-        patience: Patience,
-        give_up: impl Fn() -> bool,
+        patience: PutWait,
+        cancel: impl Fn() -> bool,
     ) -> Option<Put> {
         if keep && !self.is_copied(at) {
             return None;
@@ -147,7 +147,7 @@ impl<'f> View<'f> {
         let (spot, at) = self.place(at)?;
         let bit = spot.bit;
         // SAFETY: the value is live and of this type, and is missing from here on if it was moved; a number is copied.
-        let put = unsafe { machine.put(spot.info.desc, at, patience, give_up) };
+        let put = unsafe { machine.put(spot.info.desc, at, patience, cancel) };
         if put == Put::Accepted && !keep {
             *self.present &= !bit;
         }
@@ -163,7 +163,7 @@ pub(crate) struct Values {
     layout: Layout,
     present: u64,
     nones: u64,
-    spots: Arc<[Spot]>,
+    spots: Arc<[FieldPath]>,
 }
 // SAFETY: the memory is its own, and the values are `Send`; a reference to `Values` reads nothing of them.
 unsafe impl Send for Values {}
@@ -174,7 +174,7 @@ impl Values {
     /// # Safety
     /// `memory` has this layout, of at least one byte, and live values at all spots whose bits are set; they are not
     /// used there again.
-    pub(super) unsafe fn take(memory: *const u8, layout: Layout, bits: (u64, u64), spots: Arc<[Spot]>) -> Self {
+    pub(super) unsafe fn take(memory: *const u8, layout: Layout, bits: (u64, u64), spots: Arc<[FieldPath]>) -> Self {
         // SAFETY: the layout is the frame's, which is not empty; a move is a copy of the bytes.
         unsafe {
             let own = std::alloc::alloc(layout);

@@ -3,18 +3,18 @@
 use super::Machine;
 use crate::backoff;
 use crate::command_error::failed;
-use crate::flight::{Abandoned, Arrival, Cancelled, Flight, Home};
+use crate::execution::{Execution, MissingOutput};
 use crate::frame::{ErrorKind, Events, Frame};
 use crate::hook::InSlot;
 use crate::host::cancelled_here;
+use crate::in_flight::{Abandoned, CallerWait, Cancelled, Home, InFlightMessage};
 use crate::oid::{self, Moment, Oid};
-use crate::output::{Handover, Times};
+use crate::output::{Delivery, Times};
 use crate::queue::{Mode, STEPS};
 use crate::raw::{self, InPlace, Message};
 use crate::slots::{From, Plan};
 use crate::types;
-use crate::visit::{Missing, Visit};
-use crate::worker::Caught;
+use crate::worker::SlotErrors;
 use machine::command::{Failure, Outputs};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
@@ -29,13 +29,13 @@ fn loaded(plan: Arc<Plan>, message: Message) -> Frame {
 
 impl Machine {
     /// Takes a message through the slots on the caller's thread, and keeps what each made of it.
-    pub fn call(&self, make: impl FnOnce(u64, Moment) -> Message) -> Visit {
+    pub fn call(&self, make: impl FnOnce(u64, Moment) -> Message) -> Execution {
         // Counted down from the top, so that their oids differ from those of messages.
         let number = u64::from(u32::MAX) - (self.calls.fetch_add(1, Ordering::Relaxed) & 0x7fff_ffff);
         self.visit(make(number, oid::coarse_now()))
     }
 
-    pub fn visit(&self, message: Message) -> Visit {
+    pub fn visit(&self, message: Message) -> Execution {
         let _in_slot = InSlot::enter();
         let oid = message.oid(self.number.get());
         self.through(loaded(self.plan(), message), oid, None)
@@ -43,38 +43,45 @@ impl Machine {
 
     /// Takes a message that is loaded through the slots, on the caller's thread; of one that is counted by the queue the
     /// number.
-    pub fn through(&self, mut frame: Frame, oid: Oid, counted: Option<u64>) -> Visit {
-        if frame.plan().flies {
-            return self.fly(frame, oid, Caught::default(), None, counted);
+    pub fn through(&self, mut frame: Frame, oid: Oid, counted: Option<u64>) -> Execution {
+        if frame.plan().has_async_slots {
+            return self.fly(frame, oid, SlotErrors::default(), None, counted);
         }
-        let mut caught = Caught::default();
+        let mut caught = SlotErrors::default();
         frame.run::<true>(&mut caught);
-        Visit::new(oid, frame, caught)
+        Execution::new(oid, frame, caught)
     }
 
     /// Takes a message through slots in which it may have to wait, on the caller's thread: from a step on, if it was held
     /// before that.
-    pub fn fly(&self, frame: Frame, oid: Oid, caught: Caught, step: Option<usize>, counted: Option<u64>) -> Visit {
+    pub fn fly(
+        &self,
+        frame: Frame,
+        oid: Oid,
+        caught: SlotErrors,
+        step: Option<usize>,
+        counted: Option<u64>,
+    ) -> Execution {
         let (plan, input) = (frame.plan().clone(), frame.input);
         // What ends before it is through is lost, wherever it is, and what it carries.
         let message = frame.json(From::Input);
         let caller = self.flights.enter(counted);
-        let mut flight = Box::new(Flight::new(frame, oid, Home::Caller(caller.arrival.clone())));
+        let mut flight = Box::new(InFlightMessage::new(frame, oid, Home::Caller(caller.arrival.clone())));
         flight.begin_at(step.unwrap_or_default(), caught);
         loop {
             if let Some(through) = flight.go() {
-                let Flight { frame, caught, .. } = *through;
-                return Visit::new(oid, frame, caught);
+                let InFlightMessage { frame, caught, .. } = *through;
+                return Execution::new(oid, frame, caught);
             }
             let abandoned = match caller.arrival.wait(cancelled_here) {
-                Ok(landed) => {
-                    flight = landed;
+                Ok(ready) => {
+                    flight = ready;
                     continue;
                 }
                 Err(abandoned) => abandoned,
             };
             Self::take_out(&plan, &caller.arrival);
-            let mut caught = Caught::default();
+            let mut caught = SlotErrors::default();
             let slots = (0..plan.slots.len()).filter(|slot| plan.function(*slot).is_some());
             slots.for_each(|slot| caught.error(slot, ErrorKind::Error, abandoned.why.to_string()));
             let frame = match message {
@@ -84,19 +91,19 @@ impl Machine {
                 }
                 _ => Frame::new(plan, input),
             };
-            let mut visit = Visit::new(oid, frame, caught);
+            let mut visit = Execution::new(oid, frame, caught);
             visit.abandoned = Some(abandoned);
             return visit;
         }
     }
 
     /// Drops a flight that nobody expects any more, if it waits for a place in a slot or for its next attempt.
-    fn take_out(plan: &Plan, arrival: &Arc<Arrival>) {
-        let of_this = |flight: &Flight| flight.is_expected_at(arrival);
+    fn take_out(plan: &Plan, arrival: &Arc<CallerWait>) {
+        let of_this = |flight: &InFlightMessage| flight.is_expected_at(arrival);
         let gates = plan.slots.iter().filter_map(|slot| slot.gate.as_ref());
-        let mut gone: Vec<Box<Flight>> = gates.flat_map(|gate| gate.take_out(of_this)).collect();
+        let mut gone: Vec<Box<InFlightMessage>> = gates.flat_map(|gate| gate.take_out(of_this)).collect();
         gone.extend(backoff::take_out(of_this));
-        gone.into_iter().for_each(Flight::bury);
+        gone.into_iter().for_each(InFlightMessage::discard);
     }
 
     /// One `step`, or what is like it, at a time.
@@ -151,7 +158,7 @@ impl Machine {
         let mut visit = self.through(loaded(self.plan(), message), oid, Some(number));
         if let Some(Abandoned { why: why @ Cancelled::Cleared, is_counted }) = visit.abandoned {
             if !is_counted {
-                self.count_given_up(&[number]);
+                self.count_cancelled(&[number]);
             }
             return Err(failed("cancelled", format!("the step of {} was {why}", self.config.name)));
         }
@@ -160,9 +167,9 @@ impl Machine {
         plan.adopt(index, done);
         self.record(index, &visit.frame, visit.oid, &visit.caught);
         let outputs = visit.outputs();
-        let missing = Missing::of(&visit.frame, &visit.caught);
-        let mut handover = Handover::default();
-        handover.hand_over(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
+        let missing = MissingOutput::of(&visit.frame, &visit.caught);
+        let mut handover = Delivery::default();
+        handover.deliver(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
         self.record_unwritten(index, &plan, &mut handover, !visit.caught.errors.is_empty());
         progress.finish();
         progress.note_last(visit.oid, oid::coarse_millis());

@@ -4,15 +4,15 @@ use super::{Machine, guard};
 use crate::command_error::{failed, no_such_slot};
 use crate::hook::InSlot;
 use crate::slots::{Function, Plan};
-use machine::abi::{GIVEN_UP, SlotDesc};
-use machine::command::{Failure, Origin, Reply, Setting};
+use machine::abi::{CANCELLED, SlotDesc};
+use machine::command::{Failure, Reply, Setting, SourceLocation};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Machine {
     /// Puts a function in a slot.
-    pub fn assign(&self, slot: usize, desc: SlotDesc, origin: Origin) -> Reply {
+    pub fn assign(&self, slot: usize, desc: SlotDesc, origin: SourceLocation) -> Reply {
         // Made first: whatever happens next, the closure has an owner.
         let function = Arc::new(Function::new(desc, origin));
         if let Some(nested) = function.nested_option() {
@@ -98,7 +98,7 @@ impl Machine {
             match setting {
                 Setting::Timeout(timeout) => {
                     // The largest number means something else, and is as good as the one before it.
-                    let nanos = nanos(timeout).min(GIVEN_UP - 1);
+                    let nanos = nanos(timeout).min(CANCELLED - 1);
                     place.settings.timeout_ns = nanos;
                     place.timeout.store(nanos, Ordering::Relaxed);
                     timeout_set = Some(place.timeout.clone());

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long `pause`, `stop` and `workers` wait for a slow slot, and `clear` for a sink, before they answer all the same.
-const PATIENCE: Duration = Duration::from_millis(250);
+const CLAIM_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long `drain` sleeps before it looks again whether outputs in order have left.
 const LOOK_UP: Duration = Duration::from_millis(10);
 
@@ -20,13 +20,13 @@ impl Machine {
         let mut place = self.debug.lock();
         // Before the machine runs, so that no worker begins a later message first.
         if let Some(in_hand) = place.take() {
-            in_hand.go_on(self);
+            in_hand.resume(self);
         }
         let mut control = self.queue.control();
         let was = control.mode;
         self.queue.set_mode(&mut control, Mode::Running);
         // Workers that a slow slot keeps from ending count too: they go on.
-        self.hire(&mut control);
+        self.spawn_workers(&mut control);
         drop(control);
         drop(place);
         self.queue.wake_all();
@@ -44,34 +44,34 @@ impl Machine {
     }
 
     /// Starts the workers that are wanted and not there.
-    fn hire(&'static self, control: &mut Control) {
-        while let Some(index) = self.queue.hire(control) {
+    fn spawn_workers(&'static self, control: &mut Control) {
+        while let Some(index) = self.queue.spawn_worker(control) {
             let name = format!("{}/{index}", self.config.name);
             let thread = std::thread::Builder::new().name(name).stack_size(8 << 20);
             if thread.spawn(move || worker::run(self, index)).is_err() {
                 // As many as the system gives.
-                self.queue.dismiss(control, index);
+                self.queue.retire_worker(control, index);
                 return;
             }
         }
     }
 
     /// Changes how many workers there are.
-    pub fn set_workers(&'static self, workers: usize, give_up: impl Fn() -> bool) -> Result<(), Failure> {
+    pub fn set_workers(&'static self, workers: usize, cancel: impl Fn() -> bool) -> Result<(), Failure> {
         bad_number("workers", workers, 1, MAX_WORKERS)?;
         let mut control = self.queue.control();
         self.queue.set_workers(&mut control, workers);
-        self.hire(&mut control);
+        self.spawn_workers(&mut control);
         drop(control);
         self.queue.wake_all();
-        let deadline = Instant::now() + PATIENCE;
-        self.queue.wait_idle(Some(deadline), give_up, |control| control.alive <= control.wanted);
+        let deadline = Instant::now() + CLAIM_TIMEOUT;
+        self.queue.wait_idle(Some(deadline), cancel, |control| control.alive <= control.wanted);
         Ok(())
     }
 
     /// Holds between two messages, or ends the workers. Returns once none holds a message, or when its patience is over;
     /// at once if it was held or ended so before. Returns whether it was not.
-    pub fn halt(&self, mode: Mode, give_up: impl Fn() -> bool) -> bool {
+    pub fn halt(&self, mode: Mode, cancel: impl Fn() -> bool) -> bool {
         let mut control = self.queue.control();
         if control.mode == Mode::Stopped || control.mode == mode {
             return false;
@@ -83,8 +83,8 @@ impl Machine {
         self.queue.set_mode(&mut control, mode);
         drop(control);
         self.queue.wake_all();
-        let deadline = Instant::now() + PATIENCE;
-        self.queue.wait_idle(Some(deadline), give_up, |control| match control.mode {
+        let deadline = Instant::now() + CLAIM_TIMEOUT;
+        self.queue.wait_idle(Some(deadline), cancel, |control| match control.mode {
             Mode::Stopped => control.alive == 0,
             Mode::Running | Mode::Paused => control.resting == control.alive,
         });
@@ -96,7 +96,7 @@ impl Machine {
     ///
     /// # Errors
     /// What is left.
-    pub fn drain(&'static self, timeout: Option<Duration>, give_up: impl Fn() -> bool) -> Result<(), Undrained> {
+    pub fn drain(&'static self, timeout: Option<Duration>, cancel: impl Fn() -> bool) -> Result<(), Undrained> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let left = || {
             let given_up = self.queue.given_up.load(Ordering::Acquire);
@@ -112,11 +112,11 @@ impl Machine {
             let leave = waiting > 0 && left() == 0 && self.queue.control().mode == Mode::Running;
             if leave { waiting } else { 0 }
         };
-        let is_late = || give_up() || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let is_late = || cancel() || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         loop {
             let is_over = |control: &Control| control.mode != Mode::Running || (!is_awaited() && left() == 0);
-            self.queue.wait_idle(deadline, &give_up, is_over);
-            self.pass_gone(deadline, &give_up);
+            self.queue.wait_idle(deadline, &cancel, is_over);
+            self.flush_withdrawn(deadline, &cancel);
             if outputs() == 0 || is_late() {
                 break;
             }
@@ -141,15 +141,15 @@ impl Machine {
         let before = self.queue.accepted();
         // The destructors are user code.
         let _in_slot = InSlot::enter();
-        self.queue.begin_look();
+        self.queue.begin_peek();
         // Another plan, though the same: a worker that comes back from a slow message gives back its claim.
         self.edit_plan(|_| {});
         let (discarded, messages) = self.queue.take_all();
         self.queue.end_look();
-        self.gone(messages.iter().map(|message| message.number));
+        self.withdraw(messages.iter().map(|message| message.number));
         drop(messages);
-        let given_up = if stopped { self.give_up_flights(before) } else { 0 };
-        self.pass_gone(Some(Instant::now() + PATIENCE), || false);
+        let given_up = if stopped { self.cancel_in_flight(before) } else { 0 };
+        self.flush_withdrawn(Some(Instant::now() + CLAIM_TIMEOUT), || false);
         discarded + given_up
     }
 }

@@ -7,20 +7,20 @@ mod put;
 mod status;
 
 use crate::command_error::{bad_number, failed};
+use crate::dead_letters::{DeadLetterEntry, DeadLetterQueue};
 use crate::debug::Debug;
-use crate::flight::Flights;
-use crate::flying;
 use crate::frame::{ErrorKind, Frame};
 use crate::history::Past;
-use crate::letters::{Letter, Letters};
+use crate::in_flight::InFlightTable;
 use crate::oid::{MachineNumber, Oid};
-use crate::output::{Ended, Handover, Recorder, Sequence};
+use crate::output::{ClosedSinks, Delivery, Recorder, Sequence};
 use crate::queue::{MAX_WORKERS, Queue};
-use crate::retry::letters_of;
+use crate::retry::dead_letters_of;
+use crate::scheduler;
 use crate::slots::Plan;
-use crate::source::Feed;
-use crate::worker::Caught;
-use machine::command::{Config, Failure, Origin};
+use crate::source::SourceTask;
+use crate::worker::SlotErrors;
+use machine::command::{Config, Failure, SourceLocation};
 use machine::handle::MAX_SLOTS;
 use machine::status::SourceStatus;
 use std::collections::{BTreeMap, VecDeque};
@@ -44,19 +44,19 @@ pub(crate) struct Machine {
     /// The version of `plan`.
     pub version: AtomicU64,
     pub queue: Queue,
-    pub flights: Flights,
+    pub flights: InFlightTable,
     /// The order of the outputs, if they are ordered.
     pub sequence: Option<Sequence>,
     /// Sinks that were taken off.
-    pub ended: Ended,
+    pub ended: ClosedSinks,
     /// What went through last.
     pub kept: Recorder,
     /// The code that was ever in a slot, by slot and revision.
-    pub codes: Mutex<BTreeMap<(usize, u64), Origin>>,
+    pub codes: Mutex<BTreeMap<(usize, u64), SourceLocation>>,
     /// Whether it stops at errors.
     pub debug: Debug,
-    letters: Mutex<Letters>,
-    source: Mutex<Option<Arc<Feed>>>,
+    letters: Mutex<DeadLetterQueue>,
+    source: Mutex<Option<Arc<SourceTask>>>,
     /// What the source had done that was cleared last.
     cleared_source: Mutex<Option<SourceStatus>>,
     /// Messages processed, at moments of the last seconds.
@@ -65,7 +65,7 @@ pub(crate) struct Machine {
     pub past: Mutex<Past>,
     /// One `step` at a time: it writes the counts of all steps.
     stepping: Mutex<()>,
-    /// One `retry_letters` at a time: two would try the same letters.
+    /// One `retry_dead_letters` at a time: two would try the same letters.
     pub retrying: Mutex<()>,
     /// Calls so far.
     calls: AtomicU64,
@@ -106,9 +106,9 @@ impl Machine {
             plan: Mutex::new(Arc::new(Plan::new(config.slots, config.ordered))),
             version: AtomicU64::new(0),
             queue,
-            flights: Flights::new(config.in_flight),
+            flights: InFlightTable::new(config.in_flight),
             sequence: config.ordered.then(Sequence::default),
-            ended: Ended::default(),
+            ended: ClosedSinks::default(),
             kept: Recorder::default(),
             codes: Mutex::default(),
             debug: Debug::default(),
@@ -148,12 +148,12 @@ impl Machine {
         self.waits_for_slot.store(waits, Ordering::Release);
     }
 
-    pub fn letters(&self) -> MutexGuard<'_, Letters> {
+    pub fn letters(&self) -> MutexGuard<'_, DeadLetterQueue> {
         guard(&self.letters)
     }
 
     /// Sets the source, in the place of one that has ended. It is made only if none is running.
-    pub fn set_source(&'static self, make: impl FnOnce() -> Result<Feed, Failure>) -> Result<(), Failure> {
+    pub fn set_source(&'static self, make: impl FnOnce() -> Result<SourceTask, Failure>) -> Result<(), Failure> {
         if let Some(feed) = guard(&self.source).as_ref().filter(|feed| feed.is_running()) {
             return Err(self.is_fed(feed));
         }
@@ -162,7 +162,7 @@ impl Machine {
         let mut source = guard(&self.source);
         // Somebody else may have set one meanwhile.
         match source.as_ref() {
-            Some(last) => last.make_way(|| self.is_fed(last), || feed.spawn(self))?,
+            Some(last) => last.replace_with(|| self.is_fed(last), || feed.spawn(self))?,
             None => feed.spawn(self)?,
         }
         let last = source.replace(feed);
@@ -174,7 +174,7 @@ impl Machine {
         Ok(())
     }
 
-    fn is_fed(&self, feed: &Feed) -> Failure {
+    fn is_fed(&self, feed: &SourceTask) -> Failure {
         let (name, state) = (&self.config.name, feed.status().state);
         let message =
             format!("{name} has a source already, which has not ended ({state}): clear it first, with clear_source()");
@@ -201,11 +201,11 @@ impl Machine {
     }
 
     /// Counts what a message's slots failed on, skipped or gave nothing for, and keeps the errors.
-    pub fn record(&self, index: usize, frame: &Frame, oid: Oid, caught: &Caught) {
+    pub fn record(&self, index: usize, frame: &Frame, oid: Oid, caught: &SlotErrors) {
         let plan = frame.plan();
         let tally = |slot: usize| plan.function(slot).and_then(|function| function.tallies.get(index));
         let add = |count: &AtomicU64| count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        flying::count_retries(index, frame, &caught.retried);
+        scheduler::count_retries(index, frame, &caught.retried);
         frame.slots_without_output().filter_map(tally).for_each(|tally| add(&tally.none));
         caught.skipped.iter().filter_map(|slot| tally(*slot)).for_each(|tally| add(&tally.skipped));
         if caught.errors.is_empty() {
@@ -214,7 +214,7 @@ impl Machine {
         if let Some(progress) = self.queue.progress_of(index) {
             add(&progress.errored);
         }
-        let new = letters_of(frame, oid, caught, 0);
+        let new = dead_letters_of(frame, oid, caught, 0);
         caught.errors.iter().filter_map(|(slot, _, _)| tally(*slot)).for_each(|tally| add(&tally.errored));
         let mut letters = self.letters();
         for letter in new {
@@ -228,14 +228,14 @@ impl Machine {
     /// Counts and keeps what was found out when a message was handed over: slots whose outputs cannot be written are slots
     /// that failed. `has_errors` says whether the message is counted as errored already.
     #[inline]
-    pub fn record_unwritten(&self, index: usize, plan: &Plan, handover: &mut Handover, has_errors: bool) {
+    pub fn record_unwritten(&self, index: usize, plan: &Plan, handover: &mut Delivery, has_errors: bool) {
         if !handover.unwritten.is_empty() {
-            self.record_letters(index, plan, std::mem::take(&mut handover.unwritten), has_errors);
+            self.record_dead_letters(index, plan, std::mem::take(&mut handover.unwritten), has_errors);
         }
     }
 
     #[cold]
-    fn record_letters(&self, index: usize, plan: &Plan, new: Vec<Letter>, has_errors: bool) {
+    fn record_dead_letters(&self, index: usize, plan: &Plan, new: Vec<DeadLetterEntry>, has_errors: bool) {
         let add = |count: &AtomicU64| count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         if let Some(progress) = self.queue.progress_of(index).filter(|_| !has_errors) {
             add(&progress.errored);

@@ -1,13 +1,13 @@
 //! Messages onto a machine, and what becomes of those for which there is no room.
 
 use super::Machine;
-use crate::blocked::Waiting;
+use crate::backpressure::BackpressureGuard;
 use crate::command_error::failed;
 use crate::hook::InSlot;
 use crate::oid::{self, Oid};
 use crate::raw::{self, Message};
 use crate::source::Shutdown;
-use machine::abi::{Patience, Put, TypeDesc};
+use machine::abi::{Put, PutWait, TypeDesc};
 use machine::command::{Failure, Policy};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -27,15 +27,15 @@ impl Machine {
         &self,
         desc: &'static TypeDesc,
         value: *mut u8,
-        patience: Patience,
-        give_up: impl Fn() -> bool,
+        patience: PutWait,
+        cancel: impl Fn() -> bool,
     ) -> Put {
         // SAFETY: the caller's.
         if unsafe { self.put_some(desc, value, 1) } == 1 {
             return Put::Accepted;
         }
         // SAFETY: the caller's; the value was not moved.
-        unsafe { self.put_full(desc, value, patience, give_up) }
+        unsafe { self.put_full(desc, value, patience, cancel) }
     }
 
     /// Puts a message for which there was no room just now.
@@ -48,16 +48,16 @@ impl Machine {
         &self,
         desc: &'static TypeDesc,
         value: *mut u8,
-        patience: Patience,
-        give_up: impl Fn() -> bool,
+        patience: PutWait,
+        cancel: impl Fn() -> bool,
     ) -> Put {
         let deadline = match patience {
-            Patience::POLICY | Patience::FOREVER => None,
-            Patience(nanos) => Instant::now().checked_add(Duration::from_nanos(nanos)),
+            PutWait::POLICY | PutWait::FOREVER => None,
+            PutWait(nanos) => Instant::now().checked_add(Duration::from_nanos(nanos)),
         };
         let mut failures = 0;
         loop {
-            if patience == Patience::POLICY {
+            if patience == PutWait::POLICY {
                 // Asked anew each time: it may be changed while a call waits.
                 match self.queue.policy() {
                     Policy::Block => {}
@@ -78,12 +78,12 @@ impl Machine {
                     }
                 }
             }
-            if patience != Patience::POLICY || self.queue.policy() == Policy::Block {
+            if patience != PutWait::POLICY || self.queue.policy() == Policy::Block {
                 let policy = self.queue.policy();
-                let changed = || patience == Patience::POLICY && self.queue.policy() != policy;
-                let _waiting = Waiting::begin();
-                if !self.queue.wait_for_room(deadline, || give_up() || changed()) {
-                    if give_up() {
+                let changed = || patience == PutWait::POLICY && self.queue.policy() != policy;
+                let _waiting = BackpressureGuard::begin();
+                if !self.queue.wait_for_room(deadline, || cancel() || changed()) {
+                    if cancel() {
                         return Put::Interrupted;
                     }
                     if !changed() {
@@ -103,10 +103,10 @@ impl Machine {
                     self.queue.refused.fetch_add(1, Ordering::Relaxed);
                     return Put::Full;
                 }
-                if give_up() {
+                if cancel() {
                     return Put::Interrupted;
                 }
-                let _waiting = Waiting::begin();
+                let _waiting = BackpressureGuard::begin();
                 std::thread::sleep(A_MOMENT);
             }
         }
@@ -165,7 +165,7 @@ impl Machine {
         put
     }
 
-    /// Puts values that lie next to each other, and waits for their places until `give_up` says so; moves the first ones,
+    /// Puts values that lie next to each other, and waits for their places until `cancel` says so; moves the first ones,
     /// and returns how many. The others stay with the caller.
     ///
     /// # Safety
@@ -176,7 +176,7 @@ impl Machine {
         desc: &'static TypeDesc,
         values: *mut u8,
         count: usize,
-        give_up: impl Fn() -> bool,
+        cancel: impl Fn() -> bool,
     ) -> usize {
         let (mut put, mut failures) = (0, 0);
         while put < count {
@@ -187,8 +187,8 @@ impl Machine {
                 failures = 0;
                 continue;
             }
-            let _waiting = Waiting::begin();
-            if !self.queue.wait_for_room(None, &give_up) {
+            let _waiting = BackpressureGuard::begin();
+            if !self.queue.wait_for_room(None, &cancel) {
                 break;
             }
             // As in `put_full`: there is room, but not in the next cell.
@@ -240,7 +240,7 @@ impl Machine {
         // The destructor is user code.
         let _in_slot = InSlot::enter();
         let Some(oldest) = self.queue.take_oldest() else { return false };
-        self.gone(std::iter::once(oldest.number));
+        self.withdraw(std::iter::once(oldest.number));
         true
     }
 

@@ -3,7 +3,7 @@
 use super::{Machine, RATE_WINDOW, guard};
 use crate::oid::{self, Oid};
 use crate::output::Sequence;
-use crate::queue::{Mode, Progress};
+use crate::queue::{Mode, WorkerStats};
 use crate::slots::Plan;
 use machine::status::{Drops, SlotStatus, SourceStatus, State, Status};
 use std::sync::atomic::Ordering;
@@ -43,7 +43,7 @@ impl Machine {
             (0..plan.slots.len()).map(|slot| plan.function(slot).map(|f| f.missed(progress.len()))).collect();
         let flown: Vec<_> =
             (0..plan.slots.len()).map(|slot| plan.function(slot).map(|f| f.flown(progress.len()))).collect();
-        let straight: Vec<u64> = progress.iter().map(Progress::straight).collect();
+        let straight: Vec<u64> = progress.iter().map(WorkerStats::straight).collect();
         let processed = self.queue.done();
         let given_up = self.queue.given_up.load(Ordering::Acquire);
         let begun = self.queue.begun();

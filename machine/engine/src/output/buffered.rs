@@ -3,7 +3,7 @@
 //! The buffer is bounded: a worker waits while the writer is slower than the machine, so no line is dropped but those
 //! that cannot be written. These are counted, and the status has the last error.
 
-use crate::blocked::Waiting;
+use crate::backpressure::BackpressureGuard;
 use crate::host::interrupted_here;
 use machine::status::SinkStatus;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ pub(super) struct Written {
 /// What the mutex protects.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is set and asked for independently")]
-struct State {
+struct BufferState {
     /// Whole lines.
     bytes: Vec<u8>,
     /// How many.
@@ -51,7 +51,7 @@ struct State {
     error: String,
 }
 
-impl State {
+impl BufferState {
     fn left(&self) -> u64 {
         self.lines + self.writing
     }
@@ -60,7 +60,7 @@ impl State {
 /// A bounded buffer of lines.
 #[derive(Debug, Default)]
 pub(super) struct Buffered {
-    state: Mutex<State>,
+    state: Mutex<BufferState>,
     /// For the writer.
     work: Condvar,
     /// For those who wait for the writer.
@@ -68,7 +68,7 @@ pub(super) struct Buffered {
 }
 
 impl Buffered {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
         // No user code runs under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,7 +78,7 @@ impl Buffered {
         let mut state = self.lock();
         // A cell that steps and is interrupted waits no longer: its line goes beyond the bound.
         while state.bytes.len() > MAX_BUFFERED && !state.closed && !interrupted_here() {
-            let _waiting = Waiting::begin();
+            let _waiting = BackpressureGuard::begin();
             state = self.written.wait_timeout(state, POLL_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.closed {

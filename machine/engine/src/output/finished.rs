@@ -1,21 +1,21 @@
 //! A message that is through its slots, as sinks see it.
 
-use super::held::{self, Held};
+use super::cell_outputs::{self, Held};
 use super::json::Rendering;
+use crate::dead_letters::DeadLetterEntry;
 use crate::decode::frames::EXCEPTION;
+use crate::execution::MissingOutput;
 use crate::frame::{Frame, Values, View};
-use crate::letters::Letter;
 use crate::machine::Machine;
 use crate::oid::Oid;
 use crate::raw;
-use crate::retry::unwritten_letters;
+use crate::retry::unwritten_dead_letters;
 use crate::slots::Plan;
-use crate::visit::Missing;
-use machine::abi::{Patience, Put};
+use machine::abi::{Put, PutWait};
 
 /// Where the values of a finished message are.
 #[derive(Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum Location<'a> {
     /// In the worker's frame.
     Frame(&'a mut Frame),
     /// Moved out, while the message waited for its turn.
@@ -26,8 +26,8 @@ pub(super) enum Place<'a> {
 #[derive(Debug)]
 pub(crate) struct Finished<'a> {
     pub oid: Oid,
-    pub(super) place: Place<'a>,
-    pub(super) missing: &'a [Missing],
+    pub(super) place: Location<'a>,
+    pub(super) missing: &'a [MissingOutput],
     pub(super) rendering: &'a mut Rendering,
     pub(super) is_rendered: bool,
     /// No other sink comes after this one: it may have the values.
@@ -37,14 +37,14 @@ pub(crate) struct Finished<'a> {
 impl Finished<'_> {
     fn view(&mut self) -> Option<View<'_>> {
         match &mut self.place {
-            Place::Frame(frame) => Some(frame.view()),
-            Place::Values(values) => values.as_mut().map(Values::view),
+            Location::Frame(frame) => Some(frame.view()),
+            Location::Values(values) => values.as_mut().map(Values::view),
         }
     }
 
     /// Whether it can still be read: no sink wanted one of which nothing is left when it was through.
     pub fn is_there(&self) -> bool {
-        self.is_rendered || !matches!(self.place, Place::Values(None))
+        self.is_rendered || !matches!(self.place, Location::Values(None))
     }
 
     /// The message as JSON.
@@ -52,8 +52,8 @@ impl Finished<'_> {
         if !self.is_rendered {
             self.is_rendered = true;
             let view = match &mut self.place {
-                Place::Frame(frame) => Some(frame.view()),
-                Place::Values(values) => values.as_mut().map(Values::view),
+                Location::Frame(frame) => Some(frame.view()),
+                Location::Values(values) => values.as_mut().map(Values::view),
             };
             if let Some(view) = view {
                 self.rendering.write(self.oid, &view, self.missing);
@@ -64,19 +64,19 @@ impl Finished<'_> {
 
     /// Dead letters of the slots whose outputs could not be written, if that has been tried; once.
     #[inline]
-    pub(super) fn unwritten(&mut self, plan: &Plan) -> Vec<Letter> {
+    pub(super) fn unwritten(&mut self, plan: &Plan) -> Vec<DeadLetterEntry> {
         if !self.is_rendered || !self.rendering.has_unwritten() {
             return Vec::new();
         }
-        unwritten_letters(self.rendering, plan, self.oid)
+        unwritten_dead_letters(self.rendering, plan, self.oid)
     }
 
     /// The message for a cell: the values themselves for the last sink, their JSON text for others.
     pub fn hold(&mut self) -> Held {
         if self.is_last {
             let values = match &mut self.place {
-                Place::Frame(frame) => Some(frame.take()),
-                Place::Values(values) => values.take(),
+                Location::Frame(frame) => Some(frame.take()),
+                Location::Values(values) => values.take(),
             };
             if let Some(values) = values {
                 return Held::values(self.oid, values, self.missing.to_vec());
@@ -84,7 +84,8 @@ impl Finished<'_> {
         }
         let missing = self.missing;
         let why = self.view().map_or_else(Vec::new, |view| {
-            let why = |at| (!view.is_present(at) && !view.is_none(at)).then(|| held::why(view.from(at), missing));
+            let why =
+                |at| (!view.is_present(at) && !view.is_none(at)).then(|| cell_outputs::why(view.from(at), missing));
             (0..view.len()).map(why).collect()
         });
         Held::text(self.oid, self.json().clone(), why)
@@ -121,15 +122,15 @@ impl Finished<'_> {
         &mut self,
         slot: usize,
         machine: &Machine,
-        patience: Patience,
-        give_up: impl Fn() -> bool,
+        patience: PutWait,
+        cancel: impl Fn() -> bool,
     ) -> Option<Result<Put, String>> {
         let keep = !self.is_last;
         let mut view = self.view()?;
         if !view.is_present(slot + 1) {
             return None;
         }
-        if let Some(put) = view.put(slot + 1, keep, machine, patience, &give_up) {
+        if let Some(put) = view.put(slot + 1, keep, machine, patience, &cancel) {
             return Some(Ok(put));
         }
         let json = String::from_utf8_lossy(self.json().part(slot + 1)).into_owned();
@@ -139,6 +140,6 @@ impl Finished<'_> {
         {
             return Some(Err(why));
         }
-        Some(Ok(raw::put_text(machine, json, patience, give_up)))
+        Some(Ok(raw::put_text(machine, json, patience, cancel)))
     }
 }

@@ -4,10 +4,10 @@
 //! `{"_exception":{"exc_value":"…","exc_type":"…","task":"f3"}}`: the slot's own error, or `UpstreamError` for a
 //! slot that was skipped because an output that it needs is missing.
 
+use crate::execution::MissingOutput;
 use crate::frame::View;
 use crate::oid::Oid;
 use crate::slots::From;
-use crate::visit::Missing;
 use std::ops::Range;
 
 /// A buffer that one unusually large message has stretched beyond this is given back.
@@ -45,7 +45,7 @@ impl Clone for Rendering {
 
 impl Rendering {
     /// Writes a message, in place of the one before.
-    pub fn write(&mut self, oid: Oid, view: &View<'_>, missing: &[Missing]) {
+    pub fn write(&mut self, oid: Oid, view: &View<'_>, missing: &[MissingOutput]) {
         if self.line.capacity() > MOST_KEPT {
             self.line = Vec::new();
         }
@@ -84,7 +84,7 @@ impl Rendering {
     }
 
     /// Appends one value, or what stands in its place, with a comma after it.
-    fn write_value(&mut self, at: usize, view: &View<'_>, missing: &[Missing]) {
+    fn write_value(&mut self, at: usize, view: &View<'_>, missing: &[MissingOutput]) {
         let start = self.line.len();
         if view.repeats(at)
             && let Some(&(first, end)) = at.checked_sub(1).and_then(|before| self.parts.get(before))

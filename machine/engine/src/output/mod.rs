@@ -5,38 +5,38 @@
 //! to drain finds all outputs handed over. A sink that does work of its own (files, sockets) does it on a thread of
 //! its own, behind a bounded buffer; what it cannot take is counted, or the worker waits, as chosen.
 
+mod attach;
 mod buffered;
-mod chain;
-mod ended;
+mod cell_outputs;
+mod closed_sinks;
 mod endpoint;
+mod file_sink;
 mod finished;
-mod held;
+mod iterator_sink;
 mod json;
-mod kept;
-mod lines;
+mod machine_sink;
 mod order;
-mod outlets;
 mod publish;
+mod retention;
 mod sequence;
 mod subscriber;
-mod tap;
 mod writer;
 pub(crate) mod zmtp;
 
-pub(crate) use ended::Ended;
+pub(crate) use cell_outputs::Held;
+pub(crate) use closed_sinks::ClosedSinks;
 pub(crate) use finished::Finished;
-pub(crate) use held::Held;
-pub(crate) use kept::{Entry, LAST, Recorder, Times, Tokens};
+pub(crate) use iterator_sink::{Next, Tap};
+pub(crate) use retention::{Entry, LAST, Recorder, Times, Tokens};
 pub(crate) use sequence::Sequence;
-pub(crate) use tap::{Next, Tap};
 
+use crate::dead_letters::DeadLetterEntry;
+use crate::execution::MissingOutput;
 use crate::frame::Frame;
-use crate::letters::Letter;
 use crate::machine::Machine;
 use crate::oid::Oid;
 use crate::slots::Plan;
-use crate::visit::Missing;
-use finished::Place;
+use finished::Location;
 pub(crate) use json::Rendering;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
@@ -48,7 +48,7 @@ use std::time::Instant;
 /// What a sink needs of the next message. The order is the order in which sinks are asked: those that only look come
 /// before those that take values away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Want {
+pub(crate) enum SinkDemand {
     /// Nothing now.
     Nothing,
     /// Its JSON.
@@ -60,14 +60,14 @@ pub(crate) enum Want {
 /// Where finished messages go. Called by all workers of a machine, or by one at a time if outputs are ordered.
 pub(crate) trait Sink: Debug + Send + Sync {
     /// What it needs of the next message.
-    fn wants(&self) -> Want;
+    fn wants(&self) -> SinkDemand;
     /// Whether it will read the JSON of this message, if it is not yet written; values go to the last sink alone.
     fn reads_json(&self, _message: &mut Finished<'_>, _is_last: bool) -> bool {
-        self.wants() == Want::Json
+        self.wants() == SinkDemand::Json
     }
     /// Whether it takes values away, if it is the last one: then others come before it.
     fn takes_values(&self) -> bool {
-        self.wants() == Want::Values
+        self.wants() == SinkDemand::Values
     }
     /// Takes a message. Waits only if it was told to lose none, and not after `close`.
     fn accept(&self, message: &mut Finished<'_>);
@@ -115,7 +115,7 @@ fn next_id() -> u64 {
 }
 
 /// Hands a message to each sink in turn.
-fn hand_out(sinks: &[Attached], finished: &mut Finished<'_>) {
+fn dispatch(sinks: &[Attached], finished: &mut Finished<'_>) {
     for (at, attached) in sinks.iter().enumerate() {
         finished.is_last = at + 1 == sinks.len();
         attached.sink.accept(finished);
@@ -124,28 +124,28 @@ fn hand_out(sinks: &[Attached], finished: &mut Finished<'_>) {
 
 /// One worker's way to the sinks.
 #[derive(Debug, Default)]
-pub(crate) struct Handover {
+pub(crate) struct Delivery {
     rendering: Rendering,
     /// Of the last message: dead letters of the slots whose outputs could not be written. To be taken.
-    pub unwritten: Vec<Letter>,
+    pub unwritten: Vec<DeadLetterEntry>,
 }
 
-impl Handover {
+impl Delivery {
     /// Hands a finished message to the sinks of its plan, now or when its turn comes, and keeps it if its times are
     /// given; returns its size if it was kept. `record` has been called; `record_unwritten` is to be.
     #[inline]
-    pub fn hand_over(
+    pub fn deliver(
         &mut self,
         machine: &Machine,
         plan: &Plan,
         frame: &mut Frame,
         (oid, number): (Oid, u64),
-        missing: &[Missing],
+        missing: &[MissingOutput],
         times: Option<Times>,
     ) -> usize {
         let mut finished = Finished {
             oid,
-            place: Place::Frame(frame),
+            place: Location::Frame(frame),
             missing,
             rendering: &mut self.rendering,
             is_rendered: false,
@@ -157,7 +157,7 @@ impl Handover {
         let bytes = times.map_or(0, |times| machine.kept.keep(&mut finished, plan, times));
         match &machine.sequence {
             None => {
-                hand_out(&plan.sinks, &mut finished);
+                dispatch(&plan.sinks, &mut finished);
                 self.unwritten = finished.unwritten(plan);
             }
             Some(sequence) => {
@@ -176,13 +176,13 @@ impl Handover {
     pub fn hand_over_late(&mut self, machine: &Machine, plan: &Plan, frame: &mut Frame, oid: Oid, times: Times) {
         let mut finished = Finished {
             oid,
-            place: Place::Frame(frame),
+            place: Location::Frame(frame),
             missing: &[],
             rendering: &mut self.rendering,
             is_rendered: false,
             is_last: false,
         };
         machine.kept.keep(&mut finished, plan, times);
-        hand_out(&plan.sinks, &mut finished);
+        dispatch(&plan.sinks, &mut finished);
     }
 }

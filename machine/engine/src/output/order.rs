@@ -1,12 +1,12 @@
-//! The reorder buffer: what came before its turn waits until all before it are through or gone.
+//! The reorder buffer: what came before its turn waits until all before it are through or withdrawn.
 
 use std::collections::BTreeMap;
 
 /// Numbers as stretches: the first, and one past the last. They do not touch each other.
 #[derive(Debug, Default)]
-pub(crate) struct Stretches(BTreeMap<u64, u64>);
+pub(crate) struct RangeSet(BTreeMap<u64, u64>);
 
-impl Stretches {
+impl RangeSet {
     /// Adds the numbers from `first` on, less than `end`.
     pub fn add(&mut self, first: u64, end: u64) {
         let (mut first, mut end) = (first, end);
@@ -25,7 +25,7 @@ impl Stretches {
     }
 }
 
-/// Items that go out in the order of their numbers. Every number is either inserted or said to be gone, once.
+/// Items that go out in the order of their numbers. Every number is either inserted or withdrawn, once.
 #[derive(Debug)]
 pub(crate) struct Reorder<T> {
     /// The number whose turn it is.
@@ -33,12 +33,12 @@ pub(crate) struct Reorder<T> {
     /// What waits for its turn.
     waiting: BTreeMap<u64, T>,
     /// Numbers that will never come.
-    gone: Stretches,
+    withdraw: RangeSet,
 }
 
 impl<T> Default for Reorder<T> {
     fn default() -> Self {
-        Self { next: 0, waiting: BTreeMap::new(), gone: Stretches::default() }
+        Self { next: 0, waiting: BTreeMap::new(), withdraw: RangeSet::default() }
     }
 }
 
@@ -74,17 +74,17 @@ impl<T> Reorder<T> {
     }
 
     /// Numbers that will never come.
-    pub fn gone(&mut self, numbers: Stretches) {
+    pub fn withdraw(&mut self, numbers: RangeSet) {
         for (first, end) in numbers.0 {
             if end > self.next {
-                self.gone.add(first, end);
+                self.withdraw.add(first, end);
             }
         }
         self.skip();
     }
 
     fn skip(&mut self) {
-        while let Some(end) = self.gone.take_from(self.next) {
+        while let Some(end) = self.withdraw.take_from(self.next) {
             self.next = self.next.max(end);
         }
     }
@@ -92,16 +92,16 @@ impl<T> Reorder<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reorder, Stretches};
+    use super::{RangeSet, Reorder};
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever the order of arrival, and whatever is gone: all others come out, in order, as soon as all before
-        /// them have come or are gone.
+        /// Whatever the order of arrival, and whatever is withdrawn: all others come out, in order, as soon as all before
+        /// them have come or are withdrawn.
         #[test]
         fn all_come_out_in_order_and_as_early_as_they_can(
-            fates in proptest::collection::vec(any::<bool>(), 0..60).prop_flat_map(|gone| {
-                let numbers: Vec<(u64, bool)> = (0..).zip(gone).collect();
+            fates in proptest::collection::vec(any::<bool>(), 0..60).prop_flat_map(|withdraw| {
+                let numbers: Vec<(u64, bool)> = (0..).zip(withdraw).collect();
                 Just(numbers).prop_shuffle()
             })
         ) {
@@ -110,9 +110,9 @@ mod tests {
             let mut settled: Vec<(u64, bool)> = Vec::new();
             for (number, is_gone) in fates {
                 if is_gone {
-                    let mut gone = Stretches::default();
-                    gone.add(number, number + 1);
-                    reorder.gone(gone);
+                    let mut withdraw = RangeSet::default();
+                    withdraw.add(number, number + 1);
+                    reorder.withdraw(withdraw);
                 } else if number == reorder.next() {
                     reorder.pass();
                     out.push(number);
@@ -133,7 +133,7 @@ mod tests {
         /// However they come, stretches are those of the set of all numbers, as few as there can be.
         #[test]
         fn stretches_are_a_set(added in proptest::collection::vec((0_u64..50, 1_u64..8), 0..40)) {
-            let (mut stretches, mut set) = (Stretches::default(), std::collections::BTreeSet::new());
+            let (mut stretches, mut set) = (RangeSet::default(), std::collections::BTreeSet::new());
             for (first, length) in added {
                 stretches.add(first, first + length);
                 set.extend(first..first + length);

@@ -8,8 +8,8 @@
 use super::endpoint::Listener;
 use super::subscriber::{Piece, Subscriber};
 use super::zmtp::{self, Decoder, Event};
-use super::{Finished, Sink, Want, next_id};
-use crate::blocked::Waiting;
+use super::{Finished, Sink, SinkDemand, next_id};
+use crate::backpressure::BackpressureGuard;
 use crate::command_error::failed;
 use crate::remote::place;
 use crate::runtime;
@@ -29,14 +29,14 @@ const GATHER: Duration = Duration::from_millis(1);
 /// How long a peer may take to say that it is a subscriber.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a closed publisher still writes what waits.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(2);
 /// How long a waiting worker sleeps before it looks whether it still has to wait.
 const LOOK_UP: Duration = Duration::from_millis(50);
 /// Connections at a time; further ones are turned away.
 const CONNECTIONS: usize = 64;
 
 #[derive(Debug, Default)]
-struct State {
+struct PublisherState {
     subscribers: Vec<Subscriber>,
     closed: bool,
     /// Nobody listens at the endpoint any more: another one can be bound there.
@@ -49,7 +49,7 @@ struct Shared {
     endpoint: String,
     /// The socket's file.
     path: Option<PathBuf>,
-    state: Mutex<State>,
+    state: Mutex<PublisherState>,
     /// Something was written, or a subscriber went away.
     room: Condvar,
     /// How many subscribers want anything.
@@ -64,7 +64,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PublisherState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,13 +151,13 @@ impl Publisher {
 }
 
 impl Sink for Publisher {
-    fn wants(&self) -> Want {
-        if self.0.listening.load(Ordering::Relaxed) > 0 { Want::Json } else { Want::Nothing }
+    fn wants(&self) -> SinkDemand {
+        if self.0.listening.load(Ordering::Relaxed) > 0 { SinkDemand::Json } else { SinkDemand::Nothing }
     }
 
     fn accept(&self, message: &mut Finished<'_>) {
         // One that waited for its turn while nobody was subscribed was wanted by nobody when it was through.
-        if self.wants() == Want::Nothing || !message.is_there() {
+        if self.wants() == SinkDemand::Nothing || !message.is_there() {
             return;
         }
         let oid = message.oid.hex();
@@ -168,7 +168,7 @@ impl Sink for Publisher {
             && !state.closed
             && state.subscribers.iter().any(|subscriber| subscriber.is_full(mark) && subscriber.listens())
         {
-            let _waiting = Waiting::begin();
+            let _waiting = BackpressureGuard::begin();
             state = self.0.room.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
         }
         // A message with many topics is one message: it may exceed the mark by its number of slots.
@@ -283,7 +283,7 @@ async fn serve(shared: Arc<Shared>, mut reader: impl AsyncRead + Unpin, mut writ
     }
     let (id, wake) = (next_id(), Arc::new(Notify::new()));
     shared.lock().subscribers.push(Subscriber::new(id, wake.clone()));
-    let mut progress = Progress::default();
+    let mut progress = WriteState::default();
     tokio::select! {
         result = listen(&shared, id, &mut decoder, &mut reader) => {
             if let Err(error) = result && error.kind() == io::ErrorKind::InvalidData {
@@ -311,12 +311,12 @@ async fn patience(shared: &Shared) {
     let mut over = shared.over.subscribe();
     // Its sender lives as long as `shared`.
     drop(over.wait_for(|over| *over).await);
-    tokio::time::sleep(PATIENCE).await;
+    tokio::time::sleep(LINGER).await;
 }
 
 /// The piece that is being written, and how far.
 #[derive(Debug, Default)]
-struct Progress {
+struct WriteState {
     piece: Piece,
     written: usize,
 }
@@ -326,7 +326,7 @@ async fn send(
     shared: &Shared,
     id: u64,
     wake: &Notify,
-    progress: &mut Progress,
+    progress: &mut WriteState,
     writer: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
     let mut done = Vec::new();

@@ -9,15 +9,15 @@
 //! A sink may make whoever hands out wait. So messages that were discarded are told without that lock: who puts never
 //! waits for a sink, and a thread that many machines share does not either.
 
-use super::finished::{Finished, Place};
+use super::finished::{Finished, Location};
 use super::json::Rendering;
-use super::order::{Reorder, Stretches};
-use super::{Attached, Sinks, Want, hand_out};
-use crate::blocked;
+use super::order::{RangeSet, Reorder};
+use super::{Attached, SinkDemand, Sinks, dispatch};
+use crate::backpressure;
+use crate::execution::MissingOutput;
 use crate::frame::Values;
 use crate::machine::Machine;
 use crate::oid::Oid;
-use crate::visit::Missing;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -33,7 +33,7 @@ struct Waiting {
     oid: Oid,
     sinks: Sinks,
     values: Option<Values>,
-    missing: Vec<Missing>,
+    missing: Vec<MissingOutput>,
     rendering: Option<Rendering>,
     /// The sinks that it is meant for, one bit each: they count it as held until they have it.
     meant: u64,
@@ -41,17 +41,17 @@ struct Waiting {
 
 impl Waiting {
     /// Hands it out.
-    fn hand_out(&mut self, spare: &mut Rendering) {
+    fn dispatch(&mut self, spare: &mut Rendering) {
         let is_rendered = self.rendering.is_some();
         let mut finished = Finished {
             oid: self.oid,
-            place: Place::Values(&mut self.values),
+            place: Location::Values(&mut self.values),
             missing: &self.missing,
             rendering: self.rendering.as_mut().unwrap_or(spare),
             is_rendered,
             is_last: false,
         };
-        hand_out(&self.sinks, &mut finished);
+        dispatch(&self.sinks, &mut finished);
         self.let_go();
     }
 
@@ -79,7 +79,7 @@ fn bit(sink: usize) -> u64 {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SequenceState {
     reorder: Reorder<Waiting>,
     spare: Rendering,
 }
@@ -87,10 +87,10 @@ struct State {
 /// The order of a machine's outputs.
 #[derive(Debug, Default)]
 pub(crate) struct Sequence {
-    state: Mutex<State>,
+    state: Mutex<SequenceState>,
     room: Condvar,
     /// Numbers that will never come and have not been told to `state`; whether there are any.
-    gone: Mutex<Stretches>,
+    withdraw: Mutex<RangeSet>,
     has_gone: AtomicBool,
     /// How many messages have waited for their turn.
     reordered: AtomicU64,
@@ -99,7 +99,7 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+    fn try_lock(&self) -> Option<MutexGuard<'_, SequenceState>> {
         match self.state.try_lock() {
             Ok(state) => Some(state),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -108,14 +108,14 @@ impl Sequence {
     }
 
     /// The lock for a worker: who has it hands out, and may wait for a sink.
-    fn lock_to_finish(&self) -> MutexGuard<'_, State> {
+    fn lock_to_finish(&self) -> MutexGuard<'_, SequenceState> {
         self.try_lock().unwrap_or_else(|| {
-            let _waiting = blocked::Waiting::begin();
+            let _waiting = backpressure::BackpressureGuard::begin();
             self.state.lock().unwrap_or_else(PoisonError::into_inner)
         })
     }
 
-    /// Whether no message is to be begun, since more wait for their turn than may: flights that land go on all the same.
+    /// Whether no message is to be begun, since more wait for their turn than may: flights that become ready go on all the same.
     pub fn is_full(&self) -> bool {
         // Relaxed: a message sooner or later makes no difference.
         self.waiting.load(Ordering::Relaxed) > MOST as u64
@@ -132,17 +132,17 @@ impl Sequence {
         let mut done = Vec::new();
         {
             let mut state = self.lock_to_finish();
-            // A held queue, messages given back or flights that have landed may be what is waited for, and this worker
+            // A held queue, messages given back or flights that are ready may be what is waited for, and this worker
             // the one that they wait for: then the bound yields.
             let is_wanted = || machine.queue.wants_workers() || machine.flights.is_waiting();
             self.release_gone(&mut state, &mut done);
             while state.reorder.len() >= MOST && state.reorder.next() != number && !is_wanted() {
-                let _waiting = blocked::Waiting::begin();
+                let _waiting = backpressure::BackpressureGuard::begin();
                 state = self.room.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
                 self.release_gone(&mut state, &mut done);
             }
             if state.reorder.next() == number {
-                hand_out(sinks, &mut finished);
+                dispatch(sinks, &mut finished);
                 state.reorder.pass();
                 self.release(&mut state, &mut done);
             } else {
@@ -154,28 +154,28 @@ impl Sequence {
         }
         // What is left of their values is dropped here: destructors are user code.
         drop(done);
-        self.pass_gone();
+        self.flush_withdrawn();
     }
 
     /// Messages will never be finished: they were discarded. Never waits for a sink: what waited for them goes out with
-    /// the next message that is through, or by `pass_gone`.
-    pub fn gone(&self, numbers: impl Iterator<Item = u64>) {
-        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.for_each(|number| gone.add(number, number + 1));
+    /// the next message that is through, or by `flush_withdrawn`.
+    pub fn withdraw(&self, numbers: impl Iterator<Item = u64>) {
+        let mut withdraw = self.withdraw.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.for_each(|number| withdraw.add(number, number + 1));
         self.has_gone.store(true, Ordering::Relaxed);
     }
 
-    /// Whether numbers are gone, and nobody hands out who will hear of them.
+    /// Whether numbers are withdrawn, and nobody hands out who will hear of them.
     pub fn has_gone(&self) -> bool {
-        // As in `pass_gone`.
+        // As in `flush_withdrawn`.
         fence(Ordering::SeqCst);
         self.has_gone.load(Ordering::Relaxed) && self.try_lock().is_some()
     }
 
-    /// Hands out what waited for messages that are gone, unless somebody is handing out, who then does that.
-    pub fn pass_gone(&self) {
+    /// Hands out what waited for withdrawn messages, unless somebody is handing out, who then does that.
+    pub fn flush_withdrawn(&self) {
         loop {
-            // Pairs with itself: either this one sees what is gone, or whoever told it finds the lock free.
+            // Pairs with itself: either this one sees what is withdrawn, or whoever told it finds the lock free.
             fence(Ordering::SeqCst);
             if !self.has_gone.load(Ordering::Relaxed) {
                 return;
@@ -189,21 +189,21 @@ impl Sequence {
         }
     }
 
-    /// What waited for messages that are gone goes out.
-    fn release_gone(&self, state: &mut State, done: &mut Vec<Waiting>) {
+    /// What waited for withdrawn messages goes out.
+    fn release_gone(&self, state: &mut SequenceState, done: &mut Vec<Waiting>) {
         if self.has_gone.load(Ordering::Relaxed) {
             self.release(state, done);
         }
     }
 
-    fn release(&self, state: &mut State, done: &mut Vec<Waiting>) {
+    fn release(&self, state: &mut SequenceState, done: &mut Vec<Waiting>) {
         loop {
             if self.has_gone.swap(false, Ordering::Relaxed) {
-                let gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
-                state.reorder.gone(gone);
+                let withdraw = std::mem::take(&mut *self.withdraw.lock().unwrap_or_else(PoisonError::into_inner));
+                state.reorder.withdraw(withdraw);
             }
             let Some(mut waiting) = state.reorder.pop() else { break };
-            waiting.hand_out(&mut state.spare);
+            waiting.dispatch(&mut state.spare);
             if waiting.values.is_some() {
                 done.push(waiting);
             }
@@ -223,16 +223,16 @@ fn keep(mut finished: Finished<'_>, sinks: &Sinks) -> Waiting {
     let (mut takes_values, mut meant) = (false, 0);
     for (at, attached) in sinks.iter().enumerate() {
         let wants = attached.sink.wants();
-        takes_values |= wants == Want::Values;
-        if wants != Want::Nothing {
+        takes_values |= wants == SinkDemand::Values;
+        if wants != SinkDemand::Nothing {
             meant |= bit(at);
             // Relaxed: as in `let_go`.
             attached.held.fetch_add(u64::from(bit(at) != 0), Ordering::Relaxed);
         }
     }
     let values = match &mut finished.place {
-        Place::Frame(frame) if takes_values => Some(frame.take()),
-        Place::Frame(_) | Place::Values(_) => None,
+        Location::Frame(frame) if takes_values => Some(frame.take()),
+        Location::Frame(_) | Location::Values(_) => None,
     };
     Waiting {
         oid: finished.oid,
@@ -254,11 +254,11 @@ mod tests {
         let sequence = Sequence::default();
         assert!(!sequence.has_gone());
         let handing_out = sequence.lock_to_finish();
-        sequence.gone(0..3);
+        sequence.withdraw(0..3);
         assert!(!sequence.has_gone());
         drop(handing_out);
         assert!(sequence.has_gone());
-        sequence.pass_gone();
+        sequence.flush_withdrawn();
         assert!(!sequence.has_gone());
     }
 }

@@ -1,7 +1,7 @@
 //! What a slot gives as lines of a writer of the user's: a file, a socket, the standard output of a filter.
 
 use super::buffered::{Buffered, Written};
-use super::{Finished, Sink, Want};
+use super::{Finished, Sink, SinkDemand};
 use crate::command_error::failed;
 use crate::hook::InSlot;
 use crate::raw::Writer;
@@ -65,9 +65,9 @@ fn write(writer: &mut Writer, batch: &[u8], lines: u64, is_stdout: bool) -> Writ
 }
 
 impl Sink for WriterSink {
-    fn wants(&self) -> Want {
+    fn wants(&self) -> SinkDemand {
         // Of the values, not of their JSON: that is written for one slot alone.
-        Want::Values
+        SinkDemand::Values
     }
 
     fn takes_values(&self) -> bool {

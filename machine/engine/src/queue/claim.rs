@@ -1,6 +1,6 @@
 //! What workers take out of the queue, and what is taken out in other ways.
 
-use super::{CLAIM, Control, Progress, Queue, SPARE, STEPS};
+use super::{CLAIM, Control, Queue, SPARE, STEPS, WorkerStats};
 use crate::raw::{InPlace, Message};
 use crate::ring::Claimed;
 use crate::sync::{A_MOMENT, MutexGuard, Ordering, fence};
@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// How long `take_all` waits for a worker that neither rests nor is in a slot, before it leaves it what it has claimed.
-const PATIENCE: Duration = Duration::from_millis(250);
+const CLAIM_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// What a worker has claimed.
 #[derive(Debug)]
@@ -25,14 +25,14 @@ pub(crate) enum Claim<'q> {
 }
 
 /// Messages that one worker has claimed, in order.
-pub(crate) trait Stretch: IntoIterator<Item = Message> {
+pub(crate) trait Span: IntoIterator<Item = Message> {
     /// How many are left.
     fn len(&self) -> u64;
     /// Gives the next message to `f` where it lies; `f` moves it out.
     fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R>;
 }
 
-impl Stretch for Claimed<'_, Message> {
+impl Span for Claimed<'_, Message> {
     #[inline]
     fn len(&self) -> u64 {
         self.len()
@@ -44,7 +44,7 @@ impl Stretch for Claimed<'_, Message> {
     }
 }
 
-impl Stretch for VecDeque<Message> {
+impl Span for VecDeque<Message> {
     fn len(&self) -> u64 {
         self.len() as u64
     }
@@ -54,19 +54,19 @@ impl Stretch for VecDeque<Message> {
     }
 }
 
-impl Stretch for Claim<'_> {
+impl Span for Claim<'_> {
     fn len(&self) -> u64 {
         match self {
             Self::Nothing => 0,
             Self::Ring(claimed) => claimed.len(),
-            Self::Returned(messages) => Stretch::len(messages),
+            Self::Returned(messages) => Span::len(messages),
         }
     }
 
     fn next_in_place<R>(&mut self, f: impl FnOnce(InPlace<'_>) -> R) -> Option<R> {
         match self {
             Self::Nothing => None,
-            Self::Ring(claimed) => Stretch::next_in_place(claimed, f),
+            Self::Ring(claimed) => Span::next_in_place(claimed, f),
             Self::Returned(messages) => messages.next_in_place(f),
         }
     }
@@ -97,7 +97,7 @@ impl Queue {
     /// slots became stale while it slept: then it has to let go of them.
     pub fn claim(&self, most: usize, stale: impl Fn() -> bool) -> Claim<'_> {
         loop {
-            if self.held() {
+            if self.is_paused() {
                 return Claim::Nothing;
             }
             if self.returned.load(Ordering::Acquire) > 0 {
@@ -146,7 +146,7 @@ impl Queue {
 
     /// A worker gives back what it has not begun, in order. Returns what was discarded meanwhile, which is counted
     /// already: the worker drops it without a lock.
-    pub fn give_back(&self, worker: &Progress, messages: impl IntoIterator<Item = Message>) -> Vec<Message> {
+    pub fn give_back(&self, worker: &WorkerStats, messages: impl IntoIterator<Item = Message>) -> Vec<Message> {
         let mut control = self.control();
         // Relaxed: written under the lock, or by the worker itself.
         worker.claimed.store(worker.begun.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -167,8 +167,8 @@ impl Queue {
     }
 
     /// Takes out the first messages that wait, for a look: no worker takes any until they are returned.
-    pub fn lend_first(&self, most: usize) -> Lent {
-        self.begin_look();
+    pub fn peek_take(&self, most: usize) -> Lent {
+        self.begin_peek();
         let mut control = self.control();
         let mut messages = Vec::new();
         while messages.len() < most
@@ -215,7 +215,7 @@ impl Queue {
         Some(oldest)
     }
 
-    /// Discards all that waits, while the queue is held by `begin_look`, and workers that have a claim are told to give
+    /// Discards all that waits, while the queue is held by `begin_peek`, and workers that have a claim are told to give
     /// it back before their next message. Returns how many messages that were, and those of them that are at hand, which
     /// the caller drops without a lock; the others are with whoever has claimed them or looks at them, who drops them
     /// when he gives them back.
@@ -263,11 +263,11 @@ impl Queue {
     /// A worker looks whether the queue is held after each message, and what it writes and reads there is not ordered:
     /// that would cost each message more than all else. But a moment after the queue was held, whoever is where it was
     /// and has a message in its slots has not looked yet, and will see that it is held.
-    fn inside(&self) -> (MutexGuard<'_, Control>, Vec<&Progress>) {
+    fn inside(&self) -> (MutexGuard<'_, Control>, Vec<&WorkerStats>) {
         let workers = || self.progress().iter().skip(STEPS + 1);
         let began = Instant::now();
         let mut control = self.control();
-        let mut before: Vec<_> = workers().map(Progress::position).collect();
+        let mut before: Vec<_> = workers().map(WorkerStats::position).collect();
         let mut since = began;
         loop {
             if control.resting >= control.alive {
@@ -276,10 +276,10 @@ impl Queue {
             if since.elapsed() >= A_MOMENT {
                 let stays = workers().zip(&before).filter(|(worker, was)| worker.position() == **was);
                 let inside: Vec<_> = stays.map(|(worker, _)| worker).filter(|worker| worker.is_inside()).collect();
-                if control.resting + inside.len() >= control.alive || began.elapsed() >= PATIENCE {
+                if control.resting + inside.len() >= control.alive || began.elapsed() >= CLAIM_TIMEOUT {
                     return (control, inside);
                 }
-                before = workers().map(Progress::position).collect();
+                before = workers().map(WorkerStats::position).collect();
                 since = Instant::now();
             }
             control = self.idle.wait_timeout(control, A_MOMENT).unwrap_or_else(PoisonError::into_inner).0;

@@ -9,9 +9,9 @@ mod mode;
 mod progress;
 mod wait;
 
-pub(crate) use claim::{Claim, Stretch};
+pub(crate) use claim::{Claim, Span};
 pub(crate) use mode::{Control, Mode};
-pub(crate) use progress::{Progress, STEPS};
+pub(crate) use progress::{STEPS, WorkerStats};
 
 use crate::raw::Message;
 use crate::ring::{Alone, Ring};
@@ -37,7 +37,7 @@ pub(crate) struct Queue {
     /// and the capacity. Only grows. Written by those who put, beside what workers read for each message.
     limit: Alone,
     /// `STEPS`, and one for each worker that there can be.
-    all_progress: Box<[Progress]>,
+    all_progress: Box<[WorkerStats]>,
     /// How many of them have ever been used.
     used: AtomicUsize,
     /// How many workers there are to be, for whoever claims.
@@ -64,9 +64,9 @@ pub(crate) struct Queue {
     not_empty: Condvar,
     not_full: Condvar,
     idle: Condvar,
-    /// Workers that take no message before a flight has landed.
-    grounded: AtomicUsize,
-    landed: Condvar,
+    /// Workers that take no message before a flight is ready.
+    stalled: AtomicUsize,
+    ready: Condvar,
 }
 
 impl Queue {
@@ -81,7 +81,7 @@ impl Queue {
             ring: Ring::new(capacity + SPARE)?,
             capacity: capacity as u64,
             limit: Alone(AtomicU64::new(capacity as u64)),
-            all_progress: std::iter::repeat_with(Progress::default).take(MAX_WORKERS + 1).collect(),
+            all_progress: std::iter::repeat_with(WorkerStats::default).take(MAX_WORKERS + 1).collect(),
             used: AtomicUsize::new(STEPS + 1),
             workers: AtomicUsize::new(workers),
             policy: AtomicU8::new(policy as u8),
@@ -110,8 +110,8 @@ impl Queue {
             not_empty: Condvar::new(),
             not_full: Condvar::new(),
             idle: Condvar::new(),
-            grounded: AtomicUsize::new(0),
-            landed: Condvar::new(),
+            stalled: AtomicUsize::new(0),
+            ready: Condvar::new(),
         })
     }
 

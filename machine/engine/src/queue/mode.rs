@@ -46,7 +46,7 @@ impl Queue {
 
     /// Whether workers shall give back what they have claimed.
     #[inline]
-    pub fn held(&self) -> bool {
+    pub fn is_paused(&self) -> bool {
         // Relaxed: seen at the next message at the latest; the lock in `give_back` orders the rest.
         self.hold.load(Ordering::Relaxed)
     }
@@ -54,7 +54,7 @@ impl Queue {
     /// Whether a worker that waits for other messages to finish shall go on all the same: the queue is held, or
     /// messages were given back, and what it waits for may be among those.
     pub fn wants_workers(&self) -> bool {
-        self.held() || self.returned.load(Ordering::Acquire) > 0
+        self.is_paused() || self.returned.load(Ordering::Acquire) > 0
     }
 
     /// How many workers there are to be.
@@ -76,14 +76,14 @@ impl Queue {
         self.hold_if_due(control);
     }
 
-    /// While the queue is held, each worker comes to `rest` after its message.
+    /// While the queue is held, each worker parks after its message.
     fn hold_if_due(&self, control: &Control) {
         let due = control.mode != Mode::Running || control.alive > control.wanted || control.looks > 0;
         self.hold.store(due, Ordering::Relaxed);
     }
 
     /// No worker takes a message until `end_look`.
-    pub fn begin_look(&self) {
+    pub fn begin_peek(&self) {
         let mut control = self.control();
         control.looks += 1;
         self.hold_if_due(&control);
@@ -99,7 +99,7 @@ impl Queue {
     }
 
     /// A number for one more worker, if one is wanted.
-    pub fn hire(&self, control: &mut Control) -> Option<usize> {
+    pub fn spawn_worker(&self, control: &mut Control) -> Option<usize> {
         if control.mode == Mode::Stopped || control.alive >= control.wanted {
             return None;
         }
@@ -112,7 +112,7 @@ impl Queue {
     }
 
     /// A worker has ended, or never began.
-    pub fn dismiss(&self, control: &mut Control, index: usize) {
+    pub fn retire_worker(&self, control: &mut Control, index: usize) {
         control.alive -= 1;
         control.free.push(index);
         self.hold_if_due(control);
@@ -121,7 +121,7 @@ impl Queue {
 
     /// A worker holds until the machine runs and nobody looks (true), or until it is stopped or has too many workers
     /// (false: its thread ends).
-    pub fn rest(&self, index: usize) -> bool {
+    pub fn park(&self, index: usize) -> bool {
         let mut control = self.control();
         control.resting += 1;
         self.idle.notify_all();
@@ -136,7 +136,7 @@ impl Queue {
         control.resting -= 1;
         let ends = control.mode == Mode::Stopped || control.alive > control.wanted;
         if ends {
-            self.dismiss(&mut control, index);
+            self.retire_worker(&mut control, index);
         }
         !ends
     }

@@ -11,7 +11,7 @@ pub(crate) const STEPS: usize = 0;
 /// Counts of one worker. Only that worker writes; anyone reads.
 #[repr(align(128))]
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct WorkerStats {
     /// Messages that it has begun.
     pub begun: AtomicU64,
     /// Messages that it has finished.
@@ -35,7 +35,7 @@ pub(crate) struct Progress {
     pub(super) cleared: AtomicBool,
 }
 
-impl Progress {
+impl WorkerStats {
     /// The last message of a claim, and when that ended.
     pub fn note_last(&self, oid: Oid, millis: u64) {
         // Relaxed: read for display alone.
@@ -98,13 +98,13 @@ impl Progress {
 
 impl Queue {
     /// The counts of `step`, and of all workers that there have ever been.
-    pub fn progress(&self) -> &[Progress] {
+    pub fn progress(&self) -> &[WorkerStats] {
         // Acquire: pairs with the Release in `hire`.
         self.all_progress.get(..self.used.load(Ordering::Acquire)).unwrap_or_default()
     }
 
     /// The counts of one worker.
-    pub fn progress_of(&self, index: usize) -> Option<&Progress> {
+    pub fn progress_of(&self, index: usize) -> Option<&WorkerStats> {
         self.all_progress.get(index)
     }
 

@@ -35,11 +35,11 @@ impl Queue {
         }
     }
 
-    /// Waits until there is room; false if the time is up or `give_up` says so first.
-    pub fn wait_for_room(&self, deadline: Option<Instant>, give_up: impl Fn() -> bool) -> bool {
+    /// Waits until there is room; false if the time is up or `cancel` says so first.
+    pub fn wait_for_room(&self, deadline: Option<Instant>, cancel: impl Fn() -> bool) -> bool {
         // A full queue is waited for until there is a good stretch of room: to go on with each place that comes free
         // would be one exchange between the two threads for each message.
-        if give_up() {
+        if cancel() {
             return false;
         }
         // Each look takes what a worker counts in away from it, which costs that as much as a short message: the longer
@@ -68,7 +68,7 @@ impl Queue {
             if room || self.room(self.ring.put()) > 0 {
                 return true;
             }
-            if left.is_zero() || give_up() {
+            if left.is_zero() || cancel() {
                 return false;
             }
         }
@@ -85,7 +85,7 @@ impl Queue {
         self.not_empty.notify_all();
         self.not_full.notify_all();
         self.idle.notify_all();
-        self.landed.notify_all();
+        self.ready.notify_all();
     }
 
     /// A flight can go on: a worker that sleeps looks after it.
@@ -100,9 +100,9 @@ impl Queue {
     /// There is a place for one more flight: a worker that waits for one looks.
     pub fn call_grounded(&self) {
         // SeqCst: as in `call_worker`.
-        if self.grounded.load(Ordering::SeqCst) > 0 {
+        if self.stalled.load(Ordering::SeqCst) > 0 {
             drop(self.control());
-            self.landed.notify_one();
+            self.ready.notify_one();
         }
     }
 
@@ -112,10 +112,10 @@ impl Queue {
         fence(Ordering::SeqCst);
         self.unblock();
         let control = self.control();
-        self.grounded.fetch_add(1, Ordering::SeqCst);
-        let wants_none = |_: &mut Control| !self.held() && !until();
-        drop(self.landed.wait_timeout_while(control, most, wants_none).unwrap_or_else(PoisonError::into_inner));
-        self.grounded.fetch_sub(1, Ordering::SeqCst);
+        self.stalled.fetch_add(1, Ordering::SeqCst);
+        let wants_none = |_: &mut Control| !self.is_paused() && !until();
+        drop(self.ready.wait_timeout_while(control, most, wants_none).unwrap_or_else(PoisonError::into_inner));
+        self.stalled.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Where several workers take, there are more threads that want to run than one that puts and one that takes: what is
@@ -134,7 +134,7 @@ impl Queue {
                 self.let_others_run();
             }
             wait_a_little(1);
-            if self.ring.is_ready() || self.held() {
+            if self.ring.is_ready() || self.is_paused() {
                 return true;
             }
         }
@@ -147,7 +147,7 @@ impl Queue {
         // SeqCst: pairs with `try_put`, see there.
         self.asleep.fetch_add(1, Ordering::SeqCst);
         let nothing = self.ring.put() == self.ring.taken() && control.returned.is_empty();
-        if nothing && !self.held() && !stale() {
+        if nothing && !self.is_paused() && !stale() {
             control = self.not_empty.wait(control).unwrap_or_else(PoisonError::into_inner);
         }
         if control.woken > 0 {
@@ -161,7 +161,7 @@ impl Queue {
     pub fn wait_idle(
         &self,
         deadline: Option<Instant>,
-        give_up: impl Fn() -> bool,
+        cancel: impl Fn() -> bool,
         until: impl Fn(&Control) -> bool,
     ) -> bool {
         self.awaited.fetch_add(1, Ordering::SeqCst);
@@ -172,7 +172,7 @@ impl Queue {
             }
             let left =
                 deadline.map_or(LOOK_UP, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK_UP));
-            if left.is_zero() || give_up() {
+            if left.is_zero() || cancel() {
                 break false;
             }
             control = self.idle.wait_timeout(control, left).unwrap_or_else(PoisonError::into_inner).0;

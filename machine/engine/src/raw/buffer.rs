@@ -70,7 +70,7 @@ impl Buffer {
     }
 
     /// Whether there is a function that makes a new iterator.
-    pub fn begins_anew(&self) -> bool {
+    pub fn restarts(&self) -> bool {
         self.desc.again.is_some()
     }
 

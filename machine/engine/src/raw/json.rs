@@ -5,7 +5,7 @@ use super::digits::{MOST_DIGITS, write_number};
 use super::{drop_value, layout};
 use crate::decode::told;
 use crate::types::TypeInfo;
-use machine::abi::{Sink, Text, TypeDesc, Wrapper};
+use machine::abi::{ByteWriter, Text, TypeDesc, Wrapper};
 
 fn is_result(desc: &TypeDesc) -> bool {
     matches!(desc.wrapper, Wrapper::OfResult | Wrapper::OfResultOfOption)
@@ -18,7 +18,7 @@ fn is_result(desc: &TypeDesc) -> bool {
 pub(crate) unsafe fn json(desc: &TypeDesc, at: *const u8) -> Result<String, String> {
     let mut bytes = Vec::new();
     // SAFETY: as above; the sink lives for the call.
-    let ok = unsafe { (desc.to_json)(at, &mut Sink::new(&mut bytes)) };
+    let ok = unsafe { (desc.to_json)(at, &mut ByteWriter::new(&mut bytes)) };
     let text = String::from_utf8(bytes).map_err(|_| "its JSON is not UTF-8".to_owned())?;
     if !ok {
         return Err(text);
@@ -57,7 +57,7 @@ pub(crate) unsafe fn write_json(info: &TypeInfo, at: *const u8, to: &mut Vec<u8>
 unsafe fn write_other(desc: &TypeDesc, at: *const u8, to: &mut Vec<u8>) -> Result<(), String> {
     let start = to.len();
     // SAFETY: as above; the sink lives for the call.
-    let ok = unsafe { (desc.to_json)(at, &mut Sink::new(to)) };
+    let ok = unsafe { (desc.to_json)(at, &mut ByteWriter::new(to)) };
     let text = to.get(start..).unwrap_or_default();
     let inside = match (ok, is_result(desc)) {
         (true, false) => return Ok(()),
@@ -83,7 +83,7 @@ pub(crate) unsafe fn from_json(desc: &TypeDesc, json: &str, to: *mut u8) -> Resu
     let Some(from_json) = desc.from_json else { return Err("it does not deserialise".to_owned()) };
     let mut bytes = Vec::new();
     // SAFETY: as above; text and sink live for the call.
-    if unsafe { from_json(Text::new(json), to, &mut Sink::new(&mut bytes)) } {
+    if unsafe { from_json(Text::new(json), to, &mut ByteWriter::new(&mut bytes)) } {
         return Ok(());
     }
     Err(told(&String::from_utf8_lossy(&bytes)))

@@ -5,7 +5,7 @@
 use super::Message;
 use crate::oid::Moment;
 use crate::source::Shutdown;
-use machine::abi::{Sink, Text, TypeDesc, Wrapper};
+use machine::abi::{ByteWriter, Text, TypeDesc, Wrapper};
 use std::mem::ManuallyDrop;
 
 /// A message that is JSON text. The engine never makes a `Value` of a cell's: their layouts need not agree.
@@ -40,7 +40,7 @@ unsafe extern "C" fn json_text_drop(value: *mut u8) -> bool {
     false
 }
 
-unsafe extern "C" fn json_text_write(value: *const u8, sink: *mut Sink) -> bool {
+unsafe extern "C" fn json_text_write(value: *const u8, sink: *mut ByteWriter) -> bool {
     use std::io::Write;
     // SAFETY: the engine's own `String`, and a live sink.
     unsafe { (*sink).write_all((*value.cast::<String>()).as_bytes()).is_ok() }
@@ -75,13 +75,13 @@ pub(crate) fn put_all_json(machine: &crate::machine::Machine, json: &mut Vec<Str
 pub(crate) fn put_text(
     machine: &crate::machine::Machine,
     json: String,
-    patience: machine::abi::Patience,
-    give_up: impl Fn() -> bool,
+    patience: machine::abi::PutWait,
+    cancel: impl Fn() -> bool,
 ) -> machine::abi::Put {
     let mut json = ManuallyDrop::new(json);
     // SAFETY: the string is moved if it is accepted, and else dropped here.
     unsafe {
-        let put = machine.put(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), patience, give_up);
+        let put = machine.put(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), patience, cancel);
         if put != machine::abi::Put::Accepted {
             ManuallyDrop::drop(&mut json);
         }

@@ -1,7 +1,7 @@
 //! Writers of a cell's.
 #![allow(unsafe_code, reason = "the boundary: writers of types that the engine does not know")]
 
-use machine::abi::{Sink, WriterDesc, Written};
+use machine::abi::{ByteWriter, WriterDesc, Written};
 
 /// A writer of a cell's. Whoever uses or drops it has entered [`InSlot`](crate::hook::InSlot): it is user code.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ impl Writer {
         let mut text = Vec::new();
         // SAFETY: the writer is live until `drop`, and `self` is borrowed mutably: one thread at a time uses it. Slice and
         // sink live for the call.
-        let written = unsafe { (self.0.write)(self.0.state, bytes.as_ptr(), bytes.len(), &mut Sink::new(&mut text)) };
+        let written =
+            unsafe { (self.0.write)(self.0.state, bytes.as_ptr(), bytes.len(), &mut ByteWriter::new(&mut text)) };
         let text = || String::from_utf8_lossy(&text).into_owned();
         match written {
             Written::Done => Ok(()),

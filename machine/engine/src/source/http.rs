@@ -6,9 +6,9 @@
 //! Nobody is left waiting unheard: who finds all places taken is told so, and while all are taken each answer ends its
 //! connection. No connection goes on for ever, whatever its client does: one that sends and never reads is cut off.
 
-use super::intake::{Intake, Stop};
+use super::context::{SourceContext, Stop};
 use super::pace::Pacer;
-use super::{Feed, Origin, guard};
+use super::{SourceDriver, SourceTask, guard};
 use crate::command_error::failed;
 use crate::decode::body::{self, BadBody};
 use crate::decode::unpack::{self, Packed};
@@ -37,11 +37,11 @@ const REFUSED: usize = 64;
 /// How long that may take.
 const REFUSAL: Duration = Duration::from_secs(5);
 /// How long a client may take for its head, and for its body.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first answer after this time ends a connection.
 const TURN: Duration = Duration::from_mins(1);
 /// The longest that a connection can take: a last head, body and answer after its turn.
-const LONGEST: Duration = TURN.saturating_add(PATIENCE.saturating_mul(3));
+const LONGEST: Duration = TURN.saturating_add(REQUEST_TIMEOUT.saturating_mul(3));
 /// How long requests may go on when the source is cleared.
 const LAST: Duration = Duration::from_millis(500);
 /// How much of a body that is too large is read and dropped, so that the client gets to read the answer, and for how long.
@@ -79,7 +79,7 @@ impl Endpoint {
         format!("http://{}", self.address)
     }
 
-    async fn serve(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+    async fn serve(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let broken = |error: std::io::Error| Stop::Failed(format!("the endpoint: {error}"));
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let listener = tokio::net::TcpListener::from_std(listener).map_err(broken)?;
@@ -127,8 +127,8 @@ impl Endpoint {
     }
 }
 
-impl Origin for Endpoint {
-    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+impl SourceDriver for Endpoint {
+    fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.message))?;
         runtime.block_on(self.serve(intake))
     }
@@ -138,7 +138,7 @@ impl Origin for Endpoint {
 #[derive(Debug)]
 struct Door {
     machine: &'static Machine,
-    feed: Arc<Feed>,
+    feed: Arc<SourceTask>,
     pacer: Mutex<Pacer>,
     max_bytes: usize,
     /// Whether only this computer can connect.
@@ -207,7 +207,7 @@ impl Door {
             Ok::<_, Infallible>(response)
         };
         let mut builder = hyper::server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+        builder.timer(TokioTimer::new()).header_read_timeout(REQUEST_TIMEOUT);
         let connection = builder.serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));
         let mut connection = std::pin::pin!(connection);
         // What is wrong with a connection concerns its client alone.
@@ -246,7 +246,7 @@ impl Door {
             // It waits for an answer before it sends the body.
             return Self::too_large(self.max_bytes);
         }
-        match tokio::time::timeout(PATIENCE, Self::read(request.into_body(), self.max_bytes)).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, Self::read(request.into_body(), self.max_bytes)).await {
             Ok(Ok(bytes)) => match unpack::body(&encoding, bytes, self.max_bytes) {
                 Ok(bytes) => self.take(&kind, &bytes, from),
                 Err(Packed::TooLarge) => Self::too_large(self.max_bytes),
@@ -257,7 +257,7 @@ impl Door {
             },
             Ok(Err(answer)) => answer,
             Err(_) => {
-                let message = format!("the body did not come within {} s", PATIENCE.as_secs());
+                let message = format!("the body did not come within {} s", REQUEST_TIMEOUT.as_secs());
                 Answer::refused(StatusCode::REQUEST_TIMEOUT, "too_slow", message)
             }
         }

@@ -1,7 +1,7 @@
 //! A clock.
 
-use super::Origin;
-use super::intake::{Intake, Stop};
+use super::SourceDriver;
+use super::context::{SourceContext, Stop};
 use crate::command_error::failed;
 use crate::oid;
 use machine::command::Failure;
@@ -24,8 +24,8 @@ impl Clock {
     }
 }
 
-impl Origin for Clock {
-    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+impl SourceDriver for Clock {
+    fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let start = Instant::now();
         loop {
             intake.wait_running()?;

@@ -1,7 +1,7 @@
 //! An iterator of the user's, or a function that makes one.
 
-use super::Origin;
-use super::intake::{Intake, Stop};
+use super::SourceDriver;
+use super::context::{SourceContext, Stop};
 use crate::queue::CLAIM;
 use crate::raw::Buffer;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ pub(super) struct Iteration {
 }
 
 pub(super) fn describe(buffer: &Buffer) -> String {
-    let what = if buffer.begins_anew() { "a function that gives" } else { "an iterator of" };
+    let what = if buffer.restarts() { "a function that gives" } else { "an iterator of" };
     format!("{what} {}", machine::shim::short(buffer.item_name()))
 }
 
@@ -28,7 +28,7 @@ impl Iteration {
     }
 
     /// Calls the function if the machine was stopped since it was called last.
-    fn make(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+    fn make(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         // Acquire: pairs with the Release of `halt`.
         let stops = intake.machine.stops.load(Ordering::Acquire);
         if self.wants_anew(stops) {
@@ -40,7 +40,7 @@ impl Iteration {
     }
 
     /// Puts what the buffer holds.
-    fn put(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+    fn put(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let filled = self.buffer.len();
         let mut due = Ok(());
         if intake.is_paced() && filled > 0 {
@@ -60,8 +60,8 @@ impl Iteration {
     }
 }
 
-impl Origin for Iteration {
-    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+impl SourceDriver for Iteration {
+    fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let mut most = 1;
         loop {
             intake.wait_running()?;
@@ -82,11 +82,11 @@ impl Origin for Iteration {
         }
     }
 
-    fn begins_anew(&self) -> bool {
-        self.buffer.begins_anew()
+    fn restarts(&self) -> bool {
+        self.buffer.restarts()
     }
 
     fn wants_anew(&self, stops: u64) -> bool {
-        self.buffer.begins_anew() && self.made != Some(stops)
+        self.buffer.restarts() && self.made != Some(stops)
     }
 }

@@ -1,7 +1,7 @@
 //! The lines of a file, once or as it grows.
 
-use super::Origin;
-use super::intake::{Intake, Stop};
+use super::SourceDriver;
+use super::context::{SourceContext, Stop};
 use crate::command_error::failed;
 use crate::decode;
 use crate::decode::unpack::{self, Unpacker};
@@ -124,7 +124,7 @@ impl File {
     }
 
     /// Reads a piece and puts its lines; returns whether there was one.
-    fn read(&mut self, piece: &mut [u8], intake: &mut Intake<'_>) -> Result<bool, Stop> {
+    fn read(&mut self, piece: &mut [u8], intake: &mut SourceContext<'_>) -> Result<bool, Stop> {
         let Some(opened) = &mut self.open else { return Ok(false) };
         let read = match opened.file.read(piece) {
             Ok(read) => read,
@@ -145,7 +145,7 @@ impl File {
         Ok(read > 0)
     }
 
-    fn put_lines(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+    fn put_lines(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         while let Some(line) = self.lines.next() {
             intake.line(&line, self.description.json)?;
         }
@@ -153,7 +153,7 @@ impl File {
     }
 
     /// Puts the lines of a part of a file that may be packed.
-    fn unpack(&mut self, part: &[u8], intake: &mut Intake<'_>) -> Result<(), Stop> {
+    fn unpack(&mut self, part: &[u8], intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let Some(opened) = &mut self.open else { return Ok(()) };
         self.unpacked.clear();
         let unpacked = opened.unpacker.push(part, &mut self.unpacked);
@@ -163,7 +163,7 @@ impl File {
     }
 
     /// The file is over: what is there without an end of line is a line too.
-    fn finish(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+    fn finish(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         self.unpacked.clear();
         let unpacked = match &mut self.open {
             Some(opened) => std::mem::take(&mut opened.unpacker).finish(&mut self.unpacked),
@@ -199,7 +199,7 @@ impl File {
     }
 
     /// Waits for a file that is not there yet.
-    fn await_file(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+    fn await_file(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         intake.feed.set_state("waiting");
         while self.open.is_none() {
             intake.sleep(LATE)?;
@@ -214,8 +214,8 @@ impl File {
     }
 }
 
-impl Origin for File {
-    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+impl SourceDriver for File {
+    fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         if self.open.is_none() {
             self.await_file(intake)?;
         }

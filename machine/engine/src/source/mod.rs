@@ -4,8 +4,8 @@
 //! queue is full, and `clear_source` wakes it from each of these. Only an endpoint puts from elsewhere, and refuses
 //! instead of waiting.
 
+mod context;
 mod http;
-mod intake;
 mod interval;
 mod iterator;
 mod lines;
@@ -15,14 +15,14 @@ mod websocket;
 mod zmq_sub;
 
 use crate::command_error::failed;
+use crate::dead_letters::{DeadLetterEntry, SOURCE};
 use crate::frame::ErrorKind;
-use crate::letters::{Letter, SOURCE};
 use crate::machine::Machine;
 use crate::oid::{self, Oid};
 use crate::raw::Buffer;
 use crate::{decode, hook, own_thread};
-pub(crate) use intake::Shutdown;
-use intake::{Intake, Stop};
+pub(crate) use context::Shutdown;
+use context::{SourceContext, Stop};
 use machine::abi::SourceDesc;
 use machine::command::Failure;
 use machine::source::{Description, Pacing};
@@ -34,18 +34,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long `clear_source` waits until what is built in has given back its file or port.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How large the messages may be that come whole from elsewhere, bytes: memory is taken for what is announced.
 const LARGEST: usize = 1 << 30;
 
 /// What gives items, on the source's thread.
-trait Origin: Debug + Send {
+trait SourceDriver: Debug + Send {
     /// Gives items until there are no more, or until it is told to stop.
-    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop>;
+    fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop>;
 
     /// Whether it would begin anew if it were run once more after a `stop` of the machine.
-    fn begins_anew(&self) -> bool {
+    fn restarts(&self) -> bool {
         false
     }
 
@@ -58,9 +58,9 @@ trait Origin: Debug + Send {
 
 /// What feeds a machine.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub(crate) struct SourceTask {
     /// With its thread while that runs.
-    work: Mutex<Option<(Box<dyn Origin>, Pacer)>>,
+    work: Mutex<Option<(Box<dyn SourceDriver>, Pacer)>>,
     description: String,
     built_in: bool,
     endless: bool,
@@ -85,8 +85,8 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Feed {
-    fn new(origin: Box<dyn Origin>, pacer: Pacer, description: String) -> Self {
+impl SourceTask {
+    fn new(origin: Box<dyn SourceDriver>, pacer: Pacer, description: String) -> Self {
         Self {
             work: Mutex::new(Some((origin, pacer))),
             description,
@@ -147,7 +147,7 @@ impl Feed {
             return Err(failed("no_replay", message));
         }
         let mut address = String::new();
-        let (origin, description, endless): (Box<dyn Origin>, _, _) = match source {
+        let (origin, description, endless): (Box<dyn SourceDriver>, _, _) = match source {
             Description::Lines(lines) => {
                 let description = lines::describe(&lines);
                 let follow = lines.follow;
@@ -204,7 +204,7 @@ impl Feed {
     ///
     /// # Errors
     /// `refuse`'s if it has not ended; `next`'s, and then it may begin anew as before.
-    pub fn make_way(
+    pub fn replace_with(
         &self,
         refuse: impl FnOnce() -> Failure,
         next: impl FnOnce() -> Result<(), Failure>,
@@ -223,7 +223,7 @@ impl Feed {
     pub fn wait_over(&self) {
         if self.built_in {
             let running = guard(&self.running);
-            let _over = self.over.wait_timeout_while(running, PATIENCE, |running| *running);
+            let _over = self.over.wait_timeout_while(running, CLOSE_TIMEOUT, |running| *running);
         }
     }
 
@@ -295,13 +295,13 @@ impl Feed {
         let Some((mut origin, mut pacer)) = guard(&self.work).take() else { return };
         own_thread::set_source_of(machine);
         loop {
-            let mut intake = Intake::new(machine, self, pacer);
+            let mut intake = SourceContext::new(machine, self, pacer);
             let result = origin.run(&mut intake);
             pacer = intake.into_pacer();
             if let Err(Stop::Failed(error)) = &result {
                 keep(machine, error.clone(), &[]);
             }
-            if origin.begins_anew() && !matches!(result, Err(Stop::Ended)) {
+            if origin.restarts() && !matches!(result, Err(Stop::Ended)) {
                 let running = guard(&self.running);
                 // Acquire: pairs with the Release of `halt`. A stop that it has begun anew after does not count.
                 if !origin.wants_anew(machine.stops.load(Ordering::Acquire)) {
@@ -368,7 +368,7 @@ fn keep(machine: &Machine, error: String, bytes: &[u8]) {
     let now = oid::coarse_now();
     let oid = Oid { seconds: now.seconds, ..Oid::default() };
     let input = decode::excerpt(bytes);
-    machine.letters().add(Letter {
+    machine.letters().add(DeadLetterEntry {
         oid,
         slot: SOURCE,
         revision: 0,

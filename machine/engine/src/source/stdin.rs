@@ -3,8 +3,8 @@
 //! A read of it cannot be taken back. So one thread of the process reads, a few pieces ahead, and whatever source
 //! comes goes on where the one before has left off.
 
-use super::Origin;
-use super::intake::{Intake, Stop};
+use super::SourceDriver;
+use super::context::{SourceContext, Stop};
 use crate::cell_thread;
 use crate::command_error::failed;
 use crate::decode::lines::Lines;
@@ -73,8 +73,8 @@ impl Input {
     }
 }
 
-impl Origin for Input {
-    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+impl SourceDriver for Input {
+    fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let mut unread = match unread().try_lock() {
             Ok(unread) => unread,
             Err(TryLockError::Poisoned(unread)) => unread.into_inner(),
@@ -83,7 +83,7 @@ impl Origin for Input {
             }
         };
         let Unread { pieces, lines } = &mut *unread;
-        lines.go_on(self.max_bytes);
+        lines.resume(self.max_bytes);
         loop {
             intake.wait_running()?;
             while let Some(line) = lines.next() {

@@ -3,8 +3,8 @@
 //! It is read only while the machine takes messages, and pings are answered while it is read: a server that gives up
 //! on a full queue is connected to again.
 
-use super::Origin;
-use super::intake::{Intake, Stop};
+use super::SourceDriver;
+use super::context::{SourceContext, Stop};
 use crate::command_error::failed;
 use crate::{decode, runtime};
 use futures_util::{SinkExt, StreamExt};
@@ -84,7 +84,7 @@ impl Client {
     }
 
     /// One connection, from its beginning to its end; returns why it ended.
-    async fn session(&mut self, intake: &mut Intake<'_>) -> Result<String, Stop> {
+    async fn session(&mut self, intake: &mut SourceContext<'_>) -> Result<String, Stop> {
         let opened = tokio::select! {
             () = intake.feed.shutdown.ended() => return Err(Stop::Ended),
             opened = tokio::time::timeout(CONNECT, self.open()) => opened,
@@ -151,7 +151,7 @@ impl Client {
     }
 
     /// Takes what came; returns why the connection ends, if it does.
-    fn take(&mut self, message: Message, intake: &mut Intake<'_>) -> Result<Option<String>, Stop> {
+    fn take(&mut self, message: Message, intake: &mut SourceContext<'_>) -> Result<Option<String>, Stop> {
         let data = match message {
             Message::Text(_) | Message::Binary(_) => message.into_data(),
             Message::Close(Some(frame)) => {
@@ -172,7 +172,7 @@ impl Client {
         Ok(None)
     }
 
-    async fn stay_connected(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+    async fn stay_connected(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         loop {
             intake.feed.set_state("connecting");
             self.attempts = self.attempts.saturating_add(1);
@@ -204,8 +204,8 @@ fn random() -> f64 {
     f64::from(bits) / f64::from(u32::MAX)
 }
 
-impl Origin for Client {
-    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+impl SourceDriver for Client {
+    fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.message))?;
         runtime.block_on(self.stay_connected(intake))
     }

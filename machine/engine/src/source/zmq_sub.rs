@@ -6,8 +6,8 @@
 //! The protocol is our own (`decode/published.rs`), because the library that there is ends the connection at each
 //! PING, and bounds no message.
 
-use super::Origin;
-use super::intake::{Intake, Stop};
+use super::SourceDriver;
+use super::context::{SourceContext, Stop};
 use crate::backoff;
 use crate::command_error::failed;
 use crate::decode::frames::{self, Read};
@@ -25,7 +25,7 @@ use tokio::net::{TcpStream, UnixStream};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long connecting and greeting may take, and a write of some bytes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much is read at once.
 const PIECE: usize = 64 << 10;
 
@@ -110,15 +110,15 @@ impl Subscriber {
     }
 
     /// One connection, from its beginning to its end; returns why it ended.
-    async fn session(&mut self, piece: &mut [u8], intake: &mut Intake<'_>) -> Result<String, Stop> {
+    async fn session(&mut self, piece: &mut [u8], intake: &mut SourceContext<'_>) -> Result<String, Stop> {
         let opened = tokio::select! {
             () = intake.feed.shutdown.ended() => return Err(Stop::Ended),
-            opened = tokio::time::timeout(PATIENCE, self.open()) => opened,
+            opened = tokio::time::timeout(CONNECT_TIMEOUT, self.open()) => opened,
         };
         let (mut stream, mut decoder) = match opened {
             Ok(Ok(open)) => open,
             Ok(Err(why)) => return Ok(format!("not connected: {why}")),
-            Err(_) => return Ok(format!("not connected: no answer for {} s", PATIENCE.as_secs())),
+            Err(_) => return Ok(format!("not connected: no answer for {} s", CONNECT_TIMEOUT.as_secs())),
         };
         if self.connected {
             intake.feed.reconnects.fetch_add(1, Ordering::Relaxed);
@@ -140,7 +140,7 @@ impl Subscriber {
             }
             let next = async {
                 if !answers.is_empty() {
-                    let written = tokio::time::timeout(PATIENCE, stream.write_all(&answers)).await;
+                    let written = tokio::time::timeout(CONNECT_TIMEOUT, stream.write_all(&answers)).await;
                     written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
                 }
                 stream.read(piece).await
@@ -158,7 +158,7 @@ impl Subscriber {
         }
     }
 
-    fn put(&mut self, topic: &[u8], body: &[u8], intake: &mut Intake<'_>) -> Result<(), Stop> {
+    fn put(&mut self, topic: &[u8], body: &[u8], intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         self.number += 1;
         match frames::message([topic, body], self.read) {
             // Waits, in this thread: nothing else is to be done here meanwhile, and no thread of the sockets'.
@@ -170,13 +170,13 @@ impl Subscriber {
         }
     }
 
-    fn leave_out(&mut self, length: u64, intake: &Intake<'_>) {
+    fn leave_out(&mut self, length: u64, intake: &SourceContext<'_>) {
         self.number += 1;
         let why = format!("{length} bytes long: it may be {} (max_bytes)", self.sub.max_bytes);
         intake.bad(&format!("message {}", self.number), &why, &[]);
     }
 
-    async fn stay_connected(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+    async fn stay_connected(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let mut piece = vec![0; PIECE];
         loop {
             intake.feed.set_state("connecting");
@@ -193,8 +193,8 @@ impl Subscriber {
     }
 }
 
-impl Origin for Subscriber {
-    fn run(&mut self, intake: &mut Intake<'_>) -> Result<(), Stop> {
+impl SourceDriver for Subscriber {
+    fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.message))?;
         runtime.block_on(self.stay_connected(intake))
     }

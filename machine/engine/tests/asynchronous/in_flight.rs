@@ -156,7 +156,7 @@ fn flights_that_land_together_do_not_wait_for_each_other_where_outputs_go_in_ord
     for (door, left) in [(1, 1), (0, 0)] {
         doors[door].add_permits(1);
         until(|| inside.load(SeqCst) == left);
-        // Most likely it has landed then; if not, nothing else is tested than that it comes out.
+        // Most likely it is ready then; if not, nothing else is tested than that it comes out.
         thread::sleep(Duration::from_millis(10));
     }
     m.start();
@@ -186,7 +186,7 @@ fn what_waits_for_its_turn_is_bounded_with_several_workers_too() {
     let outputs = m.outputs_bounded(20_000).unwrap();
     put_all(&m, 0..MESSAGES);
     until(|| m.status().out_of_order >= AHEAD);
-    // More would have time to land.
+    // More would have time to become ready.
     thread::sleep(Duration::from_millis(500));
     let status = m.status();
     assert!(status.out_of_order < AHEAD + u64::from(FLIGHTS) + 100 && status.queue_size > 0, "{status:?}");
@@ -196,7 +196,7 @@ fn what_waits_for_its_turn_is_bounded_with_several_workers_too() {
     assert_eq!(got, (0..MESSAGES).collect::<Vec<_>>());
 }
 
-/// A step waits for the place of a message that has landed and goes on only when the machine is started.
+/// A step waits for the place of a message that is ready and goes on only when the machine is started.
 #[test]
 fn a_machine_starts_while_a_step_waits_for_a_place_in_a_slot() {
     let m = fresh().start();

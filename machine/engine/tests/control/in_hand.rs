@@ -15,7 +15,7 @@ fn start_answers_while_the_message_in_hand_is_in_a_slow_slot() {
     assert_eq!(hold_before(&m, Some(1)), Reply::Done);
     m.put(7_u64).unwrap();
     until(|| !m.status().in_hand.is_empty());
-    assert_eq!(answers(move || go_on(&m)), Reply::Done);
+    assert_eq!(answers(move || resume(&m)), Reply::Done);
     assert!(m.status().running && m.status().in_hand.is_empty());
     assert_eq!(begun.recv().unwrap(), 7);
     assert_eq!(m.status().in_flight, 1);
@@ -178,7 +178,7 @@ fn a_breakpoint_holds_messages_of_slots_that_are_async_or_have_settings() {
         reconciles(&s);
         assert!(s.in_hand.ends_with("held before f1"), "{}", s.in_hand);
         assert_eq!((s.running, s.in_flight, s.slots[0].ok, s.slots[1].ok), (false, 1, 1, 1));
-        assert_eq!(answers(move || go_on(&m)), Reply::Done);
+        assert_eq!(answers(move || resume(&m)), Reply::Done);
         m.drain();
         // Given up, it goes on from there as well.
         m.put(2_u64).unwrap();

@@ -120,7 +120,7 @@ proptest! {
             Op::Peek => drop(peek(&m)),
             Op::Debug(on) => drop(m.debug(on)),
             Op::Break(slot) => drop(hold_before(&m, slot)),
-            Op::Continue => drop(go_on(&m)),
+            Op::Continue => drop(resume(&m)),
             Op::Retry => drop(m.retry()),
             Op::GiveUp => drop(m.give_up()),
             Op::Workers(workers) => drop(m.workers(workers).unwrap()),

@@ -25,7 +25,7 @@ fn say_everything() {
     drop((step(&m), peek(&m), m.retry()));
     m.give_up();
     drop(hold_before(&m, Some(6)));
-    drop(go_on(&m));
+    drop(resume(&m));
     drop(hold_before(&m, None));
     m.clear();
     m.start();

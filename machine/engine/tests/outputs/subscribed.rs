@@ -2,8 +2,8 @@
 
 use machine::command::{Command, Reply, Target};
 use machine::handle::ask;
-use machine::kept::KeptQuery;
 use machine::prelude::*;
+use machine::retained::RetainedQuery;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use zeromq::{Socket, SocketRecv, SubSocket};
@@ -27,7 +27,7 @@ impl Serialize for Counts {
 
 /// How many messages were processed so far, and how many of them are or were kept.
 fn kept(name: &str) -> (u64, u64) {
-    let query = KeptQuery { limit: 1, ..KeptQuery::default() };
+    let query = RetainedQuery { limit: 1, ..RetainedQuery::default() };
     let Reply::Kept(kept) = ask(&Command::Kept { machine: Target::Name(name.to_owned()), query }) else {
         panic!("nothing is told of what was kept")
     };

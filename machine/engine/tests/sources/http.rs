@@ -388,9 +388,9 @@ fn nothing_is_put_once_the_source_is_being_cleared() {
     // Answered once its head is read, so it is under way.
     let mut late = TcpStream::connect(&at).unwrap();
     late.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").unwrap();
-    let mut go_on = [0; 25];
-    late.read_exact(&mut go_on).unwrap();
-    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut resume = [0; 25];
+    late.read_exact(&mut resume).unwrap();
+    assert_eq!(&resume, b"HTTP/1.1 100 Continue\r\n\r\n");
     thread::scope(|scope| {
         scope.spawn(|| kept.machine.clear_source());
         // Who waits for nothing is told first that it is over.

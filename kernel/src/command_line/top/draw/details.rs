@@ -18,7 +18,7 @@ const TEXT: usize = 20_000;
 /// The newest dead letters, a line each.
 pub fn letters(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
     let Some(look) = &shown.look else { return };
-    let has_focus = shown.focus == Focus::Letters;
+    let has_focus = shown.focus == Focus::DeadLetterQueue;
     let rows = look.letters.iter().enumerate().map(|(number, letter)| {
         let sign = if number == shown.letter { "▸" } else { " " };
         Row::new([
@@ -54,7 +54,7 @@ pub fn unfolded(shown: &mut Shown, frame: &mut Frame<'_>, area: Rect) {
             let Some(slot) = look.status.slots.get(shown.slot) else { return };
             (slot.slot.clone(), of_slot(&look.status.slots, shown.slot, slot))
         }
-        Focus::Letters => {
+        Focus::DeadLetterQueue => {
             let Some(letter) = look.letters.get(shown.letter) else { return };
             (format!("{} of {}", shown.letter + 1, look.letters.len()), of_letter(letter))
         }

@@ -100,13 +100,13 @@ fn machine(shown: &mut Shown, frame: &mut Frame<'_>, area: Rect) {
         let list = match shown.focus {
             Focus::Slots => table,
             // Some lines, to choose another one while it is unfolded.
-            Focus::Letters => LETTERS,
+            Focus::DeadLetterQueue => LETTERS,
         };
         let [list, text] =
             Layout::vertical([Constraint::Length(list.min(body.height / 2)), Constraint::Min(0)]).areas(body);
         match shown.focus {
             Focus::Slots => slots::table(shown, frame, list),
-            Focus::Letters => details::letters(shown, frame, list),
+            Focus::DeadLetterQueue => details::letters(shown, frame, list),
         }
         details::unfolded(shown, frame, text);
         return;

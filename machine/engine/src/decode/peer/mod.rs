@@ -44,7 +44,7 @@ pub enum Event {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ReadState {
     Greeting,
     Header,
     /// A frame with these flags, of which so many bytes are missing.
@@ -55,7 +55,7 @@ enum State {
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
-    state: State,
+    state: ReadState,
     is_ready: bool,
     /// The beginning of a greeting or a header.
     head: Vec<u8>,
@@ -72,7 +72,7 @@ impl Decoder {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let (head, body, frames) = (Vec::new(), Vec::new(), Vec::new());
-        Self { limits, state: State::Greeting, is_ready: false, head, body, frames, bytes: 0 }
+        Self { limits, state: ReadState::Greeting, is_ready: false, head, body, frames, bytes: 0 }
     }
 
     /// The memory that an unfinished message takes, bytes.
@@ -84,7 +84,7 @@ impl Decoder {
     /// Whether a greeting, a frame or a message has begun and not ended.
     #[must_use]
     pub fn is_inside(&self) -> bool {
-        !self.head.is_empty() || !self.frames.is_empty() || matches!(self.state, State::Body(..))
+        !self.head.is_empty() || !self.frames.is_empty() || matches!(self.state, ReadState::Body(..))
     }
 
     /// Takes bytes off `input` up to the next event. Without an event, all of `input` was taken.
@@ -94,29 +94,29 @@ impl Decoder {
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event>, &'static str> {
         loop {
             match self.state {
-                State::Greeting => {
+                ReadState::Greeting => {
                     self.take_head(input, GREETING.len());
                     if !greets(&self.head)? {
                         return Ok(None);
                     }
                     self.head.clear();
-                    self.state = State::Header;
+                    self.state = ReadState::Header;
                 }
-                State::Header => {
+                ReadState::Header => {
                     let Some((flags, length)) = self.header(input) else { return Ok(None) };
                     let length = self.allowed(flags, length)?;
                     self.head.clear();
-                    self.state = State::Body(flags, length);
+                    self.state = ReadState::Body(flags, length);
                 }
-                State::Body(flags, missing) => {
+                ReadState::Body(flags, missing) => {
                     let (taken, rest) = input.split_at(missing.min(input.len()));
                     self.body.extend_from_slice(taken);
                     *input = rest;
                     if taken.len() < missing {
-                        self.state = State::Body(flags, missing - taken.len());
+                        self.state = ReadState::Body(flags, missing - taken.len());
                         return Ok(None);
                     }
-                    self.state = State::Header;
+                    self.state = ReadState::Header;
                     if let Some(event) = self.frame(flags)? {
                         return Ok(Some(event));
                     }

@@ -2,12 +2,12 @@
 
 use super::json::Rendering;
 use crate::command_error::no_such_slot;
+use crate::execution::MissingOutput;
 use crate::frame::Values;
 use crate::hook::InSlot;
 use crate::oid::Oid;
 use crate::slots::From;
 use crate::types::TypeInfo;
-use crate::visit::Missing;
 use serde_json::value::RawValue;
 
 /// Values are numbered as in a call: 0 is the message, *i* + 1 what slot *i* gave.
@@ -20,13 +20,13 @@ pub(crate) struct Held {
 #[derive(Debug)]
 enum Content {
     /// Moved out of the frame.
-    Values(Option<Values>, Vec<Missing>),
+    Values(Option<Values>, Vec<MissingOutput>),
     /// Written, because somebody else got the values; with what stands in place of missing ones.
     Text(Rendering, Vec<Option<String>>),
 }
 
 impl Held {
-    pub fn values(oid: Oid, values: Values, missing: Vec<Missing>) -> Self {
+    pub fn values(oid: Oid, values: Values, missing: Vec<MissingOutput>) -> Self {
         Self { oid, content: Content::Values(Some(values), missing) }
     }
 
@@ -107,9 +107,9 @@ impl Held {
 }
 
 /// Why a value is missing, for people.
-pub(super) fn why(from: From, missing: &[Missing]) -> String {
+pub(super) fn why(from: From, missing: &[MissingOutput]) -> String {
     let missing = missing.iter().find(|missing| From::Slot(missing.slot) == from);
-    missing.map_or_else(|| "it was handed on to another machine".to_owned(), Missing::told)
+    missing.map_or_else(|| "it was handed on to another machine".to_owned(), MissingOutput::describe)
 }
 
 impl Drop for Held {

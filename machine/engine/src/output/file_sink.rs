@@ -5,7 +5,7 @@
 //! process that ends without them loses what it buffered in the last few milliseconds.
 
 use super::buffered::{Buffered, Written};
-use super::{Finished, Sink, Want};
+use super::{Finished, Sink, SinkDemand};
 use crate::command_error::failed;
 use machine::command::{Failure, SinkConfig};
 use machine::status::SinkStatus;
@@ -69,8 +69,8 @@ impl Lines {
 }
 
 impl Sink for Lines {
-    fn wants(&self) -> Want {
-        Want::Json
+    fn wants(&self) -> SinkDemand {
+        SinkDemand::Json
     }
 
     fn accept(&self, message: &mut Finished<'_>) {

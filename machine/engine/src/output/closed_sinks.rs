@@ -9,9 +9,9 @@ const MOST: usize = 64;
 
 /// The last sinks that were taken off. What they still hand on is counted in them as before.
 #[derive(Debug, Default)]
-pub(crate) struct Ended(Mutex<VecDeque<Attached>>);
+pub(crate) struct ClosedSinks(Mutex<VecDeque<Attached>>);
 
-impl Ended {
+impl ClosedSinks {
     /// No user code runs under this lock.
     fn lock(&self) -> MutexGuard<'_, VecDeque<Attached>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,11 +1,11 @@
 //! Dead letters: messages that a slot failed on, kept for whoever wants to know, and to be tried again.
 
-use crate::budget::{fitting, told};
+use crate::closest_match::did_you_mean;
 use crate::filter::{Filter, Found as Value, Lookup, inside, meant};
 use crate::frame::ErrorKind;
 use crate::json::{Json, Number, Scalar};
-use crate::nearest::did_you_mean;
 use crate::oid::{self, Oid};
+use crate::page_size::{json_len, take_fitting};
 use machine::handle::MAX_SLOTS;
 use machine::status::{DeadLetter, ErrorLine};
 use std::borrow::Cow;
@@ -24,7 +24,7 @@ const MOST_BYTES_OF_SOURCE: usize = 8 << 20;
 pub(crate) const SOURCE: usize = usize::MAX;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Letter {
+pub(crate) struct DeadLetterEntry {
     pub oid: Oid,
     pub slot: usize,
     pub revision: u64,
@@ -40,7 +40,7 @@ pub(crate) struct Letter {
     pub retries: u32,
 }
 
-impl Letter {
+impl DeadLetterEntry {
     fn slot(&self) -> String {
         if self.slot == SOURCE { "source".to_owned() } else { format!("f{}", self.slot) }
     }
@@ -82,7 +82,7 @@ impl Letter {
 /// What a condition on letters may name beside outputs and the parts of the input.
 const COLUMNS: [&str; 8] = ["oid", "slot", "revision", "kind", "error", "retries", "failed", "input"];
 
-impl Lookup for Letter {
+impl Lookup for DeadLetterEntry {
     /// `error`, `slot` and the like; `f0.x` for an output that there was; anything else is looked for in the input.
     fn get(&self, path: &[String]) -> Option<Value<'_>> {
         let (first, rest) = path.split_first()?;
@@ -117,7 +117,7 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    fn takes(&self, letter: &Letter) -> bool {
+    fn takes(&self, letter: &DeadLetterEntry) -> bool {
         self.slot.is_none_or(|slot| letter.slot == slot)
             && self.oid.is_none_or(|oid| letter.oid == oid && letter.slot != SOURCE)
             && letter.failed_ms >= self.since_ms
@@ -125,7 +125,7 @@ impl Selection {
     }
 }
 
-/// Letters that were found, newest first.
+/// Dead letters that were found, newest first.
 #[derive(Debug)]
 pub(crate) struct Found {
     /// As many as are wanted and fit in an answer.
@@ -153,12 +153,12 @@ pub(crate) fn after(number: u64) -> u64 {
 /// A clone is a snapshot, pointers to the same letters: what takes long is asked of one, without the lock that workers
 /// need.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Letters {
+pub(crate) struct DeadLetterQueue {
     /// Those of messages.
-    kept: VecDeque<(u64, Arc<Letter>)>,
+    kept: VecDeque<(u64, Arc<DeadLetterEntry>)>,
     bytes: usize,
     /// Those of slot [`SOURCE`].
-    of_source: VecDeque<(u64, Arc<Letter>)>,
+    of_source: VecDeque<(u64, Arc<DeadLetterEntry>)>,
     bytes_of_source: usize,
     next: u64,
     pub dropped: u64,
@@ -167,8 +167,8 @@ pub(crate) struct Letters {
     pub passed: u64,
 }
 
-impl Letters {
-    pub fn add(&mut self, letter: Letter) {
+impl DeadLetterQueue {
+    pub fn add(&mut self, letter: DeadLetterEntry) {
         let (kept, bytes, most, most_bytes) = if letter.slot == SOURCE {
             (&mut self.of_source, &mut self.bytes_of_source, MOST_OF_SOURCE, MOST_BYTES_OF_SOURCE)
         } else {
@@ -189,12 +189,13 @@ impl Letters {
     }
 
     /// All whose number is below `before`, newest first.
-    fn newest(&self, before: u64) -> impl Iterator<Item = &(u64, Arc<Letter>)> {
-        let below = |letters: &VecDeque<(u64, Arc<Letter>)>| letters.partition_point(|(number, _)| *number < before);
+    fn newest(&self, before: u64) -> impl Iterator<Item = &(u64, Arc<DeadLetterEntry>)> {
+        let below =
+            |letters: &VecDeque<(u64, Arc<DeadLetterEntry>)>| letters.partition_point(|(number, _)| *number < before);
         let mut kept = self.kept.range(..below(&self.kept)).rev().peekable();
         let mut of_source = self.of_source.range(..below(&self.of_source)).rev().peekable();
         std::iter::from_fn(move || {
-            let number = |letter: Option<&&(u64, Arc<Letter>)>| letter.map(|(number, _)| *number);
+            let number = |letter: Option<&&(u64, Arc<DeadLetterEntry>)>| letter.map(|(number, _)| *number);
             if number(kept.peek()) > number(of_source.peek()) { kept.next() } else { of_source.next() }
         })
     }
@@ -207,9 +208,10 @@ impl Letters {
     /// Those of a selection whose number is below `before`.
     pub fn find(&self, selection: &Selection, most: usize, before: u64) -> Found {
         let found: Vec<_> = self.newest(before).filter(|(_, letter)| selection.takes(letter)).collect();
-        let size = |letter: &Letter| told(&letter.error) + told(&letter.input) + told(&letter.outputs);
+        let size =
+            |letter: &DeadLetterEntry| json_len(&letter.error) + json_len(&letter.input) + json_len(&letter.outputs);
         let wanted = found.iter().enumerate().take(most).map(|(place, (_, letter))| ((place, letter), size(letter)));
-        let told: Vec<_> = fitting(wanted).collect();
+        let told: Vec<_> = take_fitting(wanted).collect();
         // Of those that come after the last, the next answer tells.
         let last = told.last().map(|(place, _)| *place).filter(|last| last + 1 < found.len());
         let looked_at = last.map_or(found.len().min(most), |last| last + 1);
@@ -240,7 +242,7 @@ impl Letters {
     }
 
     /// The first letter of a selection from number `from` on that is a message's: its number and itself.
-    pub fn first(&self, selection: &Selection, from: u64) -> Option<(u64, Arc<Letter>)> {
+    pub fn first(&self, selection: &Selection, from: u64) -> Option<(u64, Arc<DeadLetterEntry>)> {
         self.from(selection, from).next().map(|(number, letter)| (*number, letter.clone()))
     }
 
@@ -249,17 +251,17 @@ impl Letters {
         self.from(selection, from).count() as u64
     }
 
-    fn from(&self, selection: &Selection, from: u64) -> impl Iterator<Item = &(u64, Arc<Letter>)> {
+    fn from(&self, selection: &Selection, from: u64) -> impl Iterator<Item = &(u64, Arc<DeadLetterEntry>)> {
         let start = self.kept.partition_point(|(number, _)| *number < from);
         self.kept.range(start..).filter(|(_, letter)| selection.takes(letter))
     }
 
     /// A message was tried again: its letters make room for those that it leaves now, if any. These take the place of
     /// the first, and numbers from there to [`after`], so that they are not tried again in the same turn.
-    pub fn replace(&mut self, oid: Oid, new: Vec<Letter>) {
+    pub fn replace(&mut self, oid: Oid, new: Vec<DeadLetterEntry>) {
         self.retried += 1;
         self.passed += u64::from(new.is_empty());
-        let is_old = |letter: &Letter| letter.oid == oid;
+        let is_old = |letter: &DeadLetterEntry| letter.oid == oid;
         let Some(at) = self.kept.iter().position(|(_, letter)| is_old(letter)) else { return };
         let first = self.kept.get(at).map_or(0, |(number, _)| number - number % APART);
         let mut bytes = self.bytes;
@@ -276,22 +278,22 @@ impl Letters {
     }
 
     /// All letters of one message, oldest first.
-    pub fn of(&self, oid: Oid) -> Vec<Letter> {
+    pub fn of(&self, oid: Oid) -> Vec<DeadLetterEntry> {
         let all = self.kept.iter().map(|(_, letter)| letter);
-        all.filter(|letter| letter.oid == oid).map(|letter| Letter::clone(letter)).collect()
+        all.filter(|letter| letter.oid == oid).map(|letter| DeadLetterEntry::clone(letter)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{APART, Found, Letter, Letters, MOST, MOST_OF_SOURCE, SOURCE, Selection, after};
+    use super::{APART, DeadLetterEntry, DeadLetterQueue, Found, MOST, MOST_OF_SOURCE, SOURCE, Selection, after};
     use crate::filter::Filter;
     use crate::frame::ErrorKind;
     use crate::oid::Oid;
     use machine::status::DeadLetter;
 
-    fn letter(counter: u32, slot: usize, error: &str) -> Letter {
-        Letter {
+    fn letter(counter: u32, slot: usize, error: &str) -> DeadLetterEntry {
+        DeadLetterEntry {
             oid: Oid { seconds: 1, machine: 0, counter },
             slot,
             revision: 1,
@@ -304,13 +306,13 @@ mod tests {
         }
     }
 
-    fn found(letters: &Letters, slot: Option<usize>, most: usize, before: u64) -> Found {
+    fn found(letters: &DeadLetterQueue, slot: Option<usize>, most: usize, before: u64) -> Found {
         letters.find(&Selection { slot, ..Selection::default() }, most, before)
     }
 
     #[test]
     fn the_oldest_fall_out_and_are_counted() {
-        let mut letters = Letters::default();
+        let mut letters = DeadLetterQueue::default();
         (0..12_000).for_each(|counter| letters.add(letter(counter, 3, "e")));
         assert_eq!((letters.len(), letters.dropped), (MOST, 2_000));
         assert!(found(&letters, Some(3), 1, u64::MAX).letters[0].oid.ends_with("00002edf"));
@@ -319,7 +321,7 @@ mod tests {
 
     #[test]
     fn those_of_a_source_take_no_place_of_others_and_all_are_told_in_their_order() {
-        let mut letters = Letters::default();
+        let mut letters = DeadLetterQueue::default();
         letters.add(letter(1, 1, "first"));
         (0..1_500).for_each(|counter| letters.add(letter(counter, SOURCE, "no JSON")));
         letters.add(letter(2, 1, "last"));
@@ -333,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_condition_sees_the_letter_its_input_and_its_outputs() {
-        let mut letters = Letters::default();
+        let mut letters = DeadLetterQueue::default();
         letters.add(letter(1, 1, "bad utf-8"));
         letters.add(letter(2, 2, "timeout"));
         let count = |condition: &str| {
@@ -350,7 +352,7 @@ mod tests {
 
     #[test]
     fn what_fits_in_no_frame_is_counted_and_the_rest_comes_in_the_next_answer() {
-        let mut letters = Letters::default();
+        let mut letters = DeadLetterQueue::default();
         // Each control character is written with six bytes.
         let long = |bytes: usize| "\u{1}".repeat(bytes / 6);
         for (counter, bytes) in [(1, 60), (2, 20), (3, 60), (4, 20), (5, 0), (6, 20)] {
@@ -373,7 +375,7 @@ mod tests {
 
     #[test]
     fn answers_have_each_letter_once_whatever_comes_and_is_tried_between_them() {
-        let mut letters = Letters::default();
+        let mut letters = DeadLetterQueue::default();
         (0..6).for_each(|counter| letters.add(letter(counter, 1, "old")));
         let again = |counter: u32| (0..8).map(|slot| letter(counter, slot, "new")).collect();
         letters.replace(Oid { seconds: 1, machine: 0, counter: 2 }, again(2));
@@ -393,7 +395,7 @@ mod tests {
 
     #[test]
     fn what_passes_leaves_and_what_fails_again_stays_in_its_place() {
-        let mut letters = Letters::default();
+        let mut letters = DeadLetterQueue::default();
         (0..3).for_each(|counter| letters.add(letter(counter, 1, "old")));
         letters.add(letter(1, 2, "old too"));
         let (all, oid) = (Selection::default(), Oid { seconds: 1, machine: 0, counter: 1 });

@@ -1,7 +1,7 @@
 //! Sinks on and off a machine.
 
-use super::chain::Chain;
-use super::lines::Lines;
+use super::file_sink::Lines;
+use super::machine_sink::Chain;
 use super::publish::Publisher;
 use super::writer::WriterSink;
 use super::{Attached, Sink, Tap, next_id};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// One chain at a time is made in all machines, so that two of them cannot close a circle.
 static CHAINING: Mutex<()> = Mutex::new(());
 /// How long `stop` and the end of a sink wait until what is buffered is handed on.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a call that waits sleeps before it looks whether it shall give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
@@ -121,7 +121,7 @@ impl Machine {
             removed = off;
             plan.sinks = on.into();
         });
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
         // All before the first one is waited for.
         for attached in &removed {
             attached.sink.close();
@@ -158,29 +158,29 @@ impl Machine {
 
     /// Hands on what the sinks have buffered; returns when that is done, or at the deadline.
     pub fn flush_sinks(&self, deadline: Option<Instant>) {
-        let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + CLOSE_TIMEOUT);
         for attached in self.plan().sinks.iter() {
             attached.sink.flush(deadline);
         }
     }
 
     /// Messages that were accepted will never be finished: they were discarded. Outputs in order do not wait for them:
-    /// they go out with the next message that is through, or by `pass_gone`.
-    pub fn gone(&self, numbers: impl Iterator<Item = u64>) {
+    /// they go out with the next message that is through, or by `flush_withdrawn`.
+    pub fn withdraw(&self, numbers: impl Iterator<Item = u64>) {
         if let Some(sequence) = &self.sequence {
-            sequence.gone(numbers);
+            sequence.withdraw(numbers);
         }
     }
 
-    /// Hands out what waited in order for messages that are gone: on a thread of its own, since that may wait for a sink.
-    /// Returns when that is done, at the deadline, or when `give_up` says so.
-    pub fn pass_gone(&'static self, deadline: Option<Instant>, give_up: impl Fn() -> bool) {
+    /// Hands out what waited in order for withdrawn messages: on a thread of its own, since that may wait for a sink.
+    /// Returns when that is done, at the deadline, or when `cancel` says so.
+    pub fn flush_withdrawn(&'static self, deadline: Option<Instant>, cancel: impl Fn() -> bool) {
         let Some(sequence) = self.sequence.as_ref().filter(|sequence| sequence.has_gone()) else { return };
         let (passes, passed) = mpsc::channel::<()>();
         let pass = move || {
             // What is left of their values is dropped there: destructors are user code.
             let _in_slot = InSlot::enter();
-            sequence.pass_gone();
+            sequence.flush_withdrawn();
             drop(passes);
         };
         // Without a thread it goes out with the next message that is through.
@@ -189,7 +189,7 @@ impl Machine {
             let left =
                 deadline.map_or(LOOK_UP, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK_UP));
             let is_over = passed.recv_timeout(left) != Err(RecvTimeoutError::Timeout);
-            if is_over || give_up() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if is_over || cancel() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return;
             }
         }

@@ -1,35 +1,36 @@
 //! A message that was taken through the slots on the caller's thread, for `call` and `step`.
 
 use crate::command_error::no_such_slot;
-use crate::flight::Abandoned;
 use crate::frame::Frame;
 use crate::hook::InSlot;
+use crate::in_flight::Abandoned;
 use crate::oid::Oid;
 use crate::output::Held;
 use crate::slots::From;
-use crate::worker::Caught;
-use machine::abi::Need;
+use crate::worker::SlotErrors;
+use machine::abi::Optionality;
 use machine::command::{Outputs, SlotOutput};
 
 /// Why a slot has no output for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Missing {
+pub(crate) struct MissingOutput {
     pub slot: usize,
     /// What kind of error it was; `None` if the slot was skipped.
     pub code: Option<&'static str>,
-    /// The slot's own error, or what it lacked.
+    /// The slot's own error, or the input that is missing.
     pub text: String,
 }
 
-impl Missing {
+impl MissingOutput {
     /// What a message's slots failed on or skipped.
-    pub fn of(frame: &Frame, caught: &Caught) -> Vec<Self> {
+    pub fn of(frame: &Frame, caught: &SlotErrors) -> Vec<Self> {
         let failed = caught.errors.iter().map(|(slot, kind, text)| Self {
             slot: *slot,
             code: Some(kind.code()),
             text: text.clone(),
         });
-        let skipped = caught.skipped.iter().map(|&slot| Self { slot, code: None, text: lacked(frame, slot) });
+        let skipped =
+            caught.skipped.iter().map(|&slot| Self { slot, code: None, text: missing_dependency(frame, slot) });
         failed.chain(skipped).collect()
     }
 
@@ -46,7 +47,7 @@ impl Missing {
     }
 
     /// For people.
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         match self.code {
             None => self.text.clone(),
             Some(code) => format!("f{} failed ({code}): {}", self.slot, self.text),
@@ -54,17 +55,17 @@ impl Missing {
     }
 }
 
-/// What a skipped slot lacked.
-fn lacked(frame: &Frame, slot: usize) -> String {
+/// Names the input that a skipped slot needs.
+fn missing_dependency(frame: &Frame, slot: usize) -> String {
     let plan = frame.plan();
-    let lacked = plan.function(slot).and_then(|function| {
+    let missing_dependency = plan.function(slot).and_then(|function| {
         (0..function.params.len())
             // It runs without the others.
-            .filter(|&number| function.params.get(number).is_some_and(|param| param.need == Need::Required))
+            .filter(|&number| function.params.get(number).is_some_and(|param| param.need == Optionality::Required))
             .map(|number| plan.argument(slot, number))
             .find_map(|from| if let From::Slot(f) = from { (!frame.is_present(from)).then_some(f) } else { None })
     });
-    match lacked {
+    match missing_dependency {
         Some(f) if frame.is_none(From::Slot(f)) => format!("f{slot} was skipped: it needs f{f}, which gave None"),
         Some(f) => format!("f{slot} was skipped: it needs f{f}, which is missing"),
         None if frame.is_none(From::Input) => format!("f{slot} was skipped: it needs the message, which is None"),
@@ -74,21 +75,21 @@ fn lacked(frame: &Frame, slot: usize) -> String {
 
 /// One message that was taken through the slots outside of the workers, with all that they made of it.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct Execution {
     pub oid: Oid,
     pub frame: Frame,
-    pub caught: Caught,
+    pub caught: SlotErrors,
     /// It was cancelled before it was through: it has the message alone, and an error for each slot.
     pub abandoned: Option<Abandoned>,
 }
 
-impl Visit {
-    pub fn new(oid: Oid, frame: Frame, caught: Caught) -> Self {
+impl Execution {
+    pub fn new(oid: Oid, frame: Frame, caught: SlotErrors) -> Self {
         Self { oid, frame, caught, abandoned: None }
     }
 
     /// The frame, and what was caught in it.
-    pub fn into_parts(mut self) -> (Frame, Caught) {
+    pub fn into_parts(mut self) -> (Frame, SlotErrors) {
         // A visit is dropped whole: it leaves with an empty frame.
         let empty = Frame::new(self.frame.plan().clone(), self.frame.input);
         (std::mem::replace(&mut self.frame, empty), std::mem::take(&mut self.caught))
@@ -96,12 +97,12 @@ impl Visit {
 
     /// The values alone, as a cell holds them.
     pub fn hold(mut self) -> Held {
-        let missing = Missing::of(&self.frame, &self.caught);
+        let missing = MissingOutput::of(&self.frame, &self.caught);
         Held::values(self.oid, self.frame.take(), missing)
     }
 
     /// A value as JSON text, or why it is missing: 0 is the message, i + 1 slot i.
-    fn json(&self, at: usize, missing: &[Missing]) -> Result<String, String> {
+    fn json(&self, at: usize, missing: &[MissingOutput]) -> Result<String, String> {
         let plan = self.frame.plan();
         if at > plan.slots.len() {
             return Err(no_such_slot(at - 1, plan.slots.len(), "the machine").message);
@@ -109,14 +110,14 @@ impl Visit {
         let from = at.checked_sub(1).map_or(From::Input, |slot| plan.producer(slot));
         self.frame.json(from).unwrap_or_else(|| {
             let missing = missing.iter().find(|missing| From::Slot(missing.slot) == from);
-            Err(missing.map_or_else(|| "it is missing".to_owned(), Missing::told))
+            Err(missing.map_or_else(|| "it is missing".to_owned(), MissingOutput::describe))
         })
     }
 
     /// All of it, for display.
     pub fn outputs(&self) -> Outputs {
         let plan = self.frame.plan();
-        let missing = Missing::of(&self.frame, &self.caught);
+        let missing = MissingOutput::of(&self.frame, &self.caught);
         let slots = (0..plan.slots.len()).map(|slot| {
             let args = plan.function(slot).map(|function| {
                 let text = |number| match self.frame.json(plan.argument(slot, number)) {
@@ -141,7 +142,7 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for Execution {
     fn drop(&mut self) {
         // The frame's destructors are user code that belongs to the slots.
         let _in_slot = InSlot::enter();

@@ -3,12 +3,12 @@
 use super::cell::Line;
 use crate::output::CellError;
 use machine::command::Failure;
-pub use machine_engine::nearest::{did_you_mean, nearest};
+pub use machine_engine::closest_match::{closest_match, did_you_mean};
 use std::ops::Range;
 
 /// Why a magic did not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum MagicError {
     /// The user's line is at fault.
     Usage {
         /// One line: what was given, what there is instead.
@@ -22,13 +22,13 @@ pub enum Trouble {
     Interrupted(String),
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for MagicError {
     fn from(failure: Failure) -> Self {
         if failure.code == "interrupted" { Self::Interrupted(failure.message) } else { Self::Failure(failure) }
     }
 }
 
-impl Trouble {
+impl MagicError {
     /// A mistake of the user's.
     pub fn usage(message: impl Into<String>, span: Option<Range<usize>>) -> Self {
         Self::Usage { message: message.into(), span }
@@ -87,6 +87,6 @@ fn camel_case(code: &str) -> String {
 }
 
 /// What the user gave, on one line and not too long.
-pub fn given(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     crate::display::cut(&crate::display::one_line(text), 40)
 }

@@ -30,7 +30,7 @@ pub struct Bar {
 
 /// An iterator that shows how far it is.
 #[derive(Debug)]
-pub struct Progress<I> {
+pub struct ProgressBar<I> {
     inner: I,
     bar: Bar,
     /// Whether the loop has an item in hand.
@@ -55,7 +55,7 @@ pub struct Progress<I> {
 /// }
 /// assert_eq!(sum, 45);
 /// ```
-pub fn progress<I: IntoIterator>(items: I) -> Progress<I::IntoIter> {
+pub fn progress<I: IntoIterator>(items: I) -> ProgressBar<I::IntoIter> {
     static BARS: AtomicU64 = AtomicU64::new(0);
     let inner = items.into_iter();
     let now = Instant::now();
@@ -66,12 +66,12 @@ pub fn progress<I: IntoIterator>(items: I) -> Progress<I::IntoIter> {
         _ => None,
     };
     let bar = Bar { id, total, ..Bar::default() };
-    let progress = Progress { inner, bar, out: false, began: now, shown: now, left: 0, stride: 1 };
+    let progress = ProgressBar { inner, bar, out: false, began: now, shown: now, left: 0, stride: 1 };
     progress.show();
     progress
 }
 
-impl<I> Progress<I> {
+impl<I> ProgressBar<I> {
     /// What the bar is about: `progress(lines).named("tweets")`.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
@@ -99,7 +99,7 @@ impl<I> Progress<I> {
     }
 }
 
-impl<I: Iterator> Iterator for Progress<I> {
+impl<I: Iterator> Iterator for ProgressBar<I> {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {
@@ -119,9 +119,9 @@ impl<I: Iterator> Iterator for Progress<I> {
     }
 }
 
-impl<I: ExactSizeIterator> ExactSizeIterator for Progress<I> {}
+impl<I: ExactSizeIterator> ExactSizeIterator for ProgressBar<I> {}
 
-impl<I> Drop for Progress<I> {
+impl<I> Drop for ProgressBar<I> {
     fn drop(&mut self) {
         self.bar.seconds = self.began.elapsed().as_secs_f64();
         self.bar.is_over = true;

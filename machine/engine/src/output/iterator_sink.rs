@@ -1,7 +1,7 @@
 //! The outputs as a cell takes them: a bounded queue, what did not fit in it counted.
 
-use super::{Finished, Held, Sink, Want};
-use crate::blocked::Waiting;
+use super::{Finished, Held, Sink, SinkDemand};
+use crate::backpressure::BackpressureGuard;
 use crate::command_error::failed;
 use crate::host::interrupted_here;
 use machine::command::{Failure, SinkConfig};
@@ -32,13 +32,13 @@ pub(crate) enum Next {
     /// None came in the time that was given.
     TimedOut,
     /// None will come: the machine is stopped, and all outputs were taken.
-    Ended,
+    Closed,
     /// The user interrupted the cell.
     Interrupted,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TapState {
     queue: VecDeque<Box<Held>>,
     /// A thread has taken an output and has not asked for the next one: it is at work on it.
     in_hand: bool,
@@ -56,7 +56,7 @@ struct State {
 pub(crate) struct Tap {
     /// `outputs` or `on_output`.
     kind: &'static str,
-    state: Mutex<State>,
+    state: Mutex<TapState>,
     arrived: Condvar,
     /// For workers that wait for room.
     room: Condvar,
@@ -90,12 +90,12 @@ impl Tap {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TapState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next output. `ended` says whether none can come any more, `give_up` whether the cell shall stop.
-    pub fn next(&self, timeout: Option<Duration>, ended: impl Fn() -> bool, give_up: impl Fn() -> bool) -> Next {
+    /// The next output. `ended` says whether none can come any more, `cancel` whether the cell shall stop.
+    pub fn next(&self, timeout: Option<Duration>, ended: impl Fn() -> bool, cancel: impl Fn() -> bool) -> Next {
         let mut state = self.lock();
         self.put_down(&mut state);
         if let Some(held) = self.take(&mut state) {
@@ -116,9 +116,9 @@ impl Tap {
                 return Next::Output(held);
             }
             if ended {
-                return Next::Ended;
+                return Next::Closed;
             }
-            if give_up() {
+            if cancel() {
                 return Next::Interrupted;
             }
             let left = deadline.map_or(LOOK_UP, |at| at.saturating_duration_since(Instant::now()).min(LOOK_UP));
@@ -131,7 +131,7 @@ impl Tap {
         }
     }
 
-    fn take(&self, state: &mut State) -> Option<Box<Held>> {
+    fn take(&self, state: &mut TapState) -> Option<Box<Held>> {
         let held = state.queue.pop_front()?;
         self.waiting.store(state.queue.len(), Ordering::Relaxed);
         // Not for each place: that would be one exchange between the two threads for each message.
@@ -148,7 +148,7 @@ impl Tap {
     }
 
     /// The thread is through with the output that it has taken.
-    fn put_down(&self, state: &mut State) {
+    fn put_down(&self, state: &mut TapState) {
         if std::mem::take(&mut state.in_hand) {
             self.taken.fetch_add(1, Ordering::Relaxed);
         }
@@ -202,7 +202,7 @@ impl Tap {
         let mut state = self.lock();
         state.blocked += 1;
         // Relaxed: `configure` notifies under the lock.
-        let waits = |state: &State| {
+        let waits = |state: &TapState| {
             state.queue.len() >= self.most
                 && self.no_loss.load(Ordering::Relaxed)
                 && !state.ended
@@ -210,7 +210,7 @@ impl Tap {
                 && !interrupted_here()
         };
         while waits(&state) {
-            let _waiting = Waiting::begin();
+            let _waiting = BackpressureGuard::begin();
             state = self.room.wait_timeout(state, LOOK_UP).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.blocked -= 1;
@@ -224,14 +224,14 @@ impl Tap {
 }
 
 impl Sink for Tap {
-    fn wants(&self) -> Want {
+    fn wants(&self) -> SinkDemand {
         // What is only counted needs no values. At its making it is open: its place among the sinks is that of a tap.
-        if self.is_closed.load(Ordering::Relaxed) { Want::Nothing } else { Want::Values }
+        if self.is_closed.load(Ordering::Relaxed) { SinkDemand::Nothing } else { SinkDemand::Values }
     }
 
     fn reads_json(&self, _message: &mut Finished<'_>, is_last: bool) -> bool {
         let is_kept = self.waiting.load(Ordering::Relaxed) < self.most || self.no_loss.load(Ordering::Relaxed);
-        !is_last && self.wants() == Want::Values && is_kept
+        !is_last && self.wants() == SinkDemand::Values && is_kept
     }
 
     fn accept(&self, message: &mut Finished<'_>) {

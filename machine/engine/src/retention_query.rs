@@ -1,19 +1,19 @@
 //! Questions about messages: what went through, what waits, where one has been.
 
 use crate::breakpoint::read_filter;
-use crate::budget::{fitting, told as told_bytes};
+use crate::closest_match::did_you_mean;
 use crate::command_error::{failed, no_such_slot};
+use crate::dead_letters::{DeadLetterEntry, Found};
 use crate::filter::{Found as Value, Lookup, inside, meant};
 use crate::hook::InSlot;
 use crate::json::{Json, Number, Scalar};
-use crate::letters::{Found, Letter};
 use crate::machine::Machine;
-use crate::nearest::did_you_mean;
 use crate::oid::{self, Oid};
 use crate::output::Entry;
+use crate::page_size::{json_len as told_bytes, take_fitting};
 use crate::registry::find;
-use machine::command::{Command, Failure, Origin, Outputs, Reply};
-use machine::kept::{Explained, ExplainedSlot, Kept, KeptMessage, KeptQuery};
+use machine::command::{Command, Failure, Outputs, Reply, SourceLocation};
+use machine::retained::{Explained, ExplainedSlot, Kept, RetainedMessage, RetainedQuery};
 use machine::retention::{Keep, Kept as Keeping};
 use std::borrow::Cow;
 use std::sync::PoisonError;
@@ -48,13 +48,13 @@ impl Lookup for Row<'_> {
     }
 }
 
-fn told(entry: &Entry, slot: Option<usize>) -> KeptMessage {
-    let mut message = KeptMessage {
+fn json_len(entry: &Entry, slot: Option<usize>) -> RetainedMessage {
+    let mut message = RetainedMessage {
         oid: entry.oid.to_string(),
         put_ms: entry.times.put.millis(),
         waited_ms: entry.times.waited_ms(),
         missing: entry.missing,
-        ..KeptMessage::default()
+        ..RetainedMessage::default()
     };
     match slot {
         Some(slot) => message.outputs = vec![entry.part(slot + 1).to_owned()],
@@ -75,10 +75,12 @@ fn told(entry: &Entry, slot: Option<usize>) -> KeptMessage {
 pub(crate) fn answer(command: Command) -> Result<Reply, Failure> {
     Ok(match command {
         Command::FindErrors { machine, query } => {
-            let Found { letters, matching, too_long, next } = find(&machine)?.find_letters(&query)?;
+            let Found { letters, matching, too_long, next } = find(&machine)?.find_dead_letters(&query)?;
             Reply::FoundErrors { letters, matching, too_long, next }
         }
-        Command::RetryErrors { machine, query, from } => Reply::Retried(find(&machine)?.retry_letters(&query, from)?),
+        Command::RetryErrors { machine, query, from } => {
+            Reply::Retried(find(&machine)?.retry_dead_letters(&query, from)?)
+        }
         Command::Kept { machine, query } => Reply::Kept(Box::new(find(&machine)?.recall(&query)?)),
         Command::Keep { machine, keep } => Reply::Keeping(find(&machine)?.keep(keep)?),
         Command::Peek { machine, limit } => {
@@ -92,7 +94,7 @@ pub(crate) fn answer(command: Command) -> Result<Reply, Failure> {
             Reply::Done
         }
         Command::Continue { machine } => {
-            find(&machine)?.go_on()?;
+            find(&machine)?.resume()?;
             Reply::Done
         }
         other => return Err(failed("unknown_command", format!("this engine does not know {other:?}"))),
@@ -104,7 +106,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is no such slot, or the condition cannot be read or names what no message has.
-    pub fn recall(&self, query: &KeptQuery) -> Result<Kept, Failure> {
+    pub fn recall(&self, query: &RetainedQuery) -> Result<Kept, Failure> {
         let slot = query.slot.map(|slot| usize::try_from(slot).unwrap_or(usize::MAX));
         if let Some(slot) = slot.filter(|slot| *slot >= self.config.slots) {
             return Err(no_such_slot(slot, self.config.slots, &self.config.name));
@@ -116,11 +118,11 @@ impl Machine {
         let kept = self.kept.snapshot();
         let count = kept.len();
         // A message is kept before it counts as processed, so this one may be in flight.
-        let processed = (self.queue.done() + self.letters().passed).max(kept.fallen_out() + count);
-        let first = query.since.saturating_sub(kept.fallen_out()).min(count);
-        let last = query.before.map_or(count, |before| before.saturating_sub(kept.fallen_out()).min(count)).max(first);
+        let processed = (self.queue.done() + self.letters().passed).max(kept.evicted() + count);
+        let first = query.since.saturating_sub(kept.evicted()).min(count);
+        let last = query.before.map_or(count, |before| before.saturating_sub(kept.evicted()).min(count)).max(first);
         let asked = usize::try_from(last - first).unwrap_or(usize::MAX);
-        let before = kept.fallen_out() + last;
+        let before = kept.evicted() + last;
         let entries = || {
             let newest = usize::try_from(count - last).unwrap_or(usize::MAX);
             kept.newest().skip(newest).take(asked).filter(|entry| slot.is_none_or(|slot| entry.has(slot)))
@@ -135,7 +137,7 @@ impl Machine {
         // The newest first, each with its number.
         let meant: Vec<(u64, &Entry)> = kept
             .newest()
-            .zip((0..kept.fallen_out() + count).rev())
+            .zip((0..kept.evicted() + count).rev())
             .skip_while(|(_, number)| *number >= before)
             .take(asked)
             .filter(|(entry, _)| slot.is_none_or(|slot| entry.has(slot)) && is_meant(entry))
@@ -159,19 +161,19 @@ impl Machine {
             None => (0..=entry.slots()).map(|at| told_bytes(entry.part(at))).sum(),
         };
         let newest = || meant.iter().step_by(every).take(limit);
-        let chosen: Vec<&(u64, &Entry)> = fitting(newest().map(|one| (one, size(one.1)))).collect();
+        let chosen: Vec<&(u64, &Entry)> = take_fitting(newest().map(|one| (one, size(one.1)))).collect();
         // What is too long for any answer is passed over, so the last that was looked at may be older than this.
         let oldest = chosen.last().map(|(number, _)| *number);
         let older = oldest.filter(|oldest| newest().next_back().is_some_and(|(last, _)| last < oldest));
         Ok(Kept {
             processed,
-            fallen_out: kept.fallen_out(),
-            not_kept: processed - kept.fallen_out() - count,
+            evicted: kept.evicted(),
+            not_kept: processed - kept.evicted() - count,
             matching,
-            next: kept.fallen_out() + count,
+            next: kept.evicted() + count,
             older,
             unread,
-            messages: chosen.into_iter().rev().map(|(_, entry)| told(entry, slot)).collect(),
+            messages: chosen.into_iter().rev().map(|(_, entry)| json_len(entry, slot)).collect(),
         })
     }
 
@@ -202,7 +204,7 @@ impl Machine {
         // Their destructors, and how they are written, are user code.
         let _in_slot = InSlot::enter();
         let _one = self.one_step()?;
-        let lent = self.queue.lend_first(limit);
+        let lent = self.queue.peek_take(limit);
         let shown = lent.messages.iter().map(|message| {
             let json = message.json().unwrap_or_else(|why| format!("({why})"));
             (message.oid(self.number.get()).to_string(), json)
@@ -211,12 +213,12 @@ impl Machine {
             let size = told_bytes(&json);
             ((oid, json), size)
         };
-        let shown: Vec<_> = fitting(shown.map(with_size)).collect();
+        let shown: Vec<_> = take_fitting(shown.map(with_size)).collect();
         let gone = self.queue.return_first(lent);
         if !gone.is_empty() {
-            self.gone(gone.iter().map(|message| message.number));
+            self.withdraw(gone.iter().map(|message| message.number));
             // Nobody here waits for a sink.
-            self.pass_gone(Some(Instant::now()), || false);
+            self.flush_withdrawn(Some(Instant::now()), || false);
         }
         Ok((self.queue.size(), shown))
     }
@@ -250,7 +252,7 @@ impl Machine {
             return Ok(self.explained_in_hand(&outputs));
         }
         if let Some(letter) = letters.last() {
-            return Ok(self.explained_letter(letter, &letters));
+            return Ok(self.explain_dead_letter(letter, &letters));
         }
         let number = u64::from(oid.counter);
         let status = self.status();
@@ -273,7 +275,7 @@ impl Machine {
         Err(failed("no_such_message", message))
     }
 
-    fn explained(&self, entry: &Entry, letters: &[Letter]) -> Explained {
+    fn explained(&self, entry: &Entry, letters: &[DeadLetterEntry]) -> Explained {
         let slots = (0..entry.slots()).map(|slot| {
             let revision = entry.revisions.get(slot).copied().unwrap_or(0);
             let json = entry.part(slot + 1);
@@ -310,7 +312,7 @@ impl Machine {
         }
     }
 
-    fn explained_letter(&self, letter: &Letter, letters: &[Letter]) -> Explained {
+    fn explain_dead_letter(&self, letter: &DeadLetterEntry, letters: &[DeadLetterEntry]) -> Explained {
         let outputs = Json::new(&letter.outputs);
         let slots = (0..self.config.slots).filter_map(|slot| {
             let failed = letters.iter().find(|letter| letter.slot == slot);
@@ -348,7 +350,7 @@ impl Machine {
     }
 
     /// Keeps the code of a revision.
-    pub fn note_code(&self, slot: usize, revision: u64, origin: &Origin) {
+    pub fn note_code(&self, slot: usize, revision: u64, origin: &SourceLocation) {
         let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
         codes.insert((slot, revision), origin.clone());
         while codes.len() > MOST_CODES {
@@ -361,7 +363,7 @@ impl Machine {
 }
 
 /// Why a slot gave nothing: from its letter, or from what is published in its place.
-fn why(json: &str, slot: usize, letters: &[Letter]) -> String {
+fn why(json: &str, slot: usize, letters: &[DeadLetterEntry]) -> String {
     if let Some(letter) = letters.iter().find(|letter| letter.slot == slot) {
         return letter.error.clone();
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Which of the kept messages are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct KeptQuery {
+pub struct RetainedQuery {
     /// Only what this slot gave, and only messages for which it gave something; without it, all of each message.
     pub slot: Option<u32>,
     /// A condition: `polarity < -0.5 and in.lang = 'en'`; empty for none.
@@ -23,13 +23,13 @@ pub struct KeptQuery {
     pub limit: usize,
 }
 
-/// Messages that went through a machine: `processed = in the ring + fallen_out + not_kept`.
+/// Messages that went through a machine: `processed = in the ring + evicted + not_kept`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Messages that went through.
     pub processed: u64,
     /// Of these, the ones that were kept once and fell out because there were too many.
-    pub fallen_out: u64,
+    pub evicted: u64,
     /// Of these, the ones that were never kept because the machine was too fast.
     pub not_kept: u64,
     /// Those that fulfil the condition of the query, before `every` and `limit`.
@@ -44,14 +44,14 @@ pub struct Kept {
     #[serde(default)]
     pub unread: u64,
     /// Newest last.
-    pub messages: Vec<KeptMessage>,
+    pub messages: Vec<RetainedMessage>,
 }
 
 /// One message that went through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 // There are many: what is empty is left out.
 #[serde(default)]
-pub struct KeptMessage {
+pub struct RetainedMessage {
     /// The message's oid.
     pub oid: String,
     /// When it was put, milliseconds since 1970, to some milliseconds.
@@ -114,7 +114,7 @@ pub struct ExplainedSlot {
 /// Which dead letters are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct LetterQuery {
+pub struct DeadLetterQuery {
     /// Only those of this slot; [`SOURCE`](Self::SOURCE) for those of the source.
     pub slot: Option<u32>,
     /// Only this message's.
@@ -136,13 +136,13 @@ pub struct Retried {
     pub tried: u64,
     /// Of these, the ones that no slot failed on: their letters are gone.
     pub passed: u64,
-    /// Letters that fulfil the query and were not yet tried.
+    /// Dead letters that fulfil the query and were not yet tried.
     pub left: u64,
     /// Where to go on.
     pub next: u64,
 }
 
-impl LetterQuery {
+impl DeadLetterQuery {
     /// In [`slot`](Self::slot): what a source gave that is no message, and why a source failed.
     pub const SOURCE: u32 = u32::MAX;
 }
@@ -155,7 +155,7 @@ impl Retried {
     /// The first refusal: what passed before it has passed.
     pub fn all(
         machine: &Target,
-        query: &LetterQuery,
+        query: &DeadLetterQuery,
         ask: &mut dyn FnMut(Command) -> Result<Reply, Failure>,
         go_on: &mut dyn FnMut(&Self) -> bool,
     ) -> Result<Self, Failure> {
@@ -182,7 +182,7 @@ impl Machine {
     /// # Errors
     /// If the machine is stopped, or the condition cannot be read.
     pub fn retry_errors(&self, condition: &str) -> Result<Retried, Failure> {
-        let query = LetterQuery { filter: condition.to_owned(), ..LetterQuery::default() };
+        let query = DeadLetterQuery { filter: condition.to_owned(), ..DeadLetterQuery::default() };
         Retried::all(&self.target(), &query, &mut |command| Ok(ask(&command)), &mut |_| true)
     }
 
@@ -191,7 +191,7 @@ impl Machine {
     /// # Errors
     /// If the condition cannot be read, or names what a letter does not have.
     pub fn errors_where(&self, condition: &str) -> Result<Errors, Failure> {
-        let query = LetterQuery { filter: condition.to_owned(), ..LetterQuery::default() };
+        let query = DeadLetterQuery { filter: condition.to_owned(), ..DeadLetterQuery::default() };
         Errors::all(&self.target(), query, &mut |command| Ok(ask(&command)))
     }
 }
@@ -203,7 +203,7 @@ impl Errors {
     /// If the query cannot be read, or `ask` fails.
     pub fn all(
         machine: &Target,
-        mut query: LetterQuery,
+        mut query: DeadLetterQuery,
         ask: &mut dyn FnMut(Command) -> Result<Reply, Failure>,
     ) -> Result<Self, Failure> {
         let mut all = Self::default();

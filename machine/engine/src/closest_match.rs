@@ -4,7 +4,7 @@
 const LONGEST: usize = 64;
 
 /// Of `names`, the one that was probably meant by `given`: a letter or two are wrong, or it is how one begins.
-pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest_match<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if given.len() > LONGEST {
         return None;
     }

@@ -3,33 +3,33 @@
 //! Belongs to the slot, not to its function: it stays when that changes. Messages that find it full wait in order,
 //! and no worker waits with them.
 
-use crate::flight::Flight;
+use crate::in_flight::InFlightMessage;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug)]
-struct State {
+struct SemaphoreState {
     limit: usize,
     inside: usize,
-    waiting: VecDeque<Box<Flight>>,
+    waiting: VecDeque<Box<InFlightMessage>>,
     /// Somebody is letting flights in, and looks again before it ends.
     lets_in: bool,
 }
 
 /// The way into a slot.
 #[derive(Debug)]
-pub(crate) struct Gate(Mutex<State>);
+pub(crate) struct Semaphore(Mutex<SemaphoreState>);
 
-impl Default for Gate {
+impl Default for Semaphore {
     /// A gate that lets in as many as like.
     fn default() -> Self {
-        Self(Mutex::new(State { limit: usize::MAX, inside: 0, waiting: VecDeque::new(), lets_in: false }))
+        Self(Mutex::new(SemaphoreState { limit: usize::MAX, inside: 0, waiting: VecDeque::new(), lets_in: false }))
     }
 }
 
-impl Gate {
+impl Semaphore {
     /// No user code runs under this lock.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SemaphoreState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -40,11 +40,11 @@ impl Gate {
         let limit = limit();
         state.limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
         drop(state);
-        self.let_in();
+        self.release();
     }
 
     /// Lets the flight in, or keeps it until there is a place; then it lands with a permit.
-    pub fn enter(self: &Arc<Self>, mut flight: Box<Flight>) -> Option<Box<Flight>> {
+    pub fn enter(self: &Arc<Self>, mut flight: Box<InFlightMessage>) -> Option<Box<InFlightMessage>> {
         let mut state = self.state();
         if state.inside >= state.limit || !state.waiting.is_empty() {
             state.waiting.push_back(flight);
@@ -56,7 +56,7 @@ impl Gate {
     }
 
     /// Takes out those that wait and of which `goes` is true.
-    pub fn take_out(&self, goes: impl Fn(&Flight) -> bool) -> VecDeque<Box<Flight>> {
+    pub fn take_out(&self, goes: impl Fn(&InFlightMessage) -> bool) -> VecDeque<Box<InFlightMessage>> {
         let mut state = self.state();
         let (gone, waiting) = state.waiting.drain(..).partition(|flight| goes(flight));
         state.waiting = waiting;
@@ -65,7 +65,7 @@ impl Gate {
 
     /// One that lands may be given up, and its permit with it: then there is room for the next one, which is let in here
     /// and not below there, however many there are.
-    fn let_in(self: &Arc<Self>) {
+    fn release(self: &Arc<Self>) {
         let mut state = self.state();
         if std::mem::replace(&mut state.lets_in, true) {
             return;
@@ -79,7 +79,7 @@ impl Gate {
             state.inside += 1;
             drop(state);
             flight.permit = Some(Permit(self.clone()));
-            flight.land();
+            flight.make_ready();
             state = self.state();
         }
     }
@@ -87,11 +87,11 @@ impl Gate {
 
 /// The right to be inside; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<Gate>);
+pub(crate) struct Permit(Arc<Semaphore>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.state().inside -= 1;
-        self.0.let_in();
+        self.0.release();
     }
 }

@@ -2,13 +2,13 @@
 //! futures may never end. Calls and steps are cancelled with them.
 //!
 //! Each message is counted by whoever takes it out of the place where it waits, so none is counted twice: the way into
-//! a slot, the wait before a call again, those that have landed, and the calls that run. A call that runs is told to
+//! a slot, the wait before a call again, those that are ready, and the calls that run. A call that runs is told to
 //! end, and is none of the machine's business from then on: when its library has dropped the future and says so, what
 //! is left of the message is dropped. Messages that are between two such places are given up where they come to next.
 //! One that a worker has in a slot that is not async is not given up there: nobody can end such a call.
 
 use crate::backoff;
-use crate::flight::Flight;
+use crate::in_flight::InFlightMessage;
 use crate::machine::Machine;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,12 +19,12 @@ const STEP_POLL_INTERVAL: Duration = Duration::from_micros(100);
 
 impl Machine {
     /// Gives up the flights of all messages with a number below `number`; returns how many were given up here.
-    pub fn give_up_flights(&self, number: u64) -> u64 {
+    pub fn cancel_in_flight(&self, number: u64) -> u64 {
         let cancelled = self.flights.cancel_callers();
-        self.count_given_up(&cancelled);
+        self.count_cancelled(&cancelled);
         // First, so that what lands from here on is given up there.
-        let (landed, running) = self.flights.give_up(number);
-        let mut gone: Vec<Box<Flight>> = landed.into();
+        let (ready, running) = self.flights.cancel(number);
+        let mut gone: Vec<Box<InFlightMessage>> = ready.into();
         let plan = self.plan();
         for gate in plan.slots.iter().filter_map(|slot| slot.gate.as_ref()) {
             gone.extend(gate.take_out(|flight| flight.is_of(self) && flight.number < number));
@@ -32,8 +32,8 @@ impl Machine {
         gone.extend(backoff::take_out(|flight| flight.is_of(self) && flight.number < number));
         let numbers: Vec<u64> =
             gone.iter().map(|flight| flight.number).chain(running.iter().map(|(number, _)| *number)).collect();
-        gone.into_iter().for_each(Flight::bury);
-        self.count_given_up(&numbers);
+        gone.into_iter().for_each(InFlightMessage::discard);
+        self.count_cancelled(&numbers);
         // Last: it lets in others, and those that are to be given up are out.
         drop(running);
         if !cancelled.is_empty() {
@@ -51,17 +51,17 @@ impl Machine {
     }
 
     /// Gives up a flight of a message that was to be given up.
-    pub fn give_up(&self, flight: Box<Flight>) {
+    pub fn cancel(&self, flight: Box<InFlightMessage>) {
         let number = flight.number;
-        flight.bury();
-        self.count_given_up(&[number]);
+        flight.discard();
+        self.count_cancelled(&[number]);
     }
 
     /// Messages that were in flight are not any more, and will not be processed.
-    pub fn count_given_up(&self, numbers: &[u64]) {
+    pub fn count_cancelled(&self, numbers: &[u64]) {
         // Release: pairs with the Acquire in `status`: whoever sees it has seen the messages begun.
         self.queue.given_up.fetch_add(numbers.len() as u64, Ordering::Release);
-        self.gone(numbers.iter().copied());
+        self.withdraw(numbers.iter().copied());
         for _ in numbers {
             self.flights.leave(self);
         }

@@ -1,10 +1,10 @@
 //! The output of a slot becomes a message of another machine.
 
-use super::{Finished, Sink, Want};
+use super::{Finished, Sink, SinkDemand};
 use crate::command_error::failed;
 use crate::host::interrupted_here;
 use crate::machine::Machine;
-use machine::abi::{Patience, Put};
+use machine::abi::{Put, PutWait};
 use machine::command::{Failure, Policy, SinkConfig, WhenFull};
 use machine::status::SinkStatus;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -44,8 +44,8 @@ impl Chain {
 }
 
 impl Sink for Chain {
-    fn wants(&self) -> Want {
-        Want::Values
+    fn wants(&self) -> SinkDemand {
+        SinkDemand::Values
     }
 
     fn reads_json(&self, message: &mut Finished<'_>, is_last: bool) -> bool {
@@ -55,14 +55,14 @@ impl Sink for Chain {
     fn accept(&self, message: &mut Finished<'_>) {
         // What a machine does with what it has no room for is its policy; one that would let us wait is not asked long.
         let patience = match (self.drops.load(Ordering::Relaxed), self.to.queue.policy()) {
-            (false, _) => Patience::FOREVER,
-            (true, Policy::Block) => Patience(1),
-            (true, _) => Patience::POLICY,
+            (false, _) => PutWait::FOREVER,
+            (true, Policy::Block) => PutWait(1),
+            (true, _) => PutWait::POLICY,
         };
         // A cell hands on what it steps or tries again; interrupted, it waits no longer.
-        let give_up =
+        let cancel =
             || self.is_closed.load(Ordering::Relaxed) || self.drops.load(Ordering::Relaxed) || interrupted_here();
-        let count = match message.put(self.slot, self.to, patience, give_up) {
+        let count = match message.put(self.slot, self.to, patience, cancel) {
             // The slot gave nothing for this message; its error is told where it happened.
             None => return,
             Some(Ok(Put::Accepted)) => &self.sent,

@@ -1,11 +1,11 @@
 //! A thread that takes a message through the slots itself, for a call or a step, and waits for it where it has to.
 //!
-//! Such a message is in the table of its machine's flights (`Flights::callers`), as those of the workers are: a timeout
+//! Such a message is in the table of its machine's flights (`InFlightTable::callers`), as those of the workers are: a timeout
 //! that is set later reaches it, and it is cancelled when the machine is stopped and cleared, when the slot that it
 //! waits for is changed, or when whoever waits for it is gone.
 
-use super::Flight;
-use machine::abi::GIVEN_UP;
+use super::InFlightMessage;
+use machine::abi::CANCELLED;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// Where a thread waits for its flight.
 #[derive(Debug, Default)]
-pub(crate) struct Arrival {
+pub(crate) struct CallerWait {
     state: Mutex<Expected>,
     changed: Condvar,
     /// The number of its message, if that is one of the queue's: a step.
@@ -57,7 +57,7 @@ pub(crate) struct Abandoned {
 
 #[derive(Debug, Default)]
 struct Expected {
-    flight: Option<Box<Flight>>,
+    flight: Option<Box<InFlightMessage>>,
     /// The thread waits, and its flight is elsewhere.
     is_away: bool,
     /// The call of an async function that it waits for.
@@ -81,12 +81,12 @@ struct Call {
 
 impl Call {
     fn end(self) {
-        self.limit.store(GIVEN_UP, Ordering::Relaxed);
+        self.limit.store(CANCELLED, Ordering::Relaxed);
         (self.look)();
     }
 }
 
-impl Arrival {
+impl CallerWait {
     /// For a message of the queue with this number, or for one that is not counted.
     pub fn new(message: Option<u64>) -> Self {
         Self { message, ..Self::default() }
@@ -104,7 +104,7 @@ impl Arrival {
 
     /// The flight's call of an async function begins. Its timeout is read under the lock, so that each change of it finds
     /// the call, or was before it.
-    pub(super) fn begin(&self, flight: &Flight, step: usize, look: extern "C" fn()) {
+    pub(super) fn begin(&self, flight: &InFlightMessage, step: usize, look: extern "C" fn()) {
         let (slot, version, limit) = (flight.frame.slot(step), flight.frame.plan().version, flight.limit.clone());
         let mut state = self.state();
         limit.store(flight.timeout(step), Ordering::Relaxed);
@@ -125,12 +125,12 @@ impl Arrival {
         self.state().running.as_ref().is_some_and(|running| running.slot == slot && running.version < version)
     }
 
-    pub(super) fn put(&self, flight: Box<Flight>) {
+    pub(super) fn put(&self, flight: Box<InFlightMessage>) {
         let mut state = self.state();
         state.running = None;
         if state.is_abandoned {
             drop(state);
-            flight.bury();
+            flight.discard();
             return;
         }
         state.flight = Some(flight);
@@ -153,13 +153,13 @@ impl Arrival {
         let left = abandon(&mut state);
         drop(state);
         self.changed.notify_one();
-        bury(left);
+        discard(left);
         is_counted
     }
 
     /// Waits for the flight, unless it is cancelled, also by `cancelled` on this thread: then its call is ended, and what
     /// is left of it is dropped unseen.
-    pub fn wait(&self, cancelled: impl Fn() -> Option<Cancelled>) -> Result<Box<Flight>, Abandoned> {
+    pub fn wait(&self, cancelled: impl Fn() -> Option<Cancelled>) -> Result<Box<InFlightMessage>, Abandoned> {
         let mut state = self.state();
         state.is_away = true;
         loop {
@@ -168,7 +168,7 @@ impl Arrival {
                 let left = abandon(&mut state);
                 let is_counted = state.is_counted;
                 drop(state);
-                bury(left);
+                discard(left);
                 return Err(Abandoned { why, is_counted });
             }
             if let Some(flight) = state.flight.take() {
@@ -181,17 +181,17 @@ impl Arrival {
 }
 
 /// Nobody waits any more.
-fn abandon(state: &mut Expected) -> (Option<Call>, Option<Box<Flight>>) {
+fn abandon(state: &mut Expected) -> (Option<Call>, Option<Box<InFlightMessage>>) {
     state.is_abandoned = true;
     (state.running.take(), state.flight.take())
 }
 
 /// Without the lock: destructors are code of the user's.
-fn bury((running, flight): (Option<Call>, Option<Box<Flight>>)) {
+fn discard((running, flight): (Option<Call>, Option<Box<InFlightMessage>>)) {
     if let Some(running) = running {
         running.end();
     }
     if let Some(flight) = flight {
-        flight.bury();
+        flight.discard();
     }
 }

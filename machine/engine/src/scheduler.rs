@@ -1,13 +1,13 @@
 //! A worker and the flights of its machine.
 
-use crate::flight::{Flight, Home};
+use crate::execution::{Execution, MissingOutput};
 use crate::frame::Frame;
+use crate::in_flight::{Home, InFlightMessage};
 use crate::oid;
 use crate::output::{Sequence, Times};
-use crate::queue::{CLAIM, Claim, Stretch};
+use crate::queue::{CLAIM, Claim, Span};
 use crate::slots::Tally;
 use crate::types;
-use crate::visit::{Missing, Visit};
 use crate::worker::{SLOW, Worker};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,9 +19,9 @@ const LOOK_UP: Duration = Duration::from_millis(10);
 /// What a worker keeps for flights.
 #[derive(Debug, Default)]
 pub(crate) struct Flying {
-    /// Flights that have ended, of the worker's plan, to be used again.
+    /// Messages in flight that have ended, of the worker's plan, to be used again.
     #[expect(clippy::vec_box, reason = "a flight goes around in its box")]
-    spare: Vec<Box<Flight>>,
+    spare: Vec<Box<InFlightMessage>>,
 }
 
 impl Flying {
@@ -41,7 +41,7 @@ impl Worker {
     /// else is to be done first.
     pub fn most_to_claim(&self, stale: impl Fn() -> bool) -> Option<usize> {
         let flights = &self.machine.flights;
-        if !self.plan.flies {
+        if !self.plan.has_async_slots {
             return Some(self.most);
         }
         let queue = &self.machine.queue;
@@ -62,16 +62,16 @@ impl Worker {
         let mut has_place = false;
         while claim.len() > 0 {
             has_place = has_place || machine.flights.take_place();
-            if self.look_for_changes() || !has_place || machine.queue.held() {
+            if self.look_for_changes() || !has_place || machine.queue.is_paused() {
                 self.give_back(claim);
                 break;
             }
             let Some(frame) = claim.next_in_place(|message| self.load(message)) else { break };
             has_place = false;
-            self.take_off(frame);
+            self.spawn(frame);
             // Where outputs go in order, one that lands may have to wait for a message that this worker has yet to begin.
             if machine.flights.is_waiting() && (machine.sequence.is_none() || claim.len() == 0) {
-                self.take_on();
+                self.poll_ready();
             }
         }
         if has_place {
@@ -80,7 +80,7 @@ impl Worker {
     }
 
     /// The message in a frame becomes a flight; its place is taken.
-    fn take_off(&mut self, at: usize) {
+    fn spawn(&mut self, at: usize) {
         let (machine, oid) = (self.machine, self.oid());
         let Some(loaded) = self.frames.get_mut(at) else { return machine.flights.leave(machine) };
         let desc = loaded.input.desc;
@@ -88,7 +88,7 @@ impl Worker {
         let at = spare.iter().rposition(|flight| std::ptr::eq(flight.frame.input.desc, desc));
         let mut flight = at.map(|at| spare.swap_remove(at)).unwrap_or_else(|| {
             let frame = Frame::new(self.plan.clone(), types::info(desc));
-            Box::new(Flight::new(frame, oid, Home::Machine(machine)))
+            Box::new(InFlightMessage::new(frame, oid, Home::Machine(machine)))
         });
         std::mem::swap(&mut flight.frame, loaded);
         let times = Times { put: self.put, begun_ms: oid::coarse_millis(), is_timed: true };
@@ -96,36 +96,36 @@ impl Worker {
         self.go(flight);
     }
 
-    /// Takes on flights that have landed, until there are none.
+    /// Takes on flights that are ready, until there are none.
     #[cold]
-    pub fn take_on(&mut self) {
+    pub fn poll_ready(&mut self) {
         let machine = self.machine;
         // Where outputs go in order, one may have to wait for another that this worker would have in hand.
         let most = if machine.sequence.is_some() { 1 } else { self.most };
-        while !machine.queue.held() {
-            let mut landed = machine.flights.take(most, machine.queue.workers());
-            if landed.is_empty() {
+        while !machine.queue.is_paused() {
+            let mut ready = machine.flights.take(most, machine.queue.workers());
+            if ready.is_empty() {
                 return;
             }
-            while let Some(flight) = landed.pop_front() {
+            while let Some(flight) = ready.pop_front() {
                 self.go(flight);
-                if machine.queue.held() {
-                    machine.flights.put_back(machine, landed);
+                if machine.queue.is_paused() {
+                    machine.flights.put_back(machine, ready);
                     return;
                 }
             }
         }
     }
 
-    fn go(&mut self, flight: Box<Flight>) {
+    fn go(&mut self, flight: Box<InFlightMessage>) {
         let before = Instant::now();
         self.progress.enter();
         let mut next = Some(flight);
-        while let Some(flight) = next.and_then(Flight::go) {
+        while let Some(flight) = next.and_then(InFlightMessage::go) {
             next = match flight.held_before() {
                 Some(step) => self.hold(flight, step),
                 None => {
-                    self.arrive(flight);
+                    self.finish_call(flight);
                     None
                 }
             };
@@ -135,15 +135,15 @@ impl Worker {
     }
 
     /// A breakpoint holds a flight before a step: it stays in hand, unless another one does; then it comes back, to go on.
-    fn hold(&mut self, flight: Box<Flight>, step: usize) -> Option<Box<Flight>> {
+    fn hold(&mut self, flight: Box<InFlightMessage>, step: usize) -> Option<Box<InFlightMessage>> {
         let machine = self.machine;
-        let Flight { frame, caught, oid, number, times, .. } = *flight;
-        let Some(back) = machine.keep_in_hand(Visit::new(oid, frame, caught), number, times, Some(step)) else {
+        let InFlightMessage { frame, caught, oid, number, times, .. } = *flight;
+        let Some(back) = machine.hold(Execution::new(oid, frame, caught), number, times, Some(step)) else {
             machine.flights.leave(machine);
             return None;
         };
         let (frame, caught) = back.into_parts();
-        let mut flight = Box::new(Flight::new(frame, oid, Home::Machine(machine)));
+        let mut flight = Box::new(InFlightMessage::new(frame, oid, Home::Machine(machine)));
         flight.reset(oid, number, times);
         flight.begin_at(step, caught);
         flight.pass();
@@ -151,15 +151,15 @@ impl Worker {
     }
 
     /// A flight is through all slots.
-    fn arrive(&mut self, mut flight: Box<Flight>) {
+    fn finish_call(&mut self, mut flight: Box<InFlightMessage>) {
         let machine = self.machine;
         if !flight.was_in_hand && machine.stops_at(&flight.caught) {
-            let Flight { frame, caught, oid, number, times, .. } = *flight;
-            let Some(back) = machine.keep_in_hand(Visit::new(oid, frame, caught), number, times, None) else {
+            let InFlightMessage { frame, caught, oid, number, times, .. } = *flight;
+            let Some(back) = machine.hold(Execution::new(oid, frame, caught), number, times, None) else {
                 return machine.flights.leave(machine);
             };
             let (frame, caught) = back.into_parts();
-            flight = Box::new(Flight::new(frame, oid, Home::Machine(machine)));
+            flight = Box::new(InFlightMessage::new(frame, oid, Home::Machine(machine)));
             flight.reset(oid, number, times);
             flight.caught = caught;
         }
@@ -171,8 +171,8 @@ impl Worker {
         let now = oid::coarse_millis();
         self.tokens.refill(now);
         let times = self.tokens.allow(|| machine.queue.behind(flight.number)).then_some(flight.times);
-        let missing = Missing::of(&flight.frame, &flight.caught);
-        let bytes = self.handover.hand_over(machine, &plan, &mut flight.frame, name, &missing, times);
+        let missing = MissingOutput::of(&flight.frame, &flight.caught);
+        let bytes = self.handover.deliver(machine, &plan, &mut flight.frame, name, &missing, times);
         machine.record_unwritten(self.index, &plan, &mut self.handover, !flight.caught.errors.is_empty());
         if times.is_some() {
             self.tokens.pay(bytes);

@@ -5,26 +5,26 @@
 //! and nobody else touches it; the worker takes another message. What it waits for *lands* it: it goes on with the
 //! next worker that looks.
 //!
-//! A machine has a bounded number of flights at once. `pause` and `stop` hold flights that have landed until `start`;
-//! futures are let finish. What was told to end sooner is in `given_up.rs`.
+//! A machine has a bounded number of flights at once. `pause` and `stop` hold flights that are ready until `start`;
+//! futures are let finish. What was told to end sooner is in `cancelled_below.rs`.
 
-mod air;
-mod arrival;
+mod caller;
+mod table;
 
-pub(crate) use air::Flights;
-pub(crate) use arrival::{Abandoned, Arrival, Cancelled};
+pub(crate) use caller::{Abandoned, CallerWait, Cancelled};
+pub(crate) use table::InFlightTable;
 
 use crate::backoff;
 use crate::breakpoint::Breakpoint;
+use crate::execution::Execution;
 use crate::frame::{ErrorKind, Events, Frame};
-use crate::gate::Permit;
 use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::Oid;
 use crate::output::Times;
+use crate::semaphore::Permit;
 use crate::slots::Slot;
-use crate::visit::Visit;
-use crate::worker::Caught;
+use crate::worker::SlotErrors;
 use machine::abi::Outcome;
 use machine::status::Settings;
 use std::sync::Arc;
@@ -58,20 +58,20 @@ pub(crate) enum Home {
     /// The workers of a machine.
     Machine(&'static Machine),
     /// A thread that waits for it.
-    Caller(Arc<Arrival>),
+    Caller(Arc<CallerWait>),
 }
 
 /// A message on its way.
 #[derive(Debug)]
-pub(crate) struct Flight {
+pub(crate) struct InFlightMessage {
     pub frame: Frame,
     pub oid: Oid,
     /// How many messages the queue had accepted before it.
     pub number: u64,
     pub times: Times,
-    pub caught: Caught,
+    pub caught: SlotErrors,
     pub permit: Option<Permit>,
-    /// How long its call may take, nanoseconds, or `GIVEN_UP`.
+    /// How long its call may take, nanoseconds, or `CANCELLED`.
     limit: Arc<AtomicU64>,
     home: Home,
     stage: Stage,
@@ -87,7 +87,7 @@ pub(crate) struct Flight {
     held_before: Option<usize>,
 }
 
-impl Flight {
+impl InFlightMessage {
     /// A flight that has not begun; its frame is loaded.
     pub fn new(frame: Frame, oid: Oid, home: Home) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl Flight {
             oid,
             number: 0,
             times: Times::default(),
-            caught: Caught::default(),
+            caught: SlotErrors::default(),
             permit: None,
             limit: Arc::default(),
             home,
@@ -110,7 +110,7 @@ impl Flight {
     }
 
     /// Lands a message that was in hand: it goes on from a step, or leaves. It finds a place whether or not there is one.
-    pub fn resume(machine: &'static Machine, visit: Visit, number: u64, times: Times, step: Option<usize>) {
+    pub fn resume(machine: &'static Machine, visit: Execution, number: u64, times: Times, step: Option<usize>) {
         let oid = visit.oid;
         let (frame, caught) = visit.into_parts();
         let mut flight = Box::new(Self::new(frame, oid, Home::Machine(machine)));
@@ -118,11 +118,11 @@ impl Flight {
         flight.stage = Stage::Find(step.unwrap_or(usize::MAX));
         (flight.caught, flight.was_in_hand) = (caught, true);
         machine.flights.take_any_place();
-        flight.land();
+        flight.make_ready();
     }
 
     /// Begins at a step, with the errors of those before it.
-    pub fn begin_at(&mut self, step: usize, caught: Caught) {
+    pub fn begin_at(&mut self, step: usize, caught: SlotErrors) {
         (self.stage, self.caught) = (Stage::Find(step), caught);
     }
 
@@ -208,7 +208,7 @@ impl Flight {
                             return None;
                         }
                         if self.is_held() {
-                            self.land();
+                            self.make_ready();
                             return None;
                         }
                     } else {
@@ -254,12 +254,12 @@ impl Flight {
     }
 
     /// Whether a thread waits for it here.
-    pub fn is_expected_at(&self, arrival: &Arc<Arrival>) -> bool {
+    pub fn is_expected_at(&self, arrival: &Arc<CallerWait>) -> bool {
         matches!(&self.home, Home::Caller(home) if Arc::ptr_eq(home, arrival))
     }
 
     /// Drops it, with what its last call gave.
-    pub fn bury(mut self: Box<Self>) {
+    pub fn discard(mut self: Box<Self>) {
         // The values' destructors are user code.
         let _in_slot = InSlot::enter();
         if let (Stage::Ended(step), Some(End { outcome: Outcome::Done, .. })) = (self.stage, &self.end) {
@@ -269,7 +269,7 @@ impl Flight {
     }
 
     fn is_held(&self) -> bool {
-        matches!(self.home, Home::Machine(machine) if machine.queue.held())
+        matches!(self.home, Home::Machine(machine) if machine.queue.is_paused())
     }
 
     /// Sees how a call ended. Returns how long to wait if it is to be called again.
@@ -315,14 +315,14 @@ impl Flight {
         self.end = Some(End { outcome, text, at: Instant::now() });
         match self.home {
             Home::Machine(machine) => machine.flights.complete(machine, self),
-            Home::Caller(_) => self.land(),
+            Home::Caller(_) => self.make_ready(),
         }
     }
 
     /// What it waited for is there: whoever it belongs to takes it on.
-    pub fn land(self: Box<Self>) {
+    pub fn make_ready(self: Box<Self>) {
         match self.home.clone() {
-            Home::Machine(machine) => machine.flights.land(machine, self),
+            Home::Machine(machine) => machine.flights.make_ready(machine, self),
             Home::Caller(arrival) => arrival.put(self),
         }
     }

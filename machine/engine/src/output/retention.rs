@@ -8,7 +8,7 @@
 //! what is large among them goes on credit.
 
 use super::Finished;
-use super::finished::Place;
+use super::finished::Location;
 use super::json::Rendering;
 use crate::oid::{self, Moment, Oid};
 use crate::slots::Plan;
@@ -214,7 +214,7 @@ struct Ring {
     /// How many are kept.
     count: u64,
     /// How many fell out: the first that is kept has this number.
-    fallen_out: u64,
+    evicted: u64,
     bytes: usize,
     /// A block that is not used any more, for its buffers.
     spare: Option<Arc<Block>>,
@@ -259,7 +259,7 @@ pub(crate) struct Snapshot {
     blocks: Vec<Arc<Block>>,
     skipped: usize,
     count: u64,
-    fallen_out: u64,
+    evicted: u64,
 }
 
 impl Snapshot {
@@ -269,8 +269,8 @@ impl Snapshot {
     }
 
     /// How many fell out: the oldest has this number.
-    pub fn fallen_out(&self) -> u64 {
-        self.fallen_out
+    pub fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// All, newest first.
@@ -295,7 +295,7 @@ impl Recorder {
             blocks: ring.blocks.iter().cloned().collect(),
             skipped: ring.skipped,
             count: ring.count,
-            fallen_out: ring.fallen_out,
+            evicted: ring.evicted,
         }
     }
 
@@ -307,7 +307,7 @@ impl Recorder {
         message.json();
         let json = &*message.rendering;
         let nanos = match &message.place {
-            Place::Frame(frame) if times.is_timed => frame.all_nanos(),
+            Location::Frame(frame) if times.is_timed => frame.all_nanos(),
             _ => &[],
         };
         let mut garbage = Vec::new();
@@ -442,7 +442,7 @@ impl Ring {
         self.bytes = self.bytes.saturating_sub(first.used().get(self.skipped).map_or(0, Entry::bytes));
         self.skipped += 1;
         self.count = self.count.saturating_sub(1);
-        self.fallen_out += 1;
+        self.evicted += 1;
         if self.skipped < first.used {
             return None;
         }

@@ -1,9 +1,9 @@
-//! The flights of a machine: how many there are, which have landed, and which calls of async functions run.
+//! The flights of a machine: how many there are, which are ready, and which calls of async functions run.
 
-use super::{Arrival, Cancelled, Flight};
-use crate::gate::Permit;
+use super::{CallerWait, Cancelled, InFlightMessage};
 use crate::machine::Machine;
-use machine::abi::GIVEN_UP;
+use crate::semaphore::Permit;
+use machine::abi::CANCELLED;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,23 +18,23 @@ struct Running {
     permit: Option<Permit>,
 }
 
-/// Flights that are with no worker and wait for nothing of the engine's.
+/// Messages in flight that are with no worker and wait for nothing of the engine's.
 #[derive(Debug, Default)]
-struct Air {
-    landed: VecDeque<Box<Flight>>,
+struct InFlight {
+    ready: VecDeque<Box<InFlightMessage>>,
     /// Those that are with a library, by the number of their message.
     running: HashMap<u64, Running>,
-    /// Messages with smaller numbers are given up, wherever they land.
-    given_up: u64,
+    /// Messages with smaller numbers are given up, wherever they become ready.
+    cancelled_below: u64,
     /// Those that a thread outside of the workers takes through, for a call or a step.
-    callers: Vec<Arc<Arrival>>,
+    callers: Vec<Arc<CallerWait>>,
 }
 
 /// A thread that takes a message through, in the table of flights as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Caller<'f> {
-    flights: &'f Flights,
-    pub arrival: Arc<Arrival>,
+    flights: &'f InFlightTable,
+    pub arrival: Arc<CallerWait>,
 }
 
 impl Drop for Caller<'_> {
@@ -45,23 +45,23 @@ impl Drop for Caller<'_> {
 
 /// The flights of one machine.
 #[derive(Debug)]
-pub(crate) struct Flights {
+pub(crate) struct InFlightTable {
     most: usize,
-    /// Flights that there are, and places that workers have taken for the next ones.
+    /// Messages in flight that there are, and places that workers have taken for the next ones.
     taken: AtomicUsize,
-    air: Mutex<Air>,
-    /// How many have landed.
+    air: Mutex<InFlight>,
+    /// How many are ready.
     waiting: AtomicUsize,
 }
 
-impl Flights {
+impl InFlightTable {
     /// At most so many flights at once.
     pub fn new(most: usize) -> Self {
         Self { most, taken: AtomicUsize::new(0), air: Mutex::default(), waiting: AtomicUsize::new(0) }
     }
 
     /// No user code runs under this lock.
-    fn air(&self) -> MutexGuard<'_, Air> {
+    fn air(&self) -> MutexGuard<'_, InFlight> {
         self.air.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,14 +69,14 @@ impl Flights {
     pub(super) fn begin(
         &self,
         machine: &'static Machine,
-        mut flight: Box<Flight>,
+        mut flight: Box<InFlightMessage>,
         step: usize,
         look: extern "C" fn(),
-    ) -> Option<Box<Flight>> {
+    ) -> Option<Box<InFlightMessage>> {
         let mut air = self.air();
-        if flight.number < air.given_up {
+        if flight.number < air.cancelled_below {
             drop(air);
-            machine.give_up(flight);
+            machine.cancel(flight);
             return None;
         }
         // Under the lock, so that each change of the timeout finds the call, or was before it.
@@ -87,54 +87,54 @@ impl Flights {
     }
 
     /// The flight's call has ended; nobody may be waiting for it any more.
-    pub(super) fn complete(&self, machine: &'static Machine, mut flight: Box<Flight>) {
+    pub(super) fn complete(&self, machine: &'static Machine, mut flight: Box<InFlightMessage>) {
         let mut air = self.air();
         let Some(running) = air.running.remove(&flight.number) else {
             drop(air);
             // It was counted when it was given up.
-            flight.bury();
+            flight.discard();
             return;
         };
         flight.permit = running.permit;
-        air.landed.push_back(flight);
+        air.ready.push_back(flight);
         drop(air);
         self.call(machine);
     }
 
     /// The flight can go on.
-    pub(super) fn land(&self, machine: &'static Machine, flight: Box<Flight>) {
+    pub(super) fn make_ready(&self, machine: &'static Machine, flight: Box<InFlightMessage>) {
         let mut air = self.air();
-        if flight.is_below(air.given_up) {
+        if flight.is_below(air.cancelled_below) {
             drop(air);
-            machine.give_up(flight);
+            machine.cancel(flight);
             return;
         }
-        air.landed.push_back(flight);
+        air.ready.push_back(flight);
         drop(air);
         self.call(machine);
     }
 
-    /// Calls a worker for one flight that has landed.
+    /// Calls a worker for one flight that is ready.
     fn call(&self, machine: &Machine) {
         // SeqCst: pairs with the look at it before a worker sleeps.
         self.waiting.fetch_add(1, Ordering::SeqCst);
         machine.queue.call_worker();
     }
 
-    /// Gives up all messages with a number below `number` that have landed or are with a library, and those that land
-    /// later. Returns the flights that have landed, and of the others, whose calls are told to end, the numbers and the
+    /// Gives up all messages with a number below `number` that are ready or are with a library, and those that become ready
+    /// later. Returns the flights that are ready, and of the others, whose calls are told to end, the numbers and the
     /// right to be in their slot.
     #[expect(clippy::type_complexity, reason = "two lists, taken apart at once")]
-    pub fn give_up(&self, number: u64) -> (VecDeque<Box<Flight>>, Vec<(u64, Option<Permit>)>) {
+    pub fn cancel(&self, number: u64) -> (VecDeque<Box<InFlightMessage>>, Vec<(u64, Option<Permit>)>) {
         let mut air = self.air();
-        air.given_up = air.given_up.max(number);
-        let (gone, landed): (VecDeque<_>, _) = air.landed.drain(..).partition(|flight| flight.number < number);
-        air.landed = landed;
+        air.cancelled_below = air.cancelled_below.max(number);
+        let (gone, ready): (VecDeque<_>, _) = air.ready.drain(..).partition(|flight| flight.number < number);
+        air.ready = ready;
         self.waiting.fetch_sub(gone.len(), Ordering::SeqCst);
         let running: Vec<(u64, Running)> = air.running.extract_if(|&running, _| running < number).collect();
         drop(air);
         for (_, running) in &running {
-            running.limit.store(GIVEN_UP, Ordering::Relaxed);
+            running.limit.store(CANCELLED, Ordering::Relaxed);
         }
         look(running.iter().map(|(_, running)| running.look).collect());
         (gone, running.into_iter().map(|(number, running)| (number, running.permit)).collect())
@@ -143,12 +143,12 @@ impl Flights {
     /// A thread outside of the workers takes a message through: one with this number of the queue's, or one that is not
     /// counted.
     pub fn enter(&self, message: Option<u64>) -> Caller<'_> {
-        let arrival = Arc::new(Arrival::new(message));
+        let arrival = Arc::new(CallerWait::new(message));
         self.air().callers.push(arrival.clone());
         Caller { flights: self, arrival }
     }
 
-    fn callers(&self) -> Vec<Arc<Arrival>> {
+    fn callers(&self) -> Vec<Arc<CallerWait>> {
         self.air().callers.clone()
     }
 
@@ -212,39 +212,39 @@ impl Flights {
         machine.queue.call_grounded();
     }
 
-    /// Whether a flight has landed.
+    /// Whether a flight is ready.
     #[inline]
     pub fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    /// Up to `most` flights that have landed, but no more than one worker's share among `workers`.
-    pub fn take(&self, most: usize, workers: usize) -> VecDeque<Box<Flight>> {
-        let landed = &mut self.air().landed;
-        let count = landed.len().div_ceil(workers.max(1)).min(most);
+    /// Up to `most` flights that are ready, but no more than one worker's share among `workers`.
+    pub fn take(&self, most: usize, workers: usize) -> VecDeque<Box<InFlightMessage>> {
+        let ready = &mut self.air().ready;
+        let count = ready.len().div_ceil(workers.max(1)).min(most);
         self.waiting.fetch_sub(count, Ordering::SeqCst);
-        if count == landed.len() {
-            return std::mem::take(landed);
+        if count == ready.len() {
+            return std::mem::take(ready);
         }
-        landed.drain(..count).collect()
+        ready.drain(..count).collect()
     }
 
-    /// Flights that a worker took and cannot take on, in order.
-    pub fn put_back(&self, machine: &Machine, flights: VecDeque<Box<Flight>>) {
+    /// Messages in flight that a worker took and cannot take on, in order.
+    pub fn put_back(&self, machine: &Machine, flights: VecDeque<Box<InFlightMessage>>) {
         let mut gone = Vec::new();
         {
             let mut air = self.air();
             for flight in flights.into_iter().rev() {
-                if flight.is_below(air.given_up) {
+                if flight.is_below(air.cancelled_below) {
                     gone.push(flight);
                 } else {
                     self.waiting.fetch_add(1, Ordering::SeqCst);
-                    air.landed.push_front(flight);
+                    air.ready.push_front(flight);
                 }
             }
         }
         for flight in gone {
-            machine.give_up(flight);
+            machine.cancel(flight);
         }
         // This worker may be one too many, and the others asleep.
         machine.queue.call_worker();

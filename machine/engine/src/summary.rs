@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// The counts of a machine at its end.
-pub(crate) struct Line<'a> {
+pub(crate) struct Summary<'a> {
     pub status: &'a Status,
     /// The source as it was, if it was ended on demand.
     pub source: Option<&'a SourceStatus>,
@@ -78,7 +78,7 @@ pub(crate) fn left(status: &Status) -> Option<String> {
     (!parts.is_empty()).then(|| format!("{}: {}", status.machine, parts.join(", ")))
 }
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.status;
         write!(f, "{}: {} processed in {:.2} s", status.machine, status.processed, self.time.as_secs_f64())?;

@@ -2,7 +2,7 @@
 
 use super::super::edits::Edited;
 use super::super::errors;
-use super::super::events::{Happened, Said};
+use super::super::events::{CellFailure, CellOutcome};
 use super::super::ignored;
 use super::Worker;
 use super::damage::explained;
@@ -11,12 +11,12 @@ use evcxr::Error;
 
 impl Worker {
     /// The error that the cell told of by itself.
-    pub(super) fn said(&self, happened: &Happened, source: &str, name: &str) -> Option<CellError> {
+    pub(super) fn said(&self, happened: &CellOutcome, source: &str, name: &str) -> Option<CellError> {
         Some(match happened.said.as_ref()? {
-            Said::Failed(ename, evalue, line) => {
+            CellFailure::Failed(ename, evalue, line) => {
                 errors::at_line(ename, evalue, source, name, Some((*line, 0)), &self.renderer)
             }
-            Said::Panicked(message, file, line, column) => {
+            CellFailure::Panicked(message, file, line, column) => {
                 let place = file.ends_with("lib.rs").then(|| self.compiled()).flatten();
                 let place = place.as_deref().and_then(|compiled| self.past.place_of(compiled, *line, *column));
                 if let Some((past, line, column)) = place {

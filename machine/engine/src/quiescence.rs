@@ -4,7 +4,7 @@
 //! without messages says nothing by itself. If all of them had none at two looks, and none was given any in between,
 //! there was a moment at which nothing was left.
 
-use crate::counts;
+use crate::summary;
 use machine::status::Status;
 
 /// What counts of a machine.
@@ -23,8 +23,8 @@ impl From<&Status> for Seen {
     fn from(status: &Status) -> Self {
         Self {
             running: status.running,
-            is_fed: counts::is_fed(status),
-            is_sending: counts::is_sending(status),
+            is_fed: summary::is_fed(status),
+            is_sending: summary::is_sending(status),
             accepted: status.accepted,
             gone: status.processed + status.discarded,
             left: status.queue_size + status.in_flight,
@@ -41,7 +41,7 @@ impl Seen {
 
 /// What is left to do, as far as it has been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum Remaining {
     /// Messages to process, or a source that may give some.
     Messages,
     /// Outputs on their way to where they go by themselves, or nothing, if the next look finds the same.
@@ -51,7 +51,7 @@ pub(crate) enum Left {
 
 /// What the looks so far have found.
 #[derive(Debug, Default)]
-pub(crate) struct Ending {
+pub(crate) struct QuiescenceDetector {
     /// What each machine had accepted at the last look, if nothing was left to process then.
     idle: Option<Vec<u64>>,
     /// How much of each machine is waited for once the process was asked to stop; what is put later, by a thread that
@@ -61,10 +61,10 @@ pub(crate) struct Ending {
     through: Vec<bool>,
 }
 
-impl Ending {
+impl QuiescenceDetector {
     /// What is left at this look. Sources are not waited for if the process is `stopping`; `feeds` says whether outputs
     /// of one machine are messages of another one, by their places in `all`.
-    pub fn look(&mut self, all: &[Seen], stopping: bool, feeds: impl Fn(usize, usize) -> bool) -> Left {
+    pub fn look(&mut self, all: &[Seen], stopping: bool, feeds: impl Fn(usize, usize) -> bool) -> Remaining {
         let through = stopping && self.are_through(all, feeds);
         let idle = all.iter().all(|seen| seen.is_idle() && (stopping || !seen.is_fed));
         // What is put on a machine that does not run changes nothing.
@@ -72,15 +72,15 @@ impl Ending {
         let same = accepted == self.idle;
         self.idle = accepted;
         if !idle && !through {
-            Left::Messages
+            Remaining::Messages
         } else if all.iter().any(|seen| seen.is_sending) {
             // A closure may make a message of what it has in hand: two more looks tell.
             self.idle = None;
-            Left::Outputs
+            Remaining::Outputs
         } else if same || through {
-            Left::Nothing
+            Remaining::Nothing
         } else {
-            Left::Outputs
+            Remaining::Outputs
         }
     }
 
@@ -107,7 +107,7 @@ impl Ending {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-    use super::{Ending, Left, Seen};
+    use super::{QuiescenceDetector, Remaining, Seen};
     use crate::machine::Machine;
     use machine::command::Config;
     use machine::status::Status;
@@ -126,8 +126,8 @@ mod tests {
     }
 
     /// Looks at machines of which the second one feeds the first.
-    fn looks<const N: usize>(stopping: bool, all: [[Seen; 2]; N]) -> [Left; N] {
-        let mut ending = Ending::default();
+    fn looks<const N: usize>(stopping: bool, all: [[Seen; 2]; N]) -> [Remaining; N] {
+        let mut ending = QuiescenceDetector::default();
         all.map(|all| ending.look(&all, stopping, |from, to| (from, to) == (1, 0)))
     }
 
@@ -144,7 +144,10 @@ mod tests {
                 [machine(1, 1), machine(2, 2)],
             ],
         );
-        assert_eq!(found, [Left::Messages, Left::Outputs, Left::Messages, Left::Outputs, Left::Nothing]);
+        assert_eq!(
+            found,
+            [Remaining::Messages, Remaining::Outputs, Remaining::Messages, Remaining::Outputs, Remaining::Nothing]
+        );
     }
 
     #[test]
@@ -160,19 +163,22 @@ mod tests {
                 [machine(1, 1), machine(1, 1)],
             ],
         );
-        assert_eq!(found, [Left::Outputs, Left::Outputs, Left::Messages, Left::Outputs, Left::Nothing]);
+        assert_eq!(
+            found,
+            [Remaining::Outputs, Remaining::Outputs, Remaining::Messages, Remaining::Outputs, Remaining::Nothing]
+        );
     }
 
     #[test]
     fn outputs_in_order_that_have_yet_to_leave_are_waited_for() {
         let mut status = Machine::new(Config::new("ending")).unwrap().status();
-        let mut ending = Ending::default();
+        let mut ending = QuiescenceDetector::default();
         let mut look = |status: &Status| ending.look(&[Seen::from(status)], false, |_, _| false);
         (status.running, status.out_of_order) = (true, 1);
-        assert_eq!([(); 3].map(|()| look(&status)), [Left::Outputs; 3]);
+        assert_eq!([(); 3].map(|()| look(&status)), [Remaining::Outputs; 3]);
         // One that does not run hands out nothing.
         status.running = false;
-        assert_eq!([(); 2].map(|()| look(&status)), [Left::Outputs, Left::Nothing]);
+        assert_eq!([(); 2].map(|()| look(&status)), [Remaining::Outputs, Remaining::Nothing]);
     }
 
     #[test]
@@ -189,33 +195,33 @@ mod tests {
                 [machine(9, 3), machine(7, 5)],
             ],
         );
-        assert_eq!(found, [Left::Messages, Left::Outputs, Left::Messages, Left::Nothing]);
+        assert_eq!(found, [Remaining::Messages, Remaining::Outputs, Remaining::Messages, Remaining::Nothing]);
     }
 
     #[test]
     fn a_thread_that_goes_on_putting_holds_no_process_that_was_asked_to_stop() {
         let found = looks(true, [[machine(0, 0), machine(5, 3)], [machine(0, 0), machine(9, 5)]]);
-        assert_eq!(found, [Left::Messages, Left::Messages]);
+        assert_eq!(found, [Remaining::Messages, Remaining::Messages]);
         let found = looks(
             true,
             [[machine(2, 0), machine(5, 5)], [machine(3, 2), machine(9, 8)], [machine(4, 3), machine(15, 9)]],
         );
-        assert_eq!(found, [Left::Messages, Left::Messages, Left::Nothing]);
+        assert_eq!(found, [Remaining::Messages, Remaining::Messages, Remaining::Nothing]);
     }
 
     #[test]
     fn machines_in_a_circle_end_once_they_are_idle() {
-        let mut ending = Ending::default();
+        let mut ending = QuiescenceDetector::default();
         let mut look = |all: [Seen; 2]| ending.look(&all, true, |from, to| from != to);
-        assert_eq!(look([machine(2, 1), machine(1, 1)]), Left::Messages);
-        assert_eq!(look([machine(2, 2), machine(2, 2)]), Left::Outputs);
-        assert_eq!(look([machine(2, 2), machine(2, 2)]), Left::Nothing);
+        assert_eq!(look([machine(2, 1), machine(1, 1)]), Remaining::Messages);
+        assert_eq!(look([machine(2, 2), machine(2, 2)]), Remaining::Outputs);
+        assert_eq!(look([machine(2, 2), machine(2, 2)]), Remaining::Nothing);
     }
 
     #[test]
     fn a_machine_that_does_not_run_is_not_waited_for() {
         let held = |accepted| Seen { running: false, ..machine(accepted, 1) };
         let found = looks(false, [[held(2), machine(1, 1)], [held(3), machine(1, 1)]]);
-        assert_eq!(found, [Left::Outputs, Left::Nothing]);
+        assert_eq!(found, [Remaining::Outputs, Remaining::Nothing]);
     }
 }

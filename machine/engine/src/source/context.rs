@@ -1,6 +1,6 @@
 //! The way of a source's items into the queue, and everything that it waits for on the way.
 
-use super::Feed;
+use super::SourceTask;
 use super::pace::Pacer;
 use crate::decode;
 use crate::decode::lines::Line;
@@ -100,16 +100,16 @@ impl Shutdown {
 
 /// Where a source puts its items.
 #[derive(Debug)]
-pub(super) struct Intake<'f> {
+pub(super) struct SourceContext<'f> {
     pub machine: &'static Machine,
-    pub feed: &'f Arc<Feed>,
+    pub feed: &'f Arc<SourceTask>,
     pacer: Pacer,
     /// Lines that are put together, since that costs less than one by one.
     heap: Vec<String>,
 }
 
-impl<'f> Intake<'f> {
-    pub fn new(machine: &'static Machine, feed: &'f Arc<Feed>, pacer: Pacer) -> Self {
+impl<'f> SourceContext<'f> {
+    pub fn new(machine: &'static Machine, feed: &'f Arc<SourceTask>, pacer: Pacer) -> Self {
         Self { machine, feed, pacer, heap: Vec::new() }
     }
 
@@ -141,7 +141,7 @@ impl<'f> Intake<'f> {
         if self.is_ended() {
             return Err(Stop::Ended);
         }
-        if !self.machine.queue.held() && !self.machine.waits_for_slot() {
+        if !self.machine.queue.is_paused() && !self.machine.waits_for_slot() {
             return Ok(());
         }
         let before = Instant::now();
@@ -193,7 +193,7 @@ impl<'f> Intake<'f> {
                 return Ok(());
             }
             self.feed.shutdown.sleep_until(due.min(now + LOOK_UP))?;
-            if self.machine.queue.held() {
+            if self.machine.queue.is_paused() {
                 let held = Instant::now();
                 self.wait_running()?;
                 due = due.checked_add(held.elapsed()).unwrap_or(due);
