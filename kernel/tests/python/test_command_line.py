@@ -290,9 +290,11 @@ def test_the_pipeline_of_the_readme_runs(machine: Machine, files: Path, tmp_path
     tweets.write_text("1\t2.5\tWhat a good day!\n2\t-2.5\tThis is horrible.\n")
     ran = machine("run", files / "readme.rs", "--json", "--", tweets)
     assert ran.returncode == 0, ran.stderr
-    status, = json.loads(ran.stdout)
+    *scores, last = map(json.loads, ran.stdout.splitlines())
+    assert [(score["id"], score["rating"], score["score"] > 0) for score in scores] == [(1, 2.5, True), (2, -2.5, False)]
+    status, = last
     assert (status["processed"], status["errored"]) == (2, 0)
-    assert [slot["ok"] for slot in status["slots"][:2]] == [2, 2]
+    assert [slot["ok"] for slot in status["slots"][:3]] == [2, 2, 2]
 
 
 def test_a_program_with_a_main_runs(machine: Machine, files: Path) -> None:
