@@ -38,7 +38,7 @@ def announce(*directories: Path) -> None:
     spec = json.loads((TEMPLATE / "kernel.json").read_text())
     # The front end may be started where cargo is not in PATH: from a desktop, say.
     cargo = Path(shutil.which("cargo") or "cargo").parent
-    values = {"{executable}": places.KERNEL, "{crate}": places.CRATE, "{cargo}": cargo}
+    values = {"{executable}": places.KERNEL, "{crates}": places.CRATES, "{cargo}": cargo}
     written = json.dumps(filled(spec, {name: str(value) for name, value in values.items()}), indent=2) + "\n"
     for directory in directories:
         file = directory / "kernel.json"
@@ -65,13 +65,13 @@ def filled(template: object, values: dict[str, str]) -> object:
 def warm() -> None:
     """Compiles once what every session needs, so that the first cell of a notebook is fast."""
     cache = outside.cache()
-    crate = (places.CRATE / "src", places.CRATE / "Cargo.toml", places.CRATE / "async" / "src")
+    crate = tuple(places.CRATES / folder for folder in ("api", "protocol", "async"))
     inputs = stamp.digest(places.KERNEL, *crate, compiler(), str(cache))
     # The stamp is in the tree, and the cache is not: it may be gone, or only half made.
     if stamp.is_fresh(WARM, inputs) and (cache / "sessions" / "0" / "seal.json").is_file():
         return say("── Session cache: unchanged")
     with step("Session cache"):
-        environment = {**os.environ, "MACHINE_CRATE": str(places.CRATE)}
+        environment = {**os.environ, "MACHINE_CRATES": str(places.CRATES)}
         quiet("compiling what notebooks use", [places.KERNEL, "warm"], env=environment)
         stamp.succeeded(WARM, inputs)
 

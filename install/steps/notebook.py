@@ -12,7 +12,8 @@ EXECUTE = places.INSTALL / "execute.py"
 def execute() -> Path:
     """Executes the tutorial and returns the notebook with its outputs."""
     executed = places.EXECUTED / places.TUTORIAL.name
-    inputs = stamp.digest(sources(places.TUTORIAL), places.KERNEL, places.TWEETS, places.CRATE / "src")
+    crates = (places.CRATES / folder for folder in ("api", "protocol"))
+    inputs = stamp.digest(sources(places.TUTORIAL), places.KERNEL, places.TWEETS, *crates)
     if executed.is_file() and stamp.is_fresh("tutorial", inputs):
         say("── Notebook: unchanged, as it was executed last")
         return executed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = ROOT / "install"
-CRATE = ROOT / "machine"
+CRATES = ROOT / "machine"
 NOTEBOOKS = ROOT / "notebooks"
 TUTORIAL = NOTEBOOKS / "tweets.ipynb"
 TESTS = ROOT / "kernel" / "tests" / "python"

@@ -19,7 +19,7 @@ from jupyter_client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
 HERE = pathlib.Path(__file__).resolve().parent
-CRATE = HERE.parent
+CRATES = HERE.parent
 ASSIGN = "MACHINE[0] = |x: f64| x * x + {n}.5;"
 # What the assignment compiles, without the engine that evcxr_jupyter does not have.
 ERASE = "std::mem::forget(machine::slot::Slot::erase(|x: f64| x * x + {n}.5));"
@@ -109,11 +109,11 @@ def while_running(kernel):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="processes of each kernel (default: 5)")
-    parser.add_argument("--kernel", default=shutil.which("machine") or str(CRATE.parent / ".venv/bin/machine"))
+    parser.add_argument("--kernel", default=shutil.which("machine") or str(CRATES.parent / ".venv/bin/machine"))
     parser.add_argument("--peer", default=shutil.which("evcxr_jupyter"), help="evcxr_jupyter's executable")
     options = parser.parse_args()
     ours = ([options.kernel, "kernel", "--connection-file", "{connection}"], "", ASSIGN, ASSIGN)
-    dep = f':dep machine = {{{{ path = "{CRATE}" }}}}'.format()
+    dep = f':dep machine = {{{{ package = "rust-machine", path = "{CRATES}/api" }}}}'.format()
     theirs = ([options.peer, "--control_file", "{connection}"], dep, ERASE, ERASE)
     rounds = []
     for number in range(options.rounds):

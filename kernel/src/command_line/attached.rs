@@ -3,9 +3,9 @@
 use super::interrupt::Interrupt;
 use crate::display::{grouped, rate};
 use crate::magic::Engine;
-use machine::command::{Command, Failure, Reply, Target};
-use machine::status::Status;
 use machine_engine::remote::Process;
+use machine_protocol::command::{Command, Failure, Reply, Target};
+use machine_protocol::status::Status;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

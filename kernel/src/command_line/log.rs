@@ -7,8 +7,8 @@ use super::arguments::Log;
 use super::control;
 use super::outcome::{Failed, Outcome};
 use super::subscriber::{Report, Subscriber};
-use machine::command::{Command, Reply};
 use machine_engine::decode::one_line;
+use machine_protocol::command::{Command, Reply};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ fn endpoint(given: &str, column: Option<Column>) -> Result<String, Failed> {
         return Ok(given.to_owned());
     }
     let (mut process, machine) = control::find(given)?;
-    let target = machine::command::Target::Name(machine.clone());
+    let target = machine_protocol::command::Target::Name(machine.clone());
     let status = match process.command(Command::Status { machine: target })? {
         Reply::Status(status) => status,
         other => return Err(Failed::new("protocol", format!("the engine answers {other:?}"))),

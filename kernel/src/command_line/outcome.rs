@@ -1,6 +1,6 @@
 //! How a command ends: what is printed, and the exit code.
 
-use machine::command::Failure;
+use machine_protocol::command::Failure;
 use serde_json::json;
 use std::error::Error;
 use std::io::{ErrorKind, Write};

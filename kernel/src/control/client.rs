@@ -1,8 +1,8 @@
 //! The kernel's end of the control socket.
 
 use super::{Event, Message, Request, SOCKET_VARIABLE};
-use machine::command::{Command, Failure, Reply};
 use machine_engine::remote::{self, Answer, read_frame, write_frame};
+use machine_protocol::command::{Command, Failure, Reply};
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixStream;

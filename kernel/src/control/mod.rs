@@ -136,7 +136,7 @@ pub enum Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use machine::command::Reply;
+    use machine_protocol::command::Reply;
     use remote::{Answer, read_frame, write_frame};
     use std::io;
 

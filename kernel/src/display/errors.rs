@@ -6,8 +6,8 @@ use super::table::{Kind, Table};
 use super::text::{cut, cut_error, grouped, one_line, time};
 use crate::output::Display;
 use machine::Errors;
-use machine::retained::Retried;
-use machine::status::DeadLetter;
+use machine_protocol::retained::Retried;
+use machine_protocol::status::DeadLetter;
 use maud::html;
 
 /// Dead letters as a `DataFrame`: oid, time (UTC), slot, revision, error, input, kind, outputs so far, when it

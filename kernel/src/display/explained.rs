@@ -4,7 +4,7 @@ use super::parts::{SHOWN, VALUE, code, cut_text, made};
 use super::table::{Cell, Kind, Table};
 use super::text::{cut, duration, first_line, nanos, one_line, time};
 use crate::output::Display;
-use machine::retained::{Explained, ExplainedSlot};
+use machine_protocol::retained::{Explained, ExplainedSlot};
 use maud::html;
 use std::time::Duration;
 

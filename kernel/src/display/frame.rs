@@ -4,7 +4,7 @@ use super::parts::{cut_text, number_cell};
 use super::text::grouped;
 use crate::output::Display;
 use chrono::{DateTime, NaiveDateTime};
-use machine::status::{DeadLetter, SlotStatus};
+use machine_protocol::status::{DeadLetter, SlotStatus};
 use maud::{Markup, html};
 use polars::prelude::{AnyValue, Column, DataFrame, PolarsResult, df};
 use serde_json::Value;

@@ -4,7 +4,7 @@ use super::parts::{queue, queue_meter};
 use super::table::{Cell, Kind, Table};
 use super::text::{grouped, one_line, rate};
 use crate::output::Display;
-use machine::status::Status;
+use machine_protocol::status::Status;
 use maud::html;
 
 /// The machines, one row each.

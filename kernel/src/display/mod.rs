@@ -39,8 +39,8 @@ pub use table::{Kind, Table};
 pub use text::{cut, duration, first_line, grouped, nanos, one_line, rate};
 
 use crate::output::Display;
-use machine::command::Outputs;
-use machine::status::Status;
+use machine_protocol::command::Outputs;
+use machine_protocol::status::Status;
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use super::parts::{SHOWN, VALUE, cut_text, made};
 use super::table::{Cell, Kind, Table};
 use super::text::{cut, nanos, one_line};
 use crate::output::Display;
-use machine::command::{Outputs, SlotOutput};
+use machine_protocol::command::{Outputs, SlotOutput};
 use maud::html;
 
 /// One row a slot that has a function; empty slots, which pass the previous output through, are named below.

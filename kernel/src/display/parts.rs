@@ -2,7 +2,7 @@
 
 use super::table::Cell;
 use super::text::{cut, cut_error, first_line, grouped, one_line};
-use machine::status::{Settings, SlotStatus, Status};
+use machine_protocol::status::{Settings, SlotStatus, Status};
 use maud::{Markup, html};
 
 /// How much of a line of code, of a value or of an error is shown at once, in characters.

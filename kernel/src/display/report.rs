@@ -3,8 +3,8 @@
 use super::parts::{SHOWN, cell, cut_text, is_empty, number_cell, queue, signature};
 use super::status::is_retried;
 use super::text::{cut, duration, grouped, nanos, rate, time};
-use machine::history::{History, Point};
-use machine::status::{DeadLetter, Status};
+use machine_protocol::history::{History, Point};
+use machine_protocol::status::{DeadLetter, Status};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::time::Duration;
 
@@ -187,7 +187,7 @@ fn curve(name: &str, class: &str, values: &[f64]) -> Markup {
 mod tests {
     use super::report;
     use crate::display::tests::{dead_letters, example_status};
-    use machine::history::{History, Point};
+    use machine_protocol::history::{History, Point};
 
     #[test]
     fn a_page_needs_nothing_else_and_escapes_what_it_shows() {

@@ -4,7 +4,7 @@ use super::parts::{cell, empty, have_settings, is_empty, settings, signature, ty
 use super::table::{Cell, Kind, Table};
 use super::text::{grouped, one_line};
 use crate::output::Display;
-use machine::status::{SlotStatus, Status};
+use machine_protocol::status::{SlotStatus, Status};
 use maud::html;
 
 /// The code in each slot, the cell it came from, what it takes and gives.

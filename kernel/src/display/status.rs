@@ -5,8 +5,8 @@ use super::parts::{SHOWN, cell, code, cut_text, empty, have_settings, is_empty, 
 use super::table::{Cell, Kind, Table};
 use super::text::{cut, first_line, grouped, nanos, one_line, rate, time};
 use crate::output::Display;
-use machine::command::Undrained;
-use machine::status::Status;
+use machine_protocol::command::Undrained;
+use machine_protocol::status::Status;
 use maud::{Markup, html};
 
 /// A machine: what it has done, what waits, each slot, the newest errors.

@@ -2,8 +2,8 @@ use super::errors::errors;
 use super::frame::frame;
 use super::*;
 use expect_test::{Expect, expect};
-use machine::command::SlotOutput;
-use machine::status::{DeadLetter, ErrorLine, Settings, SlotStatus, SourceStatus, State};
+use machine_protocol::command::SlotOutput;
+use machine_protocol::status::{DeadLetter, ErrorLine, Settings, SlotStatus, SourceStatus, State};
 use polars::prelude::{DataFrame, df};
 
 /// A status with markup wherever a user could write some.
@@ -47,12 +47,12 @@ pub fn example_status() -> Status {
         accepted: 4_213,
         refused: 2,
         discarded: 0,
-        drops: machine::status::Drops::default(),
-        policy: machine::command::Policy::Reject,
+        drops: machine_protocol::status::Drops::default(),
+        policy: machine_protocol::command::Policy::Reject,
         in_flight: 1,
         rate: 12_345.6,
         workers: 1,
-        load: Some(machine::status::Load { busy: 0.25, idle: 0.65, blocked: 0.1 }),
+        load: Some(machine_protocol::status::Load { busy: 0.25, idle: 0.65, blocked: 0.1 }),
         waiting_puts: 0,
         source: SourceStatus { state: "running".into(), taken: 4_213, ..SourceStatus::default() },
         waiting_for_slot: false,

@@ -6,9 +6,9 @@ use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::meter::Meter;
 use crate::display;
 use crate::output::{Display, Output};
-use machine::command::{Command, Failure, Reply, Target, Undrained};
-use machine::retained::DeadLetterQuery;
-use machine::status::Status;
+use machine_protocol::command::{Command, Failure, Reply, Target, Undrained};
+use machine_protocol::retained::DeadLetterQuery;
+use machine_protocol::status::Status;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -305,7 +305,7 @@ pub fn target(arguments: &Arguments<'_>) -> Target {
 }
 
 pub fn machine_name<'a>(arguments: &'a Arguments<'_>) -> &'a str {
-    arguments.machine.as_ref().map_or(machine::command::DEFAULT_MACHINE, |word| &word.text)
+    arguments.machine.as_ref().map_or(machine_protocol::command::DEFAULT_MACHINE, |word| &word.text)
 }
 
 /// These types have string keys and no fallible fields, so this always succeeds.

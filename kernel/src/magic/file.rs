@@ -3,7 +3,7 @@
 use super::Engine;
 use super::magic_error::MagicError;
 use super::words::Word;
-use machine::command::{Command, Reply};
+use machine_protocol::command::{Command, Reply};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};

@@ -7,8 +7,8 @@ use super::magic_error::MagicError;
 use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
 use crate::display::{self, grouped};
 use crate::output::Display;
-use machine::command::{Command, Reply};
-use machine::retention::{Keep, Kept};
+use machine_protocol::command::{Command, Reply};
+use machine_protocol::retention::{Keep, Kept};
 use serde_json::json;
 
 /// What it takes.

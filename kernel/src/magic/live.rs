@@ -8,8 +8,8 @@ use super::magic_error::MagicError;
 use crate::display;
 use crate::output::Display;
 use crate::watch::{Watches, parse_rule};
-use machine::command::{Command, Reply};
-use machine::retained::DeadLetterQuery;
+use machine_protocol::command::{Command, Reply};
+use machine_protocol::retained::DeadLetterQuery;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -45,7 +45,7 @@ pub fn alert(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
     let rule = parse_rule(&text).map_err(|message| MagicError::usage(message, span.clone()))?;
     if let Some(slot) = rule.slot().filter(|slot| *slot >= status.slots.len()) {
         let (first, last) = (status.slots.first(), status.slots.last());
-        let name = |slot: Option<&machine::status::SlotStatus>| slot.map_or("", |slot| &slot.slot).to_owned();
+        let name = |slot: Option<&machine_protocol::status::SlotStatus>| slot.map_or("", |slot| &slot.slot).to_owned();
         let message = format!("{} has no slot f{slot}; it has {} to {}", status.machine, name(first), name(last));
         return Err(MagicError::usage(message, span));
     }

@@ -2,8 +2,8 @@
 
 use super::cell::Line;
 use crate::output::CellError;
-use machine::command::Failure;
 pub use machine_engine::closest_match::{closest_match, did_you_mean};
+use machine_protocol::command::Failure;
 use std::ops::Range;
 
 /// Why a magic did not run.

@@ -9,8 +9,8 @@ use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
 use super::tables::sample;
 use crate::display::{self, Wanted, grouped};
 use crate::output::{Display, Output};
-use machine::command::{Command, Reply};
-use machine::retained::{DeadLetterQuery, Kept, RetainedQuery, Retried};
+use machine_protocol::command::{Command, Reply};
+use machine_protocol::retained::{DeadLetterQuery, Kept, RetainedQuery, Retried};
 use polars::prelude::Column;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -336,7 +336,7 @@ fn note(kept: &Kept, shown: u64) -> String {
     note
 }
 
-fn text_of(message: &machine::retained::RetainedMessage, slot: Option<u32>) -> &str {
+fn text_of(message: &machine_protocol::retained::RetainedMessage, slot: Option<u32>) -> &str {
     if slot.is_some() { message.outputs.first().map_or("", String::as_str) } else { &message.input }
 }
 

@@ -10,7 +10,7 @@
 //!
 //! | magic | object |
 //! |---|---|
-//! | `%status` | [`machine::status::Status`] as it is |
+//! | `%status` | [`machine_protocol::status::Status`] as it is |
 //! | `%errors` | `{"machine", "errors": [DeadLetter, …]}`, newest first; `input` is JSON text |
 //! | `%slots` | `{"machine", "slots": [SlotStatus, …]}` |
 //! | `%start` `%pause` `%stop` | `{"machine", "state", "queue_size", "in_flight", "processed", "warning": null or text}` |
@@ -20,7 +20,7 @@
 //! | `%retry` | `{"machine", "tried", "passed", "failed"}` |
 //! | `%tap` | `{"machine", "messages": [{"oid", "value"}, …], "processed", "not_shown", "matching", "not_kept", "evicted"}`, newest first |
 //! | `%peek` | `{"machine", "waiting", "first": [{"oid", "value"}, …]}`, oldest first |
-//! | `%explain` | [`machine::retained::Explained`] |
+//! | `%explain` | [`machine_protocol::retained::Explained`] |
 //! | `%sql` `%%sql` | `{"machine", "columns": [text, …], "rows": [[value, …], …], "note"}` |
 //! | `%frame` | `{"file", "rows", "columns"}` |
 //! | `%plot` `%%plot` | `{"machine", "points": [{"x", "y", "by"}, …], "note"}` |
@@ -71,7 +71,7 @@ use crate::query::{QueryError, Tables};
 use crate::watch::Watches;
 use arguments::Query;
 use cell::{Body, Line};
-use machine::command::{Command, Failure, Reply};
+use machine_protocol::command::{Command, Failure, Reply};
 use polars::prelude::DataFrame;
 use registry::Action;
 use std::time::Duration;

@@ -9,9 +9,9 @@ use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
 use super::tables::{all_kept, sample};
 use crate::display::{self, Across, Plot, PlotKind, grouped};
 use crate::output::Display;
-use machine::command::Target;
-use machine::retained::{RetainedMessage, RetainedQuery};
 use machine_engine::json::{Json, Scalar};
+use machine_protocol::command::Target;
+use machine_protocol::retained::{RetainedMessage, RetainedQuery};
 use serde_json::{Value, json};
 
 pub const KIND: Parameter = Parameter {

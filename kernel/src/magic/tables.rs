@@ -9,9 +9,9 @@ use crate::display::{self, Columns, Wanted, grouped};
 use crate::query::Tables;
 use chrono::DateTime;
 use machine::Errors;
-use machine::command::{Command, Reply, Target};
-use machine::history::{History, Point, SlotPoint};
-use machine::retained::{DeadLetterQuery, Kept, RetainedMessage, RetainedQuery};
+use machine_protocol::command::{Command, Reply, Target};
+use machine_protocol::history::{History, Point, SlotPoint};
+use machine_protocol::retained::{DeadLetterQuery, Kept, RetainedMessage, RetainedQuery};
 use polars::prelude::{Column, DataFrame};
 use std::collections::HashSet;
 

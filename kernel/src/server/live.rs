@@ -8,7 +8,7 @@ use crate::output::{CellError, Display, Output};
 use crate::query::{QueryError, Tables};
 use crate::session::{self, Session, SessionConfig};
 use crate::watch::Watches;
-use machine::command::{Command, Failure, Reply};
+use machine_protocol::command::{Command, Failure, Reply};
 use polars::prelude::DataFrame;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

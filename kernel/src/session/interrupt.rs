@@ -7,7 +7,7 @@
 use super::processes::{self, Process};
 use crate::control::Event;
 use crate::control::client::{Client, TIMEOUT};
-use machine::command::{Command, Failure, Reply};
+use machine_protocol::command::{Command, Failure, Reply};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 

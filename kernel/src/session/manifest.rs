@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The dependencies that every session has, unless the user names the crate himself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
-    machine: PathBuf,
+    crates: PathBuf,
     level: String,
     serde: bool,
     serde_json: bool,
@@ -20,9 +20,9 @@ pub struct Base {
 }
 
 impl Base {
-    /// The crate `machine` at a path, serde and `serde_json`; optimised as far as `opt-level = 2`.
-    pub fn new(machine: &Path) -> Self {
-        Self { machine: machine.to_owned(), level: "2".to_owned(), serde: true, serde_json: true, asynchronous: false }
+    /// The crate `machine` in a directory of the machine's crates, serde and `serde_json`; optimised as far as `opt-level = 2`.
+    pub fn new(crates: &Path) -> Self {
+        Self { crates: crates.to_owned(), level: "2".to_owned(), serde: true, serde_json: true, asynchronous: false }
     }
 
     /// Takes away what the user names himself in a `:dep`. Returns whether that changed something.
@@ -51,6 +51,7 @@ impl Base {
         format!(
             "{}\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = \"off\"\ndebug-assertions = false\n\
              codegen-units = 16\npanic = \"unwind\"\nincremental = true\noverflow-checks = true\n{}\
+             \n[profile.dev.package.machine-protocol]\nopt-level = 0\n\
              \n[profile.unused]\ninherits = \"dev\"",
             self.level,
             self.dependencies()
@@ -59,8 +60,8 @@ impl Base {
 
     /// The dependencies, each as a table of the manifest.
     pub fn dependencies(&self) -> String {
-        let path = toml_string(&self.machine.to_string_lossy());
-        let mut text = format!("\n[dependencies.machine]\npath = {path}\n");
+        let path = toml_string(&self.crates.join("api").to_string_lossy());
+        let mut text = format!("\n[dependencies.machine]\npackage = \"rust-machine\"\npath = {path}\n");
         if self.serde {
             text.push_str("\n[dependencies.serde]\nversion = \"1\"\nfeatures = [\"derive\"]\n");
         }
@@ -68,7 +69,7 @@ impl Base {
             text.push_str("\n[dependencies.serde_json]\nversion = \"1\"\n");
         }
         if self.asynchronous {
-            let path = toml_string(&self.machine.join("async").to_string_lossy());
+            let path = toml_string(&self.crates.join("async").to_string_lossy());
             text.push_str(&format!("\n[dependencies.machine-async]\npath = {path}\n"));
         }
         text

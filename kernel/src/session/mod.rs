@@ -57,7 +57,7 @@ pub struct SessionConfig {
     /// Where it is compiled; ours alone.
     pub directory: Directory,
     /// The sources of the crate `machine`.
-    pub machine_crate: PathBuf,
+    pub crates: PathBuf,
     /// The executable that is started as the runtime process: this one.
     pub executable: PathBuf,
     /// Whether evcxr's own analyser sees no standard library.
@@ -86,31 +86,31 @@ impl SessionConfig {
     }
 
     fn in_directory(directory: Directory, render: fn(&str, &str) -> Display) -> io::Result<Self> {
-        let machine_crate = machine_crate()?;
-        manifest::Base::new(&machine_crate).write(directory.path())?;
+        let crates = crates()?;
+        manifest::Base::new(&crates).write(directory.path())?;
         let executable = std::env::current_exe()?;
         let compiler = rustc_wrapper::link(directory.path(), &executable)?;
         let own = std::env::var_os(sources::VARIABLE).is_some();
         let empty = if own { None } else { Some(sources::empty(directory.path())?) };
         point_evcxr_at(directory.path(), empty.as_deref(), &compiler);
-        Ok(Self { directory, machine_crate, executable, hides_library: empty.is_some(), render })
+        Ok(Self { directory, crates, executable, hides_library: empty.is_some(), render })
     }
 }
 
-/// Where the sources of the crate `machine` are, those of the engine in it: `$MACHINE_CRATE`, or where this executable
+/// The directory with the sources of the machine's crates (`api`, `engine`, …): `$MACHINE_CRATES`, or where this executable
 /// was built.
 ///
 /// # Errors
 /// If they are not there.
-pub fn machine_crate() -> io::Result<PathBuf> {
-    let machine_crate = std::env::var_os("MACHINE_CRATE").map(PathBuf::from);
+pub fn crates() -> io::Result<PathBuf> {
+    let crates = std::env::var_os("MACHINE_CRATES").map(PathBuf::from);
     let compiled_in = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../machine");
-    let machine_crate = machine_crate.unwrap_or_else(compiled_in);
-    machine_crate.canonicalize().map_err(|error| {
-        let path = machine_crate.display();
+    let crates = crates.unwrap_or_else(compiled_in);
+    crates.canonicalize().map_err(|error| {
+        let path = crates.display();
         io::Error::new(
             error.kind(),
-            format!("the sources of the crate `machine` are not at {path} (set MACHINE_CRATE): {error}"),
+            format!("cannot find the sources of the machine's crates at {path} (set MACHINE_CRATES): {error}"),
         )
     })
 }

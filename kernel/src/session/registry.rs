@@ -216,12 +216,12 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// For the session in a directory. `machine_crate` is where the crate `machine` is.
-    pub fn new(session: &Path, machine_crate: &Path) -> Self {
+    /// For the session in a directory. `crates` is the directory of the machine's crates.
+    pub fn new(session: &Path, crates: &Path) -> Self {
         let _ = fs::remove_file(project(session).join("Cargo.lock"));
         Self {
             session: session.to_owned(),
-            seed: machine_crate.with_file_name("Cargo.lock"),
+            seed: crates.with_file_name("Cargo.lock"),
             dependencies: Table::new(),
             allowed: true,
         }

@@ -2,8 +2,8 @@
 
 use super::state;
 use crate::display;
-use machine::command::{Command, Failure, Reply, Target};
-use machine::retained::{DeadLetterQuery, Retried};
+use machine_protocol::command::{Command, Failure, Reply, Target};
+use machine_protocol::retained::{DeadLetterQuery, Retried};
 use serde_json::Value;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use super::flow::Flow;
 use super::rule::Rule;
-use machine::status::Status;
+use machine_protocol::status::Status;
 use serde_json::{Value, json};
 use std::time::Instant;
 

@@ -1,7 +1,7 @@
 //! What leads into a slot: the type that it is given, and how well that fits.
 
 use crate::display::cut;
-use machine::status::SlotStatus;
+use machine_protocol::status::SlotStatus;
 use serde::Serialize;
 
 /// How much of a type is shown, characters.

@@ -1,7 +1,7 @@
 //! The curves of the last minutes.
 
 use super::state::rounded;
-use machine::history::{History, Point};
+use machine_protocol::history::{History, Point};
 use serde::Serialize;
 
 /// How far back the curves go, milliseconds.

@@ -1,7 +1,7 @@
 //! How fast things happen: rates over the last seconds, from the counters of successive states.
 
-use machine::history::History;
-use machine::status::{Load, Status};
+use machine_protocol::history::History;
+use machine_protocol::status::{Load, Status};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! The model of a widget: what its views are told, and whether there are any.
 
-use machine::status::Status;
+use machine_protocol::status::Status;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 
 use super::flow::Flow;
 use crate::magic::closest_match;
-use machine::status::Status;
+use machine_protocol::status::Status;
 use std::time::{Duration, Instant};
 
 /// What can be measured, and what it is.

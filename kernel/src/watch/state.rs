@@ -6,9 +6,9 @@
 use super::arrow::arrow;
 use super::flow::Flow;
 use crate::display::{cut, one_line};
-use machine::command::Outputs;
-use machine::retained::DeadLetterQuery;
-use machine::status::{DeadLetter, SlotStatus, Status};
+use machine_protocol::command::Outputs;
+use machine_protocol::retained::DeadLetterQuery;
+use machine_protocol::status::{DeadLetter, SlotStatus, Status};
 use serde_json::{Value, json};
 
 /// How many of the newest dead letters are shown.

@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(place.cleanup)
     spec = json.loads((ROOT / "install" / "kernelspec" / "kernel.json").read_text())
     spec["argv"][0] = str(executable())
-    spec["env"] = {"MACHINE_CRATE": str(ROOT / "machine")}
+    spec["env"] = {"MACHINE_CRATES": str(ROOT / "machine")}
     directory = Path(place.name) / "kernels" / KERNEL_NAME
     directory.mkdir(parents=True)
     (directory / "kernel.json").write_text(json.dumps(spec))

@@ -83,7 +83,7 @@ name = "squares-project"
 edition = "2024"
 
 [dependencies]
-machine = {{ path = "{ROOT}/machine" }}
+machine = {{ package = "rust-machine", path = "{ROOT}/machine/api" }}
 machine-engine = {{ path = "{ROOT}/machine/engine" }}
 
 # That of pipelines in files, so that the engine is compiled once for all of them.
@@ -105,7 +105,7 @@ class Machine:
     def __init__(self, runtime: Path) -> None:
         self.runtime = runtime
         self.environment = {
-            **os.environ, "MACHINE_RUNTIME_DIR": str(runtime), "MACHINE_CRATE": str(ROOT / "machine"),
+            **os.environ, "MACHINE_RUNTIME_DIR": str(runtime), "MACHINE_CRATES": str(ROOT / "machine"),
         }
 
     def __call__(self, *arguments: object, timeout: float = PATIENCE, given: str = "") -> subprocess.CompletedProcess:

@@ -69,6 +69,6 @@ def test_what_a_killed_kernel_leaves_is_removed_by_the_next(places: tuple[Path, 
     notebook.close()
     assert contents(*places) - before[0], "a killed process removes nothing"
     ran = subprocess.run([executable(), "cells"], input='{"cell": "1 + 1"}\n', text=True, capture_output=True,
-                         timeout=PATIENCE, env={**os.environ, "MACHINE_CRATE": str(Path(__file__).parents[3] / "machine")})
+                         timeout=PATIENCE, env={**os.environ, "MACHINE_CRATES": str(Path(__file__).parents[3] / "machine")})
     assert '"2"' in ran.stdout, ran.stderr
     assert is_as(before, places)

@@ -56,7 +56,7 @@ def notebooks() -> Iterator[Callable[[], Notebook]]:
 def cells(*codes: str) -> tuple[list[dict], str]:
     """Runs cells in a session; gives what became of each, and all that was printed on standard error."""
     lines = "".join(json.dumps({"cell": code}) + "\n" for code in codes)
-    environment = {**os.environ, "MACHINE_CRATE": str(ROOT / "machine")}
+    environment = {**os.environ, "MACHINE_CRATES": str(ROOT / "machine")}
     ran = subprocess.run([executable(), "cells"], input=lines, env=environment, capture_output=True, text=True)
     printed = [json.loads(line) for line in ran.stdout.splitlines()]
     return [line for line in printed if "done" in line], "".join(line.get("stderr", "") for line in printed)

@@ -39,7 +39,7 @@ mod raw {
     }
 }
 
-use machine::command::Policy;
+use machine_protocol::command::Policy;
 use queue::{CLAIM, Claim, Mode, Queue, Span};
 use raw::Message;
 use std::hint::black_box;

@@ -11,7 +11,7 @@ use crate::oid;
 use crate::output::Times;
 use crate::slots::From;
 use crate::worker::Worker;
-use machine::command::Failure;
+use machine_protocol::command::Failure;
 use std::sync::Arc;
 
 /// Before which slot, and for which messages.

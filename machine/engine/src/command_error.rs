@@ -1,6 +1,6 @@
 //! Failures that several commands share, each in one line: the thing, what was given, what is expected.
 
-use machine::command::Failure;
+use machine_protocol::command::Failure;
 
 pub(crate) fn failed(code: &str, message: impl Into<String>) -> Failure {
     Failure::new(code, message)

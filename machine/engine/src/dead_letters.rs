@@ -7,7 +7,7 @@ use crate::json::{Json, Number, Scalar};
 use crate::oid::{self, Oid};
 use crate::page_size::{json_len, take_fitting};
 use machine::handle::MAX_SLOTS;
-use machine::status::{DeadLetter, ErrorLine};
+use machine_protocol::status::{DeadLetter, ErrorLine};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -290,7 +290,7 @@ mod tests {
     use crate::filter::Filter;
     use crate::frame::ErrorKind;
     use crate::oid::Oid;
-    use machine::status::DeadLetter;
+    use machine_protocol::status::DeadLetter;
 
     fn letter(counter: u32, slot: usize, error: &str) -> DeadLetterEntry {
         DeadLetterEntry {

@@ -17,7 +17,7 @@ use crate::oid::{self, Oid};
 use crate::output::{Delivery, Times};
 use crate::queue::{Mode, STEPS};
 use crate::worker::SlotErrors;
-use machine::command::{Failure, Outputs};
+use machine_protocol::command::{Failure, Outputs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

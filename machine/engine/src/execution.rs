@@ -9,7 +9,7 @@ use crate::output::Held;
 use crate::slots::From;
 use crate::worker::SlotErrors;
 use machine::abi::Optionality;
-use machine::command::{Outputs, SlotOutput};
+use machine_protocol::command::{Outputs, SlotOutput};
 
 /// Why a slot has no output for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::types;
 use ::machine::abi::{
     ABI_VERSION, ByteWriter, Host, Outcome, Pulled, Put, PutWait, SlotDesc, SourceDesc, Text, TypeDesc, WriterDesc,
 };
-use ::machine::command::{Failure, Reply, SourceLocation};
+use machine_protocol::command::{Failure, Reply, SourceLocation};
 use std::ffi::c_void;
 use std::io::Write;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 //! there was a moment at which nothing was left.
 
 use crate::summary;
-use machine::status::Status;
+use machine_protocol::status::Status;
 
 /// What counts of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +109,8 @@ mod tests {
 
     use super::{QuiescenceDetector, Remaining, Seen};
     use crate::machine::Machine;
-    use machine::command::Config;
-    use machine::status::Status;
+    use machine_protocol::command::Config;
+    use machine_protocol::status::Status;
 
     /// A machine that has accepted and processed so many.
     fn machine(accepted: u64, gone: u64) -> Seen {

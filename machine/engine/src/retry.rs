@@ -17,8 +17,8 @@ use crate::queue::Mode;
 use crate::raw;
 use crate::slots::{From, Plan};
 use crate::worker::SlotErrors;
-use machine::command::Failure;
-use machine::retained::{DeadLetterQuery, Retried};
+use machine_protocol::command::Failure;
+use machine_protocol::retained::{DeadLetterQuery, Retried};
 use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 

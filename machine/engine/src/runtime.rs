@@ -4,7 +4,7 @@
 //! so nothing here blocks for long.
 
 use crate::command_error::failed;
-use machine::command::Failure;
+use machine_protocol::command::Failure;
 use std::io;
 use std::sync::OnceLock;
 use tokio::runtime::{Builder, Handle, Runtime};

@@ -8,10 +8,10 @@ use crate::raw;
 use crate::semaphore::Semaphore;
 use crate::types::{self, TypeInfo};
 use machine::abi::{Optionality, ParamDesc, Run, SlotDesc};
-use machine::command::SourceLocation;
-use machine::retention::Keep;
 use machine::shim::short;
-use machine::status::Settings;
+use machine_protocol::command::SourceLocation;
+use machine_protocol::retention::Keep;
+use machine_protocol::status::Settings;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64,

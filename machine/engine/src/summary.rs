@@ -1,6 +1,6 @@
 //! What a machine has done, in one line, and what went wrong.
 
-use machine::status::{SinkStatus, SourceStatus, Status};
+use machine_protocol::status::{SinkStatus, SourceStatus, Status};
 use std::fmt;
 use std::time::Duration;
 

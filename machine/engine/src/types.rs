@@ -8,8 +8,8 @@
 use crate::hook::InSlot;
 use crate::raw;
 use machine::abi::{Kind, TypeDesc, Wrapper};
-use machine::command::Cell;
 use machine::shim::short;
+use machine_protocol::command::Cell;
 use std::cell::Cell as Flag;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -265,7 +265,7 @@ fn hash(of: &impl Hash) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{definitions_in, is_nested_option, ok_type};
-    use machine::command::Cell;
+    use machine_protocol::command::Cell;
 
     #[test]
     fn finds_what_is_in_ok() {

@@ -13,7 +13,7 @@ use crate::scheduler::Flying;
 use crate::slots::Plan;
 use crate::types;
 use machine::abi::TypeDesc;
-use machine::retention::Keep;
+use machine_protocol::retention::Keep;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};

@@ -215,7 +215,7 @@ fn an_abandoned_thread_has_no_part_in_the_cells_any_more() {
     use machine_engine::{abandon_cell_thread, has_to_stop, is_abandoned_thread, is_cell_thread, set_cell_thread};
     use std::sync::mpsc::channel;
     let here = || (is_cell_thread(), is_abandoned_thread(), has_to_stop());
-    let interrupt = |on| drop(machine::handle::ask(&machine::command::Command::Interrupt { on }));
+    let interrupt = |on| drop(machine::handle::ask(&machine_protocol::command::Command::Interrupt { on }));
     machine_engine::init();
     std::thread::scope(|scope| {
         let ((ready, is_ready), (go, wait)) = (channel(), channel());

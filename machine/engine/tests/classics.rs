@@ -9,10 +9,10 @@
 )]
 
 use common::named;
-use machine::command::{Command, Outputs as Made, Reply, Target};
 use machine::handle::ask;
 use machine::prelude::*;
-use machine::retained::DeadLetterQuery;
+use machine_protocol::command::{Command, Outputs as Made, Reply, Target};
+use machine_protocol::retained::DeadLetterQuery;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;

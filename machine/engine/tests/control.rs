@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use common::{answers, named, reconciles};
-use machine::command::{Command, Failure, Outputs, Reply, Target};
 use machine::handle::ask;
 use machine::prelude::*;
 use machine_async::prelude::*;
+use machine_protocol::command::{Command, Failure, Outputs, Reply, Target};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};

@@ -438,7 +438,7 @@ fn a_batch_that_waits_is_put_whole_and_in_order() {
     while m.status().queue_size < 8 {
         thread::yield_now();
     }
-    let interrupt = |on| drop(machine::handle::ask(&machine::command::Command::Interrupt { on }));
+    let interrupt = |on| drop(machine::handle::ask(&machine_protocol::command::Command::Interrupt { on }));
     interrupt(true);
     let left = left.join().unwrap();
     interrupt(false);

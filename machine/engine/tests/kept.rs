@@ -10,10 +10,10 @@
 )]
 
 use common::named;
-use machine::command::{Command, Reply, Target};
 use machine::handle::ask;
 use machine::prelude::*;
-use machine::retained::{DeadLetterQuery, Explained, Kept, RetainedQuery, Retried};
+use machine_protocol::command::{Command, Reply, Target};
+use machine_protocol::retained::{DeadLetterQuery, Explained, Kept, RetainedQuery, Retried};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -83,7 +83,7 @@ impl Fresh {
         ask(&Command::Continue { machine: self.target.clone() })
     }
 
-    fn wait_until_held(&self) -> machine::command::Outputs {
+    fn wait_until_held(&self) -> machine_protocol::command::Outputs {
         loop {
             if let Some(held) = self.in_hand() {
                 return held;
@@ -340,7 +340,8 @@ fn a_look_at_a_machine_that_runs_loses_and_doubles_nothing() {
 #[test]
 fn an_explanation_tells_which_code_made_what() {
     let m = fresh();
-    let origin = |code: &str| machine::command::SourceLocation { code: code.to_owned(), cell: 3, ..Default::default() };
+    let origin =
+        |code: &str| machine_protocol::command::SourceLocation { code: code.to_owned(), cell: 3, ..Default::default() };
     m[0].set_from(|x: f64| x + 1.0, &origin("|x: f64| x + 1.0")).unwrap();
     m[2].set_from(|x: f64| if x > 0.0 { Ok(x) } else { Err("small") }, &origin("check")).unwrap();
     m.put(1.0).unwrap();
@@ -379,7 +380,7 @@ fn a_breakpoint_holds_the_message_that_matches() {
     assert_eq!((held.input.as_str(), held.slots[0].output.as_deref()), ("5.0", Some(r#"{"n":5.0}"#)));
     assert_eq!(held.slots[3].args, [r#"{"n":5.0}"#]);
     assert_eq!(held.slots[3].error.as_deref(), Some("not yet: held before f3"));
-    assert_eq!((calls.load(Relaxed), m.status().state), (5, machine::status::State::Paused));
+    assert_eq!((calls.load(Relaxed), m.status().state), (5, machine_protocol::status::State::Paused));
     assert!(m.status().in_hand.ends_with("held before f3"));
     let status = m.status();
     assert_eq!((status.processed, status.in_flight, status.queue_size), (5, 1, 4));

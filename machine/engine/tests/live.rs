@@ -1,9 +1,9 @@
 //! What is seen of a machine over time and from outside.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
-use machine::command::{Command, Reply, Target};
-use machine::history::History;
 use machine::prelude::*;
+use machine_protocol::command::{Command, Reply, Target};
+use machine_protocol::history::History;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -37,10 +37,12 @@ fn the_history_counts_what_the_machine_counts_and_goes_on_while_it_stands() {
     machine[0].set(|x: u64| if x.is_multiple_of(10) { Err("ten") } else { Ok(x) }).unwrap();
     (1..=1000).for_each(|n: u64| machine.put_wait(n).unwrap());
     machine.drain();
-    let sum = |history: &History, of: fn(&machine::history::Point) -> u64| history.points.iter().map(of).sum::<u64>();
+    let sum = |history: &History, of: fn(&machine_protocol::history::Point) -> u64| {
+        history.points.iter().map(of).sum::<u64>()
+    };
     let done = once("past", |history| sum(history, |point| point.processed) == 1000);
     assert_eq!((sum(&done, |point| point.accepted), sum(&done, |point| point.errored)), (1000, 100));
-    let slot = |of: fn(&machine::history::SlotPoint) -> u64| -> u64 {
+    let slot = |of: fn(&machine_protocol::history::SlotPoint) -> u64| -> u64 {
         done.points.iter().filter_map(|point| point.slots.first()).map(of).sum()
     };
     assert_eq!((slot(|slot| slot.ok), slot(|slot| slot.errored)), (900, 100));
@@ -89,7 +91,7 @@ fn workers_that_wait_for_a_full_output_are_blocked_and_calls_that_wait_for_room_
     let putter = std::thread::spawn(move || machine.put_wait(4_u64).unwrap());
     let point =
         once("blocked", |history| history.points.last().is_some_and(|point| point.blocked_ratio() == Some(1.0)));
-    assert_eq!(point.points.last().and_then(machine::history::Point::busy_ratio), Some(0.0));
+    assert_eq!(point.points.last().and_then(machine_protocol::history::Point::busy_ratio), Some(0.0));
     // The call is between two naps for moments, the shares are those of some seconds.
     let (begin, mut status) = (Instant::now(), machine.status());
     while status.waiting_puts != 1 || status.load.is_none_or(|load| load.blocked < 1.0) {

@@ -118,8 +118,8 @@ proptest! {
                     },
                     Op::Workers(n) => { m.workers(n).unwrap(); },
                     Op::Policy(policy) => { m.policy(policy); },
-                    Op::Step => { let _ = machine::handle::ask(&machine::command::Command::Step {
-                        machine: machine::command::Target::Name(m.status().machine) }); },
+                    Op::Step => { let _ = machine::handle::ask(&machine_protocol::command::Command::Step {
+                        machine: machine_protocol::command::Target::Name(m.status().machine) }); },
                 }
             }
             for producer in producers {
@@ -207,8 +207,8 @@ proptest! {
                     Op::Policy(policy) => { m.policy(policy); },
                     Op::Assign(slot, _) => m[1 + slot % 7].set(|n: u64| n).unwrap(),
                     Op::ClearSlot(slot) => m[1 + slot % 7].clear(),
-                    Op::Step => { let _ = machine::handle::ask(&machine::command::Command::Step {
-                        machine: machine::command::Target::Name(m.status().machine) }); },
+                    Op::Step => { let _ = machine::handle::ask(&machine_protocol::command::Command::Step {
+                        machine: machine_protocol::command::Target::Name(m.status().machine) }); },
                 }
             }
             for producer in producers {

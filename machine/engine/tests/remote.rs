@@ -1,10 +1,10 @@
 //! Machines are commanded from outside through the socket of their process: here, of this same process.
 
 use machine::Status;
-use machine::command::{Cell, Command, Failure, Reply, Target, Undrained};
 use machine::prelude::*;
 use machine_async::prelude::*;
 use machine_engine::remote::{Answer, Hello, Process, Request, attach, processes, read_frame, write_frame};
+use machine_protocol::command::{Cell, Command, Failure, Reply, Target, Undrained};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,7 +3,7 @@
 
 use common::named;
 use machine::prelude::*;
-use machine::status::SourceStatus;
+use machine_protocol::status::SourceStatus;
 
 mod common;
 

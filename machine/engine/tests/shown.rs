@@ -1,7 +1,7 @@
 //! What handles tell in one line, for `{:?}`.
 
-use machine::command::Failure;
 use machine::prelude::*;
+use machine_protocol::command::Failure;
 use std::time::Duration;
 
 #[track_caller]
@@ -50,6 +50,6 @@ fn a_handle_tells_what_it_stands_for_now() -> Result<(), Failure> {
     Ok(())
 }
 
-fn origin(code: &str) -> machine::command::SourceLocation {
-    machine::command::SourceLocation { code: code.to_owned(), cell: 0, place: String::new() }
+fn origin(code: &str) -> machine_protocol::command::SourceLocation {
+    machine_protocol::command::SourceLocation { code: code.to_owned(), cell: 0, place: String::new() }
 }

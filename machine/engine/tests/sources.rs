@@ -3,7 +3,7 @@
 
 use common::named;
 use machine::prelude::*;
-use machine::status::SourceStatus;
+use machine_protocol::status::SourceStatus;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

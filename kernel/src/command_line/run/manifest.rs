@@ -33,7 +33,7 @@ pub fn source_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The manifest. `crates` is where the crate `machine` is, the engine in it; `asynchronous` adds that for async slots.
+/// The manifest. `crates` is the directory of the machine's crates; `asynchronous` adds that for async slots.
 ///
 /// # Errors
 /// If the front matter says something that cannot be merged.
@@ -78,7 +78,8 @@ pub fn make(
             *own = directory.join(&*own).to_string_lossy().into_owned();
         }
     }
-    all.insert("machine".to_owned(), Value::Table(of(vec![("path", text(crates))])));
+    let machine = of(vec![("package", "rust-machine".into()), ("path", text(&crates.join("api")))]);
+    all.insert("machine".to_owned(), Value::Table(machine));
     all.insert("machine-engine".to_owned(), Value::Table(of(vec![("path", text(&crates.join("engine")))])));
     if asynchronous {
         all.insert("machine-async".to_owned(), Value::Table(of(vec![("path", text(&crates.join("async")))])));
@@ -127,6 +128,7 @@ mod tests {
         assert_eq!(at(&["package", "edition"]), Some("2021".into()));
         assert_eq!(at(&["dependencies", "serde_json"]), Some("1.0.1".into()));
         assert_eq!(at(&["dependencies", "own", "path"]), Some("/home/me/../own".into()));
+        assert_eq!(at(&["dependencies", "machine", "path"]), Some("/src/machine/api".into()));
         assert_eq!(at(&["dependencies", "machine-engine", "path"]), Some("/src/machine/engine".into()));
         assert_eq!(at(&["dependencies", "machine-async", "path"]), Some("/src/machine/async".into()));
         assert_eq!(at(&["profile", "release", "lto"]), Some(true.into()));

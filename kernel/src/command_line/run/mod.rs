@@ -63,7 +63,7 @@ fn file(path: &Path) -> Result<PathBuf, Failed> {
     for note in &program.notes {
         crate::server::log(&format!("{}:{note}", path.display()));
     }
-    let crates = session::machine_crate().map_err(|error| Failed::new("no_sources", error.to_string()))?;
+    let crates = session::crates().map_err(|error| Failed::new("no_sources", error.to_string()))?;
     let cache = session::directory::cache().join("run");
     let name = manifest::package_name(path);
     let asynchronous = session::is_async(&program.text);

@@ -3,11 +3,11 @@
 use super::Event;
 use super::view::Notice;
 use crate::watch::{self, Action, Curves, Flow};
-use machine::command::{Command, Failure, Reply, Target};
-use machine::history::History;
-use machine::retained::DeadLetterQuery;
-use machine::status::{DeadLetter, Load, Status};
 use machine_engine::remote::{self, Process};
+use machine_protocol::command::{Command, Failure, Reply, Target};
+use machine_protocol::history::History;
+use machine_protocol::retained::DeadLetterQuery;
+use machine_protocol::status::{DeadLetter, Load, Status};
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, UNIX_EPOCH};

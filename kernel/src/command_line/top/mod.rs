@@ -17,7 +17,7 @@ use super::control;
 use super::outcome::{Failed, Outcome};
 use crate::magic::quote;
 use feed::{Feed, Found, Look, Name};
-use machine::command::Failure;
+use machine_protocol::command::Failure;
 use ratatui::termion::event::Key;
 use screen::Screen;
 use std::io::IsTerminal;

@@ -14,8 +14,10 @@ use super::*;
 use crate::display::tests::{dead_letters, example_outputs, example_status};
 use crate::output::{Display, Stream};
 use expect_test::{Expect, expect};
-use machine::command::{Target, Undrained};
-use machine::retained::{DeadLetterQuery, Explained, ExplainedSlot, Kept, RetainedMessage, RetainedQuery, Retried};
+use machine_protocol::command::{Target, Undrained};
+use machine_protocol::retained::{
+    DeadLetterQuery, Explained, ExplainedSlot, Kept, RetainedMessage, RetainedQuery, Retried,
+};
 use proptest::prelude::*;
 use std::sync::Mutex;
 
@@ -85,7 +87,12 @@ impl Engine for Table {
             Command::Keep { machine, keep } => {
                 known(&machine)?;
                 let keep = keep.unwrap_or_default();
-                Reply::Keeping(machine::retention::Kept { keep, messages: 12, bytes: 3 << 20, most_bytes: 1 << 30 })
+                Reply::Keeping(machine_protocol::retention::Kept {
+                    keep,
+                    messages: 12,
+                    bytes: 3 << 20,
+                    most_bytes: 1 << 30,
+                })
             }
             Command::Peek { machine, .. } => {
                 known(&machine)?;

@@ -3,7 +3,7 @@
 use super::super::errors;
 use super::{Cell, Worker};
 use crate::output::{CellError, Executed};
-use machine::command::Command;
+use machine_protocol::command::Command;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;

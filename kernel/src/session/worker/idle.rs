@@ -1,7 +1,7 @@
 //! What is done while nobody wants anything, so that the first cells need not wait for it.
 
 use super::{PRELUDE, Worker};
-use machine::command::Command;
+use machine_protocol::command::Command;
 use std::time::{Duration, Instant};
 
 /// What compiles like a cell that assigns a slot, and does nothing.
@@ -40,7 +40,7 @@ impl Worker {
                     return;
                 }
                 // Makes the runtime process look for the cell's end in what it prints.
-                let _ = self.client.command_now(Command::Enter(machine::command::Cell::default()));
+                let _ = self.client.command_now(Command::Enter(machine_protocol::command::Cell::default()));
                 if let Some(context) = &mut self.context {
                     self.prelude = context.execute(&format!("{PRELUDE}{LIKE_AN_ASSIGNMENT}")).is_ok();
                     self.client.ping();

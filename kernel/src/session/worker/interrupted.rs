@@ -7,7 +7,7 @@ use super::{Failed, Worker};
 use crate::control::client::TIMEOUT;
 use crate::output::{CellError, Display};
 use evcxr::Error;
-use machine::command::Command;
+use machine_protocol::command::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -39,8 +39,8 @@ use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs};
 use failed::Failed;
 use idle::Idle;
 pub use job::{Answer, Job};
-use machine::command::{Command, Failure, Reply};
-use machine::status::Status;
+use machine_protocol::command::{Command, Failure, Reply};
+use machine_protocol::status::Status;
 use runtime_restart::died;
 use serde_json::Value;
 use std::cell::OnceCell;
@@ -79,9 +79,9 @@ pub struct Worker {
 impl Worker {
     /// A session that is not started yet.
     pub fn new(config: SessionConfig, client: Client, events: Arc<Events>, interrupt: Arc<Interrupt>) -> Self {
-        let base = Base::new(&config.machine_crate);
+        let base = Base::new(&config.crates);
         let analyser = Analyser::new(&config.executable, config.directory.path(), None);
-        let registry = Registry::new(config.directory.path(), &config.machine_crate);
+        let registry = Registry::new(config.directory.path(), &config.crates);
         let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
         Self {
             config,
@@ -234,7 +234,7 @@ impl Worker {
         let name = format!("cell [{}]", cell.number);
         let statics = self.statics.with_cell(&code, cell.number, &definitions);
         let statics = statics.map_err(|refused| Failed::Cell(errors::plain("CompileError", &refused.to_string())))?;
-        let entry = machine::command::Cell {
+        let entry = machine_protocol::command::Cell {
             number: cell.number,
             source: cell.code.clone(),
             definitions: definitions.hashes(),

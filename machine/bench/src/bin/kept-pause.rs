@@ -3,10 +3,10 @@
 //! never empty that is what the worker does between two messages, keeping them included.
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 
-use machine::command::{Command, Target};
 use machine::handle::ask;
 use machine::prelude::*;
-use machine::retained::RetainedQuery;
+use machine_protocol::command::{Command, Target};
+use machine_protocol::retained::RetainedQuery;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

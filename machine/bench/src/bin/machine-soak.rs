@@ -11,8 +11,8 @@
 #[path = "../memory.rs"]
 mod memory;
 
-use machine::command::{Command, Target};
 use machine::prelude::*;
+use machine_protocol::command::{Command, Target};
 use memory::{mebibytes, resident};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

@@ -72,7 +72,7 @@ mod raw {
     }
 }
 
-use machine::command::Policy;
+use machine_protocol::command::Policy;
 use queue::{CLAIM, Claim, Mode, Queue, Span};
 use raw::Message;
 use shuttle::sync::Arc;

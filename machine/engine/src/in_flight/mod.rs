@@ -26,7 +26,7 @@ use crate::semaphore::Permit;
 use crate::slots::Slot;
 use crate::worker::SlotErrors;
 use machine::abi::Outcome;
-use machine::status::Settings;
+use machine_protocol::status::Settings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -15,7 +15,7 @@ use crate::raw::{self, InPlace, Message};
 use crate::slots::{From, Plan};
 use crate::types;
 use crate::worker::SlotErrors;
-use machine::command::{Failure, Outputs};
+use machine_protocol::command::{Failure, Outputs};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, TryLockError};

@@ -5,7 +5,7 @@ use crate::command_error::{failed, no_such_slot};
 use crate::hook::InSlot;
 use crate::slots::{Function, Plan};
 use machine::abi::{CANCELLED, SlotDesc};
-use machine::command::{Failure, Reply, Setting, SourceLocation};
+use machine_protocol::command::{Failure, Reply, Setting, SourceLocation};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

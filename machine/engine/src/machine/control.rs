@@ -5,7 +5,7 @@ use crate::command_error::bad_number;
 use crate::hook::InSlot;
 use crate::queue::{Control, MAX_WORKERS, Mode};
 use crate::worker;
-use machine::command::{Failure, Undrained};
+use machine_protocol::command::{Failure, Undrained};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use crate::oid::{self, Oid};
 use crate::raw::{self, Message};
 use crate::source::Shutdown;
 use machine::abi::{Put, PutWait, TypeDesc};
-use machine::command::{Failure, Policy};
+use machine_protocol::command::{Failure, Policy};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 

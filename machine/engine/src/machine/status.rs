@@ -5,7 +5,7 @@ use crate::oid::{self, Oid};
 use crate::output::Sequence;
 use crate::queue::{Mode, WorkerStats};
 use crate::slots::Plan;
-use machine::status::{Drops, SlotStatus, SourceStatus, State, Status};
+use machine_protocol::status::{Drops, SlotStatus, SourceStatus, State, Status};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 

@@ -2,7 +2,7 @@
 
 use super::family::{Durations, Family, Kind, Number, Sample, bounds};
 use super::{otlp, table};
-use machine::status::Status;
+use machine_protocol::status::Status;
 use std::fmt::Write;
 
 /// The counters of machines. `process`, if it is not empty, becomes a label.

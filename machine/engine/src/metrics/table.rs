@@ -1,7 +1,7 @@
 //! Which metrics there are, and where in a machine's state they come from.
 
 use super::family::{Durations, Family, Kind, Number, Sample};
-use machine::status::{SinkStatus, SlotStatus, State, Status};
+use machine_protocol::status::{SinkStatus, SlotStatus, State, Status};
 
 /// One row: how a metric is called, and its samples of one machine.
 struct Row {

@@ -5,7 +5,7 @@
 
 use crate::backpressure::BackpressureGuard;
 use crate::host::interrupted_here;
-use machine::status::SinkStatus;
+use machine_protocol::status::SinkStatus;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 

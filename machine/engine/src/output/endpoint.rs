@@ -3,7 +3,7 @@
 
 use crate::command_error::failed;
 use crate::remote::place;
-use machine::command::Failure;
+use machine_protocol::command::Failure;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;

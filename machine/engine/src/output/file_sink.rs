@@ -7,8 +7,8 @@
 use super::buffered::{Buffered, Written};
 use super::{Finished, Sink, SinkDemand};
 use crate::command_error::failed;
-use machine::command::{Failure, SinkConfig};
-use machine::status::SinkStatus;
+use machine_protocol::command::{Failure, SinkConfig};
+use machine_protocol::status::SinkStatus;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};

@@ -12,8 +12,8 @@ use super::finished::Location;
 use super::json::Rendering;
 use crate::oid::{self, Moment, Oid};
 use crate::slots::Plan;
-use machine::retention::{Keep, Kept as Keeping};
-use machine::status::LastOutput;
+use machine_protocol::retention::{Keep, Kept as Keeping};
+use machine_protocol::status::LastOutput;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

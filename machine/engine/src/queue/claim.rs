@@ -4,7 +4,7 @@ use super::{CLAIM, Control, Queue, SPARE, STEPS, WorkerStats};
 use crate::raw::{InPlace, Message};
 use crate::ring::Claimed;
 use crate::sync::{A_MOMENT, MutexGuard, Ordering, fence};
-use machine::command::Policy;
+use machine_protocol::command::Policy;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::sync::PoisonError;

@@ -16,7 +16,7 @@ pub(crate) use progress::{STEPS, WorkerStats};
 use crate::raw::Message;
 use crate::ring::{Alone, Ring};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering};
-use machine::command::Policy;
+use machine_protocol::command::Policy;
 use std::collections::VecDeque;
 
 /// The most messages that a worker claims at once.

@@ -2,8 +2,8 @@
 
 use super::server::Timed;
 use super::{Answer, Hello, PROTOCOL, Request, place, read_frame, write_frame};
-use machine::command::{Command, Failure, Reply};
-use machine::status::Status;
+use machine_protocol::command::{Command, Failure, Reply};
+use machine_protocol::status::Status;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;

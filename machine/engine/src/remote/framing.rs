@@ -1,6 +1,6 @@
 //! Frames on a stream: a little-endian `u32` length and that many bytes of JSON.
 
-use machine::command::{Failure, Reply};
+use machine_protocol::command::{Failure, Reply};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 

@@ -22,7 +22,7 @@ pub use server::set_title;
 pub(crate) use peer::client_is_gone;
 pub(crate) use server::listen;
 
-use machine::command::{Command, Reply};
+use machine_protocol::command::{Command, Reply};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::peer::Serving;
 use super::{Answer, Hello, PROTOCOL, Request, place, read_frame_at_most, too_long, write_frame};
 use crate::registry;
-use machine::command::{Command, Failure, Reply};
+use machine_protocol::command::{Command, Failure, Reply};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,8 +4,8 @@ use super::SourceDriver;
 use super::context::{SourceContext, Stop};
 use crate::command_error::failed;
 use crate::oid;
-use machine::command::Failure;
-use machine::source::{Interval, Tick};
+use machine_protocol::command::Failure;
+use machine_protocol::source::{Interval, Tick};
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]

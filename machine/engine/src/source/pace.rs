@@ -2,8 +2,8 @@
 
 use crate::command_error::failed;
 use crate::decode::time::Clock;
-use machine::command::Failure;
-use machine::source::Pacing;
+use machine_protocol::command::Failure;
+use machine_protocol::source::Pacing;
 use std::time::{Duration, Instant};
 
 /// How much of a rate may be made up for after a sleep that took too long.
@@ -169,7 +169,7 @@ fn bad(message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::Pacer;
-    use machine::source::{Pacing, Replay};
+    use machine_protocol::source::{Pacing, Replay};
     use std::time::{Duration, Instant};
 
     fn by_rate(rate: f64) -> Pacing {

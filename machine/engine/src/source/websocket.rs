@@ -8,8 +8,8 @@ use super::context::{SourceContext, Stop};
 use crate::command_error::failed;
 use crate::{decode, runtime};
 use futures_util::{SinkExt, StreamExt};
-use machine::command::Failure;
-use machine::source::WebSocket;
+use machine_protocol::command::Failure;
+use machine_protocol::source::WebSocket;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -214,7 +214,7 @@ impl SourceDriver for Client {
 #[cfg(test)]
 mod tests {
     use super::{Client, pause, random};
-    use machine::source::websocket;
+    use machine_protocol::source::websocket;
     use std::time::Duration;
 
     #[test]

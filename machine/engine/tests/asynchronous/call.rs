@@ -1,9 +1,9 @@
 //! One call of an async function: its arguments, its result, and what is dropped.
 
 use crate::{Counted, FOREVER, Output, counts, fresh, put_all, until};
-use machine::command::{Command, Reply, Target};
 use machine::prelude::*;
 use machine_async::prelude::*;
+use machine_protocol::command::{Command, Reply, Target};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -1,10 +1,10 @@
 //! Calls, steps and retries whose futures never end: what gets them out.
 
 use crate::{Counted, FOREVER, counts, fresh, reconciles, until};
-use machine::command::{Command, Failure, Outputs, Reply, Target};
 use machine::handle::ask;
 use machine::prelude::*;
 use machine_async::prelude::*;
+use machine_protocol::command::{Command, Failure, Outputs, Reply, Target};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};

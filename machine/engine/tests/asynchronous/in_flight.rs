@@ -122,8 +122,12 @@ fn call_and_step_wait_for_futures() {
     assert_eq!(m.call(1_u64).unwrap().get::<u64>(0).unwrap(), 2);
     m.pause();
     m.put(2_u64).unwrap();
-    let command = machine::command::Command::Step { machine: machine::command::Target::Name(m.status().machine) };
-    let machine::command::Reply::Outputs(outputs) = machine::handle::ask(&command) else { panic!("no outputs") };
+    let command = machine_protocol::command::Command::Step {
+        machine: machine_protocol::command::Target::Name(m.status().machine),
+    };
+    let machine_protocol::command::Reply::Outputs(outputs) = machine::handle::ask(&command) else {
+        panic!("no outputs")
+    };
     assert_eq!(outputs.slots[0].output.as_deref(), Some("3"));
     counts(&m, 0, 1, 0, 0);
     assert_eq!(m.status().processed, 1);
@@ -208,12 +212,14 @@ fn a_machine_starts_while_a_step_waits_for_a_place_in_a_slot() {
     doors.add_permits(2);
     until(|| inside.load(SeqCst) == 0);
     m.put(2_u64).unwrap();
-    let step = machine::command::Command::Step { machine: machine::command::Target::Name(m.status().machine) };
+    let step = machine_protocol::command::Command::Step {
+        machine: machine_protocol::command::Target::Name(m.status().machine),
+    };
     thread::scope(|scope| {
         let stepped = scope.spawn(|| machine::handle::ask(&step));
         until(|| m.status().in_flight == 2 || stepped.is_finished());
         m.start();
-        assert!(matches!(stepped.join().unwrap(), machine::command::Reply::Outputs(_)));
+        assert!(matches!(stepped.join().unwrap(), machine_protocol::command::Reply::Outputs(_)));
     });
     assert!(m.drain_timeout(Duration::from_secs(20)).is_ok(), "{:?}", m.status());
     counts(&m, 0, 2, 0, 0);

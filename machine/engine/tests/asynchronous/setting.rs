@@ -190,5 +190,5 @@ fn settings_stay_when_the_function_changes_and_are_shown() {
     assert_eq!(slot.settings.to_string(), "timeout 2s, 3 retries from 100ms, concurrency 8");
     assert_eq!(slot.revision, 2);
     m[2].timeout(Duration::ZERO).retry(0, FOREVER).concurrency(0);
-    assert_eq!(m.status().slots[2].settings, machine::status::Settings::default());
+    assert_eq!(m.status().slots[2].settings, machine_protocol::status::Settings::default());
 }

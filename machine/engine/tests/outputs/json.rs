@@ -90,11 +90,11 @@ fn json_that_goes_over_several_lines_is_one_line() {
     let m = fresh();
     let path = temporary("pretty.jsonl");
     m.to_json_lines(&path).unwrap();
-    let put = machine::command::Command::Put {
-        machine: machine::command::Target::Name(m.status().machine),
+    let put = machine_protocol::command::Command::Put {
+        machine: machine_protocol::command::Target::Name(m.status().machine),
         json: "{\n  \"a\\n\": [1,\r\n 2]\n}".to_owned(),
     };
-    assert!(matches!(machine::handle::ask(&put), machine::command::Reply::Oid(_)));
+    assert!(matches!(machine::handle::ask(&put), machine_protocol::command::Reply::Oid(_)));
     m.drain();
     assert_eq!(lines(&path)[0]["outputs"][7], json!({"a\n": [1, 2]}));
 }

@@ -4,7 +4,7 @@ use crate::{fresh, named};
 use machine::prelude::*;
 
 #[track_caller]
-fn says<T: std::fmt::Debug>(result: Result<T, machine::command::Failure>, expected: &str) {
+fn says<T: std::fmt::Debug>(result: Result<T, machine_protocol::command::Failure>, expected: &str) {
     let message = result.unwrap_err().message;
     assert!(message.contains(expected), "{message}");
 }
@@ -120,7 +120,7 @@ fn who_has_been_stopped_stops_at_once() {
     for _ in 0..1_000 {
         m.stop().pause();
     }
-    assert_eq!(m.status().state, machine::status::State::Stopped);
+    assert_eq!(m.status().state, machine_protocol::status::State::Stopped);
     open.send(()).unwrap();
     m.start().drain();
     assert_eq!(m.status().processed, 1);

@@ -1,9 +1,9 @@
 //! What nobody has subscribed to is not serialised, with a subscriber of the `zeromq` library.
 
-use machine::command::{Command, Reply, Target};
 use machine::handle::ask;
 use machine::prelude::*;
-use machine::retained::RetainedQuery;
+use machine_protocol::command::{Command, Reply, Target};
+use machine_protocol::retained::RetainedQuery;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use zeromq::{Socket, SocketRecv, SubSocket};

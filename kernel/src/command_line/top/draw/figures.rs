@@ -4,7 +4,7 @@ use super::super::feed::{Found, Look};
 use super::{BAD, BOLD, DIM, GOOD, WARN};
 use crate::display::{cut, duration, grouped, is_retried, one_line, rate};
 use crate::watch;
-use machine::status::{State, Status};
+use machine_protocol::status::{State, Status};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;

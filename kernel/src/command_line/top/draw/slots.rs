@@ -5,7 +5,7 @@ use super::curves;
 use super::{BAD, BOLD, DIM, WARN};
 use crate::display::{cut, first_line, grouped, is_retried, nanos, one_line};
 use crate::watch::{Arrow, Fit, arrow};
-use machine::status::{SlotStatus, Status};
+use machine_protocol::status::{SlotStatus, Status};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::Style;

@@ -4,7 +4,7 @@ use super::{Output, Outputs, SinkHandle};
 use crate::cell::{show_json, show_text};
 use crate::frame::FRAME;
 use crate::handle::status_of;
-use crate::status::{LastOutput, SinkStatus};
+use machine_protocol::status::{LastOutput, SinkStatus};
 use serde_json::value::RawValue;
 use std::fmt::{Debug, Formatter, Result, Write};
 

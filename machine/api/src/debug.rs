@@ -1,7 +1,7 @@
 //! Debug mode: a machine that stops at the first error.
 
-use crate::command::{Command, Failure, Outputs, Reply};
 use crate::handle::{Machine, ask, failure};
+use machine_protocol::command::{Command, Failure, Outputs, Reply};
 
 impl Machine {
     /// In debug mode the machine pauses at the first error, with the message in hand: it can be looked at

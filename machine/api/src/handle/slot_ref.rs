@@ -2,9 +2,9 @@
 
 use super::{ask, decode, done};
 use crate::abi::SlotDesc;
-use crate::command::{Command, Failure, Reply, Setting, SourceLocation, Target};
 use crate::shim::raw;
 use crate::slot::Slot;
+use machine_protocol::command::{Command, Failure, Reply, Setting, SourceLocation, Target};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl SlotRef {
     /// Puts a function in the slot, at once, between two messages.
     ///
     /// If types do not fit (`f3 takes &Tweet, but f2 gives f64`), that is told on standard error and in
-    /// [`SlotStatus::mismatch`](crate::status::SlotStatus::mismatch), and messages fail there until one of the two
+    /// [`SlotStatus::mismatch`](machine_protocol::status::SlotStatus::mismatch), and messages fail there until one of the two
     /// slots changes.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl SlotRef {
 
     /// Not generic, so that cells do not compile it again.
     pub(crate) fn set_erased(self, function: SlotDesc, origin: &SourceLocation) -> Result<Option<String>, Failure> {
-        let origin = serde_json::to_string(origin).unwrap_or_default();
+        let origin = origin.to_json();
         match decode(&raw::assign(self.machine, self.slot, function, &origin)) {
             Reply::Warned(warning) => Ok(Some(warning)),
             reply => done(reply).map(|()| None),

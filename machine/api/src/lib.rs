@@ -23,43 +23,39 @@
 
 pub mod abi;
 pub mod cell;
-pub mod command;
 mod debug;
 #[doc(hidden)]
 pub mod exact;
 mod frame;
 pub mod handle;
-pub mod history;
 mod idle_sources;
-mod number;
 pub mod outputs;
 mod payload;
 pub mod progress_bar;
-pub mod retained;
-pub mod retention;
 pub mod shim;
 pub mod slot;
 pub mod source;
-pub mod status;
 
 pub use frame::{Frame, frame};
+pub use machine_protocol::{command, history, retained, retention, status};
+
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};
+pub use machine_protocol::status::Status;
 pub use outputs::{LastOutputs, Output, Outputs, SinkHandle};
 pub use progress_bar::{ProgressBar, progress};
 pub use serde_json::Value;
 pub use slot::Ignored;
-pub use status::Status;
 
 /// What a session has from the start.
 pub mod prelude {
-    pub use crate::cell::Show as _;
+    pub use crate::cell::{Show as _, ShowAs as _};
     pub use crate::command::{Failure, Policy};
     pub use crate::handle::Refused::Full;
     pub use crate::retention::Keep;
     pub use crate::source::{self, Pace as _};
     pub use crate::{
         Builder, Call, Errors, Ignored, MACHINE, Machine, Output, Outputs, Refused, SinkHandle, SlotRef, Value, frame,
-        progress_bar,
+        progress,
     };
     pub use serde::{Deserialize, Serialize};
     pub use serde_json::json;

@@ -1,7 +1,6 @@
 //! What a machine keeps of the messages that went through it, and how to ask for it.
 
 use crate::command::{Command, Failure, Reply, Target};
-use crate::handle::{Errors, Machine, ask, failure};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -171,68 +170,6 @@ impl Retried {
             if some.left == 0 || some.tried == 0 || !go_on(&all) {
                 return Ok(all);
             }
-        }
-    }
-}
-
-impl Machine {
-    /// Takes dead letters through the slots as they are now, on this thread; what passes leaves the list and goes
-    /// where outputs go. Each message keeps its oid. `""` means all; `"error like '%utf%'"` is a condition.
-    ///
-    /// # Errors
-    /// If the machine is stopped, or the condition cannot be read.
-    pub fn retry_errors(&self, condition: &str) -> Result<Retried, Failure> {
-        let query = DeadLetterQuery { filter: condition.to_owned(), ..DeadLetterQuery::default() };
-        Retried::all(&self.target(), &query, &mut |command| Ok(ask(&command)), &mut |_| true)
-    }
-
-    /// Dead letters that fulfil a condition, newest first: `MACHINE.errors_where("slot = 'f3' and error like '%utf%'")?`.
-    ///
-    /// # Errors
-    /// If the condition cannot be read, or names what a letter does not have.
-    pub fn errors_where(&self, condition: &str) -> Result<Errors, Failure> {
-        let query = DeadLetterQuery { filter: condition.to_owned(), ..DeadLetterQuery::default() };
-        Errors::all(&self.target(), query, &mut |command| Ok(ask(&command)))
-    }
-}
-
-impl Errors {
-    /// All dead letters of a query, in as many answers as they take. Those that come meanwhile are not among them.
-    ///
-    /// # Errors
-    /// If the query cannot be read, or `ask` fails.
-    pub fn all(
-        machine: &Target,
-        mut query: DeadLetterQuery,
-        ask: &mut dyn FnMut(Command) -> Result<Reply, Failure>,
-    ) -> Result<Self, Failure> {
-        let mut all = Self::default();
-        loop {
-            let command = Command::FindErrors { machine: machine.clone(), query: query.clone() };
-            match ask(command)?.checked()? {
-                Reply::FoundErrors { letters, too_long, next, .. } => {
-                    all.letters.extend(letters);
-                    all.left_out += too_long;
-                    query.before = next;
-                }
-                other => return Err(failure(other)),
-            }
-            if query.before.is_none() {
-                return Ok(all);
-            }
-        }
-    }
-}
-
-impl Reply {
-    /// The reply, unless it is a failure.
-    ///
-    /// # Errors
-    /// The failure.
-    pub fn checked(self) -> Result<Self, Failure> {
-        match self {
-            failed @ Self::Failed(_) => Err(failure(failed)),
-            other => Ok(other),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The outputs of one value that went through the slots here and now.
 
-use crate::command::Failure;
 use crate::exact;
 use crate::shim::{self, CallHandle};
+use machine_protocol::command::Failure;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

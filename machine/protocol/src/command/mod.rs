@@ -208,7 +208,7 @@ pub enum Command {
         machine: Target,
     },
     /// The dead letters that fulfil a query, newest first, as many as fit in an answer:
-    /// [`Errors::all`](crate::handle::Errors::all) asks until it has all.
+    /// `Errors::all` asks until it has all.
     FindErrors {
         /// The machine.
         machine: Target,

@@ -72,7 +72,7 @@ pub struct Status {
     /// What the source is doing.
     pub source: SourceStatus,
     /// Whether the source waits because no slot has a function and nothing takes the outputs: see
-    /// [`Machine::start_empty`](crate::Machine::start_empty).
+    /// `Machine::start_empty`.
     #[serde(default)]
     pub waiting_for_slot: bool,
     /// One entry a slot.

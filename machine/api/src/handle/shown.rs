@@ -1,8 +1,9 @@
 //! What a cell shows when it is its last expression, and handles in one line, for `{:?}`: what they stand for now.
 
 use super::{Call, Machine, SlotRef, ask};
-use crate::command::{Command, Reply, Target};
-use crate::status::{DeadLetter, Status};
+use crate::cell::ShowAs as _;
+use machine_protocol::command::{Command, Reply, Target};
+use machine_protocol::status::{DeadLetter, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::fmt::{Debug, Formatter, Result, Write};
@@ -34,24 +35,10 @@ impl Errors {
     }
 }
 
-impl Status {
-    /// Shows it in the notebook.
-    pub fn evcxr_display(&self) {
-        crate::cell::show_json("application/vnd.machine.status+json", self);
-    }
-}
-
 impl Machine {
     /// Shows its status in the notebook.
     pub fn evcxr_display(&self) {
         self.status().evcxr_display();
-    }
-}
-
-impl crate::command::Outputs {
-    /// Shows them in the notebook, with arguments and times.
-    pub fn evcxr_display(&self) {
-        crate::cell::show_json("application/vnd.machine.outputs+json", self);
     }
 }
 

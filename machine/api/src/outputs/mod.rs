@@ -5,10 +5,11 @@ mod shown;
 pub use shown::LastOutputs;
 
 use crate::abi::{Pulled, WriterDesc};
-use crate::command::{Command, Failure, Reply, SinkConfig, WhenFull};
-use crate::handle::{Call, Machine, ask, decode, failure};
+use crate::handle::{Call, Machine, ask, failure};
 use crate::shim::{OutputsHandle, panic_text, raw, writer};
-use crate::status::SinkStatus;
+use machine_protocol::command::{Command, Failure, Reply, SinkConfig, WhenFull};
+use machine_protocol::decode;
+use machine_protocol::status::SinkStatus;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::Write;

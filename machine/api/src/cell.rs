@@ -7,10 +7,11 @@
 #![expect(clippy::print_stderr, reason = "a warning goes where a cell's own text goes")]
 
 use crate::abi::{SlotDesc, host};
-use crate::command::SourceLocation;
 use crate::handle::SlotRef;
 use crate::shim::{raw, short};
 use crate::slot::Slot;
+use machine_protocol::command::{Outputs, SourceLocation};
+use machine_protocol::status::Status;
 use serde::Serialize;
 use std::any::type_name;
 use std::fmt::{Debug, Display};
@@ -379,14 +380,15 @@ pub(crate) fn show_text(text: &str) {
     raw::show("text/plain", text);
 }
 
-/// Gives every `Debug` type the method that evcxr shows a cell's last expression with. A type's own method of that
-/// name goes first.
+/// Gives every `Debug` type the method that evcxr shows a cell's last expression with.
+///
+/// Implemented for references, so that the compiler finds a type's own method of that name, or that of [`ShowAs`], first.
 pub trait Show {
     /// Shows the value in the notebook.
     fn evcxr_display(&self);
 }
 
-impl<T: Debug> Show for T {
+impl<T: Debug + ?Sized> Show for &T {
     fn evcxr_display(&self) {
         let text = format!("{self:?}");
         if text == "()" {
@@ -394,6 +396,24 @@ impl<T: Debug> Show for T {
         } else {
             show_text(&text);
         }
+    }
+}
+
+/// Shows values of plain-data types, which have no method of their own for it, as what the kernel renders.
+pub trait ShowAs {
+    /// Shows the value in the notebook.
+    fn evcxr_display(&self);
+}
+
+impl ShowAs for Status {
+    fn evcxr_display(&self) {
+        show_json("application/vnd.machine.status+json", self);
+    }
+}
+
+impl ShowAs for Outputs {
+    fn evcxr_display(&self) {
+        show_json("application/vnd.machine.outputs+json", self);
     }
 }
 

@@ -66,6 +66,28 @@ pub enum Reply {
     Failed(Failure),
 }
 
+impl Reply {
+    /// The failure that this reply is; any other reply is one too, of a caller that expected something else.
+    #[must_use]
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure,
+            other => Failure::new("bad_reply", format!("the engine answers {other:?}")),
+        }
+    }
+
+    /// The reply, unless it is a failure.
+    ///
+    /// # Errors
+    /// The failure.
+    pub fn checked(self) -> Result<Self, Failure> {
+        match self {
+            failed @ Self::Failed(_) => Err(failed.into_failure()),
+            other => Ok(other),
+        }
+    }
+}
+
 /// What a machine has still to do after a `drain` that did not come to its end. At least one of them is something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undrained {

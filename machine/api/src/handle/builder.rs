@@ -1,7 +1,7 @@
 //! A machine, described before it is made.
 
 use super::{Machine, ask, failure};
-use crate::command::{Command, Config, Failure, Policy, Reply};
+use machine_protocol::command::{Command, Config, Failure, Policy, Reply};
 
 /// A new machine, described step by step.
 #[derive(Clone, Debug)]

@@ -2,12 +2,15 @@
 
 mod builder;
 mod call;
+mod dead_letters;
+mod keep;
 mod refused;
 mod shown;
 mod slot_ref;
 
 pub use builder::Builder;
 pub use call::Call;
+pub use keep::IntoKeep;
 pub use refused::Refused;
 pub use shown::Errors;
 pub(crate) use shown::status_of;
@@ -15,11 +18,12 @@ pub use slot_ref::SlotRef;
 pub(crate) use slot_ref::warn;
 
 use crate::abi::PutWait;
-use crate::command::{Command, Config, DEFAULT_MACHINE, Failure, Policy, Reply, Target, Undrained};
-use crate::retained::DeadLetterQuery;
 use crate::shim::{CallHandle, raw};
 use crate::source::IntoSource;
-use crate::status::Status;
+use machine_protocol::command::{Command, Config, DEFAULT_MACHINE, Failure, Policy, Reply, Target, Undrained};
+use machine_protocol::retained::DeadLetterQuery;
+use machine_protocol::status::Status;
+use machine_protocol::{decode, encode};
 use refused::refused;
 use serde::Serialize;
 use std::ops::Index;
@@ -147,7 +151,7 @@ impl Machine {
     /// After `stop` and `start` an iterator and what is built in go on where they were; a function is called again,
     /// also if its iterator had come to an end.
     ///
-    /// A source that has ended ([`exhausted` or `failed`](crate::status::SourceStatus::state)) makes way for the next
+    /// A source that has ended ([`exhausted` or `failed`](machine_protocol::status::SourceStatus::state)) makes way for the next
     /// one, also a function, which is then never called again. Its status goes with it: what it put is counted as
     /// accepted, and its errors stay in [`errors`](Self::errors).
     ///
@@ -161,7 +165,7 @@ impl Machine {
     }
 
     /// Takes the source away. What it has put stays in the queue; an item that it had given and that had no place yet
-    /// is dropped, and counted ([`SourceStatus::dropped`](crate::status::SourceStatus::dropped)).
+    /// is dropped, and counted ([`SourceStatus::dropped`](machine_protocol::status::SourceStatus::dropped)).
     pub fn clear_source(&self) -> &Self {
         self.tell(&Command::ClearSource { machine: self.target() })
     }
@@ -210,7 +214,7 @@ impl Machine {
     ///
     /// Of a machine that is stopped it also gives up what is in flight: messages that wait for the future of an async
     /// slot, for a place in a slot, or before a call again. They count as discarded
-    /// ([`Drops::in_flight`](crate::status::Drops::in_flight)), their futures are dropped, and their places are free:
+    /// ([`Drops::in_flight`](machine_protocol::status::Drops::in_flight)), their futures are dropped, and their places are free:
     /// `stop().clear()` is the way out for futures that never end. A message that a worker has in a slot that is not
     /// async goes on to the end of that call.
     pub fn clear(&self) -> u64 {
@@ -275,7 +279,7 @@ impl Machine {
 
     /// Shows its status in the notebook, wherever it stands in a cell.
     pub fn display_status(&self) {
-        self.status().evcxr_display();
+        crate::cell::ShowAs::evcxr_display(&self.status());
     }
 
     /// How many slots it has.
@@ -334,21 +338,11 @@ pub fn machine(name: &str) -> Option<Machine> {
 
 /// Carries out a command, as magics and the command line do.
 pub fn ask(command: &Command) -> Reply {
-    let json = serde_json::to_string(command).unwrap_or_default();
-    decode(&raw::command(&json))
-}
-
-pub(crate) fn decode(reply: &[u8]) -> Reply {
-    serde_json::from_slice(reply).unwrap_or_else(|error| {
-        Reply::Failed(Failure::new("bad_reply", format!("the engine's reply is unreadable: {error}")))
-    })
+    decode(&raw::command(&encode(command)))
 }
 
 pub(crate) fn failure(reply: Reply) -> Failure {
-    match reply {
-        Reply::Failed(failure) => failure,
-        other => Failure::new("bad_reply", format!("the engine answers {other:?}")),
-    }
+    reply.into_failure()
 }
 
 fn done(reply: Reply) -> Result<(), Failure> {
