@@ -4,7 +4,8 @@ use super::interrupt::Interrupt;
 use crate::display::{grouped, rate};
 use crate::magic::Engine;
 use machine_engine::remote::Process;
-use machine_protocol::command::{Command, Failure, Reply, Target};
+use machine_protocol::Error;
+use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::status::Status;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -30,12 +31,12 @@ impl Attached {
         Self { process: Mutex::new(process), interrupt, terminal, line: Mutex::new(false) }
     }
 
-    fn ask(&self, command: Command) -> Result<Reply, Failure> {
+    fn ask(&self, command: Command) -> Result<Reply, Error> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner).command(command)
     }
 
     /// Waits in slices, and shows how far it is.
-    fn drain(&self, machine: &Target, timeout: Option<Duration>) -> Result<Reply, Failure> {
+    fn drain(&self, machine: &Target, timeout: Option<Duration>) -> Result<Reply, Error> {
         let begin = Instant::now();
         loop {
             let left = timeout.map_or(SLICE, |timeout| timeout.saturating_sub(begin.elapsed()).min(SLICE));
@@ -77,7 +78,7 @@ impl Attached {
 }
 
 impl Engine for Attached {
-    fn command(&self, command: Command) -> Result<Reply, Failure> {
+    fn command(&self, command: Command) -> Result<Reply, Error> {
         match command {
             Command::Drain { machine, timeout } => self.drain(&machine, timeout),
             command => self.ask(command),

@@ -9,6 +9,7 @@ use crate::output::{Display, Output, Silent};
 use machine_engine::decode::told;
 use machine_engine::remote::{self, Process};
 use machine_protocol::command::{Command, Reply, Target};
+use machine_protocol::{Error, ErrorKind};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -55,13 +56,14 @@ fn attach(named: &Named) -> Result<(Attached, String), Failed> {
 
 /// The process with the machine of this name. If there is none, the failure names the nearest there is.
 pub fn find(name: &str) -> Result<(Process, String), Failed> {
-    remote::attach(name).map_err(|mut failure| {
-        if failure.code == "no_such_machine" {
+    remote::attach(name).map_err(|error| {
+        if error.kind() == ErrorKind::NoSuchMachine {
             let all = remote::processes().found;
             let names = all.iter().flat_map(|(_, machines)| machines.iter().map(|status| status.machine.as_str()));
-            failure.message.push_str(&magic::did_you_mean(magic::closest_match(name, names).map(str::to_owned)));
+            let meant = magic::did_you_mean(magic::closest_match(name, names).map(str::to_owned));
+            return Error::new(error.kind(), format!("{error}{meant}")).into();
         }
-        failure.into()
+        error.into()
     })
 }
 

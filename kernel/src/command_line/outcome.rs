@@ -1,9 +1,8 @@
 //! How a command ends: what is printed, and the exit code.
 
-use machine_protocol::command::Failure;
+use machine_protocol::Error;
 use serde_json::json;
-use std::error::Error;
-use std::io::{ErrorKind, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// The exit code of a command that could not be carried out.
@@ -21,24 +20,26 @@ pub type Outcome = Result<String, Failed>;
 pub enum Failed {
     /// The arguments are at fault.
     Usage(String),
-    /// It was not carried out.
-    Failure(Failure),
+    /// The engine did not carry it out.
+    Engine(Error),
+    /// The command could not be carried out: a code for programs, and a text.
+    Failure(&'static str, String),
     /// It came to no end in its time; what is printed of it on standard output.
     Unfinished(String),
     /// The user has ended it; what there is to say of it.
     Interrupted(String),
 }
 
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
+impl From<Error> for Failed {
+    fn from(failure: Error) -> Self {
+        Self::Engine(failure)
     }
 }
 
 impl Failed {
     /// A failure with its code and its text.
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self::Failure(Failure::new(code, message))
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Failure(code, message.into())
     }
 }
 
@@ -54,9 +55,10 @@ pub fn end(outcome: Outcome, json: bool) -> ExitCode {
             print(&text);
             return ExitCode::from(FAILED);
         }
-        Err(Failed::Usage(message)) => ("usage".to_owned(), message, UNUSABLE),
-        Err(Failed::Failure(failure)) => (failure.code, failure.message, FAILED),
-        Err(Failed::Interrupted(message)) => ("interrupted".to_owned(), message, INTERRUPTED),
+        Err(Failed::Usage(message)) => ("usage", message, UNUSABLE),
+        Err(Failed::Engine(error)) => (error.kind().as_str(), error.to_string(), FAILED),
+        Err(Failed::Failure(code, message)) => (code, message, FAILED),
+        Err(Failed::Interrupted(message)) => ("interrupted", message, INTERRUPTED),
     };
     if json {
         print(&format!("{}\n", json!({ "error": { "code": code, "message": message } })));
@@ -68,7 +70,7 @@ pub fn end(outcome: Outcome, json: bool) -> ExitCode {
 }
 
 /// Tells why something could not be prepared, causes included.
-pub fn prepared<E: Error>(result: Result<(), E>) -> ExitCode {
+pub fn prepared<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     let mut line = error.to_string();
     let mut cause = error.source();
@@ -86,5 +88,5 @@ pub fn print(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     // Whoever closed it does not want to read it; any other failure is no better told elsewhere.
-    !printed.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    !printed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -2,7 +2,8 @@
 
 use super::{Event, Message, Request, SOCKET_VARIABLE};
 use machine_engine::remote::{self, Answer, read_frame, write_frame};
-use machine_protocol::command::{Command, Failure, Reply};
+use machine_protocol::command::{Command, Reply};
+use machine_protocol::{Error, ErrorKind};
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -19,8 +20,6 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// How long the runtime may take to abandon a thread.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
-/// The code of a failure: the runtime did not answer in time.
-pub const TIMEOUT: &str = "timeout";
 
 /// What the client tells of the runtime.
 pub enum RuntimeEvent {
@@ -48,7 +47,7 @@ struct LinkState {
     generation: u64,
     waiting: HashMap<u64, Waiting>,
     /// Why there will be no runtime, once that is known.
-    unavailable: Option<Failure>,
+    unavailable: Option<Error>,
 }
 
 /// What the runtime has answered.
@@ -59,7 +58,7 @@ enum Answered {
 }
 
 struct Waiting {
-    answer: Sender<Result<Answered, Failure>>,
+    answer: Sender<Result<Answered, Error>>,
     /// Whether the command waits for something in the engine, so that an interrupt gives it up.
     patient: bool,
 }
@@ -103,7 +102,7 @@ impl Client {
     ///
     /// # Errors
     /// What the engine refused, or that there is no runtime to ask.
-    pub fn command(&self, command: Command) -> Result<Reply, Failure> {
+    pub fn command(&self, command: Command) -> Result<Reply, Error> {
         let limit = match &command {
             Command::Drain { timeout, .. } => timeout.map(|timeout| timeout + ANSWER),
             _ => Some(ANSWER),
@@ -120,7 +119,7 @@ impl Client {
     ///
     /// # Errors
     /// As `command`.
-    pub fn command_now(&self, command: Command) -> Result<Reply, Failure> {
+    pub fn command_now(&self, command: Command) -> Result<Reply, Error> {
         let limit = Some(Duration::from_secs(2));
         match self.ask(|id| Request::Command(remote::Request { id, command }), Duration::ZERO, limit, false)? {
             Answered::Reply(reply) => Ok(reply),
@@ -132,7 +131,7 @@ impl Client {
     ///
     /// # Errors
     /// If there is no runtime, or it does not answer.
-    pub fn abandon(&self) -> Result<Option<String>, Failure> {
+    pub fn abandon(&self) -> Result<Option<String>, Error> {
         match self.ask(|id| Request::Abandon { id }, Duration::ZERO, Some(ABANDON_TIMEOUT), false)? {
             Answered::Abandoned(doing) => Ok(doing),
             _ => Ok(None),
@@ -169,12 +168,12 @@ impl Client {
         let waiting: Vec<Waiting> =
             self.lock().waiting.extract_if(|_, waiting| waiting.patient).map(|(_, w)| w).collect();
         for waiting in waiting {
-            let _ = waiting.answer.send(Err(Failure::new("interrupted", "interrupted; the machine goes on")));
+            let _ = waiting.answer.send(Err(Error::new(ErrorKind::Interrupted, "interrupted; the machine goes on")));
         }
     }
 
     /// Says why there is no runtime and will not be one for now; `None` takes it back.
-    pub fn set_unavailable(&self, why: Option<Failure>) {
+    pub fn set_unavailable(&self, why: Option<Error>) {
         self.lock().unavailable = why;
         self.0.connected.notify_all();
     }
@@ -188,7 +187,7 @@ impl Client {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn link(&self, patience: Duration) -> Result<Link, Failure> {
+    fn link(&self, patience: Duration) -> Result<Link, Error> {
         let until = Instant::now() + patience;
         let mut state = self.lock();
         loop {
@@ -200,8 +199,8 @@ impl Client {
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Failure::new(
-                    "no_runtime",
+                return Err(Error::new(
+                    ErrorKind::NoRuntime,
                     "the process that runs the cells is not there; try again in a moment",
                 ));
             }
@@ -215,7 +214,7 @@ impl Client {
         patience: Duration,
         limit: Option<Duration>,
         patient: bool,
-    ) -> Result<Answered, Failure> {
+    ) -> Result<Answered, Error> {
         let link = self.link(patience)?;
         // Relaxed: only uniqueness counts.
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
@@ -227,10 +226,13 @@ impl Client {
         };
         let answer = match (sent, limit) {
             (Err(error), _) => {
-                Err(Failure::new("no_runtime", format!("the process that runs the cells is gone: {error}")))
+                Err(Error::new(ErrorKind::NoRuntime, format!("the process that runs the cells is gone: {error}")))
             }
             (Ok(()), Some(limit)) => answered.recv_timeout(limit).unwrap_or_else(|_| {
-                Err(Failure::new(TIMEOUT, format!("no answer within {} s; the machine is busy", limit.as_secs())))
+                Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("no answer within {} s; the machine is busy", limit.as_secs()),
+                ))
             }),
             (Ok(()), None) => answered.recv().unwrap_or_else(|_| Err(lost())),
         };
@@ -278,6 +280,6 @@ impl Client {
     }
 }
 
-fn lost() -> Failure {
-    Failure::new("runtime_lost", "the process that runs the cells died; it is being restarted")
+fn lost() -> Error {
+    Error::new(ErrorKind::RuntimeLost, "the process that runs the cells died; it is being restarted")
 }

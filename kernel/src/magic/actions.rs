@@ -6,9 +6,10 @@ use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::meter::Meter;
 use crate::display;
 use crate::output::{Display, Output};
-use machine_protocol::command::{Command, Failure, Reply, Target, Undrained};
+use machine_protocol::command::{Command, Reply, Target, Undrained};
 use machine_protocol::retained::DeadLetterQuery;
 use machine_protocol::status::Status;
+use machine_protocol::{Error, ErrorKind};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,12 @@ pub fn carry_out(
 }
 
 /// The names of all machines.
-pub fn machine_names(engine: &dyn Engine) -> Result<Vec<String>, Failure> {
+pub fn machine_names(engine: &dyn Engine) -> Result<Vec<String>, Error> {
     Ok(all_machines(engine)?.into_iter().map(|status| status.machine).collect())
 }
 
 /// The names of the slots of a machine.
-pub fn slot_names(machine: Option<&str>, engine: &dyn Engine) -> Result<Vec<String>, Failure> {
+pub fn slot_names(machine: Option<&str>, engine: &dyn Engine) -> Result<Vec<String>, Error> {
     let target = machine.map_or_else(Target::default, |name| Target::Name(name.to_owned()));
     Ok(status_of(target, engine)?.slots.into_iter().map(|slot| slot.slot).collect())
 }
@@ -271,7 +272,7 @@ fn number_of(arguments: &Arguments<'_>, engine: &dyn Engine, other: &str) -> Res
     ))
 }
 
-pub fn status_of(machine: Target, engine: &dyn Engine) -> Result<Status, Failure> {
+pub fn status_of(machine: Target, engine: &dyn Engine) -> Result<Status, Error> {
     match engine.command(Command::Status { machine })? {
         Reply::Status(status) => Ok(*status),
         Reply::Failed(failure) => Err(failure),
@@ -279,7 +280,7 @@ pub fn status_of(machine: Target, engine: &dyn Engine) -> Result<Status, Failure
     }
 }
 
-fn all_machines(engine: &dyn Engine) -> Result<Vec<Status>, Failure> {
+fn all_machines(engine: &dyn Engine) -> Result<Vec<Status>, Error> {
     match engine.command(Command::Machines)? {
         Reply::Machines(machines) => Ok(machines),
         Reply::Failed(failure) => Err(failure),
@@ -295,9 +296,9 @@ pub fn unexpected(reply: Reply) -> MagicError {
     })
 }
 
-fn protocol_failure(reply: &Reply) -> Failure {
+fn protocol_failure(reply: &Reply) -> Error {
     let kind = to_json(reply).get("reply").and_then(Value::as_str).unwrap_or("nothing").to_owned();
-    Failure::new("protocol", format!("the engine answered with {kind}, which is no answer to this command"))
+    Error::new(ErrorKind::Protocol, format!("the engine answered with {kind}, which is no answer to this command"))
 }
 
 pub fn target(arguments: &Arguments<'_>) -> Target {

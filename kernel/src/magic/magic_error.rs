@@ -3,7 +3,7 @@
 use super::cell::Line;
 use crate::output::CellError;
 pub use machine_engine::closest_match::{closest_match, did_you_mean};
-use machine_protocol::command::Failure;
+use machine_protocol::{Error, ErrorKind};
 use std::ops::Range;
 
 /// Why a magic did not run.
@@ -17,14 +17,18 @@ pub enum MagicError {
         span: Option<Range<usize>>,
     },
     /// The engine refused.
-    Failure(Failure),
+    Failure(Error),
     /// The user interrupted it.
     Interrupted(String),
 }
 
-impl From<Failure> for MagicError {
-    fn from(failure: Failure) -> Self {
-        if failure.code == "interrupted" { Self::Interrupted(failure.message) } else { Self::Failure(failure) }
+impl From<Error> for MagicError {
+    fn from(failure: Error) -> Self {
+        if failure.kind() == ErrorKind::Interrupted {
+            Self::Interrupted(failure.to_string())
+        } else {
+            Self::Failure(failure)
+        }
     }
 }
 
@@ -38,7 +42,7 @@ impl MagicError {
     pub fn into_cell_error(self, line: &Line<'_>) -> CellError {
         let (ename, evalue, span) = match self {
             Self::Usage { message, span } => ("UsageError".to_owned(), message, span),
-            Self::Failure(failure) => (camel_case(&failure.code), failure.message, None),
+            Self::Failure(failure) => (camel_case(failure.kind().as_str()), failure.to_string(), None),
             Self::Interrupted(message) => ("KeyboardInterrupt".to_owned(), message, None),
         };
         let mut traceback = pointed(line, span);

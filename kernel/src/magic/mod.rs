@@ -63,6 +63,7 @@ mod magic_error;
 pub use arguments::Arguments;
 pub use complete::{Completions, complete};
 pub use help::{help, inspect};
+use machine_protocol::Error;
 pub use magic_error::{MagicError, closest_match, did_you_mean, quote};
 pub use words::Word;
 
@@ -71,7 +72,7 @@ use crate::query::{QueryError, Tables};
 use crate::watch::Watches;
 use arguments::Query;
 use cell::{Body, Line};
-use machine_protocol::command::{Command, Failure, Reply};
+use machine_protocol::command::{Command, Reply};
 use polars::prelude::DataFrame;
 use registry::Action;
 use std::time::Duration;
@@ -83,7 +84,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// The engine's own refusal, or that it can't be reached.
-    fn command(&self, command: Command) -> Result<Reply, Failure>;
+    fn command(&self, command: Command) -> Result<Reply, Error>;
 
     /// The session's displays and alerts, where there are any.
     fn watches(&self) -> Option<&Watches> {
@@ -289,6 +290,6 @@ pub fn drain(
 pub fn time(text: &str) -> Result<Duration, String> {
     arguments::duration(&Word::from(text), "5s").map_err(|trouble| match trouble {
         MagicError::Usage { message, .. } | MagicError::Interrupted(message) => message,
-        MagicError::Failure(failure) => failure.message,
+        MagicError::Failure(failure) => failure.to_string(),
     })
 }

@@ -8,7 +8,8 @@ use crate::output::{CellError, Display, Output};
 use crate::query::{QueryError, Tables};
 use crate::session::{self, Session, SessionConfig};
 use crate::watch::Watches;
-use machine_protocol::command::{Command, Failure, Reply};
+use machine_protocol::Error;
+use machine_protocol::command::{Command, Reply};
 use polars::prelude::DataFrame;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +54,7 @@ struct Live {
 }
 
 impl Engine for Live {
-    fn command(&self, command: Command) -> Result<Reply, Failure> {
+    fn command(&self, command: Command) -> Result<Reply, Error> {
         self.client.command(command)
     }
 

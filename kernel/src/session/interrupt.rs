@@ -6,8 +6,9 @@
 
 use super::processes::{self, Process};
 use crate::control::Event;
-use crate::control::client::{Client, TIMEOUT};
-use machine_protocol::command::{Command, Failure, Reply};
+use crate::control::client::Client;
+use machine_protocol::command::{Command, Reply};
+use machine_protocol::{Error, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -139,7 +140,7 @@ impl Interrupt {
                 }
                 match client.map(Client::abandon) {
                     Some(Ok(Some(doing))) => return self.reach(cell, Reach::Abandoned(doing)),
-                    Some(Err(failure)) if failure.code == TIMEOUT => silences += 1,
+                    Some(Err(failure)) if failure.kind() == ErrorKind::Timeout => silences += 1,
                     // The cell is not the runtime's at the moment, or it has died, which is noticed elsewhere.
                     _ => alone = None,
                 }
@@ -195,6 +196,6 @@ impl Interrupt {
     }
 }
 
-fn is_silence(answer: &Result<Reply, Failure>) -> bool {
-    answer.as_ref().is_err_and(|failure| failure.code == TIMEOUT)
+fn is_silence(answer: &Result<Reply, Error>) -> bool {
+    answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout)
 }

@@ -2,7 +2,8 @@
 
 use super::state;
 use crate::display;
-use machine_protocol::command::{Command, Failure, Reply, Target};
+use machine_protocol::Error;
+use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::retained::{DeadLetterQuery, Retried};
 use serde_json::Value;
 use std::time::Duration;
@@ -48,8 +49,8 @@ impl Action {
     pub fn carry_out(
         &self,
         machine: &str,
-        ask: &mut dyn FnMut(Command) -> Result<Reply, Failure>,
-    ) -> Result<String, Failure> {
+        ask: &mut dyn FnMut(Command) -> Result<Reply, Error>,
+    ) -> Result<String, Error> {
         let machine = Target::Name(machine.to_owned());
         let command = match self {
             Self::Start => Command::Start { machine },

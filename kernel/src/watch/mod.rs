@@ -18,13 +18,14 @@ pub use action::Action;
 pub use arrow::{Arrow, Fit, arrow};
 pub use curves::{Curve, Curves, PAST_MS, curves};
 pub use flow::Flow;
+use machine_protocol::Error;
 pub use rule::{MEASURES, Rule, parse as parse_rule};
 pub use state::{seconds_to_full, source, wait};
 
 use crate::output::{Output, Stream};
 use crate::server::Publisher;
 use alerts::Alerts;
-use machine_protocol::command::{Command, Failure, Reply, Target};
+use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::status::Status;
 use model::Model;
 use serde_json::{Map, Value, json};
@@ -47,7 +48,7 @@ pub const WIDGET_TARGET: &str = "jupyter.widget";
 pub const CONTROL_TARGET: &str = "jupyter.widget.control";
 
 /// How the engine is asked.
-type Ask = Box<dyn Fn(Command) -> Result<Reply, Failure> + Send + Sync>;
+type Ask = Box<dyn Fn(Command) -> Result<Reply, Error> + Send + Sync>;
 
 /// All displays and alerts of a session. Any thread may use it.
 #[derive(Clone)]
@@ -77,7 +78,7 @@ impl Watches {
     /// # Errors
     /// If there is no thread to be had.
     pub fn spawn(
-        ask: impl Fn(Command) -> Result<Reply, Failure> + Send + Sync + 'static,
+        ask: impl Fn(Command) -> Result<Reply, Error> + Send + Sync + 'static,
         publisher: Arc<Publisher>,
         output: Arc<dyn Output>,
     ) -> io::Result<Self> {
@@ -179,7 +180,7 @@ impl Watches {
         let act = move || {
             let (text, failed) = match action.carry_out(&machine, &mut |command| (shared.ask)(command)) {
                 Ok(text) => (text, false),
-                Err(failure) => (failure.message, true),
+                Err(failure) => (failure.to_string(), true),
             };
             shared.tell(&machine, "told", json!({ "text": text, "failed": failed }));
         };
@@ -228,7 +229,7 @@ impl Shared {
         let status = match (self.ask)(Command::Status { machine: target() }) {
             Ok(Reply::Status(status)) => status,
             Ok(_) => return,
-            Err(failure) => return self.tell(machine, "gone", failure.message.into()),
+            Err(failure) => return self.tell(machine, "gone", failure.to_string().into()),
         };
         let now = Instant::now();
         let mut state = self.lock();

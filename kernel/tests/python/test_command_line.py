@@ -46,7 +46,7 @@ serde_json = "1"
 use machine::prelude::*;
 use std::time::Duration;
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<(), machine::Error> {
     MACHINE[0].set(|x: f64| if x == 7.0 { Err("seven") } else { Ok(x * x) })?;
     if let Some(count) = std::env::args().nth(1).and_then(|count| count.parse::<u32>().ok()) {
         return MACHINE.source((0..count).map(f64::from));

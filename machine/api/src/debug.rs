@@ -1,7 +1,8 @@
 //! Debug mode: a machine that stops at the first error.
 
 use crate::handle::{Machine, ask, failure};
-use machine_protocol::command::{Command, Failure, Outputs, Reply};
+use machine_protocol::Error;
+use machine_protocol::command::{Command, Outputs, Reply};
 
 impl Machine {
     /// In debug mode the machine pauses at the first error, with the message in hand: it can be looked at
@@ -21,7 +22,7 @@ impl Machine {
     ///
     /// # Errors
     /// If no message is in hand, or a step of the machine is running.
-    pub fn retry(&self) -> Result<Outputs, Failure> {
+    pub fn retry(&self) -> Result<Outputs, Error> {
         outputs_of(&Command::Retry { machine: self.target() })
     }
 
@@ -32,7 +33,7 @@ impl Machine {
     }
 }
 
-fn outputs_of(command: &Command) -> Result<Outputs, Failure> {
+fn outputs_of(command: &Command) -> Result<Outputs, Error> {
     match ask(command) {
         Reply::Outputs(outputs) => Ok(outputs),
         other => Err(failure(other)),

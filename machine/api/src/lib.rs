@@ -41,6 +41,7 @@ pub use machine_protocol::{command, history, retained, retention, status};
 
 pub use handle::{Builder, Call, Errors, MACHINE, Machine, Refused, SlotRef};
 pub use machine_protocol::status::Status;
+pub use machine_protocol::{Error, ErrorKind, Result};
 pub use outputs::{LastOutputs, Output, Outputs, SinkHandle};
 pub use progress_bar::{ProgressBar, progress};
 pub use serde_json::Value;
@@ -49,7 +50,7 @@ pub use slot::Ignored;
 /// What a session has from the start.
 pub mod prelude {
     pub use crate::cell::{Show as _, ShowAs as _};
-    pub use crate::command::{Failure, Policy};
+    pub use crate::command::Policy;
     pub use crate::handle::Refused::Full;
     pub use crate::retention::Keep;
     pub use crate::source::{self, Pace as _};

@@ -48,11 +48,11 @@ mod executor;
 mod shim;
 pub mod slot;
 
+use machine::Error;
 pub use shim::Async;
 pub use slot::{AsyncSlot, slot};
 
 use machine::SlotRef;
-use machine::command::Failure;
 
 /// Async closures for [`SlotRef`].
 pub trait SetAsync {
@@ -61,12 +61,12 @@ pub trait SetAsync {
     ///
     /// # Errors
     /// As [`SlotRef::set`].
-    fn set_async<S: 'static, F: AsyncSlot<S>>(&self, function: F) -> Result<(), Failure>;
+    fn set_async<S: 'static, F: AsyncSlot<S>>(&self, function: F) -> Result<(), Error>;
 }
 
 impl SetAsync for SlotRef {
     #[track_caller]
-    fn set_async<S: 'static, F: AsyncSlot<S>>(&self, function: F) -> Result<(), Failure> {
+    fn set_async<S: 'static, F: AsyncSlot<S>>(&self, function: F) -> Result<(), Error> {
         self.set(slot(function))
     }
 }

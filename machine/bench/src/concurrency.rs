@@ -3,6 +3,7 @@
 use crate::table;
 use machine::prelude::*;
 use machine_async::prelude::*;
+use machine_protocol::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -24,13 +25,13 @@ fn compute(x: f64) -> f64 {
 }
 
 /// Prints messages a second of slots that wait, and the times of one that computes.
-pub fn run(rounds: usize) -> Result<(), Failure> {
+pub fn run(rounds: usize) -> Result<(), Error> {
     waiting()?;
     computing(rounds)
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its results")]
-fn waiting() -> Result<(), Failure> {
+fn waiting() -> Result<(), Error> {
     const TITLE: &str = "A slot that waits for 100 ms; messages a second";
     if !table::is_wanted(TITLE) {
         return Ok(());
@@ -52,7 +53,7 @@ fn waiting() -> Result<(), Failure> {
     Ok(())
 }
 
-fn computing(rounds: usize) -> Result<(), Failure> {
+fn computing(rounds: usize) -> Result<(), Error> {
     let computes = Machine::builder("computes").try_start()?;
     computes[0].set(compute)?;
     let with = |workers: usize, messages: u32| {

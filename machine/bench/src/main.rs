@@ -16,6 +16,7 @@ mod table;
 mod text;
 
 use machine::prelude::*;
+use machine_protocol::Error;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -125,7 +126,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// What an error costs.
-fn failing() -> Result<(), Failure> {
+fn failing() -> Result<(), Error> {
     let slow = Machine::builder("panics").try_start()?;
     #[expect(clippy::panic, reason = "what a panic costs is what is measured")]
     slow[0].set(|x: f64| -> f64 { panic!("no {x}") })?;
@@ -174,7 +175,7 @@ fn watched(work: &dyn Fn(u32), m: &Machine) {
 }
 
 /// The memory of a million messages that wait.
-fn waiting() -> Result<(), Failure> {
+fn waiting() -> Result<(), Error> {
     let m = Machine::builder("waiting").queue(1_000_000).try_start()?;
     m.pause();
     let before = memory::resident();

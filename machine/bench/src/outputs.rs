@@ -2,6 +2,7 @@
 
 use crate::table;
 use machine::prelude::*;
+use machine_protocol::Error;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::PathBuf;
@@ -46,7 +47,7 @@ fn feed(m: &Machine, n: u32) {
 }
 
 /// W8-B and W8-C. `m` has the slots of W8.
-pub fn run(m: &Machine, messages: u32, rounds: usize) -> Result<(), Failure> {
+pub fn run(m: &Machine, messages: u32, rounds: usize) -> Result<(), Error> {
     let sink = m.to_json_lines("/dev/null")?;
     table::print(
         "W8-B: the same, and [in,f0,…,f7] as JSON; ns a message",
@@ -105,7 +106,7 @@ impl Drop for Subscriber {
 }
 
 #[expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark prints its results")]
-fn published(m: &Machine, messages: u32, rounds: usize) -> Result<(), Failure> {
+fn published(m: &Machine, messages: u32, rounds: usize) -> Result<(), Error> {
     println!("### W8-C: published to one subscriber of libzmq, over ipc; {messages} messages a round\n");
     println!("| | ns a message | delivered/s | delivered | counted as lost | sent |\n|---|---:|---:|---:|---:|---:|");
     for no_loss in [true, false] {

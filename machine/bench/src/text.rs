@@ -2,6 +2,7 @@
 
 use crossbeam_channel::bounded;
 use machine::prelude::*;
+use machine_protocol::Error;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ fn fail(score: f64, counter: &AtomicU64) -> Result<f64, String> {
 ///
 /// # Errors
 /// If the machine cannot be made.
-pub fn machine() -> Result<Machine, Failure> {
+pub fn machine() -> Result<Machine, Error> {
     let m = Machine::builder("wtext").try_start()?;
     let counter = AtomicU64::new(0);
     m[0].set(|json: &str| text(json))?;

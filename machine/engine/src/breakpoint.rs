@@ -11,7 +11,7 @@ use crate::oid;
 use crate::output::Times;
 use crate::slots::From;
 use crate::worker::Worker;
-use machine_protocol::command::Failure;
+use machine_protocol::{Error, ErrorKind};
 use std::sync::Arc;
 
 /// Before which slot, and for which messages.
@@ -56,7 +56,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is no such slot, or the condition cannot be read.
-    pub fn set_breakpoint(&self, slot: Option<usize>, filter: &str) -> Result<(), Failure> {
+    pub fn set_breakpoint(&self, slot: Option<usize>, filter: &str) -> Result<(), Error> {
         let breakpoint = match slot {
             None => None,
             Some(slot) if slot >= self.config.slots => {
@@ -72,11 +72,11 @@ impl Machine {
     ///
     /// # Errors
     /// If no message is held.
-    pub fn resume(&'static self) -> Result<(), Failure> {
+    pub fn resume(&'static self) -> Result<(), Error> {
         if !self.is_held_before() {
             let name = &self.config.name;
             let message = format!("{name} holds no message: %break SLOT holds the next that comes there");
-            return Err(failed("nothing_held", message));
+            return Err(failed(ErrorKind::NothingHeld, message));
         }
         self.start();
         Ok(())
@@ -87,11 +87,11 @@ impl Machine {
 ///
 /// # Errors
 /// If it cannot be read.
-pub(crate) fn read_filter(text: &str) -> Result<Option<Filter>, Failure> {
+pub(crate) fn read_filter(text: &str) -> Result<Option<Filter>, Error> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    Filter::parse(text).map(Some).map_err(|error| failed("bad_condition", error.why))
+    Filter::parse(text).map(Some).map_err(|error| failed(ErrorKind::BadCondition, error.why))
 }
 
 impl Worker {

@@ -1,18 +1,18 @@
-//! Failures that several commands share, each in one line: the thing, what was given, what is expected.
+//! Errors that several commands share, each in one line: the thing, what was given, what is expected.
 
-use machine_protocol::command::Failure;
+use machine_protocol::{Error, ErrorKind};
 
-pub(crate) fn failed(code: &str, message: impl Into<String>) -> Failure {
-    Failure::new(code, message)
+pub(crate) fn failed(kind: ErrorKind, message: impl Into<String>) -> Error {
+    Error::new(kind, message)
 }
 
-pub(crate) fn no_such_slot(slot: usize, slots: usize, machine: &str) -> Failure {
-    failed("no_such_slot", format!("there is no f{slot}: {machine} has the slots f0 to f{}", slots - 1))
+pub(crate) fn no_such_slot(slot: usize, slots: usize, machine: &str) -> Error {
+    failed(ErrorKind::NoSuchSlot, format!("there is no f{slot}: {machine} has the slots f0 to f{}", slots - 1))
 }
 
-pub(crate) fn bad_number(what: &str, given: usize, least: usize, most: usize) -> Result<(), Failure> {
+pub(crate) fn bad_number(what: &str, given: usize, least: usize, most: usize) -> Result<(), Error> {
     if (least..=most).contains(&given) {
         return Ok(());
     }
-    Err(failed("out_of_range", format!("{what} is {given}: it goes from {least} to {most}")))
+    Err(failed(ErrorKind::OutOfRange, format!("{what} is {given}: it goes from {least} to {most}")))
 }

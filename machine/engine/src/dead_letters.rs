@@ -2,7 +2,7 @@
 
 use crate::closest_match::did_you_mean;
 use crate::filter::{Filter, Found as Value, Lookup, inside, meant};
-use crate::frame::ErrorKind;
+use crate::frame::SlotErrorKind;
 use crate::json::{Json, Number, Scalar};
 use crate::oid::{self, Oid};
 use crate::page_size::{json_len, take_fitting};
@@ -28,7 +28,7 @@ pub(crate) struct DeadLetterEntry {
     pub oid: Oid,
     pub slot: usize,
     pub revision: u64,
-    pub kind: ErrorKind,
+    pub kind: SlotErrorKind,
     pub error: String,
     /// JSON text; the letters of one message share it.
     pub input: Arc<str>,
@@ -288,7 +288,7 @@ impl DeadLetterQueue {
 mod tests {
     use super::{APART, DeadLetterEntry, DeadLetterQueue, Found, MOST, MOST_OF_SOURCE, SOURCE, Selection, after};
     use crate::filter::Filter;
-    use crate::frame::ErrorKind;
+    use crate::frame::SlotErrorKind;
     use crate::oid::Oid;
     use machine_protocol::status::DeadLetter;
 
@@ -297,7 +297,7 @@ mod tests {
             oid: Oid { seconds: 1, machine: 0, counter },
             slot,
             revision: 1,
-            kind: ErrorKind::Error,
+            kind: SlotErrorKind::Error,
             error: error.to_owned(),
             input: r#"{"lang":"en"}"#.into(),
             outputs: r#"{"f0":{"polarity":-0.5}}"#.into(),

@@ -17,7 +17,8 @@ use crate::oid::{self, Oid};
 use crate::output::{Delivery, Times};
 use crate::queue::{Mode, STEPS};
 use crate::worker::SlotErrors;
-use machine_protocol::command::{Failure, Outputs};
+use machine_protocol::command::Outputs;
+use machine_protocol::{Error, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -128,7 +129,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is none.
-    pub fn in_hand(&self) -> Result<Outputs, Failure> {
+    pub fn in_hand(&self) -> Result<Outputs, Error> {
         let outputs = self.debug.lock().as_ref().map(|held| held.outputs.clone());
         outputs.ok_or_else(|| self.nothing_in_hand())
     }
@@ -142,7 +143,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is none, or a step or something like it is running.
-    pub fn retry(&self) -> Result<Outputs, Failure> {
+    pub fn retry(&self) -> Result<Outputs, Error> {
         // Looked for first: without one, that is what is to be told.
         if self.debug.lock().is_none() {
             return Err(self.nothing_in_hand());
@@ -170,7 +171,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is one, and a step or something like it is running.
-    pub fn give_up_in_hand(&self) -> Result<bool, Failure> {
+    pub fn give_up_in_hand(&self) -> Result<bool, Error> {
         // As in `retry`.
         if self.debug.lock().is_none() {
             return Ok(false);
@@ -217,8 +218,11 @@ impl Machine {
         self.debug.lock().as_ref().is_some_and(|held| held.before.is_some())
     }
 
-    fn nothing_in_hand(&self) -> Failure {
+    fn nothing_in_hand(&self) -> Error {
         let name = &self.config.name;
-        failed("nothing_in_hand", format!("{name} has no message in hand: debug(true) keeps the next that fails"))
+        failed(
+            ErrorKind::NothingInHand,
+            format!("{name} has no message in hand: debug(true) keeps the next that fails"),
+        )
     }
 }

@@ -105,7 +105,7 @@ impl Execution {
     fn json(&self, at: usize, missing: &[MissingOutput]) -> Result<String, String> {
         let plan = self.frame.plan();
         if at > plan.slots.len() {
-            return Err(no_such_slot(at - 1, plan.slots.len(), "the machine").message);
+            return Err(no_such_slot(at - 1, plan.slots.len(), "the machine").to_string());
         }
         let from = at.checked_sub(1).map_or(From::Input, |slot| plan.producer(slot));
         self.frame.json(from).unwrap_or_else(|| {

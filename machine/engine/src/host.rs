@@ -4,6 +4,7 @@
 use crate::cell_thread::{self, is_cell_thread};
 use crate::hook;
 use crate::in_flight::{Cancelled, InFlightMessage};
+use machine_protocol::{Error, ErrorKind};
 
 use crate::machine::Machine;
 use crate::output::{Held, Next, Tap};
@@ -15,7 +16,7 @@ use crate::types;
 use ::machine::abi::{
     ABI_VERSION, ByteWriter, Host, Outcome, Pulled, Put, PutWait, SlotDesc, SourceDesc, Text, TypeDesc, WriterDesc,
 };
-use machine_protocol::command::{Failure, Reply, SourceLocation};
+use machine_protocol::command::{Reply, SourceLocation};
 use std::ffi::c_void;
 use std::io::Write;
 use std::sync::Arc;
@@ -36,8 +37,8 @@ pub(crate) fn cancelled_here() -> Option<Cancelled> {
     crate::remote::client_is_gone().then_some(Cancelled::HungUp)
 }
 
-fn no_machine(id: u32) -> Failure {
-    Failure::new("no_such_machine", format!("there is no machine number {id}"))
+fn no_machine(id: u32) -> Error {
+    Error::new(ErrorKind::NoSuchMachine, format!("there is no machine number {id}"))
 }
 
 /// # Safety
@@ -167,7 +168,7 @@ unsafe extern "C" fn outputs(machine: u32, most: usize, by_thread: bool, sink: *
     let found = registry::machine(machine).ok_or_else(|| no_machine(machine));
     let found = found.and_then(|machine| {
         let none = "room for 0 outputs: none would ever be taken; at least 1";
-        if most == 0 { Err(Failure::new("out_of_range", none)) } else { Ok(machine) }
+        if most == 0 { Err(Error::new(ErrorKind::OutOfRange, none)) } else { Ok(machine) }
     });
     let machine = match found {
         Ok(machine) => machine,
@@ -239,7 +240,7 @@ unsafe extern "C" fn command(json: Text, sink: *mut ByteWriter) {
     // SAFETY: the cell's text lives for the call.
     let reply = match serde_json::from_str(unsafe { json.as_str() }) {
         Ok(command) => registry::command(command),
-        Err(error) => Reply::Failed(Failure::new("bad_command", format!("this is no command: {error}"))),
+        Err(error) => Reply::Failed(Error::new(ErrorKind::BadCommand, format!("this is no command: {error}"))),
     };
     // SAFETY: the cell's sink lives for the call.
     unsafe { answer(sink, &reply) };

@@ -8,8 +8,9 @@ use crate::queue::Mode;
 use crate::source::SourceTask;
 use crate::{cell_thread, host};
 use crate::{hook, metrics, oid, raw, remote, types};
-use machine_protocol::command::{Command, Config, DEFAULT_MACHINE, Failure, Reply, Target};
+use machine_protocol::command::{Command, Config, DEFAULT_MACHINE, Reply, Target};
 use machine_protocol::status::Status;
+use machine_protocol::{Error, ErrorKind};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Once, OnceLock, PoisonError, RwLock};
@@ -168,7 +169,7 @@ fn differences(there: &Config, asked: &Config) -> String {
     all.join(", ")
 }
 
-fn make(config: Config) -> Result<u32, Failure> {
+fn make(config: Config) -> Result<u32, Error> {
     let mut names = NAMES.write().unwrap_or_else(PoisonError::into_inner);
     if let Some(id) = names.iter().position(|machine| machine.config.name == config.name) {
         let old = names.get(id).map(|machine| &machine.config);
@@ -177,16 +178,16 @@ fn make(config: Config) -> Result<u32, Failure> {
         }
         let differs = old.map(|old| differences(old, &config)).unwrap_or_default();
         let message = format!("there is a machine named {} already, with {differs}: choose another name", config.name);
-        return Err(failed("name_taken", message));
+        return Err(failed(ErrorKind::NameTaken, message));
     }
     if config.name.is_empty() || config.name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
         let message =
             format!("{:?} is no name of a machine: letters, digits and signs without spaces and slashes", config.name);
-        return Err(failed("bad_name", message));
+        return Err(failed(ErrorKind::BadName, message));
     }
     let id = names.len();
     let Some(place) = MACHINES.get(id) else {
-        return Err(failed("too_many_machines", format!("there are {MOST_MACHINES} machines already")));
+        return Err(failed(ErrorKind::TooManyMachines, format!("there are {MOST_MACHINES} machines already")));
     };
     let machine: &'static Machine = Box::leak(Box::new(Machine::new(config)?));
     machine.start();
@@ -197,7 +198,7 @@ fn make(config: Config) -> Result<u32, Failure> {
     Ok(u32::try_from(id).unwrap_or(u32::MAX))
 }
 
-pub(crate) fn find(target: &Target) -> Result<&'static Machine, Failure> {
+pub(crate) fn find(target: &Target) -> Result<&'static Machine, Error> {
     let found = match target {
         Target::Id(id) => machine(*id),
         Target::Name(name) => all().into_iter().find(|machine| machine.config.name == *name),
@@ -208,7 +209,7 @@ pub(crate) fn find(target: &Target) -> Result<&'static Machine, Failure> {
             Target::Name(name) => name.clone(),
         };
         let names: Vec<_> = all().iter().map(|machine| machine.config.name.clone()).collect();
-        failed("no_such_machine", format!("there is no machine {given}: there is {}", names.join(", ")))
+        failed(ErrorKind::NoSuchMachine, format!("there is no machine {given}: there is {}", names.join(", ")))
     })
 }
 
@@ -218,7 +219,7 @@ pub fn command(command: Command) -> Reply {
     carry_out(command).unwrap_or_else(Reply::Failed)
 }
 
-fn carry_out(command: Command) -> Result<Reply, Failure> {
+fn carry_out(command: Command) -> Result<Reply, Error> {
     let interrupted = host::interrupted_here;
     Ok(match command {
         Command::Status { machine } => Reply::Status(Box::new(find(&machine)?.status())),
@@ -258,7 +259,7 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
                 && let Some(why) = waits_for_itself(machine)
             {
                 let message = format!("drain() of {} would never end: {why}", machine.config.name);
-                return Err(failed("drain_in_slot", message));
+                return Err(failed(ErrorKind::DrainInSlot, message));
             }
             let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
             let drained = machine.drain(timeout, interrupted);
@@ -320,13 +321,13 @@ fn carry_out(command: Command) -> Result<Reply, Failure> {
     })
 }
 
-fn directory() -> Result<Reply, Failure> {
+fn directory() -> Result<Reply, Error> {
     let directory = std::env::current_dir();
-    let gone = |error| failed("no_directory", format!("the process has no working directory: {error}"));
+    let gone = |error| failed(ErrorKind::NoDirectory, format!("the process has no working directory: {error}"));
     directory.map(|directory| Reply::Directory(directory.display().to_string())).map_err(gone)
 }
 
-fn history(machine: &Target, since_ms: u64) -> Result<Reply, Failure> {
+fn history(machine: &Target, since_ms: u64) -> Result<Reply, Error> {
     // Relaxed: both carry nothing but themselves.
     KEPT.store(true, Ordering::Relaxed);
     WATCHED.fetch_max(oid::coarse_millis() + WATCH, Ordering::Relaxed);
@@ -334,8 +335,8 @@ fn history(machine: &Target, since_ms: u64) -> Result<Reply, Failure> {
 }
 
 /// As sources do: it is JSON, whatever is in it.
-fn check_json(json: &str) -> Result<(), Failure> {
-    serde_json::from_str::<serde::de::IgnoredAny>(json)
-        .map(drop)
-        .map_err(|error| failed("bad_json", format!("this cannot be read as JSON: {}", told(&error.to_string()))))
+fn check_json(json: &str) -> Result<(), Error> {
+    serde_json::from_str::<serde::de::IgnoredAny>(json).map(drop).map_err(|error| {
+        failed(ErrorKind::BadJson, format!("this cannot be read as JSON: {}", told(&error.to_string())))
+    })
 }

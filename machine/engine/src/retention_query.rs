@@ -12,9 +12,10 @@ use crate::oid::{self, Oid};
 use crate::output::Entry;
 use crate::page_size::{json_len as told_bytes, take_fitting};
 use crate::registry::find;
-use machine_protocol::command::{Command, Failure, Outputs, Reply, SourceLocation};
+use machine_protocol::command::{Command, Outputs, Reply, SourceLocation};
 use machine_protocol::retained::{Explained, ExplainedSlot, Kept, RetainedMessage, RetainedQuery};
 use machine_protocol::retention::{Keep, Kept as Keeping};
+use machine_protocol::{Error, ErrorKind};
 use std::borrow::Cow;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -72,7 +73,7 @@ fn json_len(entry: &Entry, slot: Option<usize>) -> RetainedMessage {
 ///
 /// # Errors
 /// As the command's own; or that there is no such command.
-pub(crate) fn answer(command: Command) -> Result<Reply, Failure> {
+pub(crate) fn answer(command: Command) -> Result<Reply, Error> {
     Ok(match command {
         Command::FindErrors { machine, query } => {
             let Found { letters, matching, too_long, next } = find(&machine)?.find_dead_letters(&query)?;
@@ -97,7 +98,7 @@ pub(crate) fn answer(command: Command) -> Result<Reply, Failure> {
             find(&machine)?.resume()?;
             Reply::Done
         }
-        other => return Err(failed("unknown_command", format!("this engine does not know {other:?}"))),
+        other => return Err(failed(ErrorKind::UnknownCommand, format!("this engine does not know {other:?}"))),
     })
 }
 
@@ -106,7 +107,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is no such slot, or the condition cannot be read or names what no message has.
-    pub fn recall(&self, query: &RetainedQuery) -> Result<Kept, Failure> {
+    pub fn recall(&self, query: &RetainedQuery) -> Result<Kept, Error> {
         let slot = query.slot.map(|slot| usize::try_from(slot).unwrap_or(usize::MAX));
         if let Some(slot) = slot.filter(|slot| *slot >= self.config.slots) {
             return Err(no_such_slot(slot, self.config.slots, &self.config.name));
@@ -181,10 +182,10 @@ impl Machine {
     ///
     /// # Errors
     /// If that is nothing.
-    pub fn keep(&self, keep: Option<Keep>) -> Result<Keeping, Failure> {
+    pub fn keep(&self, keep: Option<Keep>) -> Result<Keeping, Error> {
         match keep {
             Some(Keep::Messages(0) | Keep::Time(Duration::ZERO)) => {
-                return Err(failed("out_of_range", "cannot keep 0 messages: expected at least 1".to_owned()));
+                return Err(failed(ErrorKind::OutOfRange, "cannot keep 0 messages: expected at least 1".to_owned()));
             }
             Some(keep) => {
                 self.kept.limit(keep);
@@ -200,7 +201,7 @@ impl Machine {
     ///
     /// # Errors
     /// If a step, or what is like it, is running.
-    pub fn peek(&'static self, limit: usize) -> Result<(u64, Vec<(String, String)>), Failure> {
+    pub fn peek(&'static self, limit: usize) -> Result<(u64, Vec<(String, String)>), Error> {
         // Their destructors, and how they are written, are user code.
         let _in_slot = InSlot::enter();
         let _one = self.one_step()?;
@@ -227,20 +228,20 @@ impl Machine {
     ///
     /// # Errors
     /// If nothing is known of it: why.
-    pub fn explain(&self, oid_text: &str) -> Result<Explained, Failure> {
+    pub fn explain(&self, oid_text: &str) -> Result<Explained, Error> {
         let name = &self.config.name;
         let Some(oid) = Oid::parse(oid_text) else {
             let message = format!(
                 "{oid_text} is no message of this session: an oid is 24 hex digits, as %tap and %errors show them"
             );
-            return Err(failed("no_such_message", message));
+            return Err(failed(ErrorKind::NoSuchMessage, message));
         };
         if oid.machine != self.number.get() {
             let message = match crate::registry::machine_of(oid) {
                 Some(other) => format!("{oid_text} is a message of {}, not of {name}", other.config.name),
                 None => format!("{oid_text} is not a message of this process: another one put it, or an earlier run"),
             };
-            return Err(failed("no_such_message", message));
+            return Err(failed(ErrorKind::NoSuchMessage, message));
         }
         let letters = self.letters().of(oid);
         if let Some(entry) = self.kept.snapshot().newest().find(|entry| entry.oid == oid) {
@@ -272,7 +273,7 @@ impl Machine {
         } else {
             format!("{name} never had a message {oid_text}; it has had {}", status.accepted)
         };
-        Err(failed("no_such_message", message))
+        Err(failed(ErrorKind::NoSuchMessage, message))
     }
 
     fn explained(&self, entry: &Entry, letters: &[DeadLetterEntry]) -> Explained {
@@ -375,7 +376,7 @@ fn why(json: &str, slot: usize, letters: &[DeadLetterEntry]) -> String {
 }
 
 /// Told with the names that there are, and the one that was probably meant.
-fn no_such_column(name: &[String], slot: Option<usize>, entry: Option<&Entry>) -> Failure {
+fn no_such_column(name: &[String], slot: Option<usize>, entry: Option<&Entry>) -> Error {
     let fields = |at: usize| {
         let names = entry.map_or_else(Vec::new, |entry| Json::new(entry.part(at)).names());
         let mut names: Vec<String> = names.into_iter().map(Cow::into_owned).collect();
@@ -398,5 +399,5 @@ fn no_such_column(name: &[String], slot: Option<usize>, entry: Option<&Entry>) -
     if left_out > 0 {
         there.push_str(&format!(" and {left_out} more"));
     }
-    failed("no_such_column", format!("no message{of} has {name}: there is {there}{}", did_you_mean(nearest)))
+    failed(ErrorKind::NoSuchColumn, format!("no message{of} has {name}: there is {there}{}", did_you_mean(nearest)))
 }

@@ -8,7 +8,7 @@ use crate::breakpoint::read_filter;
 use crate::command_error::{failed, no_such_slot};
 use crate::dead_letters::{self, DeadLetterEntry, Found, SOURCE, Selection};
 use crate::decode::frames::EXCEPTION;
-use crate::frame::{ErrorKind, Events, Frame};
+use crate::frame::{Events, Frame, SlotErrorKind};
 use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
@@ -17,8 +17,8 @@ use crate::queue::Mode;
 use crate::raw;
 use crate::slots::{From, Plan};
 use crate::worker::SlotErrors;
-use machine_protocol::command::Failure;
 use machine_protocol::retained::{DeadLetterQuery, Retried};
+use machine_protocol::{Error, ErrorKind};
 use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ pub(crate) fn unwritten_dead_letters(rendering: &mut Rendering, plan: &Plan, oid
         oid,
         slot,
         revision: plan.slots.get(slot).map_or(0, |slot| slot.revision),
-        kind: ErrorKind::Serialize,
+        kind: SlotErrorKind::Serialize,
         error,
         input: input.clone(),
         outputs: outputs.clone(),
@@ -84,7 +84,7 @@ fn outputs_so_far(frame: &Frame) -> String {
 }
 
 impl Machine {
-    fn selection(&self, query: &DeadLetterQuery) -> Result<Selection, Failure> {
+    fn selection(&self, query: &DeadLetterQuery) -> Result<Selection, Error> {
         let slot = query.slot.map(|slot| match slot {
             DeadLetterQuery::SOURCE => SOURCE,
             slot => usize::try_from(slot).unwrap_or(usize::MAX),
@@ -97,7 +97,7 @@ impl Machine {
             found.ok_or_else(|| {
                 let kept = self.letters().len();
                 let message = format!("no dead letter is of message {oid}; there are {kept}: %errors shows them");
-                failed("no_such_dead_letter", message)
+                failed(ErrorKind::NoSuchDeadLetter, message)
             })
         });
         let filter = read_filter(&query.filter)?;
@@ -105,7 +105,7 @@ impl Machine {
         if let Some(filter) = filter.as_ref().filter(|_| query.before.is_none()) {
             let letters = self.letters().clone();
             if let Some(name) = filter.names().into_iter().find(|name| !letters.knows(name)) {
-                return Err(failed("no_such_column", letters.instead_of(name)));
+                return Err(failed(ErrorKind::NoSuchColumn, letters.instead_of(name)));
             }
         }
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -117,7 +117,7 @@ impl Machine {
     ///
     /// # Errors
     /// If the query cannot be read, or names what there is not.
-    pub fn find_dead_letters(&self, query: &DeadLetterQuery) -> Result<Found, Failure> {
+    pub fn find_dead_letters(&self, query: &DeadLetterQuery) -> Result<Found, Error> {
         let selection = self.selection(query)?;
         let most = if query.limit == 0 { usize::MAX } else { query.limit };
         let letters = self.letters().clone();
@@ -128,10 +128,13 @@ impl Machine {
     ///
     /// # Errors
     /// If the machine is stopped, if dead letters of it are being tried at this moment, or as `find_dead_letters`.
-    pub fn retry_dead_letters(&self, query: &DeadLetterQuery, from: u64) -> Result<Retried, Failure> {
+    pub fn retry_dead_letters(&self, query: &DeadLetterQuery, from: u64) -> Result<Retried, Error> {
         if self.queue.control().mode == Mode::Stopped {
             let name = &self.config.name;
-            return Err(failed("stopped", format!("{name} is stopped: start it, or pause it, and retry then")));
+            return Err(failed(
+                ErrorKind::Stopped,
+                format!("{name} is stopped: start it, or pause it, and retry then"),
+            ));
         }
         // Not waited for: a slot that retries would wait for itself. What a panic leaves behind is in order.
         let _one = match self.retrying.try_lock() {
@@ -140,7 +143,7 @@ impl Machine {
             Err(TryLockError::WouldBlock) => {
                 let name = &self.config.name;
                 let message = format!("a retry of {name} is already running: wait until it has ended, then retry");
-                return Err(failed("retry_running", message));
+                return Err(failed(ErrorKind::RetryRunning, message));
             }
         };
         let selection = self.selection(query)?;
@@ -174,7 +177,7 @@ impl Machine {
         for slot in 0..self.config.slots {
             let own = visit.frame.plan().function(slot).and_then(|_| visit.frame.json(From::Slot(slot)));
             if let Some(Err(why)) = own {
-                visit.caught.error(slot, ErrorKind::Serialize, why);
+                visit.caught.error(slot, SlotErrorKind::Serialize, why);
             }
         }
         let new = if visit.caught.errors.is_empty() {

@@ -4,7 +4,7 @@
 //! so nothing here blocks for long.
 
 use crate::command_error::failed;
-use machine_protocol::command::Failure;
+use machine_protocol::{Error, ErrorKind};
 use std::io;
 use std::sync::OnceLock;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -16,14 +16,14 @@ const THREADS: usize = 2;
 ///
 /// # Errors
 /// If the system gives no threads or no poll; the next call gives the same answer.
-pub(crate) fn handle() -> Result<&'static Handle, Failure> {
+pub(crate) fn handle() -> Result<&'static Handle, Error> {
     static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {
         Builder::new_multi_thread().worker_threads(THREADS).thread_name("machine/io").enable_all().build()
     });
     match runtime {
         Ok(runtime) => Ok(runtime.handle()),
-        Err(error) => Err(failed("no_runtime", format!("no threads that wait for sockets: {error}"))),
+        Err(error) => Err(failed(ErrorKind::NoRuntime, format!("no threads that wait for sockets: {error}"))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::backpressure;
 use crate::execution::{Execution, MissingOutput};
-use crate::frame::{ErrorKind, Events, Frame};
+use crate::frame::{Events, Frame, SlotErrorKind};
 use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::{self, Moment, Oid};
@@ -28,7 +28,7 @@ const FRAMES: usize = 4;
 /// The errors of one message.
 #[derive(Debug, Default)]
 pub(crate) struct SlotErrors {
-    pub errors: Vec<(usize, ErrorKind, String)>,
+    pub errors: Vec<(usize, SlotErrorKind, String)>,
     pub skipped: Vec<usize>,
     /// Slots that were called again, and how often.
     pub retried: Vec<(usize, u64)>,
@@ -56,10 +56,11 @@ impl SlotErrors {
 
 impl Events for SlotErrors {
     #[cold]
-    fn error(&mut self, slot: usize, kind: ErrorKind, text: String) {
+    fn error(&mut self, slot: usize, kind: SlotErrorKind, text: String) {
         // Several slots after it may need what a slot gave, and cannot be written.
-        let is_known = |(known, kind, _): &(usize, ErrorKind, String)| *known == slot && *kind == ErrorKind::Serialize;
-        if kind != ErrorKind::Serialize || !self.errors.iter().any(is_known) {
+        let is_known =
+            |(known, kind, _): &(usize, SlotErrorKind, String)| *known == slot && *kind == SlotErrorKind::Serialize;
+        if kind != SlotErrorKind::Serialize || !self.errors.iter().any(is_known) {
             self.errors.push((slot, kind, text));
         }
     }

@@ -9,6 +9,7 @@
 )]
 
 use common::named;
+use machine::ErrorKind;
 use machine::handle::ask;
 use machine::prelude::*;
 use machine_protocol::command::{Command, Outputs as Made, Reply, Target};
@@ -123,9 +124,9 @@ fn a_machine_is_as_long_as_it_has_slots() {
         assert_eq!(m.len(), slots);
         m[slots - 1].set(|x: u64| x).unwrap();
         let error = m[slots].set(|x: u64| x).unwrap_err();
-        assert_eq!(error.code, "no_such_slot");
-        assert!(error.message.starts_with(&format!("there is no f{slots}: ")), "{error}");
-        assert_eq!(m.call(1_u64).unwrap().get::<u64>(slots).unwrap_err().code, "no_output");
+        assert_eq!(error.kind(), ErrorKind::NoSuchSlot);
+        assert!(error.message().starts_with(&format!("there is no f{slots}: ")), "{error}");
+        assert_eq!(m.call(1_u64).unwrap().get::<u64>(slots).unwrap_err().kind(), ErrorKind::NoOutput);
     }
 }
 
@@ -135,7 +136,7 @@ fn what_is_out_of_range_is_refused_and_changes_nothing() {
     m[7].set(|x: u64| x + 1).unwrap();
     let before = m.status();
     for slot in [8, 9, 60, usize::MAX] {
-        assert_eq!(m[slot].set(|x: u64| x).unwrap_err().code, "no_such_slot");
+        assert_eq!(m[slot].set(|x: u64| x).unwrap_err().kind(), ErrorKind::NoSuchSlot);
         m[slot].clear();
         assert!(m.to(&other, slot).is_err(), "to, f{slot}");
         let out = m.call(1_u64).unwrap();
@@ -144,7 +145,7 @@ fn what_is_out_of_range_is_refused_and_changes_nothing() {
     let target = || Target::Name(before.machine.clone());
     let of_slot = |slot| DeadLetterQuery { slot: Some(slot), ..DeadLetterQuery::default() };
     let errors = |slot| ask(&Command::FindErrors { machine: target(), query: of_slot(slot) });
-    assert!(matches!(errors(8), Reply::Failed(failure) if failure.code == "no_such_slot"));
+    assert!(matches!(errors(8), Reply::Failed(failure) if failure.kind() == ErrorKind::NoSuchSlot));
     assert!(matches!(errors(7), Reply::FoundErrors { matching: 0, .. }));
     let s = m.status();
     let revisions = |s: &machine::Status| s.slots.iter().map(|slot| slot.revision).collect::<Vec<_>>();
@@ -171,10 +172,10 @@ fn a_queue_for_which_there_is_no_memory_is_refused() {
     }
     // A system that promises more memory than there is gives it, as long as it is not used.
     if let Err(failure) = named("memory").queue(1 << 30).try_start() {
-        assert_eq!(failure.code, "out_of_range");
+        assert_eq!(failure.kind(), ErrorKind::OutOfRange);
         let message =
             "queue is 1073741824: places for so many messages take 128 GiB, which are not to be had: take fewer";
-        assert_eq!(failure.message, message);
+        assert_eq!(failure.message(), message);
     }
 }
 
@@ -332,7 +333,7 @@ fn a_step_shows_what_each_slot_made_of_a_message() {
     m.pause();
     let step = || match ask(&Command::Step { machine: Target::Name(m.status().machine) }) {
         Reply::Outputs(made) => Ok::<Made, String>(made),
-        Reply::Failed(failure) => Err(failure.code),
+        Reply::Failed(failure) => Err(failure.kind().as_str().to_owned()),
         other => panic!("{other:?}"),
     };
     assert!(step().is_err(), "nothing waits");

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use common::{answers, named, reconciles};
+use machine::ErrorKind;
 use machine::handle::ask;
 use machine::prelude::*;
 use machine_async::prelude::*;
-use machine_protocol::command::{Command, Failure, Outputs, Reply, Target};
+use machine_protocol::Error;
+use machine_protocol::command::{Command, Outputs, Reply, Target};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -32,7 +34,7 @@ fn target(m: &Machine) -> Target {
     Target::Name(m.status().machine)
 }
 
-fn step(m: &Machine) -> Result<Outputs, Failure> {
+fn step(m: &Machine) -> Result<Outputs, Error> {
     match ask(&Command::Step { machine: target(m) }) {
         Reply::Outputs(outputs) => Ok(outputs),
         Reply::Failed(failure) => Err(failure),
@@ -40,7 +42,7 @@ fn step(m: &Machine) -> Result<Outputs, Failure> {
     }
 }
 
-fn peek(m: &Machine) -> Result<usize, Failure> {
+fn peek(m: &Machine) -> Result<usize, Error> {
     match ask(&Command::Peek { machine: target(m), limit: 100 }) {
         Reply::Waiting(_, first) => Ok(first.len()),
         Reply::Failed(failure) => Err(failure),
@@ -247,7 +249,10 @@ fn what_is_looked_at_can_be_discarded() {
     let look = thread::spawn(move || peek(&m).unwrap());
     told.recv().unwrap();
     assert_eq!(m.status().queue_size, 2);
-    assert_eq!(answers(move || [peek(&m).unwrap_err().code, step(&m).unwrap_err().code]), ["step_running"; 2]);
+    assert_eq!(
+        answers(move || [peek(&m).unwrap_err().kind(), step(&m).unwrap_err().kind()]),
+        [ErrorKind::StepRunning; 2]
+    );
     m.start();
     assert_eq!((m.clear(), m.clear()), (2, 0));
     let s = m.status();

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "pipelines print")]
 
 use machine::prelude::*;
+use machine_protocol::Error;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -65,7 +66,7 @@ fn is_pipeline() -> bool {
 }
 
 /// Runs a pipeline and ends the process with its exit code: the test harness would write to its standard output.
-fn run(pipeline: impl FnOnce() -> Result<(), Failure>) -> ! {
+fn run(pipeline: impl FnOnce() -> Result<(), Error>) -> ! {
     let code = format!("{:?}", machine_engine::run(pipeline));
     let number = code.chars().filter(char::is_ascii_digit).collect::<String>();
     std::process::exit(number.parse().unwrap())

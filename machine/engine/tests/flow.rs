@@ -433,7 +433,7 @@ fn a_batch_that_waits_is_put_whole_and_in_order() {
         machine_engine::set_cell_thread();
         let mut batch: Vec<u64> = (0..20).collect();
         let put = m.put_batch_wait(&mut batch);
-        (put.unwrap_err().code, batch)
+        (put.unwrap_err().kind(), batch)
     });
     while m.status().queue_size < 8 {
         thread::yield_now();
@@ -442,6 +442,6 @@ fn a_batch_that_waits_is_put_whole_and_in_order() {
     interrupt(true);
     let left = left.join().unwrap();
     interrupt(false);
-    assert_eq!(left, ("interrupted".to_owned(), (8..20).collect()));
+    assert_eq!(left, (machine::ErrorKind::Interrupted, (8..20).collect()));
     m.clear();
 }

@@ -14,6 +14,7 @@ use machine::handle::ask;
 use machine::prelude::*;
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::retained::{DeadLetterQuery, Explained, Kept, RetainedQuery, Retried};
+use machine_protocol::{Error, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -42,25 +43,25 @@ fn with(set: impl FnOnce(Builder) -> Builder) -> Fresh {
 }
 
 impl Fresh {
-    fn kept(&self, query: RetainedQuery) -> Result<Kept, Failure> {
+    fn kept(&self, query: RetainedQuery) -> Result<Kept, Error> {
         match ask(&Command::Kept { machine: self.target.clone(), query }).checked()? {
             Reply::Kept(kept) => Ok(*kept),
             other => panic!("{other:?}"),
         }
     }
 
-    fn tap(&self, slot: u32, filter: &str) -> Result<Kept, Failure> {
+    fn tap(&self, slot: u32, filter: &str) -> Result<Kept, Error> {
         self.kept(RetainedQuery { slot: Some(slot), filter: filter.to_owned(), ..RetainedQuery::default() })
     }
 
-    fn retry(&self, query: DeadLetterQuery) -> Result<Retried, Failure> {
+    fn retry(&self, query: DeadLetterQuery) -> Result<Retried, Error> {
         match ask(&Command::RetryErrors { machine: self.target.clone(), query, from: 0 }).checked()? {
             Reply::Retried(retried) => Ok(retried),
             other => panic!("{other:?}"),
         }
     }
 
-    fn explain(&self, oid: &str) -> Result<Explained, Failure> {
+    fn explain(&self, oid: &str) -> Result<Explained, Error> {
         match ask(&Command::Explain { machine: self.target.clone(), oid: oid.to_owned() }).checked()? {
             Reply::Explained(explained) => Ok(*explained),
             other => panic!("{other:?}"),
@@ -166,12 +167,12 @@ fn conditions_that_cannot_be_are_told_with_what_there_is() {
     m.put(1.0).unwrap();
     m.drain();
     let error = m.tap(0, "polarty < 1").unwrap_err();
-    assert_eq!(error.code, "no_such_column");
-    assert!(error.message.contains("no message of f0 has polarty: there is polarity, in, oid"), "{error}");
-    assert!(error.message.ends_with("f7; did you mean polarity?"), "{error}");
-    assert!(!m.tap(0, "nonsense = 1").unwrap_err().message.contains("did you mean"));
-    assert_eq!(m.tap(0, "polarity <").unwrap_err().code, "bad_condition");
-    assert_eq!(m.tap(60, "").unwrap_err().code, "no_such_slot");
+    assert_eq!(error.kind(), ErrorKind::NoSuchColumn);
+    assert!(error.message().contains("no message of f0 has polarty: there is polarity, in, oid"), "{error}");
+    assert!(error.message().ends_with("f7; did you mean polarity?"), "{error}");
+    assert!(!m.tap(0, "nonsense = 1").unwrap_err().message().contains("did you mean"));
+    assert_eq!(m.tap(0, "polarity <").unwrap_err().kind(), ErrorKind::BadCondition);
+    assert_eq!(m.tap(60, "").unwrap_err().kind(), ErrorKind::NoSuchSlot);
     let error = m.errors_where("nonsense = 3");
     assert!(error.is_ok(), "there are no letters at all");
 }
@@ -191,8 +192,8 @@ fn dead_letters_keep_what_was_made_of_them_and_are_tried_again() {
     assert_eq!((letter.input.as_str(), letter.outputs.as_str()), ("98.0", r#"{"f0":196.0}"#));
     assert!(letter.failed.ends_with('Z') && letter.retries == 0);
     assert_eq!(m.errors_where("error like '1_ %' and in < 9").unwrap().len(), 2);
-    assert_eq!(m.errors_where("nonsense = 3").unwrap_err().code, "no_such_column");
-    let told = m.errors_where("eror like '%'").unwrap_err().message;
+    assert_eq!(m.errors_where("nonsense = 3").unwrap_err().kind(), ErrorKind::NoSuchColumn);
+    let told = m.errors_where("eror like '%'").unwrap_err().to_string();
     assert!(
         told.starts_with("no dead letter has eror: they have oid, slot") && told.ends_with("mean error?"),
         "{told}"
@@ -255,14 +256,14 @@ fn dead_letters_come_in_as_many_answers_as_they_take_and_what_fits_in_none_is_co
 fn a_retry_of_what_there_is_not_says_so() {
     let m = fresh();
     let query = |oid: &str| DeadLetterQuery { oid: Some(oid.to_owned()), ..DeadLetterQuery::default() };
-    assert_eq!(m.retry(query("nonsense")).unwrap_err().code, "no_such_dead_letter");
+    assert_eq!(m.retry(query("nonsense")).unwrap_err().kind(), ErrorKind::NoSuchDeadLetter);
     assert_eq!(
-        m.retry(DeadLetterQuery { slot: Some(9), ..DeadLetterQuery::default() }).unwrap_err().code,
-        "no_such_slot"
+        m.retry(DeadLetterQuery { slot: Some(9), ..DeadLetterQuery::default() }).unwrap_err().kind(),
+        ErrorKind::NoSuchSlot
     );
     m.stop();
     let error = m.retry(DeadLetterQuery::default()).unwrap_err();
-    assert_eq!(error.code, "stopped");
+    assert_eq!(error.kind(), ErrorKind::Stopped);
 }
 
 /// Not even from the slot that is being tried, which would wait for itself.
@@ -290,8 +291,8 @@ fn no_dead_letter_is_tried_twice_at_the_same_time() {
         let second = m.retry(DeadLetterQuery::default());
         resume.send(()).unwrap();
         for error in [inside.unwrap_err(), second.unwrap_err()] {
-            assert_eq!(error.code, "retry_running");
-            assert!(error.message.contains("is already running"), "{error}");
+            assert_eq!(error.kind(), ErrorKind::RetryRunning);
+            assert!(error.message().contains("is already running"), "{error}");
         }
         first.join().unwrap()
     });
@@ -356,9 +357,9 @@ fn an_explanation_tells_which_code_made_what() {
     assert_eq!((f0.output.as_deref(), first.slots[2].output.as_deref()), (Some("2.0"), Some("2.0")));
     let second = m.explain(&kept.messages[1].oid).unwrap();
     assert_eq!((second.state.as_str(), second.slots[2].error.as_deref()), ("dead letter", Some("small")));
-    assert_eq!(m.explain("nonsense").unwrap_err().code, "no_such_message");
+    assert_eq!(m.explain("nonsense").unwrap_err().kind(), ErrorKind::NoSuchMessage);
     let never = format!("{}ffffff00", &first.oid[..16]);
-    assert!(m.explain(&never).unwrap_err().message.contains("never had"), "{never}");
+    assert!(m.explain(&never).unwrap_err().message().contains("never had"), "{never}");
 }
 
 #[test]
@@ -397,9 +398,9 @@ fn a_breakpoint_holds_the_message_that_matches() {
     assert_eq!((status.slots[0].ok, status.slots[3].ok), (10, 10));
     let f3 = m.tap(3, "").unwrap();
     assert_eq!(f3.messages.iter().map(|message| message.outputs[0].as_str()).max(), Some("90.0"));
-    assert!(matches!(m.resume(), Reply::Failed(failure) if failure.code == "nothing_held"));
-    assert!(matches!(m.hold(3, "n >"), Reply::Failed(failure) if failure.code == "bad_condition"));
-    assert!(matches!(m.hold(8, ""), Reply::Failed(failure) if failure.code == "no_such_slot"));
+    assert!(matches!(m.resume(), Reply::Failed(failure) if failure.kind() == ErrorKind::NothingHeld));
+    assert!(matches!(m.hold(3, "n >"), Reply::Failed(failure) if failure.kind() == ErrorKind::BadCondition));
+    assert!(matches!(m.hold(8, ""), Reply::Failed(failure) if failure.kind() == ErrorKind::NoSuchSlot));
 }
 
 #[test]
@@ -482,9 +483,9 @@ fn what_is_too_much_falls_out_oldest_first_and_is_counted() {
     assert_eq!(m.keep(10).unwrap().messages, 10);
     assert_eq!(m.kept(RetainedQuery::default()).unwrap().messages[0].input, "1990");
     for refused in ["0", "0s", "much"] {
-        assert_eq!(m.keep(refused).unwrap_err().code, "out_of_range");
+        assert_eq!(m.keep(refused).unwrap_err().kind(), ErrorKind::OutOfRange);
     }
-    assert_eq!(m.keep(0).unwrap_err().code, "out_of_range");
+    assert_eq!(m.keep(0).unwrap_err().kind(), ErrorKind::OutOfRange);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use machine::Status;
 use machine::prelude::*;
 use machine_async::prelude::*;
 use machine_engine::remote::{Answer, Hello, Process, Request, attach, processes, read_frame, write_frame};
-use machine_protocol::command::{Cell, Command, Failure, Reply, Target, Undrained};
+use machine_protocol::command::{Cell, Command, Reply, Target, Undrained};
+use machine_protocol::{Error, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn own(machine: &str) -> Result<(Process, String), Failure> {
+fn own(machine: &str) -> Result<(Process, String), Error> {
     attach(&format!("{machine}@{}", std::process::id()))
 }
 
@@ -73,7 +74,7 @@ fn what_only_a_kernel_may_say_is_refused() -> Result<(), Box<dyn std::error::Err
     let (mut process, _) = own("main")?;
     for command in [Command::Enter(Cell::default()), Command::Interrupt { on: true }] {
         let Err(failure) = process.command(command) else { panic!("it was carried out") };
-        assert_eq!(failure.code, "not_remote");
+        assert_eq!(failure.kind(), ErrorKind::NotRemote);
     }
     Ok(())
 }
@@ -82,8 +83,8 @@ fn what_only_a_kernel_may_say_is_refused() -> Result<(), Box<dyn std::error::Err
 fn a_machine_that_there_is_not_is_told_with_those_that_there_are() {
     let _alone = alone();
     let Err(failure) = own("nobody") else { panic!("there is nobody") };
-    assert_eq!(failure.code, "no_such_machine");
-    assert!(failure.message.contains(&format!("main@{}", std::process::id())), "{failure}");
+    assert_eq!(failure.kind(), ErrorKind::NoSuchMachine);
+    assert!(failure.message().contains(&format!("main@{}", std::process::id())), "{failure}");
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn connections_are_bounded_and_come_back() {
         assert!(held.len() <= 32, "a bound of 32");
     };
     let why = format!("process {}: all 32 connections to this process are taken", std::process::id());
-    assert!(refused.code == "process_silent" && refused.message.contains(&why), "{refused}");
+    assert!(refused.kind() == ErrorKind::ProcessSilent && refused.message().contains(&why), "{refused}");
     assert!(processes().silent.iter().any(|(_, why)| why.contains("all 32 connections")));
     held.clear();
     // The seats are free once the threads have seen the ends of the streams.
@@ -163,7 +164,7 @@ fn clients_that_are_gone_end_their_calls_and_those_that_wait_take_no_seat() -> R
     // One too many is refused; all else is answered.
     let refused = call()?;
     match read_frame::<Answer>(&mut &refused)?.ok_or("no answer")?.reply {
-        Reply::Failed(failure) => assert_eq!(failure.code, "busy"),
+        Reply::Failed(failure) => assert_eq!(failure.kind(), ErrorKind::Busy),
         other => panic!("{other:?}"),
     }
     for _ in 0..8 {

@@ -39,5 +39,5 @@ fn items_without_a_time_are_errors_of_the_source_once_they_are_common() {
     let error = &errors[0].error;
     assert!(error.starts_with("replay by at: cannot read \"soon 29\" as a time; expected RFC 3339"), "{error}");
     let refused = machine.source([1].replay("t", 1.0).format("%Q")).unwrap_err();
-    assert!(refused.message.starts_with("cannot read times in the format \"%Q\""), "{refused:?}");
+    assert!(refused.message().starts_with("cannot read times in the format \"%Q\""), "{refused:?}");
 }

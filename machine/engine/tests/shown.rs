@@ -1,7 +1,7 @@
 //! What handles tell in one line, for `{:?}`.
 
 use machine::prelude::*;
-use machine_protocol::command::Failure;
+use machine_protocol::Error;
 use std::time::Duration;
 
 #[track_caller]
@@ -10,7 +10,7 @@ fn check(shown: &dyn std::fmt::Debug, expected: &str) {
 }
 
 #[test]
-fn a_handle_tells_what_it_stands_for_now() -> Result<(), Failure> {
+fn a_handle_tells_what_it_stands_for_now() -> Result<(), Error> {
     machine_engine::init();
     let m = Machine::builder("shown").slots(3).start();
     m[0].set_from(|x: f64| x * x, &origin("|x: f64| x * x"))?;

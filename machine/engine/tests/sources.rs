@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use common::named;
+use machine::ErrorKind;
 use machine::prelude::*;
 use machine_protocol::status::SourceStatus;
 use std::io::Write;
@@ -277,7 +278,7 @@ fn a_clock_ticks_and_is_not_waited_for() {
     assert_eq!(kept.source().state, "running");
     kept.machine.clear_source();
     is_gone(&kept);
-    assert_eq!(kept.machine.source(source::interval(Duration::ZERO)).unwrap_err().code, "out_of_range");
+    assert_eq!(kept.machine.source(source::interval(Duration::ZERO)).unwrap_err().kind(), ErrorKind::OutOfRange);
 }
 
 #[test]
@@ -302,10 +303,10 @@ fn pauses_between_items_end_when_the_source_is_cleared() {
     assert_eq!(kept.source().note, "1 items without a time in at.time: given at once");
     kept.machine.clear_source();
     for refused in [kept.machine.source([1].rate(0.0)), kept.machine.source([1].replay("t", -1.0))] {
-        assert_eq!(refused.unwrap_err().code, "out_of_range");
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::OutOfRange);
     }
     let refused = kept.machine.source(source::http(0).replay("t", 1.0));
-    assert_eq!(refused.unwrap_err().code, "no_replay");
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::NoReplay);
 }
 
 #[test]
@@ -452,7 +453,7 @@ fn a_process_that_runs_cells_has_no_standard_input() {
     if std::env::var_os("MACHINE_TEST_CELLS").is_some() {
         machine_engine::set_cell_thread();
         let refused = Kept::new().machine.source(source::stdin()).unwrap_err();
-        assert_eq!(refused.code, "no_stdin");
+        assert_eq!(refused.kind(), ErrorKind::NoStdin);
         return;
     }
     let child = std::process::Command::new(std::env::current_exe().unwrap())

@@ -1,9 +1,10 @@
 //! Commands to a machine, its replies and its status: plain data, sent as JSON between cells, kernel, command line and
 //! engine.
 //!
-//! Rooms, lowest first: number · source · retention · retained · history · status · command · wire
+//! Rooms, lowest first: error · number · source · retention · retained · history · status · command · wire
 
 pub mod command;
+mod error;
 pub mod history;
 mod number;
 pub mod retained;
@@ -12,4 +13,5 @@ pub mod source;
 pub mod status;
 mod wire;
 
+pub use error::{Error, ErrorKind, Result};
 pub use wire::{decode, encode};

@@ -1,6 +1,7 @@
 //! What a machine keeps of the messages that went through it, and how to ask for it.
 
-use crate::command::{Command, Failure, Reply, Target};
+use crate::command::{Command, Reply, Target};
+use crate::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -155,16 +156,16 @@ impl Retried {
     pub fn all(
         machine: &Target,
         query: &DeadLetterQuery,
-        ask: &mut dyn FnMut(Command) -> Result<Reply, Failure>,
+        ask: &mut dyn FnMut(Command) -> Result<Reply, Error>,
         go_on: &mut dyn FnMut(&Self) -> bool,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let mut all = Self::default();
         loop {
             let command = Command::RetryErrors { machine: machine.clone(), query: query.clone(), from: all.next };
             let Self { tried, passed, .. } = all;
             let some = match ask(command)?.checked()? {
                 Reply::Retried(some) => some,
-                other => return Err(Failure::new("protocol", format!("a retry was answered with {other:?}"))),
+                other => return Err(Error::new(ErrorKind::Protocol, format!("a retry was answered with {other:?}"))),
             };
             all = Self { tried: tried + some.tried, passed: passed + some.passed, ..some };
             if some.left == 0 || some.tried == 0 || !go_on(&all) {

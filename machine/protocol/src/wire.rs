@@ -2,8 +2,9 @@
 //!
 //! Compiled here, once and without generics: callers link the code that writes and reads JSON instead of compiling it.
 
-use crate::command::{Command, Failure, Reply, SourceLocation};
+use crate::command::{Command, Reply, SourceLocation};
 use crate::source::Pacing;
+use crate::{Error, ErrorKind};
 
 /// A command as JSON text.
 #[must_use]
@@ -15,7 +16,7 @@ pub fn encode(command: &Command) -> String {
 #[must_use]
 pub fn decode(reply: &[u8]) -> Reply {
     serde_json::from_slice(reply).unwrap_or_else(|error| {
-        Reply::Failed(Failure::new("bad_reply", format!("the engine's reply is unreadable: {error}")))
+        Reply::Failed(Error::new(ErrorKind::BadReply, format!("the engine's reply is unreadable: {error}")))
     })
 }
 

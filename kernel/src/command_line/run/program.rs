@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn a_main_is_handed_on_and_keeps_its_lines() {
-        let program = made("use machine::prelude::*;\n\nfn main() -> Result<(), Failure> {\n    Ok(())\n}");
+        let program = made("use machine::prelude::*;\n\nfn main() -> Result<(), Error> {\n    Ok(())\n}");
         let lines: Vec<&str> = program.text.lines().collect();
-        assert_eq!(lines.get(2), Some(&"fn mab_() -> Result<(), Failure> {"));
+        assert_eq!(lines.get(2), Some(&"fn mab_() -> Result<(), Error> {"));
         assert!(program.text.contains("::machine_engine::run(mab_)"));
         assert!(made("fn main() { mab_() }\nfn mab_() {}").text.contains("::machine_engine::run(mac_)"));
     }

@@ -4,10 +4,11 @@ use super::Event;
 use super::view::Notice;
 use crate::watch::{self, Action, Curves, Flow};
 use machine_engine::remote::{self, Process};
-use machine_protocol::command::{Command, Failure, Reply, Target};
+use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::history::History;
 use machine_protocol::retained::DeadLetterQuery;
 use machine_protocol::status::{DeadLetter, Load, Status};
+use machine_protocol::{Error, ErrorKind};
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -135,7 +136,7 @@ struct Looked {
 }
 
 impl Looked {
-    fn look(&mut self) -> Result<Look, Failure> {
+    fn look(&mut self) -> Result<Look, Error> {
         let process = match &mut self.process {
             Some(process) => process,
             none => none.insert(remote::attach(&self.name.full())?.0),
@@ -210,17 +211,17 @@ pub fn act(found: Found, action: Action, tell: Sender<Event>) {
         });
         let told = match told {
             Ok(text) => Notice { text, failed: false },
-            Err(failure) => Notice { text: failure.message, failed: true },
+            Err(failure) => Notice { text: failure.to_string(), failed: true },
         };
         let _ = tell.send(Event::Notice(told));
     };
     if let Err(error) = std::thread::Builder::new().name("top-action".to_owned()).spawn(act) {
-        let _ = failed.send(Event::Notice(Notice { text: no_thread(&error).message, failed: true }));
+        let _ = failed.send(Event::Notice(Notice { text: no_thread(&error).to_string(), failed: true }));
     }
 }
 
 /// A process waits some seconds for the end of a queue; this waits as long as a display's button does.
-fn patient(process: &mut Process, command: Command) -> Result<Reply, Failure> {
+fn patient(process: &mut Process, command: Command) -> Result<Reply, Error> {
     let until = Instant::now() + DRAIN;
     loop {
         let reply = process.command(command.clone())?;
@@ -236,10 +237,10 @@ fn patient(process: &mut Process, command: Command) -> Result<Reply, Failure> {
     }
 }
 
-fn wrong(reply: &Reply) -> Failure {
-    Failure::new("protocol", format!("the engine answers {reply:?}"))
+fn wrong(reply: &Reply) -> Error {
+    Error::new(ErrorKind::Protocol, format!("the engine answers {reply:?}"))
 }
 
-fn no_thread(error: &io::Error) -> Failure {
-    Failure::new("no_thread", format!("there is no thread to be had: {error}"))
+fn no_thread(error: &io::Error) -> Error {
+    Error::new(ErrorKind::NoThread, format!("there is no thread to be had: {error}"))
 }

@@ -17,7 +17,7 @@ use super::control;
 use super::outcome::{Failed, Outcome};
 use crate::magic::quote;
 use feed::{Feed, Found, Look, Name};
-use machine_protocol::command::Failure;
+use machine_protocol::Error;
 use ratatui::termion::event::Key;
 use screen::Screen;
 use std::io::IsTerminal;
@@ -37,7 +37,7 @@ enum Event {
     /// What was asked for has come to this.
     Notice(Notice),
     /// This machine cannot be looked at any more.
-    Gone(Name, Failure),
+    Gone(Name, Error),
     /// The terminal has another size.
     Resized,
     /// The terminal is gone, or the process shall end.
@@ -94,7 +94,7 @@ pub fn run(name: Option<&str>) -> Outcome {
 enum Next {
     Draw,
     Quit,
-    Fail(Failure),
+    Fail(Error),
 }
 
 fn happen(event: Event, view: &mut View, feed: &mut Feed, tell: &Sender<Event>) -> Next {
@@ -118,7 +118,7 @@ fn happen(event: Event, view: &mut View, feed: &mut Feed, tell: &Sender<Event>) 
         Event::Gone(name, _) if !view.shows(&name) => None,
         Event::Gone(_, failure) if view.is_alone() => return Next::Fail(failure),
         Event::Gone(_, failure) => {
-            view.told = Notice { text: failure.message, failed: true };
+            view.told = Notice { text: failure.to_string(), failed: true };
             Some(UiCommand::List)
         }
     };

@@ -1,11 +1,12 @@
 //! All magics on the real engine.
 
 use super::*;
+use machine_protocol::Error;
 
 struct Real;
 
 impl Engine for Real {
-    fn command(&self, command: Command) -> Result<Reply, Failure> {
+    fn command(&self, command: Command) -> Result<Reply, Error> {
         Ok(machine_engine::command(command))
     }
 }

@@ -1,6 +1,7 @@
 //! Mistakes and failures, as they are told.
 
 use super::*;
+use machine_protocol::{Error, ErrorKind};
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -211,8 +212,8 @@ fn mistakes_are_told_in_one_line_and_pointed_at() {
 fn failures_of_the_engine_keep_their_name() {
     struct Refuses;
     impl Engine for Refuses {
-        fn command(&self, _: Command) -> Result<Reply, Failure> {
-            Ok(Reply::Failed(Failure::new("queue_full", "the queue of main is full: 1,024 messages wait")))
+        fn command(&self, _: Command) -> Result<Reply, Error> {
+            Ok(Reply::Failed(Error::new(ErrorKind::QueueFull, "the queue of main is full: 1,024 messages wait")))
         }
     }
     let error = run("%put 1", &Refuses, &Record::default(), &|_| Ok(None).into()).unwrap_err();

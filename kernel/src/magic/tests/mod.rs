@@ -18,6 +18,7 @@ use machine_protocol::command::{Target, Undrained};
 use machine_protocol::retained::{
     DeadLetterQuery, Explained, ExplainedSlot, Kept, RetainedMessage, RetainedQuery, Retried,
 };
+use machine_protocol::{Error, ErrorKind};
 use proptest::prelude::*;
 use std::sync::Mutex;
 
@@ -28,11 +29,11 @@ struct Table {
 }
 
 impl Engine for Table {
-    fn command(&self, command: Command) -> Result<Reply, Failure> {
+    fn command(&self, command: Command) -> Result<Reply, Error> {
         self.commands.lock().unwrap().push(command.clone());
         let known = |machine: &Target| match machine {
             Target::Name(name) if name != "main" && name != "train" => {
-                Err(Failure::new("no_such_machine", format!("no machine {name}")))
+                Err(Error::new(ErrorKind::NoSuchMachine, format!("no machine {name}")))
             }
             Target::Name(name) => {
                 let mut status = example_status();
@@ -102,7 +103,7 @@ impl Engine for Table {
                 known(&machine)?;
                 Reply::Explained(Box::new(Explained { oid, ..explained() }))
             }
-            _ => Reply::Failed(Failure::new("not_in_the_table", "the table has no answer")),
+            _ => Reply::Failed(Error::new(ErrorKind::Protocol, "the table has no answer")),
         })
     }
 }
@@ -200,7 +201,7 @@ fn train() -> Target {
 /// An engine whose user wants to stop.
 struct Interrupted(Table);
 impl Engine for Interrupted {
-    fn command(&self, command: Command) -> Result<Reply, Failure> {
+    fn command(&self, command: Command) -> Result<Reply, Error> {
         self.0.command(command)
     }
     fn interrupted(&self) -> bool {

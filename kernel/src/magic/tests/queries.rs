@@ -4,6 +4,7 @@ use super::*;
 use crate::display::{self, Columns, Wanted, frame_of_messages};
 use crate::query;
 use machine::prelude::*;
+use machine_protocol::Error;
 use polars::prelude::DataFrame;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 struct Real;
 
 impl Engine for Real {
-    fn command(&self, command: Command) -> Result<Reply, Failure> {
+    fn command(&self, command: Command) -> Result<Reply, Error> {
         Ok(machine_engine::command(command))
     }
 }

@@ -4,9 +4,9 @@ use super::super::errors;
 use super::super::interrupt::Reach;
 use super::super::processes;
 use super::{Failed, Worker};
-use crate::control::client::TIMEOUT;
 use crate::output::{CellError, Display};
 use evcxr::Error;
+use machine_protocol::ErrorKind;
 use machine_protocol::command::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,8 +57,10 @@ impl Worker {
     fn is_silent(&self) -> bool {
         let mut silent = true;
         for _ in 0..2 {
-            silent =
-                self.client.command_now(Command::Interrupt { on: false }).is_err_and(|failure| failure.code == TIMEOUT);
+            silent = self
+                .client
+                .command_now(Command::Interrupt { on: false })
+                .is_err_and(|error| error.kind() == ErrorKind::Timeout);
             if !silent {
                 break;
             }

@@ -39,7 +39,8 @@ use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs};
 use failed::Failed;
 use idle::Idle;
 pub use job::{Answer, Job};
-use machine_protocol::command::{Command, Failure, Reply};
+use machine_protocol::ErrorKind;
+use machine_protocol::command::{Command, Reply};
 use machine_protocol::status::Status;
 use runtime_restart::died;
 use serde_json::Value;
@@ -112,7 +113,7 @@ impl Worker {
         // Without a thread the store is pruned by another session.
         let _ = std::thread::Builder::new().name("store".into()).spawn(|| store::prune(&store::place()));
         if let Err(error) = self.prepare() {
-            self.client.set_unavailable(Some(Failure::new("no_session", error.evalue)));
+            self.client.set_unavailable(Some(machine_protocol::Error::new(ErrorKind::NoSession, error.evalue)));
         }
         loop {
             let job = match self.idle.patience().filter(|_| self.context.is_some()) {

@@ -1,7 +1,8 @@
 //! A machine, described before it is made.
 
 use super::{Machine, ask, failure};
-use machine_protocol::command::{Command, Config, Failure, Policy, Reply};
+use machine_protocol::Error;
+use machine_protocol::command::{Command, Config, Policy, Reply};
 
 /// A new machine, described step by step.
 #[derive(Clone, Debug)]
@@ -68,7 +69,7 @@ impl Builder {
     ///
     /// # Errors
     /// If there is another machine of this name, or a number is out of range.
-    pub fn try_start(self) -> Result<Machine, Failure> {
+    pub fn try_start(self) -> Result<Machine, Error> {
         match ask(&Command::New(self.config)) {
             Reply::Made(id) => Ok(Machine::with_id(id)),
             other => Err(failure(other)),

@@ -2,7 +2,7 @@
 
 use crate::exact;
 use crate::shim::{self, CallHandle};
-use machine_protocol::command::Failure;
+use machine_protocol::{Error, ErrorKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,7 +20,7 @@ impl Call {
     ///
     /// # Errors
     /// If it is no `T` and does not convert into one.
-    pub fn input<T: Serialize + DeserializeOwned + Clone + 'static>(&self) -> Result<T, Failure> {
+    pub fn input<T: Serialize + DeserializeOwned + Clone + 'static>(&self) -> Result<T, Error> {
         self.value(0)
     }
 
@@ -28,7 +28,7 @@ impl Call {
     ///
     /// # Errors
     /// If the output is missing (then it says why), or no `T`. Of a slot that gave `None` an `Option` is `Ok(None)`.
-    pub fn get<T: Serialize + DeserializeOwned + Clone + 'static>(&self, slot: usize) -> Result<T, Failure> {
+    pub fn get<T: Serialize + DeserializeOwned + Clone + 'static>(&self, slot: usize) -> Result<T, Error> {
         self.value(slot.saturating_add(1))
     }
 
@@ -36,11 +36,11 @@ impl Call {
     ///
     /// # Errors
     /// If the output is missing, or does not serialise.
-    pub fn json(&self, slot: usize) -> Result<String, Failure> {
+    pub fn json(&self, slot: usize) -> Result<String, Error> {
         self.text(slot.saturating_add(1))
     }
 
-    pub(crate) fn value<T: Serialize + DeserializeOwned + Clone + 'static>(&self, at: usize) -> Result<T, Failure> {
+    pub(crate) fn value<T: Serialize + DeserializeOwned + Clone + 'static>(&self, at: usize) -> Result<T, Error> {
         if let Some(value) = self.0.value::<T>(at) {
             return Ok(value.clone());
         }
@@ -50,12 +50,12 @@ impl Call {
         value.map_err(|error| {
             let what = if at == 0 { "the input".to_owned() } else { format!("the output of f{}", at - 1) };
             let wanted = shim::short(std::any::type_name::<T>());
-            Failure::new("type_mismatch", format!("{what} is {json}, which is no {wanted}: {error}"))
+            Error::new(ErrorKind::TypeMismatch, format!("{what} is {json}, which is no {wanted}: {error}"))
         })
     }
 
-    pub(crate) fn text(&self, at: usize) -> Result<String, Failure> {
+    pub(crate) fn text(&self, at: usize) -> Result<String, Error> {
         let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
-        self.0.json(at).map(text).map_err(|why| Failure::new("no_output", text(why)))
+        self.0.json(at).map(text).map_err(|why| Error::new(ErrorKind::NoOutput, text(why)))
     }
 }

@@ -1,7 +1,8 @@
 //! Dead letters of a machine: find them, and take them through the slots again.
 
 use super::{Errors, Machine, ask, failure};
-use machine_protocol::command::{Command, Failure, Reply, Target};
+use machine_protocol::Error;
+use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::retained::{DeadLetterQuery, Retried};
 
 impl Machine {
@@ -10,7 +11,7 @@ impl Machine {
     ///
     /// # Errors
     /// If the machine is stopped, or the condition cannot be read.
-    pub fn retry_errors(&self, condition: &str) -> Result<Retried, Failure> {
+    pub fn retry_errors(&self, condition: &str) -> Result<Retried, Error> {
         let query = DeadLetterQuery { filter: condition.to_owned(), ..DeadLetterQuery::default() };
         Retried::all(&self.target(), &query, &mut |command| Ok(ask(&command)), &mut |_| true)
     }
@@ -19,7 +20,7 @@ impl Machine {
     ///
     /// # Errors
     /// If the condition cannot be read, or names what a letter does not have.
-    pub fn errors_where(&self, condition: &str) -> Result<Errors, Failure> {
+    pub fn errors_where(&self, condition: &str) -> Result<Errors, Error> {
         let query = DeadLetterQuery { filter: condition.to_owned(), ..DeadLetterQuery::default() };
         Errors::all(&self.target(), query, &mut |command| Ok(ask(&command)))
     }
@@ -33,8 +34,8 @@ impl Errors {
     pub fn all(
         machine: &Target,
         mut query: DeadLetterQuery,
-        ask: &mut dyn FnMut(Command) -> Result<Reply, Failure>,
-    ) -> Result<Self, Failure> {
+        ask: &mut dyn FnMut(Command) -> Result<Reply, Error>,
+    ) -> Result<Self, Error> {
         let mut all = Self::default();
         loop {
             let command = Command::FindErrors { machine: machine.clone(), query: query.clone() };

@@ -1,8 +1,9 @@
 //! How much a machine keeps of what went through it.
 
 use super::{Machine, ask, failure};
-use machine_protocol::command::{Command, Failure, Reply};
+use machine_protocol::command::{Command, Reply};
 use machine_protocol::retention::{Keep, Kept};
+use machine_protocol::{Error, ErrorKind};
 use std::time::Duration;
 
 /// What a machine is to keep, as [`Machine::keep`] takes it.
@@ -11,30 +12,30 @@ pub trait IntoKeep {
     ///
     /// # Errors
     /// If a text is none.
-    fn into_keep(self) -> Result<Keep, Failure>;
+    fn into_keep(self) -> Result<Keep, Error>;
 }
 
 impl IntoKeep for Keep {
-    fn into_keep(self) -> Result<Keep, Failure> {
+    fn into_keep(self) -> Result<Keep, Error> {
         Ok(self)
     }
 }
 
 impl IntoKeep for u64 {
-    fn into_keep(self) -> Result<Keep, Failure> {
+    fn into_keep(self) -> Result<Keep, Error> {
         Ok(Keep::Messages(self))
     }
 }
 
 impl IntoKeep for Duration {
-    fn into_keep(self) -> Result<Keep, Failure> {
+    fn into_keep(self) -> Result<Keep, Error> {
         Ok(Keep::Time(self))
     }
 }
 
 impl IntoKeep for &str {
-    fn into_keep(self) -> Result<Keep, Failure> {
-        Keep::parse(self).map_err(|message| Failure::new("out_of_range", message))
+    fn into_keep(self) -> Result<Keep, Error> {
+        Keep::parse(self).map_err(|message| Error::new(ErrorKind::OutOfRange, message))
     }
 }
 
@@ -45,7 +46,7 @@ impl Machine {
     ///
     /// # Errors
     /// If the text is none of these, or the number is 0.
-    pub fn keep(&self, what: impl IntoKeep) -> Result<Kept, Failure> {
+    pub fn keep(&self, what: impl IntoKeep) -> Result<Kept, Error> {
         let keep = Some(what.into_keep()?);
         match ask(&Command::Keep { machine: self.target(), keep }) {
             Reply::Keeping(kept) => Ok(kept),

@@ -11,6 +11,7 @@ mod slot_ref;
 pub use builder::Builder;
 pub use call::Call;
 pub use keep::IntoKeep;
+use machine_protocol::{Error, ErrorKind};
 pub use refused::Refused;
 pub use shown::Errors;
 pub(crate) use shown::status_of;
@@ -20,7 +21,7 @@ pub(crate) use slot_ref::warn;
 use crate::abi::PutWait;
 use crate::shim::{CallHandle, raw};
 use crate::source::IntoSource;
-use machine_protocol::command::{Command, Config, DEFAULT_MACHINE, Failure, Policy, Reply, Target, Undrained};
+use machine_protocol::command::{Command, Config, DEFAULT_MACHINE, Policy, Reply, Target, Undrained};
 use machine_protocol::retained::DeadLetterQuery;
 use machine_protocol::status::Status;
 use machine_protocol::{decode, encode};
@@ -114,8 +115,8 @@ impl Machine {
     ///
     /// # Errors
     /// If the machine is gone.
-    pub fn try_put_batch<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<usize, Failure> {
-        let gone = || Failure::new("no_such_machine", format!("there is no machine number {}", self.id));
+    pub fn try_put_batch<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<usize, Error> {
+        let gone = || Error::new(ErrorKind::NoSuchMachine, format!("there is no machine number {}", self.id));
         raw::put_batch(self.id, batch, PutWait::POLICY).ok_or_else(gone)
     }
 
@@ -127,17 +128,17 @@ impl Machine {
     ///
     /// ```no_run
     /// # use machine::prelude::*;
-    /// # fn main() -> Result<(), machine::command::Failure> {
+    /// # fn main() -> Result<(), machine::Error> {
     /// let mut batch: Vec<f64> = (0..10_000).map(f64::from).collect();
     /// MACHINE.put_batch_wait(&mut batch)?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn put_batch_wait<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<(), Failure> {
-        let gone = || Failure::new("no_such_machine", format!("there is no machine number {}", self.id));
+    pub fn put_batch_wait<T: Serialize + Send + 'static>(&self, batch: &mut Vec<T>) -> Result<(), Error> {
+        let gone = || Error::new(ErrorKind::NoSuchMachine, format!("there is no machine number {}", self.id));
         raw::put_batch(self.id, batch, PutWait::FOREVER).ok_or_else(gone)?;
         let left = batch.len();
-        let interrupted = || Failure::new("interrupted", format!("interrupted: {left} messages were not put"));
+        let interrupted = || Error::new(ErrorKind::Interrupted, format!("interrupted: {left} messages were not put"));
         if left == 0 { Ok(()) } else { Err(interrupted()) }
     }
 
@@ -158,7 +159,7 @@ impl Machine {
     /// # Errors
     /// If it has a source that has not ended: clear that one first. If what is built in cannot be opened; what was
     /// there before then stays.
-    pub fn source<M>(&self, source: impl IntoSource<M>) -> Result<(), Failure> {
+    pub fn source<M>(&self, source: impl IntoSource<M>) -> Result<(), Error> {
         done(decode(&source.into_source().set(self.id)))?;
         crate::idle_sources::note(self.id);
         Ok(())
@@ -200,7 +201,7 @@ impl Machine {
     ///
     /// # Errors
     /// If `workers` is not 1 to 256.
-    pub fn workers(&self, workers: usize) -> Result<&Self, Failure> {
+    pub fn workers(&self, workers: usize) -> Result<&Self, Error> {
         done(ask(&Command::Workers { machine: self.target(), workers })).map(|()| self)
     }
 
@@ -234,7 +235,7 @@ impl Machine {
     #[expect(clippy::panic, reason = "documented: a bug of the caller, and the error of the slot that has it")]
     pub fn drain(&self) -> &Self {
         match ask(&Command::Drain { machine: self.target(), timeout: None }) {
-            Reply::Failed(failure) if failure.code == "drain_in_slot" => panic!("{failure}"),
+            Reply::Failed(failure) if failure.kind() == ErrorKind::DrainInSlot => panic!("{failure}"),
             _ => self,
         }
     }
@@ -255,7 +256,7 @@ impl Machine {
     ///
     /// # Errors
     /// If the machine is gone. What a slot fails on is told by [`Call::get`].
-    pub fn call<T: Serialize + Send + 'static>(&self, value: T) -> Result<Call, Failure> {
+    pub fn call<T: Serialize + Send + 'static>(&self, value: T) -> Result<Call, Error> {
         CallHandle::new(self.id, value).map(Call).map_err(|reply| failure(decode(&reply)))
     }
 
@@ -341,11 +342,11 @@ pub fn ask(command: &Command) -> Reply {
     decode(&raw::command(&encode(command)))
 }
 
-pub(crate) fn failure(reply: Reply) -> Failure {
-    reply.into_failure()
+pub(crate) fn failure(reply: Reply) -> Error {
+    reply.into_error()
 }
 
-fn done(reply: Reply) -> Result<(), Failure> {
+fn done(reply: Reply) -> Result<(), Error> {
     match reply {
         Reply::Done | Reply::Warned(_) => Ok(()),
         other => Err(failure(other)),

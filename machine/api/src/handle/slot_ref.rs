@@ -4,7 +4,8 @@ use super::{ask, decode, done};
 use crate::abi::SlotDesc;
 use crate::shim::raw;
 use crate::slot::Slot;
-use machine_protocol::command::{Command, Failure, Reply, Setting, SourceLocation, Target};
+use machine_protocol::Error;
+use machine_protocol::command::{Command, Reply, Setting, SourceLocation, Target};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ impl SlotRef {
     /// # Errors
     /// If the machine has no such slot, or the function takes more arguments than there are outputs before it.
     #[track_caller]
-    pub fn set<S, F: Slot<S>>(&self, function: F) -> Result<(), Failure> {
+    pub fn set<S, F: Slot<S>>(&self, function: F) -> Result<(), Error> {
         let place = Location::caller();
         let origin =
             SourceLocation { code: String::new(), cell: 0, place: format!("{}:{}", place.file(), place.line()) };
@@ -40,12 +41,12 @@ impl SlotRef {
     ///
     /// # Errors
     /// As [`set`](Self::set).
-    pub fn set_from<S, F: Slot<S>>(&self, function: F, origin: &SourceLocation) -> Result<Option<String>, Failure> {
+    pub fn set_from<S, F: Slot<S>>(&self, function: F, origin: &SourceLocation) -> Result<Option<String>, Error> {
         self.set_erased(function.erase(), origin)
     }
 
     /// Not generic, so that cells do not compile it again.
-    pub(crate) fn set_erased(self, function: SlotDesc, origin: &SourceLocation) -> Result<Option<String>, Failure> {
+    pub(crate) fn set_erased(self, function: SlotDesc, origin: &SourceLocation) -> Result<Option<String>, Error> {
         let origin = origin.to_json();
         match decode(&raw::assign(self.machine, self.slot, function, &origin)) {
             Reply::Warned(warning) => Ok(Some(warning)),
@@ -81,7 +82,7 @@ impl SlotRef {
     fn tell(&self, setting: Setting) -> &Self {
         let reply = ask(&Command::Set { machine: Target::Id(self.machine), slot: self.slot, setting });
         if let Reply::Failed(failure) = reply {
-            warn(&failure.message);
+            warn(failure.message());
         }
         self
     }
@@ -90,8 +91,10 @@ impl SlotRef {
     /// warning.
     pub fn clear(&self) {
         let reply = ask(&Command::ClearSlot { machine: Target::Id(self.machine), slot: self.slot });
-        if let Reply::Failed(Failure { message, .. }) | Reply::Warned(message) = reply {
-            warn(&message);
+        match reply {
+            Reply::Failed(error) => warn(error.message()),
+            Reply::Warned(warning) => warn(&warning),
+            _ => {}
         }
     }
 }

@@ -2,12 +2,13 @@
 
 mod shown;
 
+use machine_protocol::{Error, ErrorKind};
 pub use shown::LastOutputs;
 
 use crate::abi::{Pulled, WriterDesc};
 use crate::handle::{Call, Machine, ask, failure};
 use crate::shim::{OutputsHandle, panic_text, raw, writer};
-use machine_protocol::command::{Command, Failure, Reply, SinkConfig, WhenFull};
+use machine_protocol::command::{Command, Reply, SinkConfig, WhenFull};
 use machine_protocol::decode;
 use machine_protocol::status::SinkStatus;
 use serde::Serialize;
@@ -41,7 +42,7 @@ impl Machine {
     ///
     /// # Errors
     /// If the machine is gone, or `most` is 0.
-    pub fn outputs_bounded(&self, most: usize) -> Result<Outputs, Failure> {
+    pub fn outputs_bounded(&self, most: usize) -> Result<Outputs, Error> {
         let handle = OutputsHandle::new(self.id, most, false).map_err(|reply| failure(decode(&reply)))?;
         Ok(Outputs { handle, machine: self.id, timeout: None })
     }
@@ -57,7 +58,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is no thread for it.
-    pub fn on_output(&self, f: impl FnMut(Output) + Send + 'static) -> Result<SinkHandle, Failure> {
+    pub fn on_output(&self, f: impl FnMut(Output) + Send + 'static) -> Result<SinkHandle, Error> {
         on_output(self, Box::new(f))
     }
 
@@ -68,7 +69,7 @@ impl Machine {
     ///
     /// # Errors
     /// If the chain would be a circle, or there is no such slot.
-    pub fn to(&self, other: &Machine, slot: usize) -> Result<SinkHandle, Failure> {
+    pub fn to(&self, other: &Machine, slot: usize) -> Result<SinkHandle, Error> {
         self.add(SinkConfig::To { machine: other.target(), slot, when_full: WhenFull::Wait })
     }
 
@@ -79,7 +80,7 @@ impl Machine {
     ///
     /// # Errors
     /// If the file cannot be opened, is a pipe that nobody reads, or another output writes to it, also of another process.
-    pub fn to_json_lines(&self, path: impl AsRef<Path>) -> Result<SinkHandle, Failure> {
+    pub fn to_json_lines(&self, path: impl AsRef<Path>) -> Result<SinkHandle, Error> {
         // A session may change its directory; the engine opens the file now, and again when it rotates.
         let path = std::path::absolute(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());
         self.add(SinkConfig::JsonLines { path: path.display().to_string(), rotate: 0, keep: 0 })
@@ -95,7 +96,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is no such slot, or no thread for it.
-    pub fn to_lines(&self, slot: usize, writer: impl Write + Send + 'static) -> Result<SinkHandle, Failure> {
+    pub fn to_lines(&self, slot: usize, writer: impl Write + Send + 'static) -> Result<SinkHandle, Error> {
         add_writer(self, slot, self::writer(writer), false)
     }
 
@@ -107,7 +108,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`to_lines`](Self::to_lines).
-    pub fn to_stdout(&self, slot: usize) -> Result<SinkHandle, Failure> {
+    pub fn to_stdout(&self, slot: usize) -> Result<SinkHandle, Error> {
         add_writer(self, slot, writer(std::io::stdout()), true)
     }
 
@@ -122,7 +123,7 @@ impl Machine {
     ///
     /// # Errors
     /// If it cannot be bound: somebody listens there, or a file is there that is no socket.
-    pub fn publish(&self, endpoint: &str) -> Result<SinkHandle, Failure> {
+    pub fn publish(&self, endpoint: &str) -> Result<SinkHandle, Error> {
         let endpoint = endpoint.to_owned();
         self.add(SinkConfig::Publish { endpoint, no_loss: false, high_water_mark: HIGH_WATER_MARK })
     }
@@ -145,7 +146,7 @@ impl Machine {
         }
     }
 
-    fn add(&self, sink: SinkConfig) -> Result<SinkHandle, Failure> {
+    fn add(&self, sink: SinkConfig) -> Result<SinkHandle, Error> {
         match ask(&Command::AddSink { machine: self.target(), sink: sink.clone() }) {
             Reply::Sink(status) => {
                 Ok(SinkHandle { machine: *self, id: status.id, endpoint: status.endpoint, config: Some(sink) })
@@ -171,7 +172,7 @@ impl Output {
     ///
     /// # Errors
     /// If it is no `T` and does not convert into one.
-    pub fn input<T: Serialize + DeserializeOwned + Clone + 'static>(&self) -> Result<T, Failure> {
+    pub fn input<T: Serialize + DeserializeOwned + Clone + 'static>(&self) -> Result<T, Error> {
         self.call.input()
     }
 
@@ -179,7 +180,7 @@ impl Output {
     ///
     /// # Errors
     /// If the output is missing (then it says why), or no `T`.
-    pub fn get<T: Serialize + DeserializeOwned + Clone + 'static>(&self, slot: usize) -> Result<T, Failure> {
+    pub fn get<T: Serialize + DeserializeOwned + Clone + 'static>(&self, slot: usize) -> Result<T, Error> {
         self.call.get(slot)
     }
 
@@ -187,13 +188,13 @@ impl Output {
     ///
     /// # Errors
     /// If the output is missing, or does not serialise.
-    pub fn json(&self, slot: usize) -> Result<String, Failure> {
+    pub fn json(&self, slot: usize) -> Result<String, Error> {
         self.call.json(slot)
     }
 
     /// Why the output of slot `slot` is missing; `None` if it is there.
     pub fn error(&self, slot: usize) -> Option<String> {
-        self.call.json(slot).err().map(|failure| failure.message)
+        self.call.json(slot).err().map(|error| error.to_string())
     }
 }
 
@@ -239,7 +240,7 @@ impl Iterator for Outputs {
 }
 
 /// Not generic, so that cells do not compile it again.
-fn add_writer(machine: &Machine, slot: usize, desc: WriterDesc, is_stdout: bool) -> Result<SinkHandle, Failure> {
+fn add_writer(machine: &Machine, slot: usize, desc: WriterDesc, is_stdout: bool) -> Result<SinkHandle, Error> {
     match decode(&raw::lines(machine.id, slot, desc, is_stdout)) {
         Reply::Sink(status) => {
             Ok(SinkHandle { machine: *machine, id: status.id, endpoint: status.endpoint, config: None })
@@ -249,7 +250,7 @@ fn add_writer(machine: &Machine, slot: usize, desc: WriterDesc, is_stdout: bool)
 }
 
 /// Not generic, so that cells do not compile it again.
-fn on_output(machine: &Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<SinkHandle, Failure> {
+fn on_output(machine: &Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<SinkHandle, Error> {
     let handle = OutputsHandle::new(machine.id, MOST_WAITING, true).map_err(|reply| failure(decode(&reply)))?;
     let id = handle.id();
     let name = format!("{}/on_output", machine.status().machine);
@@ -272,7 +273,7 @@ fn on_output(machine: &Machine, mut f: Box<dyn FnMut(Output) + Send>) -> Result<
             let config = Some(SinkConfig::OnOutput { no_loss: false });
             Ok(SinkHandle { machine: *machine, id, endpoint: String::new(), config })
         }
-        Err(error) => Err(Failure::new("no_thread", format!("no thread for on_output: {error}"))),
+        Err(error) => Err(Error::new(ErrorKind::NoThread, format!("no thread for on_output: {error}"))),
     }
 }
 
@@ -311,7 +312,7 @@ impl SinkHandle {
     ///
     /// # Errors
     /// If this is no file.
-    pub fn rotate(self, bytes: u64, keep: u32) -> Result<Self, Failure> {
+    pub fn rotate(self, bytes: u64, keep: u32) -> Result<Self, Error> {
         self.configure("a file", |config| match config {
             SinkConfig::JsonLines { rotate, keep: kept, .. } => {
                 (*rotate, *kept) = (bytes, keep);
@@ -326,7 +327,7 @@ impl SinkHandle {
     ///
     /// # Errors
     /// If this is neither of them.
-    pub fn no_loss(self) -> Result<Self, Failure> {
+    pub fn no_loss(self) -> Result<Self, Error> {
         self.configure("a socket or `on_output`", |config| match config {
             SinkConfig::Publish { no_loss, .. } | SinkConfig::OnOutput { no_loss } => {
                 *no_loss = true;
@@ -342,7 +343,7 @@ impl SinkHandle {
     ///
     /// # Errors
     /// If this is no socket.
-    pub fn high_water_mark(self, messages: u64) -> Result<Self, Failure> {
+    pub fn high_water_mark(self, messages: u64) -> Result<Self, Error> {
         self.configure("a socket", |config| match config {
             SinkConfig::Publish { high_water_mark, .. } => {
                 *high_water_mark = messages;
@@ -356,7 +357,7 @@ impl SinkHandle {
     ///
     /// # Errors
     /// If this is no chain.
-    pub fn lose_when_full(self) -> Result<Self, Failure> {
+    pub fn lose_when_full(self) -> Result<Self, Error> {
         self.configure("a chain to another machine", |config| match config {
             SinkConfig::To { when_full, .. } => {
                 *when_full = WhenFull::Lose;
@@ -366,10 +367,10 @@ impl SinkHandle {
         })
     }
 
-    fn configure(mut self, wanted: &str, change: impl FnOnce(&mut SinkConfig) -> bool) -> Result<Self, Failure> {
+    fn configure(mut self, wanted: &str, change: impl FnOnce(&mut SinkConfig) -> bool) -> Result<Self, Error> {
         let Some(sink) = self.config.as_mut().and_then(|sink| change(sink).then(|| sink.clone())) else {
             let message = format!("this output is not {wanted}: it has no such setting");
-            return Err(Failure::new("wrong_sink", message));
+            return Err(Error::new(ErrorKind::WrongSink, message));
         };
         let machine = self.machine.target();
         match ask(&Command::ConfigureSink { machine, id: self.id, sink }) {

@@ -2,7 +2,7 @@
 
 /// Why a slot has no output for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ErrorKind {
+pub(crate) enum SlotErrorKind {
     /// The function returned `Err`.
     Error,
     /// The function panicked.
@@ -17,7 +17,7 @@ pub(crate) enum ErrorKind {
     Serialize,
 }
 
-impl ErrorKind {
+impl SlotErrorKind {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -33,7 +33,7 @@ impl ErrorKind {
 /// What happens to a message that is not an output.
 pub(crate) trait Events {
     /// The slot failed on it.
-    fn error(&mut self, slot: usize, kind: ErrorKind, text: String);
+    fn error(&mut self, slot: usize, kind: SlotErrorKind, text: String);
     /// The slot needs an output that is missing.
     fn skipped(&mut self, slot: usize);
 }

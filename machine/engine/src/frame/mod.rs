@@ -12,7 +12,7 @@ mod step;
 mod stepwise;
 mod values;
 
-pub(crate) use events::{ErrorKind, Events};
+pub(crate) use events::{Events, SlotErrorKind};
 pub(crate) use values::{Values, View};
 
 use crate::hook;
@@ -45,9 +45,9 @@ struct Location {
 #[cold]
 fn failed(slot: usize, outcome: Outcome, text: &mut Vec<u8>, events: &mut impl Events) {
     if outcome == Outcome::Panicked {
-        events.error(slot, ErrorKind::Panic, hook::take_panic());
+        events.error(slot, SlotErrorKind::Panic, hook::take_panic());
     } else {
-        events.error(slot, ErrorKind::Error, String::from_utf8_lossy(text).into_owned());
+        events.error(slot, SlotErrorKind::Error, String::from_utf8_lossy(text).into_owned());
     }
     text.clear();
 }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use super::convert::{Unmade, convert, read};
-use super::{ErrorKind, Events, Location};
+use super::{Events, Location, SlotErrorKind};
 use crate::types::Conversion;
 use machine::abi::{self, ByteWriter, Outcome};
 use std::cell::Cell;
@@ -85,14 +85,14 @@ impl Preparation {
         match self.make(step.prepare.clone(), present, nones) {
             Ok(()) => return true,
             Err(Uncalled::Skipped) => events.skipped(step.slot),
-            Err(Uncalled::Failed(why)) => events.error(step.slot, ErrorKind::Type, why),
+            Err(Uncalled::Failed(why)) => events.error(step.slot, SlotErrorKind::Type, why),
             Err(Uncalled::Unwritten(bit, why)) => match bit.trailing_zeros().checked_sub(1) {
                 Some(giver) => {
-                    events.error(giver as usize, ErrorKind::Serialize, why);
+                    events.error(giver as usize, SlotErrorKind::Serialize, why);
                     events.skipped(step.slot);
                 }
                 // The message itself: no slot's.
-                None => events.error(step.slot, ErrorKind::Type, why),
+                None => events.error(step.slot, SlotErrorKind::Type, why),
             },
         }
         false

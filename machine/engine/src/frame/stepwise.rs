@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use super::step::Step;
-use super::{ErrorKind, Events, Frame};
+use super::{Events, Frame, SlotErrorKind};
 use crate::hook;
 use crate::in_flight::InFlightMessage;
 use crate::raw::drop_value;
@@ -79,8 +79,8 @@ impl Frame {
             match outcome {
                 Outcome::Done => {}
                 Outcome::Nothing => self.arrived_empty(ready),
-                Outcome::Panicked => events.error(slot, ErrorKind::Panic, text),
-                Outcome::Failed | Outcome::TimedOut => events.error(slot, ErrorKind::Error, text),
+                Outcome::Panicked => events.error(slot, SlotErrorKind::Panic, text),
+                Outcome::Failed | Outcome::TimedOut => events.error(slot, SlotErrorKind::Error, text),
             }
             step = ready + 1;
         }

@@ -17,7 +17,7 @@ pub(crate) use table::InFlightTable;
 use crate::backoff;
 use crate::breakpoint::Breakpoint;
 use crate::execution::Execution;
-use crate::frame::{ErrorKind, Events, Frame};
+use crate::frame::{Events, Frame, SlotErrorKind};
 use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::oid::Oid;
@@ -281,10 +281,10 @@ impl InFlightMessage {
         let timeout = Duration::from_nanos(self.limit.load(Ordering::Relaxed));
         let late = !self.frame.is_async(step) && !timeout.is_zero() && took > timeout;
         let (kind, mut text) = match end.outcome {
-            Outcome::TimedOut => (ErrorKind::Timeout, format!("timed out after {timeout:?}")),
+            Outcome::TimedOut => (SlotErrorKind::Timeout, format!("timed out after {timeout:?}")),
             _ if late => {
                 self.frame.discard(step);
-                (ErrorKind::Timeout, format!("timed out after {timeout:?}: it returned after {took:.1?}"))
+                (SlotErrorKind::Timeout, format!("timed out after {timeout:?}: it returned after {took:.1?}"))
             }
             Outcome::Done => {
                 self.frame.arrived(step);
@@ -294,8 +294,8 @@ impl InFlightMessage {
                 self.frame.arrived_empty(step);
                 return None;
             }
-            Outcome::Panicked => (ErrorKind::Panic, end.text),
-            Outcome::Failed => (ErrorKind::Error, end.text),
+            Outcome::Panicked => (SlotErrorKind::Panic, end.text),
+            Outcome::Failed => (SlotErrorKind::Error, end.text),
         };
         let retries = self.failures;
         self.failures = retries.saturating_add(1);

@@ -4,7 +4,7 @@ use super::Machine;
 use crate::backoff;
 use crate::command_error::failed;
 use crate::execution::{Execution, MissingOutput};
-use crate::frame::{ErrorKind, Events, Frame};
+use crate::frame::{Events, Frame, SlotErrorKind};
 use crate::hook::InSlot;
 use crate::host::cancelled_here;
 use crate::in_flight::{Abandoned, CallerWait, Cancelled, Home, InFlightMessage};
@@ -15,7 +15,8 @@ use crate::raw::{self, InPlace, Message};
 use crate::slots::{From, Plan};
 use crate::types;
 use crate::worker::SlotErrors;
-use machine_protocol::command::{Failure, Outputs};
+use machine_protocol::command::Outputs;
+use machine_protocol::{Error, ErrorKind};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, TryLockError};
@@ -83,7 +84,7 @@ impl Machine {
             Self::take_out(&plan, &caller.arrival);
             let mut caught = SlotErrors::default();
             let slots = (0..plan.slots.len()).filter(|slot| plan.function(*slot).is_some());
-            slots.for_each(|slot| caught.error(slot, ErrorKind::Error, abandoned.why.to_string()));
+            slots.for_each(|slot| caught.error(slot, SlotErrorKind::Error, abandoned.why.to_string()));
             let frame = match message {
                 Some(Ok(json)) => {
                     let put = Moment { seconds: oid.seconds, nanos: 0 };
@@ -110,7 +111,7 @@ impl Machine {
     ///
     /// # Errors
     /// If one is running.
-    pub fn one_step(&self) -> Result<MutexGuard<'_, ()>, Failure> {
+    pub fn one_step(&self) -> Result<MutexGuard<'_, ()>, Error> {
         // Not waited for: a slot that steps would wait for itself. What a panic leaves behind is in order.
         match self.stepping.try_lock() {
             Ok(one) => Ok(one),
@@ -121,21 +122,21 @@ impl Machine {
                     "a step of {name} is running, or its message in hand is tried or given up, or what waits is looked at: \
                      ask again when that has ended"
                 );
-                Err(failed("step_running", message))
+                Err(failed(ErrorKind::StepRunning, message))
             }
         }
     }
 
     /// Takes the first message that waits through the slots, on the caller's thread.
-    pub fn step(&self) -> Result<Outputs, Failure> {
+    pub fn step(&self) -> Result<Outputs, Error> {
         let _one = self.one_step()?;
         let index = STEPS;
         let Some(progress) = self.queue.progress_of(index) else {
-            return Err(failed("no_place", "the machine keeps no tally for steps"));
+            return Err(failed(ErrorKind::NoPlace, "the machine keeps no tally for steps"));
         };
         let mut control = self.queue.control();
         if control.mode == Mode::Running {
-            return Err(failed("running", format!("{} is running: pause it first", self.config.name)));
+            return Err(failed(ErrorKind::Running, format!("{} is running: pause it first", self.config.name)));
         }
         let Some(message) = self.queue.take_first(&mut control) else {
             let name = &self.config.name;
@@ -143,7 +144,7 @@ impl Machine {
                 0 => format!("no message waits in {name}"),
                 many => format!("{many} wait in {name}, behind a message that is in a slot: step when that has ended"),
             };
-            return Err(failed("queue_empty", message));
+            return Err(failed(ErrorKind::QueueEmpty, message));
         };
         drop(control);
         let done = progress.done.load(Ordering::Relaxed);
@@ -160,7 +161,7 @@ impl Machine {
             if !is_counted {
                 self.count_cancelled(&[number]);
             }
-            return Err(failed("cancelled", format!("the step of {} was {why}", self.config.name)));
+            return Err(failed(ErrorKind::Cancelled, format!("the step of {} was {why}", self.config.name)));
         }
         self.flights.leave(self);
         let plan = visit.frame.plan().clone();

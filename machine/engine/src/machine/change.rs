@@ -5,7 +5,8 @@ use crate::command_error::{failed, no_such_slot};
 use crate::hook::InSlot;
 use crate::slots::{Function, Plan};
 use machine::abi::{CANCELLED, SlotDesc};
-use machine_protocol::command::{Failure, Reply, Setting, SourceLocation};
+use machine_protocol::command::{Reply, Setting, SourceLocation};
+use machine_protocol::{Error, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,7 +21,7 @@ impl Machine {
                 "f{slot} cannot have {nested}: None is a missing output, so an Option in an Option is ambiguous; \
                  flatten it"
             );
-            return Reply::Failed(failed("nested_option", message));
+            return Reply::Failed(failed(ErrorKind::NestedOption, message));
         }
         match self.change(slot, Some(function)) {
             Ok(None) => Reply::Done,
@@ -30,7 +31,7 @@ impl Machine {
     }
 
     /// Changes a slot between two messages; returns what the user should know.
-    pub fn change(&self, slot: usize, function: Option<Arc<Function>>) -> Result<Option<String>, Failure> {
+    pub fn change(&self, slot: usize, function: Option<Arc<Function>>) -> Result<Option<String>, Error> {
         let (old, plan);
         {
             let mut current = guard(&self.plan);
@@ -51,7 +52,7 @@ impl Machine {
                         "f{slot} takes {takes} arguments, but there are only {there}: {names} and the message itself"
                     )
                 };
-                return Err(failed("too_many_arguments", message));
+                return Err(failed(ErrorKind::TooManyArguments, message));
             }
             let clears = function.is_none() && place.function.is_none();
             if clears {
@@ -85,7 +86,7 @@ impl Machine {
     }
 
     /// Changes how functions are run in a slot.
-    pub fn set(&self, slot: usize, setting: Setting) -> Result<(), Failure> {
+    pub fn set(&self, slot: usize, setting: Setting) -> Result<(), Error> {
         let (old, gate);
         let mut timeout_set = None;
         {
@@ -111,7 +112,7 @@ impl Machine {
                     place.settings.concurrency = most as u64;
                     place.gate.get_or_insert_default();
                 }
-                other => return Err(failed("unknown_setting", format!("this engine does not know {other:?}"))),
+                other => return Err(failed(ErrorKind::UnknownSetting, format!("this engine does not know {other:?}"))),
             }
             gate = place.gate.clone();
             next.changed();

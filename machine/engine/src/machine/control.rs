@@ -5,7 +5,8 @@ use crate::command_error::bad_number;
 use crate::hook::InSlot;
 use crate::queue::{Control, MAX_WORKERS, Mode};
 use crate::worker;
-use machine_protocol::command::{Failure, Undrained};
+use machine_protocol::Error;
+use machine_protocol::command::Undrained;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,7 @@ impl Machine {
     }
 
     /// Changes how many workers there are.
-    pub fn set_workers(&'static self, workers: usize, cancel: impl Fn() -> bool) -> Result<(), Failure> {
+    pub fn set_workers(&'static self, workers: usize, cancel: impl Fn() -> bool) -> Result<(), Error> {
         bad_number("workers", workers, 1, MAX_WORKERS)?;
         let mut control = self.queue.control();
         self.queue.set_workers(&mut control, workers);

@@ -9,7 +9,7 @@ mod status;
 use crate::command_error::{bad_number, failed};
 use crate::dead_letters::{DeadLetterEntry, DeadLetterQueue};
 use crate::debug::Debug;
-use crate::frame::{ErrorKind, Frame};
+use crate::frame::{Frame, SlotErrorKind};
 use crate::history::Past;
 use crate::in_flight::InFlightTable;
 use crate::oid::{MachineNumber, Oid};
@@ -21,8 +21,9 @@ use crate::slots::Plan;
 use crate::source::SourceTask;
 use crate::worker::SlotErrors;
 use machine::handle::MAX_SLOTS;
-use machine_protocol::command::{Config, Failure, SourceLocation};
+use machine_protocol::command::{Config, SourceLocation};
 use machine_protocol::status::SourceStatus;
+use machine_protocol::{Error, ErrorKind};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,7 +90,7 @@ impl Machine {
     ///
     /// # Errors
     /// If a number is out of range, or there is not enough memory for the queue.
-    pub fn new(config: Config) -> Result<Self, Failure> {
+    pub fn new(config: Config) -> Result<Self, Error> {
         bad_number("slots", config.slots, 1, MAX_SLOTS)?;
         bad_number("queue", config.queue, 1, 1 << 30)?;
         bad_number("workers", config.workers, 1, MAX_WORKERS)?;
@@ -99,7 +100,7 @@ impl Machine {
             let message = format!(
                 "queue is {queue}: places for so many messages take {gib} GiB, which are not to be had: take fewer"
             );
-            failed("out_of_range", message)
+            failed(ErrorKind::OutOfRange, message)
         })?;
         Ok(Self {
             number: MachineNumber::next(),
@@ -153,7 +154,7 @@ impl Machine {
     }
 
     /// Sets the source, in the place of one that has ended. It is made only if none is running.
-    pub fn set_source(&'static self, make: impl FnOnce() -> Result<SourceTask, Failure>) -> Result<(), Failure> {
+    pub fn set_source(&'static self, make: impl FnOnce() -> Result<SourceTask, Error>) -> Result<(), Error> {
         if let Some(feed) = guard(&self.source).as_ref().filter(|feed| feed.is_running()) {
             return Err(self.is_fed(feed));
         }
@@ -174,11 +175,11 @@ impl Machine {
         Ok(())
     }
 
-    fn is_fed(&self, feed: &SourceTask) -> Failure {
+    fn is_fed(&self, feed: &SourceTask) -> Error {
         let (name, state) = (&self.config.name, feed.status().state);
         let message =
             format!("{name} has a source already, which has not ended ({state}): clear it first, with clear_source()");
-        failed("source_is_set", message)
+        failed(ErrorKind::SourceIsSet, message)
     }
 
     /// Takes the source away. Waits until what is built in has given back its file or port, or a second has gone by.
@@ -221,7 +222,7 @@ impl Machine {
             letters.add(letter);
         }
         drop(letters);
-        let unwritten = caught.errors.iter().filter(|(_, kind, _)| *kind == ErrorKind::Serialize);
+        let unwritten = caught.errors.iter().filter(|(_, kind, _)| *kind == SlotErrorKind::Serialize);
         self.watch_outputs(unwritten.fold(0, |bits, (slot, _, _)| bits | 1 << slot));
     }
 

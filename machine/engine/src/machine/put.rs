@@ -8,7 +8,8 @@ use crate::oid::{self, Oid};
 use crate::raw::{self, Message};
 use crate::source::Shutdown;
 use machine::abi::{Put, PutWait, TypeDesc};
-use machine_protocol::command::{Failure, Policy};
+use machine_protocol::command::Policy;
+use machine_protocol::{Error, ErrorKind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -274,17 +275,20 @@ impl Machine {
     }
 
     /// Puts a message of JSON text; never waits.
-    pub fn put_json(&self, json: String) -> Result<Oid, Failure> {
+    pub fn put_json(&self, json: String) -> Result<Oid, Error> {
         if let Some(oid) = self.try_put_json(json, &Shutdown::default()) {
             return Ok(oid);
         }
         let (name, most) = (&self.config.name, self.config.queue);
         if self.queue.policy() == Policy::DropNewest {
             self.queue.dropped_newest.fetch_add(1, Ordering::Relaxed);
-            return Err(failed("dropped", format!("dropped: the queue of {name} is full: {most} messages wait")));
+            return Err(failed(
+                ErrorKind::Dropped,
+                format!("dropped: the queue of {name} is full: {most} messages wait"),
+            ));
         }
         self.queue.refused.fetch_add(1, Ordering::Relaxed);
-        Err(failed("queue_full", format!("the queue of {name} is full: {most} messages wait")))
+        Err(failed(ErrorKind::QueueFull, format!("the queue of {name} is full: {most} messages wait")))
     }
 
     /// Puts a message of JSON text, without waiting, unless there is no room or the source has ended: what that counts

@@ -9,8 +9,9 @@ use crate::command_error::{failed, no_such_slot};
 use crate::hook::InSlot;
 use crate::machine::Machine;
 use crate::raw::Writer;
-use machine_protocol::command::{Failure, SinkConfig};
+use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkStatus;
+use machine_protocol::{Error, ErrorKind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +48,7 @@ impl Machine {
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn add_sink(&'static self, config: SinkConfig) -> Result<SinkStatus, Failure> {
+    pub fn add_sink(&'static self, config: SinkConfig) -> Result<SinkStatus, Error> {
         let sink: Arc<dyn Sink> = match config {
             SinkConfig::To { machine, slot, when_full } => {
                 let to = crate::registry::find(&machine)?;
@@ -59,7 +60,7 @@ impl Machine {
                 if chain.reaches(self) {
                     let (from, to) = (&self.config.name, &to.config.name);
                     let message = format!("outputs of {to} come back to {from}: a chain must not be a circle");
-                    return Err(failed("circle", message));
+                    return Err(failed(ErrorKind::Circle, message));
                 }
                 return Ok(state(&attach(self, Arc::new(chain))));
             }
@@ -67,7 +68,7 @@ impl Machine {
             SinkConfig::Publish { endpoint, no_loss, high_water_mark } => {
                 Publisher::bind(&self.config.name, &endpoint, no_loss, high_water_mark)?
             }
-            other => return Err(failed("unknown_sink", format!("this engine has no {other:?}"))),
+            other => return Err(failed(ErrorKind::UnknownSink, format!("this engine has no {other:?}"))),
         };
         Ok(state(&attach(self, sink)))
     }
@@ -76,7 +77,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is no such slot, or no thread for it.
-    pub fn add_lines(&self, slot: usize, writer: Writer, is_stdout: bool) -> Result<SinkStatus, Failure> {
+    pub fn add_lines(&self, slot: usize, writer: Writer, is_stdout: bool) -> Result<SinkStatus, Error> {
         let made = if slot < self.config.slots {
             WriterSink::start(&self.config.name, slot, writer, is_stdout)
         } else {
@@ -102,11 +103,11 @@ impl Machine {
     ///
     /// # Errors
     /// If there is none of this number, or it cannot do that.
-    pub fn configure_sink(&self, id: u64, config: &SinkConfig) -> Result<SinkStatus, Failure> {
+    pub fn configure_sink(&self, id: u64, config: &SinkConfig) -> Result<SinkStatus, Error> {
         let plan = self.plan();
         let Some(attached) = plan.sinks.iter().find(|attached| attached.id == id) else {
             let message = format!("{} has no output number {id}: it was taken off", self.config.name);
-            return Err(failed("no_such_output", message));
+            return Err(failed(ErrorKind::NoSuchOutput, message));
         };
         attached.sink.configure(config)?;
         Ok(state(attached))
@@ -139,10 +140,13 @@ impl Machine {
     ///
     /// # Errors
     /// If there is none of this number among those on the machine and the last that were taken off.
-    pub fn sink(&self, id: u64) -> Result<SinkStatus, Failure> {
+    pub fn sink(&self, id: u64) -> Result<SinkStatus, Error> {
         let found = self.plan().sinks.iter().find(|attached| attached.id == id).cloned();
         found.or_else(|| self.ended.find(id)).as_ref().map(state).ok_or_else(|| {
-            failed("no_such_output", format!("{} has no output number {id}, and had none of late", self.config.name))
+            failed(
+                ErrorKind::NoSuchOutput,
+                format!("{} has no output number {id}, and had none of late", self.config.name),
+            )
         })
     }
 

@@ -45,7 +45,7 @@ impl Held {
 
     /// A value as JSON text, or why it is missing.
     pub fn json(&mut self, at: usize) -> Result<Vec<u8>, String> {
-        let none = |slots: usize| no_such_slot(at.saturating_sub(1), slots, "the machine").message;
+        let none = |slots: usize| no_such_slot(at.saturating_sub(1), slots, "the machine").to_string();
         match &mut self.content {
             Content::Values(Some(values), missing) => {
                 let view = values.view();

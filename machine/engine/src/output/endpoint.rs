@@ -3,7 +3,7 @@
 
 use crate::command_error::failed;
 use crate::remote::place;
-use machine_protocol::command::Failure;
+use machine_protocol::{Error, ErrorKind};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +23,7 @@ impl Listener {
     ///
     /// # Errors
     /// If it is no such endpoint, is not of this machine, or cannot be bound.
-    pub fn bind(endpoint: &str, name: &str) -> Result<Self, Failure> {
+    pub fn bind(endpoint: &str, name: &str) -> Result<Self, Error> {
         let bound = if endpoint.is_empty() {
             bind_private(name)
         } else if let Some(path) = endpoint.strip_prefix("ipc://") {
@@ -33,11 +33,12 @@ impl Listener {
         } else {
             let message =
                 format!("{endpoint:?} is no endpoint: ipc://PATH, tcp://127.0.0.1:PORT, or nothing for a private one");
-            return Err(failed("bad_endpoint", message));
+            return Err(failed(ErrorKind::BadEndpoint, message));
         };
         let what = if endpoint.is_empty() { "a private socket" } else { endpoint };
-        let listener = bound
-            .map_err(|error| failed("cannot_bind", format!("{what} cannot be bound to publish on it: {error}")))?;
+        let listener = bound.map_err(|error| {
+            failed(ErrorKind::CannotBind, format!("{what} cannot be bound to publish on it: {error}"))
+        })?;
         Ok(listener)
     }
 
@@ -51,8 +52,8 @@ impl Listener {
 }
 
 /// The address of an endpoint of this machine's own network.
-fn loopback(address: &str) -> Result<SocketAddr, Failure> {
-    let bad = |why: &str| failed("bad_endpoint", format!("tcp://{address}: {why}"));
+fn loopback(address: &str) -> Result<SocketAddr, Error> {
+    let bad = |why: &str| failed(ErrorKind::BadEndpoint, format!("tcp://{address}: {why}"));
     let (host, port) = address.rsplit_once(':').ok_or_else(|| bad("there is no port: tcp://127.0.0.1:5555"))?;
     let port = match port {
         "*" => 0,
@@ -122,7 +123,11 @@ mod tests {
         assert_eq!(address("localhost:*"), Ok("127.0.0.1:0".to_owned()));
         assert_eq!(address("[::1]:7"), Ok("[::1]:7".to_owned()));
         for bad in ["0.0.0.0:5555", "*:5555", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:70000", ""] {
-            assert_eq!(address(bad).map_err(|failure| failure.code), Err("bad_endpoint".to_owned()), "{bad}");
+            assert_eq!(
+                address(bad).map_err(|failure| failure.kind()),
+                Err(machine_protocol::ErrorKind::BadEndpoint),
+                "{bad}"
+            );
         }
     }
 }

@@ -7,8 +7,9 @@
 use super::buffered::{Buffered, Written};
 use super::{Finished, Sink, SinkDemand};
 use crate::command_error::failed;
-use machine_protocol::command::{Failure, SinkConfig};
+use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkStatus;
+use machine_protocol::{Error, ErrorKind};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -44,14 +45,15 @@ impl Lines {
     ///
     /// # Errors
     /// If it cannot be opened, or there is no thread to write it.
-    pub fn open(machine: &str, path: &str, rotate: u64, keep: u32) -> Result<Arc<dyn Sink>, Failure> {
+    pub fn open(machine: &str, path: &str, rotate: u64, keep: u32) -> Result<Arc<dyn Sink>, Error> {
         let shared = Arc::new(Shared {
             path: PathBuf::from(path),
             rotation: Mutex::new((rotate, keep)),
             buffered: Buffered::default(),
         });
-        let output = Output::open(&shared.path)
-            .map_err(|error| failed("cannot_open", format!("{path} cannot be opened to append to it: {error}")))?;
+        let output = Output::open(&shared.path).map_err(|error| {
+            failed(ErrorKind::CannotOpen, format!("{path} cannot be opened to append to it: {error}"))
+        })?;
         let writer = shared.clone();
         let write = move |output: &mut Output, batch: &[u8], lines: u64| {
             let rotation = *writer.rotation();
@@ -63,7 +65,7 @@ impl Lines {
         std::thread::Builder::new()
             .name(format!("{machine}/lines"))
             .spawn(move || writer.buffered.write_all(output, write))
-            .map_err(|error| failed("no_thread", format!("no thread to write {path}: {error}")))?;
+            .map_err(|error| failed(ErrorKind::NoThread, format!("no thread to write {path}: {error}")))?;
         Ok(Arc::new(Self(shared)))
     }
 }
@@ -81,9 +83,9 @@ impl Sink for Lines {
         self.0.buffered.status("json_lines", self.0.path.display().to_string())
     }
 
-    fn configure(&self, config: &SinkConfig) -> Result<(), Failure> {
+    fn configure(&self, config: &SinkConfig) -> Result<(), Error> {
         let SinkConfig::JsonLines { rotate, keep, .. } = config else {
-            return Err(failed("wrong_sink", "this output is a file"));
+            return Err(failed(ErrorKind::WrongSink, "this output is a file"));
         };
         *self.0.rotation() = (*rotate, *keep);
         Ok(())

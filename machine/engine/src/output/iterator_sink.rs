@@ -4,8 +4,9 @@ use super::{Finished, Held, Sink, SinkDemand};
 use crate::backpressure::BackpressureGuard;
 use crate::command_error::failed;
 use crate::host::interrupted_here;
-use machine_protocol::command::{Failure, SinkConfig};
+use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkStatus;
+use machine_protocol::{Error, ErrorKind};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -273,7 +274,7 @@ impl Sink for Tap {
         }
     }
 
-    fn configure(&self, config: &SinkConfig) -> Result<(), Failure> {
+    fn configure(&self, config: &SinkConfig) -> Result<(), Error> {
         match config {
             SinkConfig::OnOutput { no_loss } if !self.is_of_cell() => {
                 let state = self.lock();
@@ -282,7 +283,10 @@ impl Sink for Tap {
                 self.room.notify_all();
                 Ok(())
             }
-            _ => Err(failed("wrong_sink", "outputs that a cell takes have no settings: drop them and take them anew")),
+            _ => Err(failed(
+                ErrorKind::WrongSink,
+                "outputs that a cell takes have no settings: drop them and take them anew",
+            )),
         }
     }
 

@@ -5,8 +5,9 @@ use crate::command_error::failed;
 use crate::host::interrupted_here;
 use crate::machine::Machine;
 use machine::abi::{Put, PutWait};
-use machine_protocol::command::{Failure, Policy, SinkConfig, WhenFull};
+use machine_protocol::command::{Policy, SinkConfig, WhenFull};
 use machine_protocol::status::SinkStatus;
+use machine_protocol::{Error, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -86,9 +87,9 @@ impl Sink for Chain {
         }
     }
 
-    fn configure(&self, config: &SinkConfig) -> Result<(), Failure> {
+    fn configure(&self, config: &SinkConfig) -> Result<(), Error> {
         let SinkConfig::To { when_full, .. } = config else {
-            return Err(failed("wrong_sink", "this output goes to another machine"));
+            return Err(failed(ErrorKind::WrongSink, "this output goes to another machine"));
         };
         self.drops.store(*when_full == WhenFull::Lose, Ordering::Relaxed);
         Ok(())

@@ -38,7 +38,8 @@ use crate::oid::Oid;
 use crate::slots::Plan;
 use finished::Location;
 pub(crate) use json::Rendering;
-use machine_protocol::command::{Failure, SinkConfig};
+use machine_protocol::Error;
+use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkStatus;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -77,7 +78,7 @@ pub(crate) trait Sink: Debug + Send + Sync {
     ///
     /// # Errors
     /// If the description is of another kind of sink, or cannot be carried out.
-    fn configure(&self, config: &SinkConfig) -> Result<(), Failure>;
+    fn configure(&self, config: &SinkConfig) -> Result<(), Error>;
     /// Hands on what it has buffered; returns when that is done, or at the deadline.
     fn flush(&self, deadline: Instant);
     /// It is taken off the machine: nobody waits in `accept` any more, and what is buffered is handed on.

@@ -13,8 +13,9 @@ use crate::backpressure::BackpressureGuard;
 use crate::command_error::failed;
 use crate::remote::place;
 use crate::runtime;
-use machine_protocol::command::{Failure, SinkConfig};
+use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkStatus;
+use machine_protocol::{Error, ErrorKind};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -105,7 +106,7 @@ impl Publisher {
     ///
     /// # Errors
     /// If the endpoint cannot be bound.
-    pub fn bind(machine: &str, endpoint: &str, no_loss: bool, most: u64) -> Result<Arc<dyn Sink>, Failure> {
+    pub fn bind(machine: &str, endpoint: &str, no_loss: bool, most: u64) -> Result<Arc<dyn Sink>, Error> {
         let handle = runtime::handle()?;
         let listener = Listener::bind(endpoint, machine)?;
         let shared = Arc::new(Shared {
@@ -122,7 +123,8 @@ impl Publisher {
         });
         let _entered = handle.enter();
         let listening = shared.clone();
-        let cannot = |error| failed("cannot_bind", format!("{} cannot be listened to: {error}", shared.endpoint));
+        let cannot =
+            |error| failed(ErrorKind::CannotBind, format!("{} cannot be listened to: {error}", shared.endpoint));
         match listener {
             Listener::Unix(listener, _) => {
                 let listener = UnixListener::from_std(listener).map_err(cannot)?;
@@ -197,9 +199,9 @@ impl Sink for Publisher {
         }
     }
 
-    fn configure(&self, config: &SinkConfig) -> Result<(), Failure> {
+    fn configure(&self, config: &SinkConfig) -> Result<(), Error> {
         let SinkConfig::Publish { no_loss, high_water_mark, .. } = config else {
-            return Err(failed("wrong_sink", "this output is a socket"));
+            return Err(failed(ErrorKind::WrongSink, "this output is a socket"));
         };
         self.0.no_loss.store(*no_loss, Ordering::Relaxed);
         self.0.mark.store(mark(*high_water_mark), Ordering::Relaxed);

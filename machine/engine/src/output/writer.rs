@@ -6,8 +6,9 @@ use crate::command_error::failed;
 use crate::hook::InSlot;
 use crate::raw::Writer;
 use crate::stdout;
-use machine_protocol::command::{Failure, SinkConfig};
+use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkStatus;
+use machine_protocol::{Error, ErrorKind};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl WriterSink {
     ///
     /// # Errors
     /// If there is no thread for it.
-    pub fn start(machine: &str, slot: usize, writer: Writer, is_stdout: bool) -> Result<Arc<dyn Sink>, Failure> {
+    pub fn start(machine: &str, slot: usize, writer: Writer, is_stdout: bool) -> Result<Arc<dyn Sink>, Error> {
         let buffered = Arc::new(Buffered::default());
         let lines = buffered.clone();
         let write_all = move || {
@@ -46,7 +47,7 @@ impl WriterSink {
         std::thread::Builder::new()
             .name(format!("{machine}/{kind}"))
             .spawn(write_all)
-            .map_err(|error| failed("no_thread", format!("cannot start a thread to write lines: {error}")))?;
+            .map_err(|error| failed(ErrorKind::NoThread, format!("cannot start a thread to write lines: {error}")))?;
         Ok(Arc::new(Self { slot, is_stdout, buffered }))
     }
 }
@@ -100,8 +101,8 @@ impl Sink for WriterSink {
         self.buffered.status(if self.is_stdout { "stdout" } else { "lines" }, format!("f{}", self.slot))
     }
 
-    fn configure(&self, _config: &SinkConfig) -> Result<(), Failure> {
-        Err(failed("wrong_sink", "this output is lines of a writer, which has no settings"))
+    fn configure(&self, _config: &SinkConfig) -> Result<(), Error> {
+        Err(failed(ErrorKind::WrongSink, "this output is lines of a writer, which has no settings"))
     }
 
     fn flush(&self, deadline: Instant) {

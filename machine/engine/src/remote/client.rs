@@ -2,8 +2,9 @@
 
 use super::server::Timed;
 use super::{Answer, Hello, PROTOCOL, Request, place, read_frame, write_frame};
-use machine_protocol::command::{Command, Failure, Reply};
+use machine_protocol::command::{Command, Reply};
 use machine_protocol::status::Status;
+use machine_protocol::{Error, ErrorKind};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -76,7 +77,7 @@ pub fn processes() -> Machines {
 /// # Errors
 /// `no_such_machine`: there is none, and which ones there are. `ambiguous_machine`: several processes have one.
 /// `process_silent`: no process that answers has one, and some do not answer, with the reason of each.
-pub fn attach(name: &str) -> Result<(Process, String), Failure> {
+pub fn attach(name: &str) -> Result<(Process, String), Error> {
     let Machines { mut found, silent } = processes();
     let names = |found: &[(Process, Vec<Status>)]| -> Vec<String> {
         let of = |(process, machines): &(Process, Vec<Status>)| -> Vec<String> {
@@ -96,7 +97,7 @@ pub fn attach(name: &str) -> Result<(Process, String), Failure> {
         let which: Vec<String> =
             found.iter().map(|(process, _)| format!("{machine}@{} ({})", process.pid(), process.hello.title)).collect();
         let message = format!("{} processes have a machine {machine}; say which: {}", found.len(), which.join(", "));
-        return Err(Failure::new("ambiguous_machine", message));
+        return Err(Error::new(ErrorKind::AmbiguousMachine, message));
     }
     if let Some((process, _)) = found.pop() {
         return Ok((process, machine.to_owned()));
@@ -112,11 +113,11 @@ pub fn attach(name: &str) -> Result<(Process, String), Failure> {
             all.join(", ")
         ),
     };
-    Err(Failure::new("no_such_machine", message))
+    Err(Error::new(ErrorKind::NoSuchMachine, message))
 }
 
 /// Some processes do not answer, and the machine may be one of theirs.
-fn no_answer(name: &str, all: &[String], silent: &[(PathBuf, String)]) -> Failure {
+fn no_answer(name: &str, all: &[String], silent: &[(PathBuf, String)]) -> Error {
     let one = |(socket, why): &(PathBuf, String)| {
         let process = socket.file_stem().unwrap_or_default().to_string_lossy();
         format!("process {}: {why}", process.split('-').next().unwrap_or_default())
@@ -126,7 +127,7 @@ fn no_answer(name: &str, all: &[String], silent: &[(PathBuf, String)]) -> Failur
     if !all.is_empty() {
         message.push_str(&format!("; the other processes have {}", all.join(", ")));
     }
-    Failure::new("process_silent", message)
+    Error::new(ErrorKind::ProcessSilent, message)
 }
 
 /// What a process says of itself, without what moves a terminal's cursor or sets its title.
@@ -163,10 +164,10 @@ impl Process {
     ///
     /// # Errors
     /// As [`command`](Self::command).
-    pub fn machines(&mut self) -> Result<Vec<Status>, Failure> {
+    pub fn machines(&mut self) -> Result<Vec<Status>, Error> {
         match self.command(Command::Machines)? {
             Reply::Machines(machines) => Ok(machines),
-            other => Err(Failure::new("bad_reply", format!("process {} answers {other:?}", self.pid()))),
+            other => Err(Error::new(ErrorKind::BadReply, format!("process {} answers {other:?}", self.pid()))),
         }
     }
 
@@ -176,7 +177,7 @@ impl Process {
     /// # Errors
     /// What the engine there refused, or that the process is gone (`process_gone`) or does not answer
     /// (`process_silent`).
-    pub fn command(&mut self, command: Command) -> Result<Reply, Failure> {
+    pub fn command(&mut self, command: Command) -> Result<Reply, Error> {
         let limit = if matches!(command, Command::Step { .. } | Command::Call { .. }) { LONG } else { ANSWER };
         let id = self.next;
         self.next += 1;
@@ -189,20 +190,20 @@ impl Process {
         match answer {
             Ok(Some(Answer { reply: Reply::Failed(failure), .. })) => Err(failure),
             Ok(Some(Answer { reply, .. })) => Ok(reply),
-            Ok(None) => Err(self.failure("process_gone", "has ended")),
+            Ok(None) => Err(self.failure(ErrorKind::ProcessGone, "has ended")),
             Err(error) => Err(match error.kind() {
                 io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                    self.failure("process_silent", "does not answer")
+                    self.failure(ErrorKind::ProcessSilent, "does not answer")
                 }
                 io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
-                    self.failure("process_gone", "has ended")
+                    self.failure(ErrorKind::ProcessGone, "has ended")
                 }
-                _ => self.failure("process_silent", &format!("cannot be talked to: {error}")),
+                _ => self.failure(ErrorKind::ProcessSilent, &format!("cannot be talked to: {error}")),
             }),
         }
     }
 
-    fn failure(&self, code: &str, what: &str) -> Failure {
-        Failure::new(code, format!("process {} ({}) {what}", self.hello.pid, self.hello.title))
+    fn failure(&self, kind: ErrorKind, what: &str) -> Error {
+        Error::new(kind, format!("process {} ({}) {what}", self.hello.pid, self.hello.title))
     }
 }

@@ -1,6 +1,7 @@
 //! Frames on a stream: a little-endian `u32` length and that many bytes of JSON.
 
-use machine_protocol::command::{Failure, Reply};
+use machine_protocol::command::Reply;
+use machine_protocol::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
@@ -59,7 +60,7 @@ pub fn read_frame_at_most<T: for<'a> Deserialize<'a>>(from: &mut impl Read, limi
 /// What is answered in place of an answer that does not fit in a frame.
 pub fn too_long() -> Reply {
     let message = format!("the answer is longer than {} MiB: ask for less", MAX_FRAME >> 20);
-    Reply::Failed(Failure::new("too_long", message))
+    Reply::Failed(Error::new(ErrorKind::TooLong, message))
 }
 
 #[cfg(test)]

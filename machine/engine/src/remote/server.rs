@@ -3,7 +3,8 @@
 use super::peer::Serving;
 use super::{Answer, Hello, PROTOCOL, Request, place, read_frame_at_most, too_long, write_frame};
 use crate::registry;
-use machine_protocol::command::{Command, Failure, Reply};
+use machine_protocol::command::{Command, Reply};
+use machine_protocol::{Error, ErrorKind};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -116,7 +117,7 @@ impl Seats {
                 "{RUNNING} calls, steps and retries of other clients are running: try again later, or end them with \
                  a timeout of the slot that they wait for"
             );
-            Reply::Failed(Failure::new("busy", message))
+            Reply::Failed(Error::new(ErrorKind::Busy, message))
         };
         self.running.fetch_sub(1, Ordering::Relaxed);
         reply
@@ -147,7 +148,7 @@ impl Drop for Seat {
 /// Tells a client that there are too many. Never waits for it: a new stream has room for so little.
 fn refuse(stream: &UnixStream, hello: &Hello) {
     let message = format!("all {CONNECTIONS} connections to this process are taken: try again later");
-    let answer = Answer { id: 0, reply: Reply::Failed(Failure::new("busy", message)) };
+    let answer = Answer { id: 0, reply: Reply::Failed(Error::new(ErrorKind::Busy, message)) };
     let _ = stream.set_nonblocking(true);
     let mut to = stream;
     let _ = write_frame(&mut to, hello).and_then(|()| write_frame(&mut to, &answer));
@@ -170,7 +171,7 @@ fn carry_out(command: Command) -> Reply {
     match command {
         // They are the kernel's to say: what they change belongs to the cells.
         Command::Enter(_) | Command::Interrupt { .. } => {
-            Reply::Failed(Failure::new("not_remote", "only the kernel of a session can send this"))
+            Reply::Failed(Error::new(ErrorKind::NotRemote, "only the kernel of a session can send this"))
         }
         Command::Drain { machine, timeout } => {
             registry::command(Command::Drain { machine, timeout: Some(timeout.unwrap_or(WAIT).min(WAIT)) })

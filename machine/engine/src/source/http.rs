@@ -20,8 +20,8 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use machine_protocol::command::Failure;
 use machine_protocol::source::Http;
+use machine_protocol::{Error, ErrorKind};
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
@@ -62,12 +62,12 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// # Errors
     /// If the address is none, or taken.
-    pub fn open(http: Http) -> Result<Self, Failure> {
+    pub fn open(http: Http) -> Result<Self, Error> {
         runtime::handle()?;
         let given = http.address;
         let full = if given.bytes().all(|byte| byte.is_ascii_digit()) { format!("127.0.0.1:{given}") } else { given };
         let wrong = |error: std::io::Error| {
-            failed("bad_address", format!("cannot listen on {full}: {error}; 127.0.0.1:0 is any free port"))
+            failed(ErrorKind::BadAddress, format!("cannot listen on {full}: {error}; 127.0.0.1:0 is any free port"))
         };
         let listener = TcpListener::bind(&full).map_err(wrong)?;
         listener.set_nonblocking(true).map_err(wrong)?;
@@ -129,7 +129,7 @@ impl Endpoint {
 
 impl SourceDriver for Endpoint {
     fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
-        let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.message))?;
+        let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.to_string()))?;
         runtime.block_on(self.serve(intake))
     }
 }

@@ -4,8 +4,8 @@ use super::SourceDriver;
 use super::context::{SourceContext, Stop};
 use crate::command_error::failed;
 use crate::oid;
-use machine_protocol::command::Failure;
 use machine_protocol::source::{Interval, Tick};
+use machine_protocol::{Error, ErrorKind};
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
@@ -16,9 +16,12 @@ pub(super) struct Clock {
 impl Clock {
     /// # Errors
     /// If the period is zero.
-    pub fn new(interval: &Interval) -> Result<Self, Failure> {
+    pub fn new(interval: &Interval) -> Result<Self, Error> {
         if interval.period.is_zero() {
-            return Err(failed("out_of_range", "the period of an interval is 0: it is the time between two ticks"));
+            return Err(failed(
+                ErrorKind::OutOfRange,
+                "the period of an interval is 0: it is the time between two ticks",
+            ));
         }
         Ok(Self { period: interval.period })
     }

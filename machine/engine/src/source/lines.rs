@@ -5,10 +5,10 @@ use super::context::{SourceContext, Stop};
 use crate::command_error::failed;
 use crate::decode;
 use crate::decode::unpack::{self, Unpacker};
-use machine_protocol::command::Failure;
 use machine_protocol::source::Lines;
+use machine_protocol::{Error, ErrorKind};
 use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -102,9 +102,9 @@ impl Opened {
 impl File {
     /// # Errors
     /// If the file cannot be opened; a followed one need not be there yet.
-    pub fn open(description: Lines) -> Result<Self, Failure> {
+    pub fn open(description: Lines) -> Result<Self, Error> {
         let path = description.path.display();
-        let no_file = |error: io::Error| failed("no_file", format!("{path}: {error}"));
+        let no_file = |error: io::Error| failed(ErrorKind::NoFile, format!("{path}: {error}"));
         let open = match open(&description) {
             Ok(mut opened) => {
                 if description.from_end {
@@ -112,7 +112,7 @@ impl File {
                 }
                 Some(opened)
             }
-            Err(error) if error.kind() == ErrorKind::NotFound && description.follow => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && description.follow => None,
             Err(error) => return Err(no_file(error)),
         };
         let lines = decode::lines::Lines::new(description.max_bytes);
@@ -128,7 +128,7 @@ impl File {
         let Some(opened) = &mut self.open else { return Ok(false) };
         let read = match opened.file.read(piece) {
             Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
             Err(error) => return Err(self.failed(&error)),
         };
         opened.position += read as u64;
@@ -185,7 +185,7 @@ impl File {
         let there = match fs::metadata(&self.description.path) {
             Ok(there) => there,
             // Moved away, and the next one is not there yet.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Change::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Change::Nothing),
             Err(error) => return Err(error),
         };
         if identity(&there) == opened.identity {
@@ -193,7 +193,7 @@ impl File {
         }
         match open(&self.description) {
             Ok(new) => Ok(Change::Replaced(new)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Change::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Change::Nothing),
             Err(error) => Err(error),
         }
     }
@@ -205,7 +205,7 @@ impl File {
             intake.sleep(LATE)?;
             match open(&self.description) {
                 Ok(opened) => self.open = Some(opened),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(self.failed(&error)),
             }
         }

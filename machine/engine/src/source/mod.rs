@@ -16,7 +16,7 @@ mod zmq_sub;
 
 use crate::command_error::failed;
 use crate::dead_letters::{DeadLetterEntry, SOURCE};
-use crate::frame::ErrorKind;
+use crate::frame::SlotErrorKind;
 use crate::machine::Machine;
 use crate::oid::{self, Oid};
 use crate::raw::Buffer;
@@ -24,9 +24,9 @@ use crate::{decode, hook, own_thread};
 pub(crate) use context::Shutdown;
 use context::{SourceContext, Stop};
 use machine::abi::SourceDesc;
-use machine_protocol::command::Failure;
 use machine_protocol::source::{Description, Pacing};
 use machine_protocol::status::SourceStatus;
+use machine_protocol::{Error, ErrorKind};
 use pace::Pacer;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,7 +105,7 @@ impl SourceTask {
     ///
     /// # Errors
     /// If a number of the pacing is out of range.
-    pub fn iterator(desc: SourceDesc, pacing: &Pacing) -> Result<Self, Failure> {
+    pub fn iterator(desc: SourceDesc, pacing: &Pacing) -> Result<Self, Error> {
         let buffer = Buffer::new(desc, crate::queue::CLAIM);
         let pacer = Pacer::new(pacing)?;
         let description = format!("{}{}", iterator::describe(&buffer), pace_in_words(pacing));
@@ -116,7 +116,7 @@ impl SourceTask {
     ///
     /// # Errors
     /// If that fails, or a number is out of range.
-    pub fn built_in(source: Description, pacing: &Pacing) -> Result<Self, Failure> {
+    pub fn built_in(source: Description, pacing: &Pacing) -> Result<Self, Error> {
         let pacer = Pacer::new(pacing)?;
         let most = match &source {
             Description::Lines(lines) => lines.max_bytes,
@@ -127,13 +127,13 @@ impl SourceTask {
             _ => usize::MAX,
         };
         if most == 0 {
-            return Err(failed("out_of_range", "max_bytes is 0: each message has at least one byte".to_owned()));
+            return Err(failed(ErrorKind::OutOfRange, "max_bytes is 0: each message has at least one byte".to_owned()));
         }
         let whole = matches!(source, Description::Http(_) | Description::WebSocket(_) | Description::ZmqSub(_));
         if whole && most > LARGEST {
             let message =
                 format!("max_bytes is {most}: each message is in memory whole, so it may be {LARGEST} at most (1 GiB)");
-            return Err(failed("out_of_range", message));
+            return Err(failed(ErrorKind::OutOfRange, message));
         }
         let is_text = match &source {
             Description::Lines(lines) => !lines.json,
@@ -144,7 +144,7 @@ impl SourceTask {
         };
         if is_text && pacing.replay.is_some() {
             let message = "replay needs the times in items of JSON: an endpoint and lines of text have none";
-            return Err(failed("no_replay", message));
+            return Err(failed(ErrorKind::NoReplay, message));
         }
         let mut address = String::new();
         let (origin, description, endless): (Box<dyn SourceDriver>, _, _) = match source {
@@ -176,7 +176,7 @@ impl SourceTask {
                 let description = format!("WebSocket {}", socket.url);
                 (Box::new(websocket::Client::new(socket)?), description, true)
             }
-            other => return Err(failed("unknown_source", format!("this engine does not know {other:?}"))),
+            other => return Err(failed(ErrorKind::UnknownSource, format!("this engine does not know {other:?}"))),
         };
         let mut feed = Self::new(origin, pacer, description + &pace_in_words(pacing));
         feed.built_in = true;
@@ -206,9 +206,9 @@ impl SourceTask {
     /// `refuse`'s if it has not ended; `next`'s, and then it may begin anew as before.
     pub fn replace_with(
         &self,
-        refuse: impl FnOnce() -> Failure,
-        next: impl FnOnce() -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        refuse: impl FnOnce() -> Error,
+        next: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
         // Held all the while: `resume` looks under the same lock.
         let running = guard(&self.running);
         if *running {
@@ -263,14 +263,14 @@ impl SourceTask {
     ///
     /// # Errors
     /// If the system has none.
-    pub fn spawn(self: &Arc<Self>, machine: &'static Machine) -> Result<(), Failure> {
+    pub fn spawn(self: &Arc<Self>, machine: &'static Machine) -> Result<(), Error> {
         let name = format!("{}/source", machine.config.name);
         let feed = self.clone();
         std::thread::Builder::new()
             .name(name)
             .spawn(move || feed.run(machine))
             .map(drop)
-            .map_err(|error| failed("no_thread", format!("no thread for the source: {error}")))
+            .map_err(|error| failed(ErrorKind::NoThread, format!("no thread for the source: {error}")))
     }
 
     /// The machine was stopped and started: what begins anew does so if it had come to an end.
@@ -287,7 +287,7 @@ impl SourceTask {
                 self.set_running();
                 *running = true;
             }
-            Err(failure) => self.set_failed(failure.message),
+            Err(failure) => self.set_failed(failure.to_string()),
         }
     }
 
@@ -372,7 +372,7 @@ fn keep(machine: &Machine, error: String, bytes: &[u8]) {
         oid,
         slot: SOURCE,
         revision: 0,
-        kind: ErrorKind::Source,
+        kind: SlotErrorKind::Source,
         error,
         input: input.into(),
         outputs: "{}".into(),

@@ -2,8 +2,8 @@
 
 use crate::command_error::failed;
 use crate::decode::time::Clock;
-use machine_protocol::command::Failure;
 use machine_protocol::source::Pacing;
+use machine_protocol::{Error, ErrorKind};
 use std::time::{Duration, Instant};
 
 /// How much of a rate may be made up for after a sleep that took too long.
@@ -43,7 +43,7 @@ const COMMON: u64 = 10;
 impl Pacer {
     /// # Errors
     /// If a number is out of range.
-    pub fn new(pacing: &Pacing) -> Result<Self, Failure> {
+    pub fn new(pacing: &Pacing) -> Result<Self, Error> {
         let mut pacer = Self::default();
         if let Some(rate) = pacing.rate {
             if !(rate.is_finite() && rate > 0.0) {
@@ -162,8 +162,8 @@ impl Replay {
     }
 }
 
-fn bad(message: String) -> Failure {
-    failed("out_of_range", message)
+fn bad(message: String) -> Error {
+    failed(ErrorKind::OutOfRange, message)
 }
 
 #[cfg(test)]

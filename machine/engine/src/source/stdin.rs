@@ -8,9 +8,9 @@ use super::context::{SourceContext, Stop};
 use crate::cell_thread;
 use crate::command_error::failed;
 use crate::decode::lines::Lines;
-use machine_protocol::command::Failure;
 use machine_protocol::source::{MAX_BYTES, Stdin};
-use std::io::{ErrorKind, Read};
+use machine_protocol::{Error, ErrorKind};
+use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, OnceLock, TryLockError};
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn unread() -> &'static Mutex<Unread> {
             let read = match std::io::stdin().lock().read(&mut piece) {
                 Ok(0) => return,
                 Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     let _nobody_listens = sender.send(Err(error));
                     return;
@@ -64,10 +64,10 @@ pub(super) struct Input {
 impl Input {
     /// # Errors
     /// If the process runs a notebook's cells: its standard input is not the user's.
-    pub fn open(stdin: Stdin) -> Result<Self, Failure> {
+    pub fn open(stdin: Stdin) -> Result<Self, Error> {
         if cell_thread::runs_cells() {
             let message = "a notebook has no standard input: take the lines of a file, or an endpoint (source::http)";
-            return Err(failed("no_stdin", message));
+            return Err(failed(ErrorKind::NoStdin, message));
         }
         Ok(Self { json: stdin.json, max_bytes: stdin.max_bytes })
     }

@@ -8,8 +8,8 @@ use super::context::{SourceContext, Stop};
 use crate::command_error::failed;
 use crate::{decode, runtime};
 use futures_util::{SinkExt, StreamExt};
-use machine_protocol::command::Failure;
 use machine_protocol::source::WebSocket;
+use machine_protocol::{Error, ErrorKind};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// The pause after the first lost connection; each further one is twice as long.
@@ -45,9 +45,9 @@ pub(super) struct Client {
 impl Client {
     /// # Errors
     /// If the URL is none, or there are no threads for sockets.
-    pub fn new(socket: WebSocket) -> Result<Self, Failure> {
+    pub fn new(socket: WebSocket) -> Result<Self, Error> {
         runtime::handle()?;
-        let bad = |why: &str| failed("bad_url", format!("{:?} is no ws://host:port/path: {why}", socket.url));
+        let bad = |why: &str| failed(ErrorKind::BadUrl, format!("{:?} is no ws://host:port/path: {why}", socket.url));
         let uri: Uri = socket.url.parse().map_err(|error| bad(&format!("{error}")))?;
         match uri.scheme_str() {
             Some("ws") => {}
@@ -120,8 +120,8 @@ impl Client {
                 }
                 Ok(Some(Err(error))) => {
                     let why = match &error {
-                        Error::Capacity(error) => Some(error.to_string()),
-                        Error::Utf8(_) => Some("not UTF-8".to_owned()),
+                        tungstenite::Error::Capacity(error) => Some(error.to_string()),
+                        tungstenite::Error::Utf8(_) => Some("not UTF-8".to_owned()),
                         _ => None,
                     };
                     if let Some(why) = why {
@@ -206,7 +206,7 @@ fn random() -> f64 {
 
 impl SourceDriver for Client {
     fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
-        let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.message))?;
+        let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.to_string()))?;
         runtime.block_on(self.stay_connected(intake))
     }
 }
@@ -233,7 +233,11 @@ mod tests {
         assert_eq!(client("ws://[::1]:9000"), Ok(("::1".to_owned(), 9000)));
         for url in ["http://a", "wss://a", "", "ws://", "nonsense with spaces", "ws://127.0.0.1:99999/", "ws://[::1]:x"]
         {
-            assert_eq!(client(url).map_err(|failure| failure.code), Err("bad_url".to_owned()), "{url}");
+            assert_eq!(
+                client(url).map_err(|failure| failure.kind()),
+                Err(machine_protocol::ErrorKind::BadUrl),
+                "{url}"
+            );
         }
     }
 }

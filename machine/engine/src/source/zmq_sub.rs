@@ -13,8 +13,8 @@ use crate::command_error::failed;
 use crate::decode::frames::{self, Read};
 use crate::decode::published::{Decoder, Event, hello, subscription};
 use crate::runtime;
-use machine_protocol::command::Failure;
 use machine_protocol::source::ZmqSub;
+use machine_protocol::{Error, ErrorKind};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -67,11 +67,14 @@ fn check(endpoint: &str) -> Result<(), &'static str> {
 impl Subscriber {
     /// # Errors
     /// If the endpoint is none, or there are no threads for sockets.
-    pub fn new(sub: ZmqSub) -> Result<Self, Failure> {
+    pub fn new(sub: ZmqSub) -> Result<Self, Error> {
         runtime::handle()?;
         if let Err(why) = check(&sub.endpoint) {
             let examples = "tcp://127.0.0.1:5555 and ipc:///path/of/a/socket are";
-            return Err(failed("bad_endpoint", format!("{:?} is no endpoint: {why}; {examples}", sub.endpoint)));
+            return Err(failed(
+                ErrorKind::BadEndpoint,
+                format!("{:?} is no endpoint: {why}; {examples}", sub.endpoint),
+            ));
         }
         let read = match (sub.text, sub.slot) {
             (true, _) => Read::Text,
@@ -195,7 +198,7 @@ impl Subscriber {
 
 impl SourceDriver for Subscriber {
     fn run(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
-        let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.message))?;
+        let runtime = runtime::handle().map_err(|failure| Stop::Failed(failure.to_string()))?;
         runtime.block_on(self.stay_connected(intake))
     }
 }

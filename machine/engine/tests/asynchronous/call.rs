@@ -101,9 +101,9 @@ fn every_kind_of_result_is_one() {
     })
     .unwrap();
     let out = m.call(0_u64).unwrap();
-    assert!(out.get::<u64>(0).unwrap_err().message.contains("text"));
-    assert!(out.get::<u64>(1).unwrap_err().message.contains("formatting"), "{:?}", out.get::<u64>(1));
-    assert!(out.get::<u64>(2).unwrap_err().message.contains("boxed"));
+    assert!(out.get::<u64>(0).unwrap_err().message().contains("text"));
+    assert!(out.get::<u64>(1).unwrap_err().message().contains("formatting"), "{:?}", out.get::<u64>(1));
+    assert!(out.get::<u64>(2).unwrap_err().message().contains("boxed"));
     let out = m.call(5_u64).unwrap();
     assert_eq!((out.get::<u64>(0).unwrap(), out.get::<u64>(1).unwrap(), out.get::<u64>(2).unwrap()), (5, 4, 5));
 }

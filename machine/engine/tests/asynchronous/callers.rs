@@ -4,7 +4,8 @@ use crate::{Counted, FOREVER, counts, fresh, reconciles, until};
 use machine::handle::ask;
 use machine::prelude::*;
 use machine_async::prelude::*;
-use machine_protocol::command::{Command, Failure, Outputs, Reply, Target};
+use machine_protocol::command::{Command, Outputs, Reply, Target};
+use machine_protocol::{Error, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
@@ -25,7 +26,7 @@ fn never(m: &Machine, slot: usize) -> Arc<AtomicUsize> {
     inside
 }
 
-fn step(m: &Machine) -> Result<Outputs, Failure> {
+fn step(m: &Machine) -> Result<Outputs, Error> {
     match ask(&Command::Step { machine: Target::Name(m.status().machine) }) {
         Reply::Outputs(outputs) => Ok(outputs),
         Reply::Failed(failure) => Err(failure),
@@ -53,7 +54,7 @@ fn a_timeout_that_is_set_later_ends_a_call_and_a_step() {
     let inside = never(&m, 0);
     m.pause().put(7_u64).unwrap();
     let stepped = begun(&inside, move || step(&m).unwrap());
-    let called = begun(&inside, move || m.call(8_u64).unwrap().get::<u64>(0).unwrap_err().message);
+    let called = begun(&inside, move || m.call(8_u64).unwrap().get::<u64>(0).unwrap_err().to_string());
     // Another slot's is not theirs.
     m[1].timeout(Duration::from_millis(1));
     m[0].timeout(FOREVER);
@@ -76,7 +77,7 @@ fn stop_and_clear_end_a_call_and_a_step_whose_message_is_discarded() {
         m.put(n).unwrap();
     }
     let stepped = begun(&inside, move || step(&m).unwrap_err());
-    let called = begun(&inside, move || m.call(8_u64).unwrap().get::<u64>(0).unwrap_err().message);
+    let called = begun(&inside, move || m.call(8_u64).unwrap().get::<u64>(0).unwrap_err().to_string());
     assert_eq!((m.status().in_flight, m.status().queue_size), (1, 2));
     // One that runs or is paused keeps it.
     assert_eq!((m.clear(), m.status().in_flight), (2, 1));
@@ -84,7 +85,7 @@ fn stop_and_clear_end_a_call_and_a_step_whose_message_is_discarded() {
     let s = m.status();
     reconciles(&s);
     assert_eq!((s.in_flight, s.discarded, s.drops.in_flight, s.processed), (0, 3, 1, 0));
-    assert_eq!(ended(&stepped).code, "cancelled");
+    assert_eq!(ended(&stepped).kind(), ErrorKind::Cancelled);
     assert_eq!(ended(&called), "f0 failed (error): cancelled: the machine was stopped and cleared");
     until(|| inside.load(SeqCst) == 0);
     // All goes on, also steps, and outputs in order wait for nothing.
@@ -104,7 +105,7 @@ fn another_function_ends_a_call_and_a_step_of_the_one_before() {
     let inside = never(&m, 0);
     m.pause().put(7_u64).unwrap();
     let stepped = begun(&inside, move || step(&m).unwrap());
-    let called = begun(&inside, move || m.call(8_u64).unwrap().get::<u64>(0).unwrap_err().message);
+    let called = begun(&inside, move || m.call(8_u64).unwrap().get::<u64>(0).unwrap_err().to_string());
     m[1].set(|n: u64| n).unwrap();
     assert_eq!(inside.load(SeqCst), 2);
     m[0].set(|n: u64| n).unwrap();
@@ -126,7 +127,7 @@ fn a_call_that_waits_for_a_place_and_a_retry_are_ended_too() {
     let inside = never(&m, 0);
     let retried = begun(&inside, move || m.retry_errors("").unwrap().tried);
     let (tell, called) = channel();
-    thread::spawn(move || tell.send(m.call(8_u64).unwrap().get::<u64>(0).unwrap_err().message));
+    thread::spawn(move || tell.send(m.call(8_u64).unwrap().get::<u64>(0).unwrap_err().to_string()));
     // Whether it has come to the place or not: it ends.
     m.stop().clear();
     assert_eq!(ended(&retried), 0);

@@ -1,6 +1,7 @@
 //! A machine with a message in hand is started, and goes on, whatever the message has before it.
 
 use crate::*;
+use machine_protocol::Error;
 
 /// A message that a slot fails on is in hand, and the machine is paused.
 fn held(m: &Machine, x: u64) {
@@ -48,7 +49,7 @@ fn a_slot_that_is_stepped_starts_its_machine() {
     let tell = told.clone();
     m[0].set(move |x: u64| {
         if x == 1 {
-            let code = |failure: Failure| failure.code;
+            let code = |failure: Error| failure.kind();
             let said = [m.retry().map_err(code).err(), step(&m).map_err(code).err(), peek(&m).map_err(code).err()];
             tell.lock().unwrap().extend(said.into_iter().flatten());
             assert!(!m.give_up());
@@ -60,7 +61,7 @@ fn a_slot_that_is_stepped_starts_its_machine() {
     held(&m, 0);
     m.debug(false).put(1_u64).unwrap();
     answers(move || step(&m).unwrap());
-    assert_eq!(*told.lock().unwrap(), ["step_running"; 3]);
+    assert_eq!(*told.lock().unwrap(), [machine::ErrorKind::StepRunning; 3]);
     m.drain();
     let s = m.status();
     assert_eq!((s.running, s.processed, s.errored, s.in_flight), (true, 2, 1, 0));

@@ -1,6 +1,7 @@
 //! What is at hand of messages that went through, or were stopped on their way.
 
 use crate::{all, fresh, named};
+use machine::ErrorKind;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
@@ -53,7 +54,7 @@ fn debug_mode_stops_at_the_first_error_with_the_message_in_hand() {
     assert!(m.in_hand().is_some());
     m[1].set(|x: u64| if x == 12 { Err("twelve") } else { Ok(x) }).unwrap();
     assert_eq!(m.retry().unwrap().slots[1].output.as_deref(), Some("6"));
-    assert!(m.in_hand().is_none() && m.retry().unwrap_err().code == "nothing_in_hand");
+    assert!(m.in_hand().is_none() && m.retry().unwrap_err().kind() == ErrorKind::NothingInHand);
     let s = m.status();
     assert_eq!((s.processed, s.in_flight, s.errored), (4, 0, 0));
     m.start();

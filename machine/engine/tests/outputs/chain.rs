@@ -26,9 +26,9 @@ fn a_slot_feeds_another_machine() {
     // A circle is refused, also by way of others.
     let c = fresh();
     b.to(&c, 0).unwrap();
-    assert!(c.to(&a, 0).unwrap_err().message.contains("a chain must not be a circle"));
+    assert!(c.to(&a, 0).unwrap_err().message().contains("a chain must not be a circle"));
     assert!(a.to(&a, 0).is_err());
-    assert!(a.to(&b, 8).unwrap_err().message.contains("there is no f8"));
+    assert!(a.to(&b, 8).unwrap_err().message().contains("there is no f8"));
     a.clear_outputs();
     assert_eq!((a.status().outputs.len(), chain.status().unwrap().sent), (0, 200));
     assert!(c.to(&a, 0).is_ok());
@@ -83,7 +83,7 @@ fn a_chain_loses_and_counts_if_told_so() {
     a.drain();
     let status = chain.status().unwrap();
     assert_eq!((status.sent, status.lost), (5, 15));
-    assert!(chain.rotate(1, 1).unwrap_err().message.contains("not a file"));
+    assert!(chain.rotate(1, 1).unwrap_err().message().contains("not a file"));
 }
 
 /// A worker that waits for another machine is freed by taking the chain off.

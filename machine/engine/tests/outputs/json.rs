@@ -127,7 +127,7 @@ fn a_file_is_put_aside_before_it_is_too_large() {
 #[test]
 fn what_cannot_be_written_is_counted_and_tried_again() {
     let m = fresh();
-    assert!(m.to_json_lines("/nowhere/at/all.jsonl").unwrap_err().message.contains("cannot be opened"));
+    assert!(m.to_json_lines("/nowhere/at/all.jsonl").unwrap_err().message().contains("cannot be opened"));
     let sink = m.to_json_lines("/dev/full").unwrap();
     for x in 0..10 {
         m.put(x).unwrap();
@@ -168,7 +168,7 @@ fn a_file_has_one_output_at_a_time() {
     for _ in 0..3 {
         let sink = m.to_json_lines(&path).unwrap();
         for machine in [&m, &other] {
-            let refused = machine.to_json_lines(&path).unwrap_err().message;
+            let refused = machine.to_json_lines(&path).unwrap_err().to_string();
             assert!(refused.contains("another output writes to it: stop that one first"), "{refused}");
         }
         m.put(1_u64).unwrap();
@@ -220,7 +220,7 @@ fn a_pipe_is_written_to_while_somebody_reads_it() {
     let m = fresh();
     let path = temporary("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-    let refused = m.to_json_lines(&path).unwrap_err().message;
+    let refused = m.to_json_lines(&path).unwrap_err().to_string();
     assert!(
         refused.contains("pipe cannot be opened to append to it: it is a pipe that nobody reads: start"),
         "{refused}"

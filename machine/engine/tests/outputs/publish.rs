@@ -115,7 +115,7 @@ fn subscribers_get_what_they_ask_for() {
             assert!(!std::path::Path::new(path).exists());
         }
     }
-    assert!(m.publish("tcp://0.0.0.0:5555").unwrap_err().message.contains("this machine alone"));
+    assert!(m.publish("tcp://0.0.0.0:5555").unwrap_err().message().contains("this machine alone"));
     assert!(m.publish("udp://x").is_err());
 }
 

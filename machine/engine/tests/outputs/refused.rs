@@ -4,8 +4,8 @@ use crate::{fresh, named};
 use machine::prelude::*;
 
 #[track_caller]
-fn says<T: std::fmt::Debug>(result: Result<T, machine_protocol::command::Failure>, expected: &str) {
-    let message = result.unwrap_err().message;
+fn says<T: std::fmt::Debug>(result: Result<T, machine_protocol::Error>, expected: &str) {
+    let message = result.unwrap_err().to_string();
     assert!(message.contains(expected), "{message}");
 }
 
@@ -93,7 +93,7 @@ fn a_slot_runs_without_what_it_only_may_have() {
     m[1].set(|x: u64| x).unwrap();
     m[2].set(|_: Option<u64>, f0: u64| f0).unwrap();
     let call = m.call(1_u64).unwrap();
-    let why = |slot| call.json(slot).unwrap_err().message;
+    let why = |slot| call.json(slot).unwrap_err().to_string();
     assert!(why(1).contains("it needs f0, which is missing"), "{}", why(1));
     assert!(why(2).contains("f2 was skipped: it needs f0, which is missing"), "{}", why(2));
 }

@@ -153,7 +153,7 @@ fn what_cannot_be_written_as_json_is_lost_and_there_has_to_be_a_slot() {
     assert_eq!((status.sent, status.lost), (0, 1));
     let expected = ["the output of f0 cannot be written: ", "not for the eyes of others"];
     assert!(expected.into_iter().all(|part| status.error.contains(part)), "{}", status.error);
-    assert_eq!(m.to_lines(99, Written::default()).map(drop).unwrap_err().code, "no_such_slot");
+    assert_eq!(m.to_lines(99, Written::default()).map(drop).unwrap_err().kind(), machine::ErrorKind::NoSuchSlot);
 }
 
 #[test]

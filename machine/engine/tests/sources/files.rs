@@ -1,6 +1,7 @@
 //! Lines of files.
 
 use crate::{Kept, Scratch, is_gone, until};
+use machine::ErrorKind;
 use machine::prelude::*;
 use proptest::prelude::*;
 
@@ -64,16 +65,16 @@ fn packed_files_are_unpacked_or_named() {
     }
     let scratch = Scratch::new(&zipped);
     let end = Kept::new().machine.source(source::json_lines(&scratch.path).from_end().follow()).unwrap_err();
-    assert!(end.message.contains("is packed or UTF-16"), "{end}");
+    assert!(end.message().contains("is packed or UTF-16"), "{end}");
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_told_at_once() {
     let kept = Kept::new();
     let missing = kept.machine.source(source::lines("/no/such/file")).unwrap_err();
-    assert!(missing.message.starts_with("/no/such/file: "), "{missing}");
+    assert!(missing.message().starts_with("/no/such/file: "), "{missing}");
     let directory = kept.machine.source(source::lines("/")).unwrap_err();
-    assert_eq!((missing.code.as_str(), directory.code.as_str()), ("no_file", "no_file"));
+    assert_eq!((missing.kind(), directory.kind()), (ErrorKind::NoFile, ErrorKind::NoFile));
     assert_eq!(kept.source().state, "none");
 }
 

@@ -2,6 +2,7 @@
 
 use crate::common::reconciles;
 use crate::{Kept, fresh, is_gone, until};
+use machine::ErrorKind;
 use machine::prelude::*;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -415,7 +416,7 @@ fn the_port_is_free_after_clear_also_with_clients_connected() {
     assert_eq!(request(&at, "POST /", b"1").0, 202);
     let (other, _) = fresh(4);
     let taken = other.source(source::http(&at)).unwrap_err();
-    assert_eq!(taken.code, "bad_address");
+    assert_eq!(taken.kind(), ErrorKind::BadAddress);
     kept.machine.clear_source();
     is_gone(&kept);
     assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0);

@@ -1,6 +1,7 @@
 //! One source at a time: one that has ended makes way for the next, one that has not is to be cleared first.
 
 use super::{Kept, Scratch, common, fresh, http, is_gone, named, threads_named, until};
+use machine::ErrorKind;
 use machine::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
@@ -61,8 +62,8 @@ fn what_may_still_give_something_is_not_replaced() {
     let missing = file.path.with_extension("missing");
     let refused = |what: &str| {
         let refused = kept.machine.source([1]).unwrap_err();
-        assert_eq!(refused.code, "source_is_set", "{what}");
-        assert!(refused.message.contains(what) && refused.message.ends_with("with clear_source()"), "{refused}");
+        assert_eq!(refused.kind(), ErrorKind::SourceIsSet, "{what}");
+        assert!(refused.message().contains(what) && refused.message().ends_with("with clear_source()"), "{refused}");
     };
     kept.machine.source(source::interval(Duration::from_hours(24))).unwrap();
     refused("running");
@@ -159,7 +160,7 @@ fn a_function_is_called_again_or_makes_way_never_both() {
         let expected = match set {
             Ok(()) => 1,
             Err(refused) => {
-                assert_eq!(refused.code, "source_is_set");
+                assert_eq!(refused.kind(), ErrorKind::SourceIsSet);
                 until(|| calls.load(Relaxed) == 2);
                 2
             }
@@ -190,7 +191,7 @@ fn of_two_that_are_set_at_once_one_is_taken() {
         });
         let refused = one.as_ref().err().or(other.as_ref().err()).unwrap();
         assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
-        assert_eq!(refused.code, "source_is_set");
+        assert_eq!(refused.kind(), ErrorKind::SourceIsSet);
         machine.clear_source();
         until(|| threads_named(&format!("{name}/source")) == 0);
     }

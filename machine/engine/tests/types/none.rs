@@ -1,6 +1,7 @@
 //! `Option` as an output: what is in `Some` is the output, `None` a missing one that is no error.
 
 use crate::common::{named, reconciles};
+use machine::ErrorKind;
 use machine::prelude::*;
 use machine_async::prelude::*;
 use std::time::Duration;
@@ -65,7 +66,7 @@ fn none_is_a_missing_output_and_no_error() {
         }
         let called = m.call(3_u64).unwrap();
         assert_eq!(called.get::<Option<u64>>(0), Ok(None));
-        assert_eq!(called.get::<u64>(1).unwrap_err().message, "f1 was skipped: it needs f0, which gave None");
+        assert_eq!(called.get::<u64>(1).unwrap_err().message(), "f1 was skipped: it needs f0, which gave None");
     }
 }
 
@@ -145,7 +146,7 @@ fn an_option_in_an_option_does_not_fit() {
         m[0].set_async(async |x: u64| Some(Some(x))).unwrap_err(),
     ];
     for refused in refused {
-        assert!(refused.code == "nested_option" && refused.message.ends_with("flatten it"), "{refused}");
+        assert!(refused.kind() == ErrorKind::NestedOption && refused.message().ends_with("flatten it"), "{refused}");
     }
     m[0].set(|x: u64| Some(vec![Some(x), None])).unwrap();
     assert_eq!(m.call(1_u64).unwrap().get::<Vec<Option<u64>>>(0), Ok(vec![Some(1), None]));

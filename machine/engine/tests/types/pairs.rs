@@ -30,7 +30,7 @@ where
     m[1].set(move |x: &T| *sees.lock().unwrap() = Some(x.clone())).unwrap();
     let called = m.call(()).unwrap();
     let arrived = seen.lock().unwrap().take();
-    arrived.ok_or_else(|| called.get::<()>(1).unwrap_err().message)
+    arrived.ok_or_else(|| called.get::<()>(1).unwrap_err().to_string())
 }
 
 /// As `through`, for an `Option` that is taken by value.
@@ -46,7 +46,7 @@ where
     m[1].set(move |x: Option<&T>| *sees.lock().unwrap() = Some(x.cloned())).unwrap();
     let called = m.call(()).unwrap();
     let arrived = seen.lock().unwrap().take();
-    arrived.ok_or_else(|| called.get::<()>(1).unwrap_err().message)
+    arrived.ok_or_else(|| called.get::<()>(1).unwrap_err().to_string())
 }
 
 /// Values of a type go to each form that takes the same type.
@@ -182,6 +182,6 @@ fn numbers_that_cannot_be_held_are_errors_also_as_json() {
     let m = named("pairs").start();
     m[0].set(|x: u64| x).unwrap();
     let called = m.call(9_007_199_254_740_993_u64).unwrap();
-    assert!(called.get::<f64>(0).unwrap_err().message.contains("cannot be held exactly by f64"));
+    assert!(called.get::<f64>(0).unwrap_err().message().contains("cannot be held exactly by f64"));
     assert_eq!(called.get::<u64>(0), Ok(9_007_199_254_740_993));
 }

@@ -1,11 +1,9 @@
 //! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
 
 mod config;
-mod failure;
 mod reply;
 
 pub use config::{Config, Policy, SinkConfig, WhenFull};
-pub use failure::Failure;
 pub use reply::{Outputs, Reply, SlotOutput, Undrained};
 
 use crate::retained::{DeadLetterQuery, RetainedQuery};

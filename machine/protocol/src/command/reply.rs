@@ -1,9 +1,9 @@
 //! What comes back of a command.
 
-use super::Failure;
 use crate::history::History;
 use crate::retained::{Explained, Kept, Retried};
 use crate::status::{DeadLetter, LastOutput, SinkStatus, Status};
+use crate::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// The answer to a command.
@@ -63,16 +63,16 @@ pub enum Reply {
     /// What a machine has done over time.
     History(History),
     /// It could not be done.
-    Failed(Failure),
+    Failed(Error),
 }
 
 impl Reply {
     /// The failure that this reply is; any other reply is one too, of a caller that expected something else.
     #[must_use]
-    pub fn into_failure(self) -> Failure {
+    pub fn into_error(self) -> Error {
         match self {
             Self::Failed(failure) => failure,
-            other => Failure::new("bad_reply", format!("the engine answers {other:?}")),
+            other => Error::new(ErrorKind::BadReply, format!("the engine answers {other:?}")),
         }
     }
 
@@ -80,9 +80,9 @@ impl Reply {
     ///
     /// # Errors
     /// The failure.
-    pub fn checked(self) -> Result<Self, Failure> {
+    pub fn checked(self) -> Result<Self, Error> {
         match self {
-            failed @ Self::Failed(_) => Err(failed.into_failure()),
+            failed @ Self::Failed(_) => Err(failed.into_error()),
             other => Ok(other),
         }
     }

@@ -51,7 +51,7 @@ pub(crate) fn start() {
     config.resource = resource(config.resource);
     let handle = match runtime::handle() {
         Ok(handle) => handle,
-        Err(failure) => return registry::notice(&format!("no metrics are exported: {}", failure.message)),
+        Err(failure) => return registry::notice(&format!("no metrics are exported: {failure}")),
     };
     let state = Mutex::new(State { begun: Begun::new(now()), trouble: String::new() });
     let exporter = Exporter { config, state, sent: AtomicU64::new(0), failed: AtomicU64::new(0) };
