@@ -40,13 +40,13 @@ MACHINE.drain();"""
 SOURCE = """\
 MACHINE.source((1..).map(|n: u64| { std::thread::sleep(std::time::Duration::from_millis(2)); n }))?;"""
 TEXTS = """\
-let texts = Machine::builder("texts").start();
+let texts = Machine::builder("texts").start()?;
 texts[0].set(|s: &str| Err::<u8, String>(format!("no number: {s}")))?;
 texts.put("<script>document.title = 'taken over'</script>".repeat(20_000))?;
 texts.drain();"""
 CORRECTED = "MACHINE[1] = |n: u64| n as f64;"
 CROWD = """\
-let crowd = Machine::builder("crowd").start();
+let crowd = Machine::builder("crowd").start()?;
 crowd[0].set(|n: u64| n + 1)?;
 crowd[1].set(|n: u64| n as f64)?;"""
 MILLION = "crowd.source((0..1_000_000_u64).rate(200_000.0))?;"

@@ -45,7 +45,7 @@ def test_a_closure_without_types_takes_json(shared: Notebook) -> None:
 
 
 def test_a_machine_is_made_as_it_is_described(shared: Notebook) -> None:
-    shared.must('let m = Machine::builder("train").slots(12).queue(65_536).workers(4).start();')
+    shared.must('let m = Machine::builder("train").slots(12).queue(65_536).workers(4).start()?;')
     shared.must("m[11] = |x: u64| x + 1;\nm.put(1u64)?;\nm.drain();")
     [made] = shared.must("%status train --json").shown("application/json")
     made = made if isinstance(made, dict) else json.loads(made)

@@ -24,10 +24,10 @@ def test_a_source_before_the_slots_waits_for_them(notebook: Notebook) -> None:
     ran = notebook.must("MACHINE[0] = |x: u64| x;\nMACHINE.drain();\nMACHINE.status().processed")
     assert ran.shown() == ["11"], ran.text
     # A slot that is set later in the cell is in time.
-    ran = notebook.must('let late = Machine::builder("late").start();\nlate.source(0..5u64)?;\nlate[0] = |x: u64| x;\n'
+    ran = notebook.must('let late = Machine::builder("late").start()?;\nlate.source(0..5u64)?;\nlate[0] = |x: u64| x;\n'
                         "late.drain();\nlate.status().processed")
     assert ran.shown() == ["5"] and WAITING not in ran.text, ran.text
-    notebook.must('let empty = Machine::builder("empty").start();\nempty.source(0..5u64)?;')
+    notebook.must('let empty = Machine::builder("empty").start()?;\nempty.source(0..5u64)?;')
     notebook.must("%start empty --empty")
     notebook.must("%drain empty")
     assert json.loads(notebook.must("%status empty --json").shown()[-1])["processed"] == 5
@@ -36,7 +36,7 @@ def test_a_source_before_the_slots_waits_for_them(notebook: Notebook) -> None:
 def test_what_a_user_of_the_original_types_first(notebook: Notebook) -> None:
     assert notebook.must("MACHINE.running()").shown() == ["true"]
     assert "main" in notebook.must("MACHINE.display_status();").text
-    ran = notebook.must("let m = Machine::new();\nm[0] = |x: f64| x * x;\nm.call(3.0)?.get::<f64>(0)?")
+    ran = notebook.must("let m = Machine::new()?;\nm[0] = |x: f64| x * x;\nm.call(3.0)?.get::<f64>(0)?")
     assert ran.shown() == ["9.0"], ran.text
     assert "machine1" in notebook.must("m").text
     ran = notebook.run("MACHINE(14.0)")

@@ -102,10 +102,10 @@ STOPS = {
     "output of what ignores it": BEGUN + """std::process::Command::new("sh").args(["-c", "trap '' INT; sleep 600"]).output()?;""",
     "join": BEGUN + "std::thread::spawn(|| std::thread::park()).join().unwrap();",
     "recv": BEGUN + "{ let (tx, rx) = std::sync::mpsc::channel::<u8>(); let got = rx.recv(); drop((tx, got)); MACHINE.put(3.0)?; }",
-    "call": BEGUN + 'let m = Machine::builder("other").start();\n'
+    "call": BEGUN + 'let m = Machine::builder("other").start()?;\n'
             "m[0].set(|x: u64| { std::thread::sleep(std::time::Duration::from_secs(600)); x })?;\nm.call(1u64)?;",
-    "put_wait": BEGUN + 'let m = Machine::builder("full").queue(16).start();\nm.pause();\nfor n in 0u64.. { m.put_wait(n)?; }',
-    "drain": BEGUN + 'let m = Machine::builder("endless").start();\nm[0].set(|x: u64| x)?;\nm.source((0u64..).inspect(|_| std::thread::sleep(std::time::Duration::from_millis(10))))?;\nm.drain();',
+    "put_wait": BEGUN + 'let m = Machine::builder("full").queue(16).start()?;\nm.pause();\nfor n in 0u64.. { m.put_wait(n)?; }',
+    "drain": BEGUN + 'let m = Machine::builder("endless").start()?;\nm[0].set(|x: u64| x)?;\nm.source((0u64..).inspect(|_| std::thread::sleep(std::time::Duration::from_millis(10))))?;\nm.drain();',
 }
 
 

@@ -73,7 +73,7 @@ def test_a_corrected_slot_empties_the_list(filled: Notebook) -> None:
     assert (status["dead_letters"], status["processed"], status["errored"]) == (4, 100, 10)
     assert (status["retried"], status["retried_passed"]) == (21, 6)
     # From a cell, too.
-    filled.must("MACHINE[1].clear();")
+    filled.must("MACHINE[1].clear()?;")
     assert "4" in filled.must('MACHINE.retry_errors("")?.passed').text
     assert "no dead letters" in filled.must("%errors").text
 

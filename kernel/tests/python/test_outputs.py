@@ -86,8 +86,8 @@ def test_a_slow_subscriber_of_libzmq_loses_nothing_if_waited_for(shared: Noteboo
 
 
 def test_outputs_in_a_cell(shared: Notebook) -> None:
-    shared.must("MACHINE[0] = |x: f64| x + 0.5;\nMACHINE[1].clear();")
-    shared.must("let outs = MACHINE.outputs();")
+    shared.must("MACHINE[0] = |x: f64| x + 0.5;\nMACHINE[1].clear()?;")
+    shared.must("let outs = MACHINE.outputs()?;")
     shared.must("for x in 0..3 { MACHINE.put(f64::from(x))?; }\nMACHINE.drain();")
     ran = shared.must(
         "for out in outs.timeout(std::time::Duration::ZERO) {\n"
@@ -101,7 +101,7 @@ def test_outputs_in_a_cell(shared: Notebook) -> None:
 
 
 def test_an_interrupt_ends_the_wait_for_an_output(shared: Notebook) -> None:
-    request = shared.send('println!("begun"); for out in MACHINE.outputs() { println!("{}", out.oid); }')
+    request = shared.send('println!("begun"); for out in MACHINE.outputs()? { println!("{}", out.oid); }')
     shared.wait_for(request, lambda ran: "begun" in ran.stream())
     shared.interrupt()
     shared.wait(request)
@@ -119,7 +119,7 @@ def test_a_source_hears_a_publisher_of_libzmq_that_asks_whether_it_lives(
     publisher.setsockopt(zmq.HEARTBEAT_TIMEOUT, 5_000)
     publisher.bind("tcp://127.0.0.1:*" if transport == "tcp" else f"ipc://{tmp_path}/feed")
     endpoint = publisher.getsockopt_string(zmq.LAST_ENDPOINT)
-    notebook.must('let hears = Machine::builder("hears").start();\nhears[0].set(|x: u64| x + 1)?;')
+    notebook.must('let hears = Machine::builder("hears").start()?;\nhears[0].set(|x: u64| x + 1)?;')
     notebook.must(f'hears.source(source::zmq_sub("{endpoint}").topic("a"))?;')
     assert publisher.recv() == b"\x01a"
     for number in range(100):

@@ -20,7 +20,7 @@
 //!     tokio::time::sleep(Duration::from_millis(10)).await; // a request, for example
 //!     format!("user {id}")
 //! })?;
-//! MACHINE[0].timeout(Duration::from_secs(2)).retry(3, Duration::from_millis(100)).concurrency(64);
+//! MACHINE[0].timeout(Duration::from_secs(2))?.retry(3, Duration::from_millis(100))?.concurrency(64)?;
 //! for id in 0..100_u64 {
 //!     MACHINE.put_wait(id)?;
 //! }

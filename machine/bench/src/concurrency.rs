@@ -37,14 +37,14 @@ fn waiting() -> Result<(), Error> {
         return Ok(());
     }
     println!("### {TITLE}\n\n| | messages/s |\n|---|---:|");
-    let threads = Machine::builder("waits").workers(64).try_start()?;
+    let threads = Machine::builder("waits").workers(64).start()?;
     threads[0].set(|x: f64| {
         std::thread::sleep(WAIT);
         x
     })?;
     println!("| 64 workers, `sleep` | {:.0} |", feed(&threads, 2_560));
     threads.stop();
-    let futures = Machine::builder("has_async_slots").try_start()?;
+    let futures = Machine::builder("has_async_slots").start()?;
     futures[0].set_async(async |x: f64| {
         tokio::time::sleep(WAIT).await;
         x
@@ -54,7 +54,7 @@ fn waiting() -> Result<(), Error> {
 }
 
 fn computing(rounds: usize) -> Result<(), Error> {
-    let computes = Machine::builder("computes").try_start()?;
+    let computes = Machine::builder("computes").start()?;
     computes[0].set(compute)?;
     let with = |workers: usize, messages: u32| {
         if computes.workers(workers).is_ok() {

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let loaded = has(load::OPTION).then(|| load::Load::start().ok_or("the load cannot be started")).transpose()?;
     println!("{}", if loaded.is_some() { "Beside a load on all cores" } else { "With nothing beside it" });
     machine_engine::init();
-    let m = Machine::builder("w8").try_start()?;
+    let m = Machine::builder("w8").start()?;
     m[0].set(|x: f64| x * x)?;
     m[1].set(|a: f64| a + 1.0)?;
     m[2].set(|b: f64, a: f64| b - a)?;
@@ -102,7 +102,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         100_000,
         ROUNDS,
     );
-    let crowd = Machine::builder("crowd").workers(2).try_start()?;
+    let crowd = Machine::builder("crowd").workers(2).start()?;
     table::print(
         "4 producers, 2 workers, no slots; ns a message",
         &mut [
@@ -120,17 +120,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     failing()?;
     if table::is_wanted("Latency") {
-        latency(&m);
+        latency(&m)?;
     }
     Ok(())
 }
 
 /// What an error costs.
 fn failing() -> Result<(), Error> {
-    let slow = Machine::builder("panics").try_start()?;
+    let slow = Machine::builder("panics").start()?;
     #[expect(clippy::panic, reason = "what a panic costs is what is measured")]
     slow[0].set(|x: f64| -> f64 { panic!("no {x}") })?;
-    let fails = Machine::builder("errors").try_start()?;
+    let fails = Machine::builder("errors").start()?;
     fails[0].set(|x: f64| -> Result<f64, String> { Err(format!("no {x}")) })?;
     let feed = |m: &Machine, n: u32| {
         for i in 0..n {
@@ -176,7 +176,7 @@ fn watched(work: &dyn Fn(u32), m: &Machine) {
 
 /// The memory of a million messages that wait.
 fn waiting() -> Result<(), Error> {
-    let m = Machine::builder("waiting").queue(1_000_000).try_start()?;
+    let m = Machine::builder("waiting").queue(1_000_000).start()?;
     m.pause();
     let before = memory::resident();
     for i in 0..1_000_000 {
@@ -189,9 +189,9 @@ fn waiting() -> Result<(), Error> {
 }
 
 /// From `put` to whoever waits for the outputs of an idle machine, and to the end of its last slot.
-fn latency(m: &Machine) {
+fn latency(m: &Machine) -> Result<(), machine::Error> {
     m.drain();
-    let mut outputs = m.outputs();
+    let mut outputs = m.outputs()?;
     percentiles("put to `outputs()`", || {
         let before = Instant::now();
         let _ = m.put_wait(black_box(1.0));
@@ -206,6 +206,7 @@ fn latency(m: &Machine) {
             receiver.recv().ok().map(|end| end.saturating_duration_since(before))
         });
     }
+    Ok(())
 }
 
 fn percentiles(of: &str, mut one: impl FnMut() -> Option<Duration>) {

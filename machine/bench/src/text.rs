@@ -58,7 +58,7 @@ fn fail(score: f64, counter: &AtomicU64) -> Result<f64, String> {
 /// # Errors
 /// If the machine cannot be made.
 pub fn machine() -> Result<Machine, Error> {
-    let m = Machine::builder("wtext").try_start()?;
+    let m = Machine::builder("wtext").start()?;
     let counter = AtomicU64::new(0);
     m[0].set(|json: &str| text(json))?;
     m[1].set(|text: &str| count(text))?;

@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     file.flush()?;
 
-    let m = Machine::builder("lines").queue(8_192).try_start()?;
+    let m = Machine::builder("lines").queue(8_192).start()?;
     m[0].set(|reading: &Reading| reading.value)?;
     m[1].set(|value: f64| value * value)?;
     for slot in 2..8 {
@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if status.errored + status.source.errors > 0 || status.processed != 5 * lines {
         return Err(format!("not all lines came through: {status:?}").into());
     }
-    let without_slots = Machine::builder("empty").queue(8_192).try_start()?;
+    let without_slots = Machine::builder("empty").queue(8_192).start()?;
     let reading_alone = median(|| {
         without_slots.clear_source().start_empty().source(source::json_lines(&path))?;
         without_slots.drain();

@@ -56,7 +56,7 @@ static IN_PAIRS: AtomicBool = AtomicBool::new(false);
 
 /// W8-A: eight trivial slots over `f64`. The last one counts, so that nothing has to be asked of the machine.
 fn w8() -> (Machine, Arc<AtomicU64>) {
-    let m = Machine::builder("w8").start();
+    let m = Machine::builder("w8").start().unwrap();
     let (through, pair) = (Arc::new(AtomicU64::new(0)), Barrier::new(2));
     let count = through.clone();
     m[0].set(|x: f64| x * x).unwrap();

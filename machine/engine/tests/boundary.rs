@@ -59,7 +59,7 @@ type Large = [u64; 16];
 fn values_go_by_reference_by_value_and_converted() {
     let living = Arc::<AtomicUsize>::default();
     let l = living.clone();
-    let m = named("values").workers(2).start();
+    let m = named("values").workers(2).start().unwrap();
     m[0].set(move |x: u64| Counted::new(x, &l)).unwrap();
     m[1].set(|own: &Counted| own.text.clone()).unwrap();
     m[2].set(|text: &str, own: Option<&Counted>| text.len() as u64 + own.map_or(0, |own| own.number)).unwrap();
@@ -91,14 +91,14 @@ fn values_go_by_reference_by_value_and_converted() {
 fn options_go_by_reference_by_value_and_converted() {
     let living = Arc::<AtomicUsize>::default();
     let l = living.clone();
-    let (m, next) = (named("options").ordered(true).start(), named("next").start());
+    let (m, next) = (named("options").ordered(true).start().unwrap(), named("next").start().unwrap());
     m[0].set(move |x: Option<u64>| x.map(|x| Counted::new(x, &l))).unwrap();
     m[1].set(|own: &Option<Counted>| Ok::<_, String>(own.as_ref().map(|own| u128::from(own.number)))).unwrap();
     m[2].set(|number: &Option<u32>, own: Option<&Counted>| number.is_some() == own.is_some()).unwrap();
     m[3].set(|_: Ignored, number: f64, own: &Counted| number + if own.text.is_empty() { 0.0 } else { 1.0 }).unwrap();
     m[4].set_async(async |_: Ignored, _: Ignored, number: Option<u128>| number).unwrap();
     next[0].set(|own: &Counted| own.number).unwrap();
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     m.to(&next, 0).unwrap();
     m.put(Some(1_u64)).unwrap();
     m.put(None::<u64>).unwrap();
@@ -116,14 +116,14 @@ fn options_go_by_reference_by_value_and_converted() {
     let called = m.call(None::<u64>).unwrap();
     assert_eq!((called.get::<Option<u128>>(1), called.get::<bool>(2)), (Ok(None), Ok(true)));
     drop(called);
-    m[0].clear();
+    m[0].clear().unwrap();
     assert_eq!(living.load(SeqCst), 0);
 }
 
 #[test]
 fn messages_of_any_size_are_moved_once_and_given_back() {
     let living = Arc::<AtomicUsize>::default();
-    let m = named("moved").queue(4).start();
+    let m = named("moved").queue(4).start().unwrap();
     m[0].set(|own: &Counted| own.number).unwrap();
     m.pause();
     for x in 0..4 {
@@ -146,10 +146,10 @@ fn messages_of_any_size_are_moved_once_and_given_back() {
 fn sources_and_sinks_get_the_values_themselves() {
     let living = Arc::<AtomicUsize>::default();
     let l = living.clone();
-    let (m, next) = (named("from").ordered(true).start(), named("to").policy(Policy::Block).start());
+    let (m, next) = (named("from").ordered(true).start().unwrap(), named("to").policy(Policy::Block).start().unwrap());
     m[0].set(move |x: u64| Counted::new(x, &l)).unwrap();
     next[0].set(|own: &Counted| own.number + 1).unwrap();
-    let (outputs, chain) = (m.outputs(), m.to(&next, 0).unwrap());
+    let (outputs, chain) = (m.outputs().unwrap(), m.to(&next, 0).unwrap());
     let (tell, told) = mpsc::channel();
     let closure = next.on_output(move |output| tell.send(output.get::<u64>(0).unwrap()).unwrap()).unwrap();
     m.source((0..4_u64).map(|x| x * 2)).unwrap();
@@ -166,7 +166,7 @@ fn sources_and_sinks_get_the_values_themselves() {
 #[test]
 fn closures_are_swapped_and_dropped_once_and_panics_end_here() {
     let closures = Arc::<AtomicUsize>::default();
-    let m = named("closures").start();
+    let m = named("closures").start().unwrap();
     for round in 0..3_u64 {
         let own = Counted::new(round, &closures);
         m[0].set(move |x: u64| {
@@ -182,7 +182,7 @@ fn closures_are_swapped_and_dropped_once_and_panics_end_here() {
     let s = m.status();
     assert_eq!((s.processed, s.errored, s.slots[0].revision), (9, 3, 3));
     assert!(m.errors().iter().all(|letter| letter.error.starts_with("one, in round ")));
-    m[0].clear();
+    m[0].clear().unwrap();
     // A worker lets go of the last slots when it takes up the new ones.
     m.put(1_u64).unwrap();
     m.drain().stop();
@@ -193,7 +193,7 @@ fn closures_are_swapped_and_dropped_once_and_panics_end_here() {
 fn futures_borrow_their_arguments_and_are_dropped_once() {
     let living = Arc::<AtomicUsize>::default();
     let l = living.clone();
-    let m = named("futures").in_flight(2).start();
+    let m = named("futures").in_flight(2).start().unwrap();
     m[0].set(move |x: u64| Counted::new(x, &l)).unwrap();
     m[1].set_async(async |own: &Counted| {
         tokio::task::yield_now().await;
@@ -265,7 +265,7 @@ fn a_writer_gets_lines_and_is_dropped_once() {
     }
     let dropped = Arc::<AtomicUsize>::default();
     let (tell, told) = mpsc::channel();
-    let m = named("writer").start();
+    let m = named("writer").start().unwrap();
     m[0].set(|x: u64| format!("line {x}")).unwrap();
     let sink = m.to_lines(0, Writer(dropped.clone(), tell)).unwrap();
     (0..3_u64).for_each(|x| m.put_wait(x).unwrap());

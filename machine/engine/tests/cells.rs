@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 fn machine(name: &str) -> Machine {
     machine_engine::init();
-    Machine::builder(name).start()
+    Machine::builder(name).start().unwrap()
 }
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -115,7 +115,7 @@ fn source_and_captures() {
 #[test]
 fn pause_stop_clear_count() {
     machine_engine::init();
-    let m = Machine::builder("pause").queue(16).start();
+    let m = Machine::builder("pause").queue(16).start().unwrap();
     m.pause();
     for x in 0..16 {
         m.put(x).unwrap();
@@ -138,7 +138,7 @@ fn pause_stop_clear_count() {
 #[test]
 fn put_never_waits_for_a_slow_slot() {
     machine_engine::init();
-    let m = Machine::builder("slow").queue(4).start();
+    let m = Machine::builder("slow").queue(4).start().unwrap();
     let (began, begun) = std::sync::mpsc::channel();
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let (began, gone) = (std::sync::Mutex::new(began), std::sync::Mutex::new(gone));

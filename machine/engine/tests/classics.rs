@@ -21,7 +21,7 @@ use std::thread;
 mod common;
 
 fn fresh() -> Machine {
-    named("c").start()
+    named("c").start().unwrap()
 }
 
 /// What each slot was called with, by slot.
@@ -54,7 +54,7 @@ fn nine_arities(m: &Machine, calls: &Calls) {
 /// `f2(f1, f0, in)`: nearest output first, the input last, for 1 to 9 arguments.
 #[test]
 fn a_fat_pipeline_hands_on_all_outputs_nearest_first() {
-    let (m, calls) = (named("fat").slots(9).start(), Calls::default());
+    let (m, calls) = (named("fat").slots(9).start().unwrap(), Calls::default());
     nine_arities(&m, &calls);
     let wanted: Vec<(usize, Vec<u64>)> =
         (0..9).map(|slot| (slot, (10..10 + slot as u64).rev().chain([5]).collect())).collect();
@@ -94,7 +94,7 @@ fn a_slot_takes_the_nearest_outputs_in_its_own_way() {
 #[test]
 fn empty_slots_pass_on_what_came_before_them() {
     let m = fresh();
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     assert_eq!(m.call(1.5).unwrap().get::<f64>(7).unwrap().to_bits(), 1.5_f64.to_bits(), "nothing but empty slots");
     m[2].set(|x: f64, before: f64, input: f64| x + before + input).unwrap();
     m[5].set(|x: f64| if x > 10.0 { Err("too much") } else { Ok(x * 2.0) }).unwrap();
@@ -102,8 +102,8 @@ fn empty_slots_pass_on_what_came_before_them() {
     m.put(9.0).unwrap();
     m.drain();
     // Emptied again, a slot passes on again; to empty an empty one is no change.
-    m[2].clear();
-    m[2].clear();
+    m[2].clear().unwrap();
+    m[2].clear().unwrap();
     m.put(4.0).unwrap();
     m.drain();
     let got: Vec<Output> = outputs.timeout(std::time::Duration::ZERO).collect();
@@ -120,7 +120,7 @@ fn empty_slots_pass_on_what_came_before_them() {
 fn a_machine_is_as_long_as_it_has_slots() {
     assert_eq!(fresh().len(), 8);
     for slots in [1, 9, 60] {
-        let m = named("len").slots(slots).start();
+        let m = named("len").slots(slots).start().unwrap();
         assert_eq!(m.len(), slots);
         m[slots - 1].set(|x: u64| x).unwrap();
         let error = m[slots].set(|x: u64| x).unwrap_err();
@@ -137,7 +137,7 @@ fn what_is_out_of_range_is_refused_and_changes_nothing() {
     let before = m.status();
     for slot in [8, 9, 60, usize::MAX] {
         assert_eq!(m[slot].set(|x: u64| x).unwrap_err().kind(), ErrorKind::NoSuchSlot);
-        m[slot].clear();
+        m[slot].clear().unwrap();
         assert!(m.to(&other, slot).is_err(), "to, f{slot}");
         let out = m.call(1_u64).unwrap();
         assert!(out.get::<u64>(slot).is_err() && out.json(slot).is_err());
@@ -159,7 +159,7 @@ fn what_is_out_of_range_is_refused_and_changes_nothing() {
         ("too many workers", named("range").workers(257)),
         ("nothing in flight", named("range").in_flight(0)),
     ] {
-        assert!(builder.try_start().is_err(), "{what}");
+        assert!(builder.start().is_err(), "{what}");
     }
 }
 
@@ -171,7 +171,7 @@ fn a_queue_for_which_there_is_no_memory_is_refused() {
         return;
     }
     // A system that promises more memory than there is gives it, as long as it is not used.
-    if let Err(failure) = named("memory").queue(1 << 30).try_start() {
+    if let Err(failure) = named("memory").queue(1 << 30).start() {
         assert_eq!(failure.kind(), ErrorKind::OutOfRange);
         let message =
             "queue is 1073741824: places for so many messages take 128 GiB, which are not to be had: take fewer";
@@ -229,7 +229,7 @@ fn call_works_whatever_the_machine_does() {
 
 #[test]
 fn a_source_that_ends_says_so_and_makes_way_for_the_next() {
-    let m = named("ends").queue(4).start();
+    let m = named("ends").queue(4).start().unwrap();
     m.start_empty().pause();
     m.source(0..10_u64).unwrap();
     m.start().drain();
@@ -246,7 +246,7 @@ fn a_source_that_ends_says_so_and_makes_way_for_the_next() {
 #[test]
 fn a_source_waits_while_the_queue_is_full() {
     for policy in [Policy::Reject, Policy::Block] {
-        let m = named("full").queue(2).policy(policy).start();
+        let m = named("full").queue(2).policy(policy).start().unwrap();
         let (seen, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(())));
         let (see, key) = (seen.clone(), gate.clone());
         m[0].set(move |x: u64| {

@@ -60,7 +60,7 @@ fn resume(m: &Machine) -> Reply {
 
 /// A machine that takes nothing, and whose queue is full.
 fn full() -> Machine {
-    let full = named("full").queue(1).policy(Policy::Block).start();
+    let full = named("full").queue(1).policy(Policy::Block).start().unwrap();
     full.pause().put(u64::MAX).unwrap();
     full
 }
@@ -84,9 +84,9 @@ fn slow(m: &Machine, slot: usize) -> (Receiver<u64>, Sender<()>) {
 /// Outputs in order that wait for one that never comes are in no way of those who give it up.
 #[test]
 fn clear_and_drain_do_not_wait_for_a_sink() {
-    let (a, full) = (named("ordered").ordered(true).start(), full());
+    let (a, full) = (named("ordered").ordered(true).start().unwrap(), full());
     a.to(&full, 0).unwrap();
-    let outputs = full.outputs();
+    let outputs = full.outputs().unwrap();
     a[0].set_async(async |n: u64| {
         if n == 0 {
             std::future::pending::<()>().await;
@@ -124,8 +124,8 @@ fn fast(m: &Machine) {
 /// What was discarded behind a slow message is told to the outputs that wait for it in order.
 #[test]
 fn outputs_in_order_do_not_wait_for_what_was_discarded_behind_a_slow_message() {
-    let m = named("behind").ordered(true).start();
-    let outputs = m.outputs();
+    let m = named("behind").ordered(true).start().unwrap();
+    let outputs = m.outputs().unwrap();
     fast(&m);
     let (begun, go) = slow(&m, 7);
     for x in 100..110_u64 {
@@ -136,7 +136,7 @@ fn outputs_in_order_do_not_wait_for_what_was_discarded_behind_a_slow_message() {
     assert_eq!(m.clear(), 9);
     // Another worker is through with this one before.
     m.workers(2).unwrap();
-    m[7].clear();
+    m[7].clear().unwrap();
     m.put(200_u64).unwrap();
     until(|| m.status().out_of_order == 1);
     go.send(()).unwrap();
@@ -149,8 +149,8 @@ fn outputs_in_order_do_not_wait_for_what_was_discarded_behind_a_slow_message() {
 /// each time that something is discarded.
 #[test]
 fn clear_does_not_wait_for_a_worker_that_tells_what_was_discarded() {
-    let (m, full) = (named("telling").ordered(true).start(), full());
-    let outputs = full.outputs();
+    let (m, full) = (named("telling").ordered(true).start().unwrap(), full());
+    let outputs = full.outputs().unwrap();
     fast(&m);
     let (begun, go) = slow(&m, 7);
     for x in 100..110_u64 {
@@ -162,7 +162,7 @@ fn clear_does_not_wait_for_a_worker_that_tells_what_was_discarded() {
     // Another worker is through with this one before; this one alone goes to the sink.
     m.to(&full, 0).unwrap();
     m.workers(2).unwrap();
-    m[7].clear();
+    m[7].clear().unwrap();
     m.put(200_u64).unwrap();
     until(|| m.status().out_of_order == 1);
     go.send(()).unwrap();
@@ -208,8 +208,8 @@ impl Serialize for Looked {
 /// What was discarded while it was looked at is told to the outputs that wait for it in order.
 #[test]
 fn outputs_in_order_do_not_wait_for_what_was_discarded_while_it_was_looked_at() {
-    let m = named("behind").ordered(true).start();
-    let outputs = m.outputs();
+    let m = named("behind").ordered(true).start().unwrap();
+    let outputs = m.outputs().unwrap();
     fast(&m);
     let (begun, go) = slow(&m, 7);
     let looked = Looked::default();
@@ -219,7 +219,7 @@ fn outputs_in_order_do_not_wait_for_what_was_discarded_while_it_was_looked_at() 
     assert_eq!(begun.recv().unwrap(), 100);
     // As above; the one between the two is given back.
     m.workers(2).unwrap();
-    m[7].clear();
+    m[7].clear().unwrap();
     m.put(200_u64).unwrap();
     until(|| m.status().out_of_order == 1);
     m.pause();
@@ -240,7 +240,7 @@ fn outputs_in_order_do_not_wait_for_what_was_discarded_while_it_was_looked_at() 
 /// A message that is looked at may be discarded meanwhile.
 #[test]
 fn what_is_looked_at_can_be_discarded() {
-    let m = named("looked").start();
+    let m = named("looked").start().unwrap();
     m.pause();
     let looked = Looked::default();
     m.put(looked.clone()).unwrap();
@@ -268,7 +268,7 @@ fn what_is_looked_at_can_be_discarded() {
 /// What was given back is claimed one by one, too, where the oldest is to make room.
 #[test]
 fn the_oldest_makes_room_also_after_it_was_looked_at() {
-    let m = named("oldest").queue(11).policy(Policy::DropOldest).start();
+    let m = named("oldest").queue(11).policy(Policy::DropOldest).start().unwrap();
     let (begun, go) = slow(&m, 0);
     for x in 1..=20_u64 {
         go.send(()).unwrap();

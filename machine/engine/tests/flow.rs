@@ -42,7 +42,7 @@ impl Slow {
 /// pause a machine that is stopped is no change either.
 #[test]
 fn pause_stop_and_start_answer_while_a_slot_is_slow_and_can_be_said_twice() {
-    let m = named("slow").queue(8).start();
+    let m = named("slow").queue(8).start().unwrap();
     let mut slow = Slow::new(&m);
     for x in 0..5_u64 {
         m.put(x).unwrap();
@@ -82,9 +82,9 @@ fn pause_stop_and_start_answer_while_a_slot_is_slow_and_can_be_said_twice() {
 fn clear_discards_what_waits_behind_a_slow_message() {
     let holds = [None, Some(Machine::pause as fn(&Machine) -> &Machine), Some(Machine::stop)];
     for (hold, has_async_slots) in holds.into_iter().flat_map(|hold| [(hold, false), (hold, true)]) {
-        let m = named("claimed").queue(100).start();
+        let m = named("claimed").queue(100).start().unwrap();
         // Messages fly through slots that have settings.
-        m[1].retry(u32::from(has_async_slots), Duration::ZERO);
+        m[1].retry(u32::from(has_async_slots), Duration::ZERO).unwrap();
         m[1].set(|f0: ()| f0).unwrap();
         let (began, begun) = channel();
         let (go, gone) = channel::<()>();
@@ -128,7 +128,7 @@ fn clear_discards_what_waits_behind_a_slow_message() {
 
 #[test]
 fn stop_keeps_the_queue_and_its_order() {
-    let m = named("stop").start();
+    let m = named("stop").start().unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let see = seen.clone();
     m[0].set(move |x: u64| see.lock().unwrap().push(x)).unwrap();
@@ -144,7 +144,7 @@ fn stop_keeps_the_queue_and_its_order() {
 
 #[test]
 fn drain_waits_so_long_and_says_what_is_left() {
-    let m = named("drain").start();
+    let m = named("drain").start().unwrap();
     let mut slow = Slow::new(&m);
     let left = |timeout| m.drain_timeout(timeout).map_or_else(|left| left.messages, |()| 0);
     assert_eq!(left(Duration::ZERO), 0, "nothing to wait for");
@@ -167,7 +167,7 @@ fn drain_waits_so_long_and_says_what_is_left() {
 #[test]
 fn put_timeout_waits_so_long_whatever_the_policy_and_gives_the_message_back() {
     for policy in [Policy::Reject, Policy::Block, Policy::DropOldest, Policy::DropNewest] {
-        let m = named("timeout").queue(2).policy(policy).start();
+        let m = named("timeout").queue(2).policy(policy).start().unwrap();
         m.pause();
         m.put(0_u64).unwrap();
         m.put(1_u64).unwrap();
@@ -195,7 +195,7 @@ fn a_batch_does_what_the_policy_says_and_keeps_the_order() {
         (Policy::DropOldest, vec![6, 7, 8, 9], vec![], 6, 0),
         (Policy::DropNewest, vec![0, 1, 2, 3], vec![], 0, 6),
     ] {
-        let m = named("batch").queue(4).policy(policy).start();
+        let m = named("batch").queue(4).policy(policy).start().unwrap();
         m.pause();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let see = seen.clone();
@@ -216,7 +216,7 @@ fn a_batch_does_what_the_policy_says_and_keeps_the_order() {
 #[test]
 fn many_producers_at_once() {
     const EACH: u64 = 2_000;
-    let m = named("many").queue(64).start();
+    let m = named("many").queue(64).start().unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let see = seen.clone();
     m[0].set(move |x: u64| see.lock().unwrap().push(x)).unwrap();
@@ -260,7 +260,7 @@ fn many_producers_at_once() {
 /// A message is dropped for one reason, and each reason has its own count.
 #[test]
 fn drops_are_counted_by_reason() {
-    let m = named("drops").queue(4).start();
+    let m = named("drops").queue(4).start().unwrap();
     m.pause();
     let put = |policy: Policy, messages: u64| {
         m.policy(policy);
@@ -283,7 +283,7 @@ fn drops_are_counted_by_reason() {
 #[test]
 fn ordered_outputs_with_workers_that_come_and_go() {
     const ALL: u64 = 20_000;
-    let m = named("dynamic").ordered(true).workers(1).start();
+    let m = named("dynamic").ordered(true).workers(1).start().unwrap();
     m[0].set(|x: u64| {
         if x.is_multiple_of(64) {
             thread::yield_now(); // so that others overtake it
@@ -303,7 +303,7 @@ fn ordered_outputs_with_workers_that_come_and_go() {
             m.workers(workers).unwrap();
             match workers {
                 16 => drop(m[1].set(|x: u64| x + 1)),
-                3 => m[1].clear(),
+                3 => m[1].clear().unwrap(),
                 2 => drop(m.pause().start()),
                 8 => drop(m.stop().start()),
                 _ => {}
@@ -324,7 +324,7 @@ fn ordered_outputs_with_workers_that_come_and_go() {
 /// A message that takes long may have others of its worker's claim behind it: a call that waits for their places has its time.
 #[test]
 fn a_wait_for_room_behind_a_slow_message_ends_in_time() {
-    let m = named("stalled").workers(2).start();
+    let m = named("stalled").workers(2).start().unwrap();
     let (door, waits) = std::sync::mpsc::channel::<()>();
     let waits = std::sync::Mutex::new(waits);
     m[0].set(move |x: u64| {
@@ -358,7 +358,7 @@ fn a_wait_for_room_behind_a_slow_message_ends_in_time() {
 #[test]
 fn a_drain_that_would_wait_for_itself_is_an_error() {
     use machine_async::prelude::*;
-    let (m, other) = (named("own").start(), named("other").start());
+    let (m, other) = (named("own").start().unwrap(), named("other").start().unwrap());
     m[0].set(move |x: u64| {
         other.put_wait(x).unwrap();
         other.drain();
@@ -390,8 +390,8 @@ fn a_drain_that_would_wait_for_itself_is_an_error() {
 /// Also within one second, and although each counts its own.
 #[test]
 fn machines_never_share_an_oid() {
-    let machines = [named("oids").start(), named("oids").start(), named("oids").start()];
-    let outputs: Vec<Outputs> = machines.iter().map(Machine::outputs).collect();
+    let machines = [named("oids").start().unwrap(), named("oids").start().unwrap(), named("oids").start().unwrap()];
+    let outputs: Vec<Outputs> = machines.iter().map(|m| m.outputs().unwrap()).collect();
     for x in 0..100_u64 {
         for m in &machines {
             m.put_wait(x).unwrap();
@@ -412,8 +412,8 @@ fn machines_never_share_an_oid() {
 /// All of a batch goes in, in order, however small the queue; interrupted, the rest is still there.
 #[test]
 fn a_batch_that_waits_is_put_whole_and_in_order() {
-    let m = named("batch").queue(8).start();
-    let outputs = m.outputs();
+    let m = named("batch").queue(8).start().unwrap();
+    let outputs = m.outputs().unwrap();
     for size in [0, 1, 7, 8, 9, 500] {
         let mut batch: Vec<String> = (0..size).map(|x: u64| x.to_string()).collect();
         m.put_batch_wait(&mut batch).unwrap();

@@ -38,7 +38,7 @@ fn fresh() -> Fresh {
 }
 
 fn with(set: impl FnOnce(Builder) -> Builder) -> Fresh {
-    let machine = set(named("k")).start();
+    let machine = set(named("k")).start().unwrap();
     Fresh { machine, target: Target::Name(machine.status().machine) }
 }
 
@@ -209,7 +209,7 @@ fn dead_letters_keep_what_was_made_of_them_and_are_tried_again() {
 
     // The corrected slot lets half of them pass; these keep their oids, and go where outputs go.
     m[1].set(|x: f64| if x < 100.0 { Ok(x) } else { Err("too big") }).unwrap();
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     let one = m.retry(DeadLetterQuery { oid: Some(letter.oid.clone()), ..DeadLetterQuery::default() }).unwrap();
     assert_eq!((one.tried, one.passed), (1, 0));
     let all = m.retry(DeadLetterQuery::default()).unwrap();
@@ -222,7 +222,7 @@ fn dead_letters_keep_what_was_made_of_them_and_are_tried_again() {
     let kept = m.kept(RetainedQuery::default()).unwrap();
     assert_eq!((kept.processed, kept.not_kept, kept.messages.len()), (125, 0, 125));
     // From cells.
-    m[1].clear();
+    m[1].clear().unwrap();
     let rest = m.retry_errors("f0 >= 150").unwrap();
     assert_eq!((rest.tried, rest.passed, m.errors().len()), (12, 12, 13));
 }
@@ -313,7 +313,7 @@ fn what_waits_is_shown_and_stays() {
     let texts: Vec<_> = first.iter().map(|(_, json)| json.as_str()).collect();
     assert_eq!((waiting, texts), (100, vec!["0.0", "1.0", "2.0"]));
     assert_eq!(m.explain(&first[1].0).unwrap().state, "waits");
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     m.start();
     m.drain();
     let order: Vec<f64> = outputs.take(100).map(|output| output.input::<f64>().unwrap()).collect();

@@ -78,7 +78,7 @@ unusual!(zero_sized_of_large_alignment, 128, ());
 
 fn everywhere<T: Unusual>() {
     for has_async_slots in [false, true] {
-        let (m, next) = (named("layout").queue(8).start(), named("layout").start());
+        let (m, next) = (named("layout").queue(8).start().unwrap(), named("layout").start().unwrap());
         // As it is, in an `Option`, in a `Result`, and from text.
         m[0].set(|value: &T| value.is_well().then(T::make)).unwrap();
         m[1].set(|made: &Option<T>, value: &T| made.as_ref().is_some_and(T::is_well) && value.is_well()).unwrap();
@@ -90,7 +90,7 @@ fn everywhere<T: Unusual>() {
         }
         next[0].set(|value: &T| value.is_well()).unwrap();
         m.to(&next, 2).unwrap();
-        let (outputs, results) = (m.outputs(), next.outputs());
+        let (outputs, results) = (m.outputs().unwrap(), next.outputs().unwrap());
         m.pause();
         m.put_wait(T::make()).unwrap();
         let mut batch: Vec<T> = (0..4).map(|_| T::make()).collect();
@@ -109,7 +109,7 @@ fn everywhere<T: Unusual>() {
         }
         assert_eq!(seen, 55);
         assert!(results.timeout(Duration::ZERO).all(|output| output.get::<bool>(0).unwrap()));
-        (0..6).for_each(|slot| m[slot].clear());
+        (0..6).for_each(|slot| m[slot].clear().unwrap());
         m.clear_outputs();
         m.clear_source();
     }

@@ -33,7 +33,7 @@ fn once(machine: &str, condition: impl Fn(&History) -> bool) -> History {
 #[test]
 fn the_history_counts_what_the_machine_counts_and_goes_on_while_it_stands() {
     machine_engine::init();
-    let machine = Machine::builder("past").queue(10_000).start();
+    let machine = Machine::builder("past").queue(10_000).start().unwrap();
     machine[0].set(|x: u64| if x.is_multiple_of(10) { Err("ten") } else { Ok(x) }).unwrap();
     (1..=1000).for_each(|n: u64| machine.put_wait(n).unwrap());
     machine.drain();
@@ -61,7 +61,7 @@ fn the_history_counts_what_the_machine_counts_and_goes_on_while_it_stands() {
 #[test]
 fn a_worker_that_sits_in_a_slot_is_seen_busy_and_one_without_messages_idle() {
     machine_engine::init();
-    let machine = Machine::builder("ratio").workers(2).start();
+    let machine = Machine::builder("ratio").workers(2).start().unwrap();
     let (open, gate) = std::sync::mpsc::channel::<()>();
     let gate = std::sync::Mutex::new(gate);
     machine[0]
@@ -81,8 +81,10 @@ fn a_worker_that_sits_in_a_slot_is_seen_busy_and_one_without_messages_idle() {
 #[test]
 fn workers_that_wait_for_a_full_output_are_blocked_and_calls_that_wait_for_room_are_counted() {
     machine_engine::init();
-    let (machine, next) =
-        (Machine::builder("blocked").queue(1).workers(2).start(), Machine::builder("full").queue(1).start());
+    let (machine, next) = (
+        Machine::builder("blocked").queue(1).workers(2).start().unwrap(),
+        Machine::builder("full").queue(1).start().unwrap(),
+    );
     next.pause();
     machine.to(&next, 0).unwrap();
     machine[0].set(|x: u64| x).unwrap();
@@ -122,7 +124,7 @@ fn get(port: u16, path: &str) -> String {
 #[test]
 fn metrics_are_the_counters() {
     machine_engine::init();
-    let machine = Machine::builder("metered").start();
+    let machine = Machine::builder("metered").start().unwrap();
     machine[1].set(|x: u64| if x == 3 { Err("three") } else { Ok(x) }).unwrap();
     (1..=5).for_each(|n: u64| machine.put_wait(n).unwrap());
     machine.drain();

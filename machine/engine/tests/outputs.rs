@@ -36,7 +36,7 @@ mod unwritten;
 mod writer;
 
 fn fresh() -> Machine {
-    named("m").start()
+    named("m").start().unwrap()
 }
 
 fn all(outputs: Outputs) -> Vec<Output> {
@@ -46,7 +46,7 @@ fn all(outputs: Outputs) -> Vec<Output> {
 /// A thousand changes of sinks and slots under load, and each message goes to one set of sinks, once.
 #[test]
 fn sinks_come_and_go_under_load() {
-    let m = named("load").workers(2).start();
+    let m = named("load").workers(2).start().unwrap();
     m[0].set(|x: u64| x).unwrap();
     let (count, sum) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (c, s) = (count.clone(), sum.clone());
@@ -64,7 +64,7 @@ fn sinks_come_and_go_under_load() {
         let outputs = m.outputs_bounded(100).unwrap();
         m[1].set(|x: u64| x + 1).unwrap();
         taken += outputs.timeout(Duration::ZERO).take(50).count();
-        m[1].clear();
+        m[1].clear().unwrap();
     }
     producer.join().unwrap();
     m.drain();

@@ -42,7 +42,7 @@ fn until(condition: impl Fn() -> bool) {
 
 /// A machine whose source has no end, so that its process goes on until it is asked to stop.
 fn endless() -> Machine {
-    let clock = Machine::builder("clock").start();
+    let clock = Machine::builder("clock").start().unwrap();
     clock.start_empty();
     clock.source(source::interval(Duration::from_secs(1_000))).unwrap();
     clock
@@ -72,7 +72,7 @@ fn what_waits_when_a_process_is_asked_to_stop_goes_through_all_machines() {
         return;
     }
     let code = machine_engine::run(|| {
-        let (first, last) = (Machine::builder("first").start(), Machine::builder("last").start());
+        let (first, last) = (Machine::builder("first").start().unwrap(), Machine::builder("last").start().unwrap());
         let (open, opened) = mpsc::channel::<()>();
         let opened = std::sync::Mutex::new(opened);
         first[0].set(move |x: u64| {
@@ -94,7 +94,7 @@ fn what_waits_when_a_process_is_asked_to_stop_goes_through_all_machines() {
         });
         Ok::<_, Box<dyn std::error::Error>>(())
     });
-    assert_eq!(Machine::builder("last").start().status().processed, MESSAGES);
+    assert_eq!(Machine::builder("last").start().unwrap().status().processed, MESSAGES);
     gives(code, ExitCode::SUCCESS);
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 mod common;
 
 fn fresh(queue: usize, workers: usize) -> Machine {
-    named("m").queue(queue).workers(workers).start()
+    named("m").queue(queue).workers(workers).start().unwrap()
 }
 
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ proptest! {
                         }
                     },
                     Op::Assign(slot, kind) => assign(&m, slot, kind),
-                    Op::ClearSlot(slot) => m[slot].clear(),
+                    Op::ClearSlot(slot) => m[slot].clear().unwrap(),
                     Op::Pause => { m.pause(); },
                     Op::Stop => { m.stop(); },
                     Op::Start => { m.start(); },
@@ -206,7 +206,7 @@ proptest! {
                     Op::Workers(n) => { m.workers(n).unwrap(); },
                     Op::Policy(policy) => { m.policy(policy); },
                     Op::Assign(slot, _) => m[1 + slot % 7].set(|n: u64| n).unwrap(),
-                    Op::ClearSlot(slot) => m[1 + slot % 7].clear(),
+                    Op::ClearSlot(slot) => m[1 + slot % 7].clear().unwrap(),
                     Op::Step => { let _ = machine::handle::ask(&machine_protocol::command::Command::Step {
                         machine: machine_protocol::command::Target::Name(m.status().machine) }); },
                 }
@@ -397,8 +397,8 @@ fn values_and_closures_are_dropped_once() {
     m.drain();
     let status = m.status();
     assert_eq!((status.processed, status.slots[1].errored), (1000, 200));
-    m[1].clear();
-    m[0].clear();
+    m[1].clear().unwrap();
+    m[0].clear().unwrap();
     m.put(1_u64).unwrap();
     m.drain();
     while LIVE.load(Relaxed) > 0 {

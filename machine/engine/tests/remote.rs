@@ -29,7 +29,7 @@ fn target(name: &str) -> Target {
 #[test]
 fn commands_do_what_they_do_inside() -> Result<(), Box<dyn std::error::Error>> {
     let _alone = alone();
-    let machine = Machine::builder("outside").try_start()?;
+    let machine = Machine::builder("outside").start()?;
     machine[0].set(|x: f64| x * x)?;
     let (mut process, name) = own("outside")?;
     assert_eq!((process.pid(), name.as_str()), (std::process::id(), "outside"));
@@ -51,7 +51,7 @@ fn commands_do_what_they_do_inside() -> Result<(), Box<dyn std::error::Error>> {
 #[test]
 fn a_drain_from_outside_comes_back_although_nothing_moves() -> Result<(), Box<dyn std::error::Error>> {
     let _alone = alone();
-    let machine = Machine::builder("slow").try_start()?;
+    let machine = Machine::builder("slow").start()?;
     let (open, gate) = std::sync::mpsc::channel::<()>();
     let gate = Mutex::new(gate);
     machine[0].set(move |x: f64| {
@@ -141,7 +141,7 @@ fn clients_that_are_gone_end_their_calls_and_those_that_wait_take_no_seat() -> R
         }
     }
     let _alone = alone();
-    let machine = Machine::builder("stuck").try_start()?;
+    let machine = Machine::builder("stuck").start()?;
     let inside = Arc::new(AtomicUsize::new(0));
     let i = inside.clone();
     machine[0].set_async(async move |x: u64| {

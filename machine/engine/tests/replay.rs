@@ -18,7 +18,7 @@ fn to_the_end(machine: &Machine) -> (SourceStatus, u64) {
 
 #[test]
 fn items_without_a_time_are_errors_of_the_source_once_they_are_common() {
-    let machine = named("replay").start();
+    let machine = named("replay").start().unwrap();
     machine[0].set(|_: &Value| 1_u64).unwrap();
     let tweets = [24, 26].map(|second| json!({ "created_at": format!("Wed Oct 10 20:19:{second} +0000 2018") }));
     machine.source(tweets.replay("created_at", 1e12)).unwrap();

@@ -12,18 +12,23 @@ fn check(shown: &dyn std::fmt::Debug, expected: &str) {
 #[test]
 fn a_handle_tells_what_it_stands_for_now() -> Result<(), Error> {
     machine_engine::init();
-    let m = Machine::builder("shown").slots(3).start();
+    let m = Machine::builder("shown").slots(3).start().unwrap();
     m[0].set_from(|x: f64| x * x, &origin("|x: f64| x * x"))?;
     m[1].set_from(
         |square: f64| if square > 5.0 { Err("too big") } else { Ok(square + 1.0) },
         &origin("|square: f64| {\n    …\n}"),
     )?;
-    m[1].timeout(Duration::from_secs(2)).retry(3, Duration::from_millis(100)).retry(0, Duration::ZERO);
+    m[1].timeout(Duration::from_secs(2))
+        .unwrap()
+        .retry(3, Duration::from_millis(100))
+        .unwrap()
+        .retry(0, Duration::ZERO)
+        .unwrap();
     check(&m, r#"Machine("shown", running, 3 slots, 0 processed, 0 waiting)"#);
     check(m.pause(), r#"Machine("shown", paused, 3 slots, 0 processed, 0 waiting)"#);
     assert!(m.put(2.0).is_ok() && m.put(3.0).is_ok());
     check(&m, r#"Machine("shown", paused, 3 slots, 0 processed, 2 waiting)"#);
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     check(&outputs, r#"Outputs("shown", 0 waiting, 0 lost)"#);
     check(m.start().drain(), r#"Machine("shown", running, 3 slots, 2 processed, 0 waiting)"#);
     check(&outputs, r#"Outputs("shown", 2 waiting, 0 lost)"#);

@@ -31,7 +31,7 @@ struct Kept {
 
 /// A machine whose source runs without a slot.
 fn fresh(queue: usize) -> (Machine, String) {
-    let machine = named("s").queue(queue).start();
+    let machine = named("s").queue(queue).start().unwrap();
     machine.start_empty();
     (machine, machine.status().machine)
 }

@@ -24,7 +24,7 @@ mod pairs;
 /// is one.
 #[test]
 fn two_types_of_one_name_are_told_apart() {
-    let m = named("types").start();
+    let m = named("types").start().unwrap();
     {
         #[derive(Serialize, Deserialize, Clone)]
         struct P(u64);
@@ -57,7 +57,7 @@ fn a_type_is_taken_by_value_once_it_is_named() {
     #[derive(Serialize, Deserialize, Clone)]
     struct Point(f64, f64);
     machine::by_value!(Point);
-    let m = named("types").start();
+    let m = named("types").start().unwrap();
     m[0].set(|p: Point| Point(p.1, p.0)).unwrap();
     m[1].set(|swapped: Option<Point>, p: Point| (swapped.map(|p| p.0), p.0)).unwrap();
     assert_eq!(m.call(Point(1.0, 2.0)).unwrap().json(1).unwrap(), "[2.0,1.0]");
@@ -75,7 +75,7 @@ fn what_is_inside_of_a_result_is_dropped_once() {
             DROPPED.fetch_add(1, Relaxed);
         }
     }
-    let m = named("types").start();
+    let m = named("types").start().unwrap();
     // Nothing but the `Result` has a size, so what is inside, which has none, lies where the argument would be made.
     m[0].set(|(): ()| {
         MADE.fetch_add(1, Relaxed);
@@ -106,7 +106,7 @@ fn a_type_may_use_the_machine_while_it_is_asked_what_it_reads() {
             String::deserialize(deserializer).map(|_| Self)
         }
     }
-    let m = *MACHINE_OF_IT.get_or_init(|| named("types").start());
+    let m = *MACHINE_OF_IT.get_or_init(|| named("types").start().unwrap());
     let (done, is_done) = channel();
     std::thread::spawn(move || {
         m[0].set(|x: u64| x).unwrap();

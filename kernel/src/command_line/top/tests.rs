@@ -84,7 +84,7 @@ fn shown(view: &View) -> &Shown {
 /// A machine that has processed 30 messages, a third of which failed, and holds with 700 of 1,000 waiting.
 fn worked(name: &str) -> Machine {
     machine_engine::init();
-    let machine = Machine::builder(name).queue(1000).start();
+    let machine = Machine::builder(name).queue(1000).start().unwrap();
     machine[0].set(|x: f64| x * x).unwrap();
     machine[1].set(|x: i64| if x % 3 == 0 { Err(format!("three divides {x}")) } else { Ok(x.to_string()) }).unwrap();
     machine[3].set(|text: String| text.len()).unwrap();

@@ -24,7 +24,7 @@ impl Engine for Real {
 
 fn fresh(name: &str) -> Machine {
     machine_engine::init();
-    Machine::builder(name).slots(1).start()
+    Machine::builder(name).slots(1).start().unwrap()
 }
 
 fn ask(line: &str) -> Result<Display, CellError> {

@@ -52,24 +52,9 @@ impl Builder {
 
     /// Makes the machine and starts it. The same description again gives the same machine.
     ///
-    /// # Panics
-    /// If there is another machine of this name, or a number is out of range. See [`try_start`](Self::try_start).
-    #[must_use]
-    #[track_caller]
-    #[expect(clippy::panic, reason = "documented; `try_start` is the other way")]
-    pub fn start(self) -> Machine {
-        // No closure: the panic's place is the caller's.
-        match self.try_start() {
-            Ok(machine) => machine,
-            Err(failure) => panic!("{failure}"),
-        }
-    }
-
-    /// Makes the machine and starts it. The same description again gives the same machine.
-    ///
     /// # Errors
     /// If there is another machine of this name, or a number is out of range.
-    pub fn try_start(self) -> Result<Machine, Error> {
+    pub fn start(self) -> Result<Machine, Error> {
         match ask(&Command::New(self.config)) {
             Reply::Made(id) => Ok(Machine::with_id(id)),
             other => Err(failure(other)),

@@ -61,12 +61,9 @@ impl Machine {
     /// Makes another machine, running, with 8 slots, a queue of 1,024 messages and one worker, under the first of the names
     /// `machine1`, `machine2`, … that is free. [`builder`](Self::builder) chooses name and numbers.
     ///
-    /// # Panics
+    /// # Errors
     /// If there are 1,024 machines already.
-    #[must_use]
-    #[expect(clippy::new_without_default, reason = "it makes a machine of the process, not a value")]
-    #[track_caller]
-    pub fn new() -> Self {
+    pub fn new() -> Result<Self, Error> {
         let taken: Vec<String> = machines().into_iter().map(|status| status.machine).collect();
         let free = (1..=u32::MAX).map(|number| format!("machine{number}")).find(|name| !taken.contains(name));
         Self::builder(&free.unwrap_or_default()).start()

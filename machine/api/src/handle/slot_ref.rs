@@ -59,8 +59,11 @@ impl SlotRef {
     ///
     /// A future that takes longer is dropped. A plain function cannot be stopped: it counts as failed once it has
     /// returned, and what it gave is dropped.
-    pub fn timeout(&self, timeout: Duration) -> &Self {
-        self.tell(Setting::Timeout(timeout))
+    ///
+    /// # Errors
+    /// If the machine has no such slot.
+    pub fn timeout(&self, timeout: Duration) -> Result<&Self, Error> {
+        self.apply(Setting::Timeout(timeout))
     }
 
     /// How often the slot is called again, with the same arguments, after an `Err`, a panic or a timeout, before that
@@ -68,34 +71,36 @@ impl SlotRef {
     ///
     /// It waits `backoff` before the first call again, twice as long before each following one, at most 30 seconds.
     /// Other messages go on meanwhile.
-    pub fn retry(&self, times: u32, backoff: Duration) -> &Self {
-        self.tell(Setting::Retry { times, backoff })
+    ///
+    /// # Errors
+    /// If the machine has no such slot.
+    pub fn retry(&self, times: u32, backoff: Duration) -> Result<&Self, Error> {
+        self.apply(Setting::Retry { times, backoff })
     }
 
     /// How many messages may be in the slot at once, over all workers and futures; 0 for as many as like. Others wait
     /// before the slot, in order. Stays when the function changes.
-    pub fn concurrency(&self, messages: usize) -> &Self {
-        self.tell(Setting::Concurrency(messages))
+    ///
+    /// # Errors
+    /// If the machine has no such slot.
+    pub fn concurrency(&self, messages: usize) -> Result<&Self, Error> {
+        self.apply(Setting::Concurrency(messages))
     }
 
-    /// A setting that cannot be is told as a warning, so that settings can be chained.
-    fn tell(&self, setting: Setting) -> &Self {
-        let reply = ask(&Command::Set { machine: Target::Id(self.machine), slot: self.slot, setting });
-        if let Reply::Failed(failure) = reply {
-            warn(failure.message());
-        }
-        self
+    fn apply(&self, setting: Setting) -> Result<&Self, Error> {
+        done(ask(&Command::Set { machine: Target::Id(self.machine), slot: self.slot, setting })).map(|()| self)
     }
 
-    /// Empties the slot: it passes the previous output through. If the machine has no such slot, that is told as a
-    /// warning.
-    pub fn clear(&self) {
-        let reply = ask(&Command::ClearSlot { machine: Target::Id(self.machine), slot: self.slot });
-        match reply {
-            Reply::Failed(error) => warn(error.message()),
+    /// Empties the slot: it passes the previous output through.
+    ///
+    /// # Errors
+    /// If the machine has no such slot.
+    pub fn clear(&self) -> Result<(), Error> {
+        match ask(&Command::ClearSlot { machine: Target::Id(self.machine), slot: self.slot }) {
             Reply::Warned(warning) => warn(&warning),
-            _ => {}
+            reply => return done(reply),
         }
+        Ok(())
     }
 }
 

@@ -27,15 +27,10 @@ impl Machine {
     /// The outputs of the messages that finish from now on. At most 16,384 wait to be taken; what does not fit is
     /// counted ([`Outputs::lost`]).
     ///
-    /// # Panics
-    /// If the machine is gone: a handle of a machine that was never made.
-    #[track_caller]
-    #[expect(clippy::panic, reason = "documented, and no handle that a user can get")]
-    pub fn outputs(&self) -> Outputs {
-        match self.outputs_bounded(MOST_WAITING) {
-            Ok(outputs) => outputs,
-            Err(failure) => panic!("{failure}"),
-        }
+    /// # Errors
+    /// If the machine is gone.
+    pub fn outputs(&self) -> Result<Outputs, Error> {
+        self.outputs_bounded(MOST_WAITING)
     }
 
     /// Like [`outputs`](Self::outputs), with room for `most` outputs that wait.

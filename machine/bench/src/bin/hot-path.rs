@@ -52,7 +52,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 /// What is counted, in a process of its own.
 fn run(step: &str, messages: u32) -> Result<(), Box<dyn Error>> {
     machine_engine::init();
-    let m = Machine::builder("w8").queue(usize::try_from(messages)?).try_start()?;
+    let m = Machine::builder("w8").queue(usize::try_from(messages)?).start()?;
     m[0].set(|x: f64| x * x)?;
     m[1].set(|a: f64| a + 1.0)?;
     m[2].set(|b: f64, a: f64| b - a)?;

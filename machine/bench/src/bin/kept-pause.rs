@@ -21,9 +21,9 @@ const LOOK: Duration = Duration::from_millis(200);
 static GAPS: Mutex<(Option<Instant>, Vec<u64>)> = Mutex::new((None, Vec::new()));
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
-fn main() {
+fn main() -> Result<(), machine::Error> {
     machine_engine::init();
-    let machine = Machine::builder("m").queue(1024).start();
+    let machine = Machine::builder("m").queue(1024).start()?;
     let slot = |text: &String| {
         // One worker: nobody else has it but for a moment.
         if let Ok(mut gaps) = GAPS.lock()
@@ -45,7 +45,7 @@ fn main() {
     let started = set.and_then(|()| machine.source(std::iter::repeat(text)));
     if let Err(error) = started {
         println!("{error:?}");
-        return;
+        return Ok(());
     }
     thread::sleep(Duration::from_secs(5));
     row("nobody asks", None);
@@ -53,6 +53,7 @@ fn main() {
     row("%tap f0 --follow --where", Some("in like '%y%'"));
     row("three names", Some("in = 'de' or waited_ms < 0 or oid like '%y%'"));
     row("nobody asks", None);
+    Ok(())
 }
 
 /// Measures one row; prints the median gap, the longest, and how many were longer than a millisecond.

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => 10.0,
     };
     machine_engine::init();
-    let m = Machine::builder(NAME).workers(2).try_start()?;
+    let m = Machine::builder(NAME).workers(2).start()?;
     let end = Instant::now() + Duration::from_secs_f64(minutes * 60.0);
     let (offered, given_back, actions) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let over = AtomicBool::new(false);
@@ -153,10 +153,7 @@ fn act(m: &Machine, draw: &mut Draw) {
             assert!(x.is_some_and(|x| x.rem_euclid(100.0) < 99.0), "a panic");
             x
         }),
-        5 | 6 => {
-            m[slot].clear();
-            Ok(())
-        }
+        5 | 6 => m[slot].clear(),
         7 => m.workers(usize::try_from(draw.below(8)).unwrap_or(0) + 1).map(drop),
         8 => {
             let policies = [Policy::Reject, Policy::DropOldest, Policy::DropNewest, Policy::Block];

@@ -17,7 +17,7 @@ struct Tweet {
 
 #[test]
 fn async_and_plain_slots_take_turns_and_borrow_across_awaits() {
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     m[0].set(|tweet: &Tweet| tweet.text.to_uppercase()).unwrap();
     m[1].set_async(async |text: &str, tweet: &Tweet| {
         tokio::task::yield_now().await;
@@ -52,7 +52,7 @@ fn async_and_plain_slots_take_turns_and_borrow_across_awaits() {
 
 #[test]
 fn messages_begin_in_order() {
-    let m = fresh().in_flight(10).start();
+    let m = fresh().in_flight(10).start().unwrap();
     let order = Arc::new(Mutex::new(Vec::new()));
     let kept = order.clone();
     m[0].set_async(async move |n: u64| {
@@ -67,7 +67,7 @@ fn messages_begin_in_order() {
 
 #[test]
 fn an_error_a_panic_and_what_follows_are_counted_as_for_plain_slots() {
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     m[0].set_async(async |n: u64| {
         tokio::task::yield_now().await;
         assert!(n % 5 != 4, "fifth: {n}");
@@ -93,7 +93,7 @@ fn an_error_a_panic_and_what_follows_are_counted_as_for_plain_slots() {
 
 #[test]
 fn every_kind_of_result_is_one() {
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     m[0].set_async(async |n: u64| if n == 0 { Err("text".to_owned()) } else { Ok(n) }).unwrap();
     m[1].set_async(async |_: Ignored, n: u64| n.checked_sub(1).ok_or(std::fmt::Error)).unwrap();
     m[2].set_async(async |_: Ignored, _: Ignored, n: u64| -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
@@ -111,7 +111,7 @@ fn every_kind_of_result_is_one() {
 /// A future that is made, polled and dropped on one thread may hold what is not `Send`.
 #[test]
 fn a_future_need_not_be_send() {
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     m[0].set_async(async |n: u64| {
         let here = std::rc::Rc::new(n);
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -125,8 +125,8 @@ fn a_future_need_not_be_send() {
 #[test]
 fn values_futures_and_closures_are_dropped_once() {
     let (futures, outputs, closures) = <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
-    let m = fresh().start();
-    m[0].timeout(Duration::from_millis(20)).retry(1, Duration::ZERO);
+    let m = fresh().start().unwrap();
+    m[0].timeout(Duration::from_millis(20)).unwrap().retry(1, Duration::ZERO).unwrap();
     let closure = Counted::new(&closures);
     let (f, o) = (futures.clone(), outputs.clone());
     m[0].set_async(async move |n: u64| {
@@ -146,7 +146,7 @@ fn values_futures_and_closures_are_dropped_once() {
     counts(&m, 0, 100, 300, 0);
     assert_eq!(m.status().slots[0].retried, 300);
     assert_eq!((futures.load(SeqCst), outputs.load(SeqCst), closures.load(SeqCst)), (0, 0, 1));
-    m[0].clear();
+    m[0].clear().unwrap();
     until(|| closures.load(SeqCst) == 0);
 }
 
@@ -156,7 +156,7 @@ fn an_interruption_ends_the_call_and_loses_no_message() {
     // For this thread alone: no other test's is one of cells.
     machine_engine::set_cell_thread();
     let interrupt = |on| drop(machine::handle::ask(&Command::Interrupt { on }));
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     m[0].set_async(async |_: u64| Err::<u64, _>("no")).unwrap();
     m.put(7_u64).unwrap();
     m.drain();
@@ -169,7 +169,7 @@ fn an_interruption_ends_the_call_and_loses_no_message() {
             n
         })
         .unwrap();
-        m[0].concurrency(1);
+        m[0].concurrency(1).unwrap();
     };
     waits();
     let interrupted = |wait: &dyn Fn()| {

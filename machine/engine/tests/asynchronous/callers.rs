@@ -50,16 +50,16 @@ fn ended<T>(told: &Receiver<T>) -> T {
 
 #[test]
 fn a_timeout_that_is_set_later_ends_a_call_and_a_step() {
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     let inside = never(&m, 0);
     m.pause().put(7_u64).unwrap();
     let stepped = begun(&inside, move || step(&m).unwrap());
     let called = begun(&inside, move || m.call(8_u64).unwrap().get::<u64>(0).unwrap_err().to_string());
     // Another slot's is not theirs.
-    m[1].timeout(Duration::from_millis(1));
-    m[0].timeout(FOREVER);
+    m[1].timeout(Duration::from_millis(1)).unwrap();
+    m[0].timeout(FOREVER).unwrap();
     assert_eq!(inside.load(SeqCst), 2);
-    m[0].timeout(Duration::from_millis(1));
+    m[0].timeout(Duration::from_millis(1)).unwrap();
     assert_eq!(ended(&called), "f0 failed (timeout): timed out after 1ms");
     assert_eq!(ended(&stepped).slots[0].error.as_deref(), Some("f0 failed (timeout): timed out after 1ms"));
     until(|| inside.load(SeqCst) == 0);
@@ -69,8 +69,8 @@ fn a_timeout_that_is_set_later_ends_a_call_and_a_step() {
 
 #[test]
 fn stop_and_clear_end_a_call_and_a_step_whose_message_is_discarded() {
-    let m = fresh().ordered(true).start();
-    let outputs = m.outputs();
+    let m = fresh().ordered(true).start().unwrap();
+    let outputs = m.outputs().unwrap();
     let inside = never(&m, 0);
     m.pause();
     for n in 0..3_u64 {
@@ -101,7 +101,7 @@ fn stop_and_clear_end_a_call_and_a_step_whose_message_is_discarded() {
 
 #[test]
 fn another_function_ends_a_call_and_a_step_of_the_one_before() {
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     let inside = never(&m, 0);
     m.pause().put(7_u64).unwrap();
     let stepped = begun(&inside, move || step(&m).unwrap());
@@ -119,11 +119,11 @@ fn another_function_ends_a_call_and_a_step_of_the_one_before() {
 
 #[test]
 fn a_call_that_waits_for_a_place_and_a_retry_are_ended_too() {
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     m[0].set_async(async |_: u64| Err::<u64, _>("no")).unwrap();
     m.put(7_u64).unwrap();
     m.drain();
-    m[0].concurrency(1);
+    m[0].concurrency(1).unwrap();
     let inside = never(&m, 0);
     let retried = begun(&inside, move || m.retry_errors("").unwrap().tried);
     let (tell, called) = channel();
@@ -131,12 +131,12 @@ fn a_call_that_waits_for_a_place_and_a_retry_are_ended_too() {
     // Whether it has come to the place or not: it ends.
     m.stop().clear();
     assert_eq!(ended(&retried), 0);
-    m[0].timeout(Duration::from_millis(1));
+    m[0].timeout(Duration::from_millis(1)).unwrap();
     let message = ended(&called);
     assert!(message.contains("cancelled: the machine was stopped") || message.contains("timed out"), "{message}");
     until(|| inside.load(SeqCst) == 0);
     assert_eq!((m.errors()[0].error.as_str(), m.errors()[0].input.as_str()), ("no", "7"));
-    m[0].timeout(Duration::ZERO);
+    m[0].timeout(Duration::ZERO).unwrap();
     m[0].set_async(async |n: u64| n).unwrap();
     m.start();
     assert_eq!(m.call(3_u64).unwrap().get::<u64>(0).unwrap(), 3, "the place is free");

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 #[test]
 fn a_stopped_machine_that_is_cleared_gives_up_what_is_in_flight() {
-    let m = fresh().in_flight(100).ordered(true).start();
-    let outputs = m.outputs().timeout(FOREVER);
+    let m = fresh().in_flight(100).ordered(true).start().unwrap();
+    let outputs = m.outputs().unwrap().timeout(FOREVER);
     let alive = Arc::new(AtomicUsize::new(0));
     let count = alive.clone();
     m[0].set_async(async move |n: u64| {
@@ -44,7 +44,7 @@ fn a_stopped_machine_that_is_cleared_gives_up_what_is_in_flight() {
 
 #[test]
 fn a_machine_that_runs_or_is_paused_keeps_what_is_in_flight() {
-    let m = fresh().in_flight(10).start();
+    let m = fresh().in_flight(10).start().unwrap();
     let (doors, inside) = held(&m, 0);
     put_all(&m, 0..12);
     until(|| inside.load(SeqCst) == 10);
@@ -59,9 +59,9 @@ fn a_machine_that_runs_or_is_paused_keeps_what_is_in_flight() {
 
 #[test]
 fn messages_that_wait_before_a_slot_or_a_call_again_are_given_up_too() {
-    let m = fresh().in_flight(50).start();
-    m[0].concurrency(10);
-    m[1].retry(3, Duration::from_secs(30));
+    let m = fresh().in_flight(50).start().unwrap();
+    m[0].concurrency(10).unwrap();
+    m[1].retry(3, Duration::from_secs(30)).unwrap();
     let (_doors, inside) = held(&m, 0);
     put_all(&m, 0..30);
     until(|| inside.load(SeqCst) == 10 && m.status().in_flight == 30);
@@ -74,7 +74,7 @@ fn messages_that_wait_before_a_slot_or_a_call_again_are_given_up_too() {
     // The places in the first slot are free.
     until(|| m.status().queue_size == 0);
     assert_eq!(m.stop().clear(), 20);
-    m[1].clear();
+    m[1].clear().unwrap();
     m.start();
     put_all(&m, 0..40);
     m.drain();
@@ -86,7 +86,7 @@ fn messages_that_wait_before_a_slot_or_a_call_again_are_given_up_too() {
 fn what_a_future_gives_after_it_was_given_up_is_dropped_once() {
     let made = Arc::new(AtomicUsize::new(0));
     let begun = Arc::new(AtomicUsize::new(0));
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     let (open, opened) = std::sync::mpsc::channel::<()>();
     let opened = Mutex::new(opened);
     let (count, b) = (made.clone(), begun.clone());
@@ -117,14 +117,14 @@ fn what_a_future_gives_after_it_was_given_up_is_dropped_once() {
 
 #[test]
 fn a_timeout_that_is_set_later_ends_calls_that_run() {
-    let m = fresh().in_flight(100).start();
+    let m = fresh().in_flight(100).start().unwrap();
     let (_doors, inside) = held(&m, 0);
     put_all(&m, 0..150);
     until(|| inside.load(SeqCst) == 100);
     m[0].set_async(async |n: u64| n).unwrap();
-    m[0].timeout(FOREVER);
+    m[0].timeout(FOREVER).unwrap();
     assert_eq!(m.drain_timeout(Duration::from_millis(1)).map_err(|left| left.messages), Err(150));
-    m[0].timeout(Duration::from_millis(1));
+    m[0].timeout(Duration::from_millis(1)).unwrap();
     m.drain();
     let s = m.status();
     reconciles(&s);
@@ -134,12 +134,12 @@ fn a_timeout_that_is_set_later_ends_calls_that_run() {
 
 #[test]
 fn a_timeout_that_is_taken_back_lets_calls_go_on() {
-    let m = fresh().start();
-    m[0].timeout(Duration::from_secs(2));
+    let m = fresh().start().unwrap();
+    m[0].timeout(Duration::from_secs(2)).unwrap();
     let (doors, inside) = held(&m, 0);
     put_all(&m, 0..5);
     until(|| inside.load(SeqCst) == 5);
-    m[0].timeout(Duration::ZERO);
+    m[0].timeout(Duration::ZERO).unwrap();
     thread::sleep(Duration::from_millis(2100));
     assert_eq!(m.status().in_flight, 5);
     doors.add_permits(5);
@@ -185,7 +185,7 @@ proptest! {
     fn nothing_is_lost_uncounted_and_nothing_counted_twice(
         ops in proptest::collection::vec(op(), 1..40), workers in 1_usize..3, in_flight in 1_usize..50, ordered: bool,
     ) {
-        let m = fresh().queue(200).workers(workers).in_flight(in_flight).ordered(ordered).start();
+        let m = fresh().queue(200).workers(workers).in_flight(in_flight).ordered(ordered).start().unwrap();
         let (made, out) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
         let ended = out.clone();
         m.on_output(move |output| ended.lock().unwrap().push(output.input::<Noted>().unwrap().0)).unwrap();
@@ -214,12 +214,12 @@ proptest! {
                     }).unwrap();
                     // All take the message itself.
                     for after in slot + 1..3 {
-                        m[after].clear();
+                        m[after].clear().unwrap();
                     }
                 },
-                Op::Timeout(slot, on) => { m[slot].timeout(Duration::from_micros(if on { 200 } else { 0 })); },
-                Op::Concurrency(slot, most) => { m[slot].concurrency(most); },
-                Op::Retry(slot, times) => { m[slot].retry(times, Duration::from_micros(100)); },
+                Op::Timeout(slot, on) => { m[slot].timeout(Duration::from_micros(if on { 200 } else { 0 })).unwrap(); },
+                Op::Concurrency(slot, most) => { m[slot].concurrency(most).unwrap(); },
+                Op::Retry(slot, times) => { m[slot].retry(times, Duration::from_micros(100)).unwrap(); },
             }
             reconciles(&m.status());
         }
@@ -230,7 +230,7 @@ proptest! {
         prop_assert_eq!((s.accepted, s.queue_size), (accepted, 0));
         prop_assert_eq!(s.processed + s.discarded, accepted);
         for slot in 0..3 {
-            m[slot].clear();
+            m[slot].clear().unwrap();
         }
         m.start();
         for _ in 0..100 {

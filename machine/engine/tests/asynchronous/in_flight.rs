@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 #[test]
 fn as_many_messages_are_in_flight_as_was_said_and_no_more() {
     for workers in [1, 3] {
-        let m = fresh().workers(workers).in_flight(100).start();
+        let m = fresh().workers(workers).in_flight(100).start().unwrap();
         let (doors, inside) = held(&m, 0);
         put_all(&m, 0..1000);
         until(|| inside.load(SeqCst) == 100);
@@ -32,7 +32,7 @@ fn as_many_messages_are_in_flight_as_was_said_and_no_more() {
 
 #[test]
 fn drain_waits_for_futures() {
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     let (doors, inside) = held(&m, 0);
     put_all(&m, 0..10);
     until(|| inside.load(SeqCst) == 10);
@@ -46,7 +46,7 @@ fn drain_waits_for_futures() {
 
 #[test]
 fn what_ends_while_the_machine_stands_is_held_until_it_starts() {
-    let m = fresh().in_flight(10).start();
+    let m = fresh().in_flight(10).start().unwrap();
     let (doors, inside) = held(&m, 0);
     m[1].set(|n: u64| n).unwrap();
     for round in 0..3 {
@@ -76,7 +76,7 @@ fn what_ends_while_the_machine_stands_is_held_until_it_starts() {
 #[test]
 fn a_closure_lives_until_its_futures_end() {
     let closures = Arc::new(AtomicUsize::new(0));
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     let doors = Arc::new(Semaphore::new(0));
     let (closure, d) = (Counted::new(&closures), doors.clone());
     let began = Arc::new(AtomicUsize::new(0));
@@ -111,8 +111,8 @@ fn a_closure_lives_until_its_futures_end() {
 
 #[test]
 fn call_and_step_wait_for_futures() {
-    let m = fresh().start();
-    m[0].retry(1, Duration::from_micros(10)).timeout(FOREVER).concurrency(1);
+    let m = fresh().start().unwrap();
+    m[0].retry(1, Duration::from_micros(10)).unwrap().timeout(FOREVER).unwrap().concurrency(1).unwrap();
     let failed = AtomicBool::new(false);
     m[0].set_async(async move |n: u64| {
         tokio::time::sleep(Duration::from_micros(100)).await;
@@ -138,7 +138,7 @@ fn call_and_step_wait_for_futures() {
 fn flights_that_land_together_do_not_wait_for_each_other_where_outputs_go_in_order() {
     // As many as wait for their turn at most.
     const AHEAD: u64 = 4096;
-    let m = fresh().in_flight(2).ordered(true).start();
+    let m = fresh().in_flight(2).ordered(true).start().unwrap();
     let (doors, inside) = ([0, 1].map(|_| Arc::new(Semaphore::new(0))), Arc::new(AtomicUsize::new(0)));
     let (d, i) = (doors.clone(), inside.clone());
     m[0].set_async(async move |n: u64| {
@@ -176,7 +176,7 @@ fn what_waits_for_its_turn_is_bounded_with_several_workers_too() {
     const AHEAD: u64 = 4096;
     const FLIGHTS: u16 = 500;
     const MESSAGES: u64 = 4 * AHEAD;
-    let m = fresh().in_flight(FLIGHTS.into()).queue(20_000).ordered(true).workers(2).start();
+    let m = fresh().in_flight(FLIGHTS.into()).queue(20_000).ordered(true).workers(2).start().unwrap();
     let door = Arc::new(Semaphore::new(0));
     let d = door.clone();
     m[0].set_async(async move |n: u64| {
@@ -203,9 +203,9 @@ fn what_waits_for_its_turn_is_bounded_with_several_workers_too() {
 /// A step waits for the place of a message that is ready and goes on only when the machine is started.
 #[test]
 fn a_machine_starts_while_a_step_waits_for_a_place_in_a_slot() {
-    let m = fresh().start();
+    let m = fresh().start().unwrap();
     let (doors, inside) = held(&m, 0);
-    m[0].concurrency(1);
+    m[0].concurrency(1).unwrap();
     m.put(1_u64).unwrap();
     until(|| inside.load(SeqCst) == 1);
     m.pause();

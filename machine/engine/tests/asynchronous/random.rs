@@ -11,7 +11,7 @@ use std::time::Duration;
 
 #[test]
 fn a_thousand_swaps_between_async_and_plain_lose_nothing() {
-    let m = fresh().workers(2).in_flight(64).start();
+    let m = fresh().workers(2).in_flight(64).start().unwrap();
     let seen = Arc::new(AtomicU64::new(0));
     let s = seen.clone();
     m[1].set(move |f0: &(u64, u64)| {
@@ -92,7 +92,7 @@ fn assign(m: &Machine, slot: usize, kind: u8) {
         }),
         4 => m[slot].set(|n: u64| if n.is_multiple_of(7) { Err("seventh".to_owned()) } else { Ok(n) }),
         _ => {
-            m[slot].clear();
+            m[slot].clear().unwrap();
             Ok(())
         }
     };
@@ -101,11 +101,11 @@ fn assign(m: &Machine, slot: usize, kind: u8) {
 
 fn set(m: &Machine, slot: usize, kind: u8) {
     match kind {
-        0 => m[slot].retry(2, Duration::from_micros(50)),
-        1 => m[slot].concurrency(2),
-        2 => m[slot].timeout(Duration::from_millis(1)),
-        3 => m[slot].retry(1, Duration::ZERO),
-        _ => m[slot].timeout(Duration::ZERO).retry(0, Duration::ZERO).concurrency(0),
+        0 => m[slot].retry(2, Duration::from_micros(50)).unwrap(),
+        1 => m[slot].concurrency(2).unwrap(),
+        2 => m[slot].timeout(Duration::from_millis(1)).unwrap(),
+        3 => m[slot].retry(1, Duration::ZERO).unwrap(),
+        _ => m[slot].timeout(Duration::ZERO).unwrap().retry(0, Duration::ZERO).unwrap().concurrency(0).unwrap(),
     };
 }
 
@@ -118,7 +118,7 @@ proptest! {
     fn every_snapshot_reconciles(
         ops in proptest::collection::vec(op(), 1..40), workers in 1_usize..4, in_flight in 1_usize..100,
     ) {
-        let m = fresh().queue(300).workers(workers).in_flight(in_flight).start();
+        let m = fresh().queue(300).workers(workers).in_flight(in_flight).start().unwrap();
         let (accepted, discarded) = (AtomicU64::new(0), AtomicU64::new(0));
         let over = AtomicBool::new(false);
         let put = |n| if m.put(n).is_ok() { accepted.fetch_add(1, SeqCst); };

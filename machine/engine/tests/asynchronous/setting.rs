@@ -9,8 +9,8 @@ use std::time::Duration;
 
 #[test]
 fn a_future_that_takes_too_long_is_dropped() {
-    let m = fresh().start();
-    m[0].timeout(Duration::from_millis(30));
+    let m = fresh().start().unwrap();
+    m[0].timeout(Duration::from_millis(30)).unwrap();
     let alive = Arc::new(AtomicUsize::new(0));
     let count = alive.clone();
     m[0].set_async(async move |n: u64| {
@@ -32,8 +32,8 @@ fn a_future_that_takes_too_long_is_dropped() {
 #[test]
 fn a_plain_function_that_took_too_long_has_failed() {
     let dropped = Arc::new(AtomicUsize::new(0));
-    let m = fresh().start();
-    m[0].timeout(Duration::from_nanos(1));
+    let m = fresh().start().unwrap();
+    m[0].timeout(Duration::from_nanos(1)).unwrap();
     let count = dropped.clone();
     m[0].set(move |_: u64| {
         thread::sleep(Duration::from_micros(10));
@@ -45,7 +45,7 @@ fn a_plain_function_that_took_too_long_has_failed() {
     counts(&m, 0, 0, 2, 0);
     assert_eq!(dropped.load(SeqCst), 0);
     assert!(m.errors()[0].error.starts_with("timed out after 1ns: it returned after "), "{:?}", m.errors());
-    m[0].timeout(Duration::ZERO);
+    m[0].timeout(Duration::ZERO).unwrap();
     put_all(&m, 0..1);
     m.drain();
     counts(&m, 0, 1, 2, 0);
@@ -54,9 +54,9 @@ fn a_plain_function_that_took_too_long_has_failed() {
 #[test]
 fn a_failed_call_is_made_again_with_the_same_arguments() {
     for is_async in [false, true] {
-        let m = fresh().start();
+        let m = fresh().start().unwrap();
         m[0].set(|n: u64| format!("message {n}")).unwrap();
-        m[1].retry(3, Duration::from_micros(100));
+        m[1].retry(3, Duration::from_micros(100)).unwrap();
         let calls: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = calls.clone();
         // Message n succeeds at attempt n + 1.
@@ -84,8 +84,8 @@ fn a_failed_call_is_made_again_with_the_same_arguments() {
 
 #[test]
 fn many_calls_again_are_counted() {
-    let m = fresh().start();
-    m[0].retry(100_000, Duration::ZERO);
+    let m = fresh().start().unwrap();
+    m[0].retry(100_000, Duration::ZERO).unwrap();
     m[0].set(|_: u64| Err::<u64, _>("never")).unwrap();
     put_all(&m, 0..1);
     m.drain();
@@ -94,7 +94,7 @@ fn many_calls_again_are_counted() {
 
 #[test]
 fn of_two_changes_at_a_time_the_one_that_is_shown_holds() {
-    let m = fresh().workers(1).in_flight(100).start();
+    let m = fresh().workers(1).in_flight(100).start().unwrap();
     let (doors, inside) = held(&m, 0);
     for _ in 0..100 {
         let (barrier, most) = (std::sync::Barrier::new(2), [2, 3]);
@@ -103,7 +103,7 @@ fn of_two_changes_at_a_time_the_one_that_is_shown_holds() {
                 let (m, barrier) = (&m, &barrier);
                 scope.spawn(move || {
                     barrier.wait();
-                    m[0].concurrency(most);
+                    m[0].concurrency(most).unwrap();
                 });
             }
         });
@@ -118,8 +118,8 @@ fn of_two_changes_at_a_time_the_one_that_is_shown_holds() {
 
 #[test]
 fn a_backoff_keeps_no_worker_and_no_other_message() {
-    let m = fresh().start();
-    m[0].retry(1, FOREVER);
+    let m = fresh().start().unwrap();
+    m[0].retry(1, FOREVER).unwrap();
     m[0].set(|n: u64| if n == 0 { Err("zero".to_owned()) } else { Ok(n) }).unwrap();
     put_all(&m, 0..100);
     until(|| m.status().processed == 99);
@@ -132,9 +132,9 @@ fn a_backoff_keeps_no_worker_and_no_other_message() {
 fn no_more_messages_are_in_a_slot_than_its_concurrency() {
     let inside = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
-    let m = fresh().workers(4).start();
+    let m = fresh().workers(4).start().unwrap();
     for slot in [0, 1] {
-        m[slot].concurrency(3);
+        m[slot].concurrency(3).unwrap();
         let (inside, most) = (inside.clone(), most.clone());
         if slot == 0 {
             m[0].set_async(async move |n: u64| {
@@ -147,7 +147,7 @@ fn no_more_messages_are_in_a_slot_than_its_concurrency() {
             put_all(&m, 0..500);
             m.drain();
         } else {
-            m[0].clear();
+            m[0].clear().unwrap();
             m[1].set(move |n: u64| {
                 let _inside = Counted::new(&inside);
                 most.fetch_max(inside.load(SeqCst), SeqCst);
@@ -165,15 +165,15 @@ fn no_more_messages_are_in_a_slot_than_its_concurrency() {
 
 #[test]
 fn a_raised_concurrency_lets_in_those_that_wait() {
-    let m = fresh().start();
-    m[0].concurrency(2);
+    let m = fresh().start().unwrap();
+    m[0].concurrency(2).unwrap();
     let (doors, inside) = held(&m, 0);
     put_all(&m, 0..20);
     until(|| m.status().in_flight == 20);
     until(|| inside.load(SeqCst) == 2);
-    m[0].concurrency(5);
+    m[0].concurrency(5).unwrap();
     until(|| inside.load(SeqCst) == 5);
-    m[0].concurrency(0);
+    m[0].concurrency(0).unwrap();
     until(|| inside.load(SeqCst) == 20);
     doors.add_permits(20);
     m.drain();
@@ -182,13 +182,13 @@ fn a_raised_concurrency_lets_in_those_that_wait() {
 
 #[test]
 fn settings_stay_when_the_function_changes_and_are_shown() {
-    let m = fresh().start();
-    m[2].timeout(Duration::from_secs(2)).retry(3, Duration::from_millis(100)).concurrency(8);
+    let m = fresh().start().unwrap();
+    m[2].timeout(Duration::from_secs(2)).unwrap().retry(3, Duration::from_millis(100)).unwrap().concurrency(8).unwrap();
     m[2].set(|n: u64| n).unwrap();
     m[2].set_async(async |n: u64| n).unwrap();
     let slot = &m.status().slots[2];
     assert_eq!(slot.settings.to_string(), "timeout 2s, 3 retries from 100ms, concurrency 8");
     assert_eq!(slot.revision, 2);
-    m[2].timeout(Duration::ZERO).retry(0, FOREVER).concurrency(0);
+    m[2].timeout(Duration::ZERO).unwrap().retry(0, FOREVER).unwrap().concurrency(0).unwrap();
     assert_eq!(m.status().slots[2].settings, machine_protocol::status::Settings::default());
 }

@@ -11,7 +11,7 @@ fn held(m: &Machine, x: u64) {
 
 #[test]
 fn start_answers_while_the_message_in_hand_is_in_a_slow_slot() {
-    let m = named("held").start();
+    let m = named("held").start().unwrap();
     let (begun, go) = slow(&m, 1);
     assert_eq!(hold_before(&m, Some(1)), Reply::Done);
     m.put(7_u64).unwrap();
@@ -28,7 +28,7 @@ fn start_answers_while_the_message_in_hand_is_in_a_slow_slot() {
 
 #[test]
 fn start_answers_while_the_sink_of_the_message_in_hand_is_full() {
-    let (m, full) = (named("held").start(), full());
+    let (m, full) = (named("held").start().unwrap(), full());
     m.to(&full, 0).unwrap();
     m[0].set(|x: u64| x).unwrap();
     m[1].set(|_: u64| Err::<u64, _>("no")).unwrap();
@@ -44,7 +44,7 @@ fn start_answers_while_the_sink_of_the_message_in_hand_is_full() {
 
 #[test]
 fn a_slot_that_is_stepped_starts_its_machine() {
-    let m = named("held").start();
+    let m = named("held").start().unwrap();
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = told.clone();
     m[0].set(move |x: u64| {
@@ -70,8 +70,8 @@ fn a_slot_that_is_stepped_starts_its_machine() {
 /// The place that the step waits for is with a message that goes on when the machine is started.
 #[test]
 fn start_answers_while_a_step_waits_for_a_place_in_a_slot() {
-    let m = named("held").start();
-    m[0].concurrency(1);
+    let m = named("held").start().unwrap();
+    m[0].concurrency(1).unwrap();
     let doors = Arc::new(Semaphore::new(0));
     let d = doors.clone();
     m[0].set_async(async move |x: u64| {
@@ -99,7 +99,7 @@ fn start_answers_while_a_step_waits_for_a_place_in_a_slot() {
 /// It is started while a message is tried again, and stands when that is in hand again.
 #[test]
 fn a_machine_does_not_run_with_a_message_in_hand() {
-    let m = named("held").ordered(true).start();
+    let m = named("held").ordered(true).start().unwrap();
     m[0].set(|_: u64| Err::<u64, _>("no")).unwrap();
     held(&m, 0);
     let (began, begun) = channel();
@@ -131,7 +131,7 @@ fn a_machine_does_not_run_with_a_message_in_hand() {
 /// Messages that were in hand are no work of the worker that began them.
 #[test]
 fn a_worker_is_idle_after_its_message_was_given_up() {
-    let m = named("held").start();
+    let m = named("held").start().unwrap();
     m[0].set(|x: u64| if x < 3 { Err("no") } else { Ok(x) }).unwrap();
     for x in 0..3 {
         held(&m, x);
@@ -148,19 +148,19 @@ fn a_worker_is_idle_after_its_message_was_given_up() {
 #[test]
 fn a_breakpoint_holds_messages_of_slots_that_are_async_or_have_settings() {
     for kind in 0..3 {
-        let m = named("held").workers(2).start();
+        let m = named("held").workers(2).start().unwrap();
         m[0].set(|x: u64| x + 1).unwrap();
         m[1].set(|x: u64| x + 10).unwrap();
         m[2].set(|x: u64| x + 100).unwrap();
         let condition = Command::Break { machine: target(&m), slot: Some(1), filter: "f0 = 3".to_owned() };
         if kind == 0 {
             // Also one that is set when they are so already.
-            m[2].timeout(Duration::from_hours(1));
+            m[2].timeout(Duration::from_hours(1)).unwrap();
         }
         assert_eq!(ask(&condition), Reply::Done);
         match kind {
             0 => {}
-            1 => drop(m[1].timeout(Duration::from_hours(1))),
+            1 => drop(m[1].timeout(Duration::from_hours(1)).unwrap()),
             _ => {
                 m[0].set_async(async |x: u64| {
                     tokio::task::yield_now().await;
@@ -170,7 +170,7 @@ fn a_breakpoint_holds_messages_of_slots_that_are_async_or_have_settings() {
                 m[2].set_async(async |x: u64| x + 100).unwrap();
             }
         }
-        let outputs = m.outputs();
+        let outputs = m.outputs().unwrap();
         m.put(1_u64).unwrap();
         m.drain();
         m.put(2_u64).unwrap();

@@ -84,7 +84,7 @@ fn assign(m: &Machine, kind: u8) {
             if n.is_multiple_of(50) { Err("fiftieth".to_owned()) } else { Ok(n) }
         }),
         _ => {
-            m[1].clear();
+            m[1].clear().unwrap();
             Ok(())
         }
     };
@@ -99,7 +99,7 @@ proptest! {
         ops in proptest::array::uniform2(proptest::collection::vec(op(), 1..40)),
         queue in 1_usize..200, workers in 1_usize..4, ordered: bool,
     ) {
-        let m = named("random").queue(queue).workers(workers).in_flight(20).ordered(ordered).start();
+        let m = named("random").queue(queue).workers(workers).in_flight(20).ordered(ordered).start().unwrap();
         m[0].set(|n: &Noted| n.0).unwrap();
         let (live, out) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
         let ended = out.clone();

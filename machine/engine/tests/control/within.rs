@@ -20,7 +20,14 @@ fn say_everything() {
         return;
     }
     m[5].set(|x: Option<u64>| x).unwrap();
-    m[5].concurrency(3).timeout(Duration::from_mins(1)).timeout(Duration::ZERO).concurrency(0);
+    m[5].concurrency(3)
+        .unwrap()
+        .timeout(Duration::from_mins(1))
+        .unwrap()
+        .timeout(Duration::ZERO)
+        .unwrap()
+        .concurrency(0)
+        .unwrap();
     drop((m.in_hand(), m.last_outputs(), m.errors()));
     drop((step(&m), peek(&m), m.retry()));
     m.give_up();
@@ -60,7 +67,7 @@ impl Drop for Says {
 #[test]
 fn whatever_slots_and_values_say_to_their_own_machine_is_answered() {
     for ordered in [false, true] {
-        let m = named("within").ordered(ordered).start();
+        let m = named("within").ordered(ordered).start().unwrap();
         let out = Arc::new(AtomicU64::new(0));
         let count = out.clone();
         m.on_output(move |_| {

@@ -7,7 +7,7 @@ use std::thread;
 
 #[test]
 fn the_last_ten_outputs_are_at_hand() {
-    let m = named("last").ordered(false).start();
+    let m = named("last").ordered(false).start().unwrap();
     m[0].set(|x: u64| if x == 5 { Err("five") } else { Ok(x + 1) }).unwrap();
     assert!(m.last_outputs().is_empty());
     for x in 0..25_u64 {
@@ -31,7 +31,7 @@ fn debug_mode_stops_at_the_first_error_with_the_message_in_hand() {
     m[0].set(|x: u64| x * 2).unwrap();
     m[1].set(|x: u64| if x == 6 { Err(format!("not {x}")) } else { Ok(x) }).unwrap();
     m.debug(true);
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     for x in 0..10_u64 {
         m.put(x).unwrap();
     }
@@ -74,7 +74,7 @@ fn debug_mode_stops_at_the_first_error_with_the_message_in_hand() {
 /// Another one may fail while the message in hand is tried again: then that one is in hand, and the first goes its way.
 #[test]
 fn a_message_that_fails_while_another_is_tried_again_is_not_lost() {
-    let m = named("debug").workers(2).start();
+    let m = named("debug").workers(2).start().unwrap();
     m.debug(true);
     let (in_slot, entered) = mpsc::channel();
     let doors: [_; 2] = std::array::from_fn(|_| mpsc::channel::<()>());

@@ -14,7 +14,7 @@ fn a_cell_gets_the_values_themselves() {
     m[0].set(|x: f64| Point(x / 0.0)).unwrap();
     m[1].set(|p: &Point| if p.0.is_nan() { Err("not a number".to_owned()) } else { Ok(p.0) }).unwrap();
     m[2].set(|x: f64| x).unwrap();
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     for x in [1.0, 0.0, -1.0] {
         m.put(x).unwrap();
     }
@@ -39,7 +39,7 @@ fn two_cells_get_the_same_outputs() {
     let m = fresh();
     m[0].set(|x: u64| x * 2).unwrap();
     m[1].set(|x: u64| if x == 4 { Err("four") } else { Ok(format!("\"{x}\"")) }).unwrap();
-    let (one, two) = (m.outputs(), m.outputs());
+    let (one, two) = (m.outputs().unwrap(), m.outputs().unwrap());
     for x in 0..5_u64 {
         m.put(x).unwrap();
     }
@@ -72,7 +72,7 @@ fn what_a_cell_does_not_take_is_counted() {
 #[test]
 fn outputs_end_when_the_machine_is_stopped_and_all_are_taken() {
     let m = fresh();
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     let taker = thread::spawn(move || outputs.map(|o| o.input::<u32>().unwrap()).collect::<Vec<_>>());
     for x in 0..100_u32 {
         m.put_wait(x).unwrap();
@@ -80,9 +80,9 @@ fn outputs_end_when_the_machine_is_stopped_and_all_are_taken() {
     m.drain().stop();
     assert_eq!(taker.join().unwrap(), (0..100).collect::<Vec<_>>());
     // One that is begun on a stopped machine ends at once; on a running one it waits no longer than it shall.
-    assert!(m.outputs().next().is_none());
+    assert!(m.outputs().unwrap().next().is_none());
     m.start();
-    assert!(m.outputs().next_timeout(Duration::from_millis(1)).is_none());
+    assert!(m.outputs().unwrap().next_timeout(Duration::from_millis(1)).is_none());
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_panic_of_on_output_ends_it_and_is_told() {
 #[test]
 fn every_output_of_a_closure_that_panics_is_counted() {
     for workers in [1, 3] {
-        let m = crate::named("m").workers(workers).start();
+        let m = crate::named("m").workers(workers).start().unwrap();
         let sink = m.on_output(|o| assert!(o.input::<u64>().unwrap() != 20, "twenty")).unwrap();
         for x in 0..100_u64 {
             m.put(x).unwrap();

@@ -7,11 +7,11 @@ use std::thread;
 
 #[test]
 fn a_slot_feeds_another_machine() {
-    let (a, b) = (fresh(), named("b").queue(2).start());
+    let (a, b) = (fresh(), named("b").queue(2).start().unwrap());
     a[0].set(|x: u64| if x.is_multiple_of(3) { Err("third") } else { Ok(vec![x; 4]) }).unwrap();
     b[0].set(|v: &Vec<u64>| v.iter().sum::<u64>()).unwrap();
     let chain = a.to(&b, 0).unwrap();
-    let outputs = b.outputs();
+    let outputs = b.outputs().unwrap();
     for x in 0..300_u64 {
         a.put_wait(x).unwrap();
     }
@@ -54,7 +54,7 @@ fn a_chain_moves_values() {
     b[0].set(|t: &Token| t.0.is_infinite()).unwrap();
     // An empty slot gives what the one before it gave.
     a.to(&b, 5).unwrap();
-    let outputs = b.outputs();
+    let outputs = b.outputs().unwrap();
     for _ in 0..100 {
         a.put(f64::INFINITY).unwrap();
     }
@@ -63,8 +63,8 @@ fn a_chain_moves_values() {
     assert_eq!(all(outputs).iter().filter(|o| o.get(0).unwrap()).count(), 100);
     assert_eq!(LIVE.load(Relaxed), 0);
     // With somebody else who wants the values it is JSON that is handed on, unless it is a number.
-    let outputs = a.outputs();
-    let seen = b.outputs();
+    let outputs = a.outputs().unwrap();
+    let seen = b.outputs().unwrap();
     a.put(1.0).unwrap();
     a.drain();
     b.drain();
@@ -74,7 +74,7 @@ fn a_chain_moves_values() {
 
 #[test]
 fn a_chain_loses_and_counts_if_told_so() {
-    let (a, b) = (fresh(), named("b").queue(5).start());
+    let (a, b) = (fresh(), named("b").queue(5).start().unwrap());
     b.pause();
     let chain = a.to(&b, 0).unwrap().lose_when_full().unwrap();
     for x in 0..20 {
@@ -89,7 +89,7 @@ fn a_chain_loses_and_counts_if_told_so() {
 /// A worker that waits for another machine is freed by taking the chain off.
 #[test]
 fn a_chain_that_is_ended_holds_nobody() {
-    let (a, b) = (fresh(), named("b").queue(1).start());
+    let (a, b) = (fresh(), named("b").queue(1).start().unwrap());
     b.pause();
     let chain = a.to(&b, 0).unwrap();
     for x in 0..3 {
@@ -118,7 +118,7 @@ fn what_cannot_be_written_is_not_handed_on() {
     a[1].set(|_: &Value| Secret).unwrap();
     let (plain, secret) = (a.to(&b, 0).unwrap(), a.to(&b, 1).unwrap());
     // Who takes the values last leaves their text to others.
-    let _outputs = a.outputs();
+    let _outputs = a.outputs().unwrap();
     let looks_so = json!({ "_exception": {} });
     a.put(looks_so.clone()).unwrap();
     a.drain();

@@ -21,7 +21,7 @@ fn lines(path: &std::path::Path) -> Vec<Value> {
 /// The bytes that others read: a change here breaks them.
 #[test]
 fn the_wire_format() {
-    let m = named("wire").slots(9).start();
+    let m = named("wire").slots(9).start().unwrap();
     m[0].set(|x: f64| x * x).unwrap();
     m[2].set(|x: f64| if x > 3.0 { Err("too \"big\"\n".to_owned()) } else { Ok(x) }).unwrap();
     m[4].set(|x: f64| x + 0.5).unwrap();

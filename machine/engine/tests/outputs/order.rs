@@ -33,7 +33,7 @@ impl Serialize for Together {
 fn ordered_outputs_are_written_by_several_workers_at_a_time() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let writing = Writing::default();
-    let m = named("ordered").workers(2).ordered(true).start();
+    let m = named("ordered").workers(2).ordered(true).start().unwrap();
     let (gate, own) = (Arc::new(std::sync::Barrier::new(2)), writing.clone());
     m[0].set(move |_: u64| {
         // Two workers have one each.
@@ -62,7 +62,7 @@ fn ordered_outputs_are_written_by_several_workers_at_a_time() {
 #[test]
 fn outputs_that_are_held_back_for_their_turn_are_counted() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let m = named("ordered").workers(2).ordered(true).start();
+    let m = named("ordered").workers(2).ordered(true).start().unwrap();
     let (open, opened) = std::sync::mpsc::channel::<()>();
     let opened = Mutex::new(opened);
     m[0].set(move |x: u64| {
@@ -73,7 +73,7 @@ fn outputs_that_are_held_back_for_their_turn_are_counted() {
     })
     .unwrap();
     let lines = m.to_json_lines(file.path()).unwrap();
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     for x in 0..6_u64 {
         m.put(x).unwrap();
     }
@@ -97,7 +97,7 @@ fn outputs_that_are_held_back_for_their_turn_are_counted() {
 #[test]
 fn ordered_outputs_keep_the_order_of_arrival() {
     for takes_values in [false, true] {
-        let m = named("ordered").workers(4).ordered(true).start();
+        let m = named("ordered").workers(4).ordered(true).start().unwrap();
         m[0].set(|x: u64| {
             if x.is_multiple_of(97) {
                 thread::sleep(Duration::from_millis(1)); // so that others overtake it
@@ -105,9 +105,9 @@ fn ordered_outputs_keep_the_order_of_arrival() {
             if x.is_multiple_of(7) { Err(format!("seventh {x}")) } else { Ok(x.to_string()) }
         })
         .unwrap();
-        let next = named("next").start();
+        let next = named("next").start().unwrap();
         let chain = (!takes_values).then(|| m.to(&next, 7).unwrap());
-        let outputs = if takes_values { m.outputs() } else { next.outputs() };
+        let outputs = if takes_values { m.outputs().unwrap() } else { next.outputs().unwrap() };
         for x in 0..5000_u64 {
             m.put_wait(x).unwrap();
             if x % 1000 == 500 {
@@ -138,8 +138,8 @@ fn ordered_outputs_keep_the_order_of_arrival() {
 /// Messages that are discarded hold nobody up.
 #[test]
 fn ordered_outputs_do_not_wait_for_what_was_discarded() {
-    let m = named("ordered").workers(3).ordered(true).queue(64).start();
-    let outputs = m.outputs();
+    let m = named("ordered").workers(3).ordered(true).queue(64).start().unwrap();
+    let outputs = m.outputs().unwrap();
     let mut put = 0_u64;
     let mut discarded = 0;
     for round in 0..50 {
@@ -163,7 +163,7 @@ fn ordered_outputs_do_not_wait_for_what_was_discarded() {
 /// Messages that wait on their way (here for a second call) are overtaken, and leave in order all the same.
 #[test]
 fn ordered_outputs_wait_for_messages_that_wait() {
-    let m = named("flights").ordered(true).start();
+    let m = named("flights").ordered(true).start().unwrap();
     let failed = std::sync::Mutex::new(std::collections::HashSet::new());
     m[0].set(
         move |x: u64| {
@@ -171,8 +171,8 @@ fn ordered_outputs_wait_for_messages_that_wait() {
         },
     )
     .unwrap();
-    m[0].retry(1, Duration::from_millis(2));
-    let outputs = m.outputs();
+    m[0].retry(1, Duration::from_millis(2)).unwrap();
+    let outputs = m.outputs().unwrap();
     for x in 0..2_000_u64 {
         m.put_wait(x).unwrap();
     }
@@ -186,7 +186,7 @@ fn ordered_outputs_wait_for_messages_that_wait() {
     while m.status().in_hand.is_empty() {
         thread::yield_now();
     }
-    m[1].clear();
+    m[1].clear().unwrap();
     assert_eq!(m.retry().unwrap().slots[7].output.as_deref(), Some("5"));
     let s = m.status();
     assert_eq!((s.processed, s.in_flight, s.errored), (2_001, 0, 0));
@@ -199,11 +199,11 @@ fn ordered_outputs_wait_for_messages_that_wait() {
 /// A sink may hold up the workers: those who put a message in the place of an older one do not wait with them.
 #[test]
 fn whoever_drops_the_oldest_does_not_wait_for_a_sink() {
-    let m = named("ordered").ordered(true).queue(4).policy(Policy::DropOldest).start();
-    let full = named("full").queue(1).policy(Policy::Block).start();
+    let m = named("ordered").ordered(true).queue(4).policy(Policy::DropOldest).start().unwrap();
+    let full = named("full").queue(1).policy(Policy::Block).start().unwrap();
     full.pause();
     let chain = m.to(&full, 0).unwrap();
-    let outputs = full.outputs();
+    let outputs = full.outputs().unwrap();
     m.put(0_u64).unwrap();
     m.put(1_u64).unwrap();
     while m.status().processed == 0 || m.status().in_flight == 0 {

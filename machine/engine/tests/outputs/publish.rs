@@ -232,7 +232,7 @@ fn a_publisher_that_was_ended_tells_what_was_lost() {
 /// waited for its turn.
 #[test]
 fn what_waited_for_its_turn_before_anybody_subscribed_is_not_sent() {
-    let m = named("ordered").workers(2).ordered(true).queue(65_536).start();
+    let m = named("ordered").workers(2).ordered(true).queue(65_536).start().unwrap();
     let (door, waits) = mpsc::channel::<()>();
     let (in_slot, entered) = mpsc::channel();
     let waits = std::sync::Mutex::new(waits);

@@ -66,15 +66,15 @@ fn wrong_inputs_are_told() {
 #[test]
 fn a_name_that_is_taken_is_told_with_what_differs() {
     let builder = named("taken");
-    let m = builder.clone().start();
-    assert_eq!(builder.clone().start().status().machine, m.status().machine);
-    let other = builder.queue(5).ordered(true).try_start();
+    let m = builder.clone().start().unwrap();
+    assert_eq!(builder.clone().start().unwrap().status().machine, m.status().machine);
+    let other = builder.queue(5).ordered(true).start();
     says(other, "already, with queue 1024 instead of 5, ordered false instead of true: choose another name");
 }
 
 #[test]
 fn a_refused_batch_stays_with_its_sender_and_counts_as_nothing() {
-    let m = named("batch").queue(10).start();
+    let m = named("batch").queue(10).start().unwrap();
     m.pause();
     let mut batch: Vec<u64> = (0..25).collect();
     for _ in 0..100 {

@@ -56,7 +56,7 @@ fn wait_for_subscribers(sink: &SinkHandle, count: u64) {
 fn a_publisher_serialises_while_somebody_is_subscribed() {
     const NAME: &str = "subscribed";
     machine_engine::init();
-    let m = Machine::builder(NAME).start();
+    let m = Machine::builder(NAME).start().unwrap();
     m[0].set(Counts as fn(u64) -> Counts).unwrap();
     let sink = m.publish("tcp://127.0.0.1:*").unwrap().no_loss().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

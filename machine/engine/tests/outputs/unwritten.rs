@@ -22,7 +22,7 @@ fn counts(m: &Machine, slot: usize) -> (u64, u64, u64) {
 fn what_cannot_be_written_is_an_error_of_its_slot() {
     for (ordered, is_async) in [(false, false), (true, false), (false, true), (true, true)] {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let m = named("unwritten").workers(2).ordered(ordered).start();
+        let m = named("unwritten").workers(2).ordered(ordered).start().unwrap();
         m[0].set(|x: u64| x + 1).unwrap();
         if is_async {
             m[1].set_async(async |_: u64, x: u64| unwritable(x)).unwrap();
@@ -46,7 +46,7 @@ fn what_cannot_be_written_is_an_error_of_its_slot() {
         // Tried again it fails again, and passes once it can be written.
         assert_eq!(m.retry_errors("").unwrap().passed, 0);
         m[1].set(|_: u64, x: u64| x).unwrap();
-        m[2].clear();
+        m[2].clear().unwrap();
         assert_eq!(m.retry_errors("").unwrap().passed, 50);
     }
 }
@@ -54,7 +54,7 @@ fn what_cannot_be_written_is_an_error_of_its_slot() {
 /// Where nobody reads JSON nothing is written; after the first one that fails each is tried.
 #[test]
 fn all_that_fail_are_counted_once_one_was_seen() {
-    let m = named("unwritten").start();
+    let m = named("unwritten").start().unwrap();
     m[0].set(|x: u64| unwritable(2 * x)).unwrap();
     m.put(0_u64).unwrap();
     m.drain();
@@ -74,11 +74,11 @@ fn all_that_fail_are_counted_once_one_was_seen() {
 /// A slot that takes what another one gave by way of JSON is not to blame.
 #[test]
 fn what_does_not_convert_since_it_cannot_be_written_is_the_givers_error() {
-    let m = named("unwritten").start();
+    let m = named("unwritten").start().unwrap();
     m[0].set(|x: u64| unwritable(2 * x)).unwrap();
     m[1].set(|value: &Value| value.is_object()).unwrap();
     m[2].set(|_: Ignored, value: &Value| value.is_object()).unwrap();
-    let outputs = m.outputs();
+    let outputs = m.outputs().unwrap();
     m.put(1_u64).unwrap();
     m.drain();
     assert_eq!((counts(&m, 0), counts(&m, 1), counts(&m, 2)), ((0, 1, 0), (0, 0, 1), (0, 0, 1)));

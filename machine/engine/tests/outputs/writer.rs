@@ -65,7 +65,8 @@ fn gated() -> (Sender<()>, Gated, Written) {
 #[test]
 fn each_output_is_a_line_in_order_and_the_writer_is_dropped_at_the_end() {
     for ordered in [false, true] {
-        let m = named("lines").ordered(ordered).workers(if ordered { 3 } else { 1 }).policy(Policy::Block).start();
+        let m =
+            named("lines").ordered(ordered).workers(if ordered { 3 } else { 1 }).policy(Policy::Block).start().unwrap();
         m[0].set(|x: u64| if x % 5 == 4 { Err("four") } else { Ok(format!("line {x}")) }).unwrap();
         m[1].set(|_: Option<String>, x: u64| vec![x, x + 1]).unwrap();
         let texts = Written::default();
@@ -90,7 +91,7 @@ fn each_output_is_a_line_in_order_and_the_writer_is_dropped_at_the_end() {
 #[test]
 fn the_machine_waits_for_a_slow_writer_and_no_line_is_lost() {
     const LINES: u64 = 40;
-    let m = named("slow").queue(4).policy(Policy::Block).start();
+    let m = named("slow").queue(4).policy(Policy::Block).start().unwrap();
     m[0].set(|_: u64| "x".repeat(1 << 20)).unwrap();
     let (open, writer, written) = gated();
     let sink = m.to_lines(0, writer).unwrap();
@@ -121,7 +122,7 @@ fn an_error_of_the_writer_ends_it_and_all_that_is_not_written_is_lost() {
         (ErrorKind::BrokenPipe, "broken pipe"),
         (ErrorKind::Other, "the writer panicked: the writer has had enough"),
     ] {
-        let m = named("broken").start();
+        let m = named("broken").start().unwrap();
         let sink = m.to_lines(0, Broken(kind)).unwrap();
         m.put(1_u64).unwrap();
         until(|| sink.status().unwrap().lost == 1);
@@ -144,7 +145,7 @@ fn what_cannot_be_written_as_json_is_lost_and_there_has_to_be_a_slot() {
             Err(serde::ser::Error::custom("not for the eyes of others"))
         }
     }
-    let m = named("unwritable").start();
+    let m = named("unwritable").start().unwrap();
     m[0].set(|_: u64| Unwritable).unwrap();
     let sink = m.to_lines(0, Written::default()).unwrap();
     m.put(1_u64).unwrap();
@@ -159,7 +160,7 @@ fn what_cannot_be_written_as_json_is_lost_and_there_has_to_be_a_slot() {
 #[test]
 fn on_output_without_loss_makes_the_machine_wait() {
     const MESSAGES: u64 = 40_000;
-    let m = named("noloss").queue(4).policy(Policy::Block).start();
+    let m = named("noloss").queue(4).policy(Policy::Block).start().unwrap();
     m[0].set(|x: u64| x).unwrap();
     let (open, opened) = channel::<()>();
     let seen = Arc::new(Mutex::new(Vec::new()));

@@ -201,7 +201,7 @@ fn of_two_that_are_set_at_once_one_is_taken() {
 #[test]
 fn in_a_status_in_which_a_source_has_ended_all_that_it_gave_is_counted() {
     // Many slots: a status takes its time.
-    let machine = named("s").slots(60).start();
+    let machine = named("s").slots(60).start().unwrap();
     for slot in 0..60 {
         machine[slot].set(|x: u64| x).unwrap();
     }
@@ -215,7 +215,7 @@ fn in_a_status_in_which_a_source_has_ended_all_that_it_gave_is_counted() {
 /// Without a slot and an output nobody would see what it gives.
 #[test]
 fn a_source_waits_for_the_first_slot_or_output_and_says_so() {
-    let machine = named("s").start();
+    let machine = named("s").start().unwrap();
     machine.source(0..10_u64).unwrap();
     let status = machine.status();
     assert!(status.waiting_for_slot);
@@ -236,9 +236,9 @@ fn a_source_waits_for_the_first_slot_or_output_and_says_so() {
 
 #[test]
 fn a_source_runs_for_an_output_alone_and_waits_again_without_it() {
-    let machine = named("s").start();
+    let machine = named("s").start().unwrap();
     machine.source(0_u64..).unwrap();
-    let mut outputs = machine.outputs();
+    let mut outputs = machine.outputs().unwrap();
     assert_eq!(outputs.next().unwrap().input::<u64>(), Ok(0));
     drop(outputs);
     until(|| machine.status().waiting_for_slot);
@@ -253,7 +253,7 @@ fn a_source_runs_for_an_output_alone_and_waits_again_without_it() {
 
 #[test]
 fn an_endpoint_refuses_until_there_is_a_slot() {
-    let machine = named("s").start();
+    let machine = named("s").start().unwrap();
     machine.source(source::http(0)).unwrap();
     let at = machine.status().source.address.strip_prefix("http://").unwrap().to_owned();
     let (code, _, answer) = http::request(&at, "POST /", b"1");

@@ -18,14 +18,14 @@ fn counts(m: &Machine, slot: usize) -> [u64; 4] {
 /// Every slot that gives an `Option`: plain, in a `Result` of either kind, with settings, async.
 fn givers() -> Vec<Machine> {
     let even = |x: u64| x.is_multiple_of(2).then_some(x);
-    let all: Vec<Machine> = std::iter::repeat_with(|| named("none").start()).take(7).collect();
+    let all: Vec<Machine> = std::iter::repeat_with(|| named("none").start().unwrap()).take(7).collect();
     all[0][0].set(even).unwrap();
     all[1][0].set(move |x: u64| Ok::<_, String>(even(x))).unwrap();
     all[2][0].set(move |x: u64| Ok::<_, std::fmt::Error>(even(x))).unwrap();
     all[3][0].set_async(async move |x: u64| even(x)).unwrap();
     all[4][0].set_async(async move |x: u64| Ok::<_, String>(even(x))).unwrap();
     all[5][0].set_async(async move |x: u64| Ok::<_, std::fmt::Error>(even(x))).unwrap();
-    all[6][0].timeout(Duration::from_hours(1));
+    all[6][0].timeout(Duration::from_hours(1)).unwrap();
     all[6][0].set(even).unwrap();
     all
 }
@@ -42,7 +42,7 @@ fn none_is_a_missing_output_and_no_error() {
         })
         .unwrap();
         assert_eq!((m.status().slots[0].gives.as_str(), m.status().slots[0].mismatch.as_str()), ("Option<u64>", ""));
-        let outputs = m.outputs();
+        let outputs = m.outputs().unwrap();
         for x in 0..10_u64 {
             m.put(x).unwrap();
         }
@@ -73,7 +73,7 @@ fn none_is_a_missing_output_and_no_error() {
 /// Where a slot fails there is no `None` either.
 #[test]
 fn an_error_is_no_none() {
-    let m = named("none").start();
+    let m = named("none").start().unwrap();
     m[0].set(|x: u64| if x == 1 { Err("one") } else { Ok((x > 2).then_some(x)) }).unwrap();
     m[1].set(|x: &Option<u64>| x.is_none()).unwrap();
     m[2].set(|_: Ignored, x: Option<u64>| x.is_none()).unwrap();
@@ -87,7 +87,7 @@ fn an_error_is_no_none() {
 #[test]
 fn on_wires_none_is_null_and_nothing_is_handed_on() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let (m, next) = (named("none").start(), named("next").start());
+    let (m, next) = (named("none").start().unwrap(), named("next").start().unwrap());
     m[0].set(|text: &str| text.strip_prefix('+').map(str::to_owned)).unwrap();
     next[0].set(|text: &str| text.len()).unwrap();
     m.to_json_lines(file.path()).unwrap();
@@ -109,7 +109,7 @@ fn on_wires_none_is_null_and_nothing_is_handed_on() {
 /// A message can be an `Option`, too: `None` is a message that is missing.
 #[test]
 fn messages_that_are_options_are_taken_as_outputs_are() {
-    let m = named("none").start();
+    let m = named("none").start().unwrap();
     m[0].set(|x: Option<u8>| x.map_or(0, u64::from)).unwrap();
     m[1].set(|_: Ignored, x: &Option<u8>| x.is_some()).unwrap();
     m[2].set(|_: Ignored, _: Ignored, x: u64| x).unwrap();
@@ -125,7 +125,7 @@ fn messages_that_are_options_are_taken_as_outputs_are() {
 
 #[test]
 fn null_stays_a_value() {
-    let m = named("none").start();
+    let m = named("none").start().unwrap();
     m[0].set(|_: u64| Value::Null).unwrap();
     m[1].set(|value: &Value| value.is_null()).unwrap();
     m.put(1_u64).unwrap();
@@ -137,7 +137,7 @@ fn null_stays_a_value() {
 #[test]
 #[allow(clippy::option_option, reason = "what is refused")]
 fn an_option_in_an_option_does_not_fit() {
-    let m = named("none").start();
+    let m = named("none").start().unwrap();
     let refused = [
         m[0].set(|x: u64| Some(Some(x))).unwrap_err(),
         m[0].set(|x: u64| Ok::<_, String>(Some(Some(x)))).unwrap_err(),
@@ -165,14 +165,14 @@ fn what_is_in_some_is_dropped_once() {
     }
     let living = Arc::new(());
     for ordered in [false, true] {
-        let (m, next) = (named("none").ordered(ordered).start(), named("next").start());
+        let (m, next) = (named("none").ordered(ordered).start().unwrap(), named("next").start().unwrap());
         let own = living.clone();
         m[0].set(move |x: u64| x.is_multiple_of(3).then(|| Counted(x, Some(own.clone())))).unwrap();
         assert!(Counted(0, None).1.is_none());
         m[1].set(|x: &Option<Counted>| x.as_ref().map(|x| x.0)).unwrap();
         m[2].set(|_: Ignored, x: &Counted| x.0).unwrap();
         next[0].set(|x: &Counted| x.0).unwrap();
-        let outputs = m.outputs();
+        let outputs = m.outputs().unwrap();
         m.to(&next, 0).unwrap();
         for x in 0..9_u64 {
             m.put(x).unwrap();
@@ -181,7 +181,7 @@ fn what_is_in_some_is_dropped_once() {
         next.drain();
         assert_eq!((outputs.timeout(Duration::ZERO).count(), next.status().slots[0].ok), (9, 3));
         assert_eq!(m.call(3_u64).unwrap().get::<u64>(2), Ok(3));
-        m[0].clear();
+        m[0].clear().unwrap();
         m.stop();
         next.stop();
     }

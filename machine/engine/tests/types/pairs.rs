@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 /// One for each thread: there may be a thousand in a process.
 fn machine() -> Machine {
     thread_local! {
-        static OWN: Machine = named("pairs").slots(2).start();
+        static OWN: Machine = named("pairs").slots(2).start().unwrap();
     }
     let own = OWN.with(|own| *own);
     // What is taken of the next type does not fit what was given of the last one.
-    own[1].clear();
+    own[1].clear().unwrap();
     own
 }
 
@@ -179,7 +179,7 @@ fn numbers_that_cannot_be_held_are_errors_also_as_json() {
     assert!(through::<u128, Value>(u128::from(u64::MAX) + 1).unwrap_err().contains("needs more than the 64 bits"));
     assert!(through::<Vec<i128>, Value>(vec![i128::MIN]).unwrap_err().contains("needs more than the 64 bits"));
     // The same where a cell asks for it.
-    let m = named("pairs").start();
+    let m = named("pairs").start().unwrap();
     m[0].set(|x: u64| x).unwrap();
     let called = m.call(9_007_199_254_740_993_u64).unwrap();
     assert!(called.get::<f64>(0).unwrap_err().message().contains("cannot be held exactly by f64"));
