@@ -6,6 +6,7 @@ use crate::magic::Engine;
 use machine_engine::remote::Process;
 use machine_protocol::Error;
 use machine_protocol::command::{Command, Reply, Target};
+use machine_protocol::status::SourceState;
 use machine_protocol::status::Status;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -60,7 +61,7 @@ impl Attached {
     fn show(&self, status: &Status) {
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = true;
         let (waiting, rate) = (grouped(status.queue_size), rate(status.rate));
-        let source = if status.source.state == "running" { ", its source is running" } else { "" };
+        let source = if status.source.state == SourceState::Running { ", its source is running" } else { "" };
         let _ = write!(
             std::io::stderr(),
             "\r\x1b[K{}: {waiting} waiting, {} in flight, {rate}{source}",

@@ -164,7 +164,7 @@ pub fn frame_of_errors(errors: &[DeadLetter]) -> PolarsResult<DataFrame> {
         "revision" => errors.iter().map(|letter| letter.revision).collect::<Vec<u64>>(),
         "error" => strings(|letter| &letter.error),
         "input" => strings(|letter| &letter.input),
-        "kind" => strings(|letter| &letter.kind),
+        "kind" => strings(|letter| letter.kind.as_str()),
         "outputs" => strings(|letter| &letter.outputs),
         "failed" => strings(|letter| &letter.failed),
         "retries" => errors.iter().map(|letter| letter.retries).collect::<Vec<u32>>(),

@@ -6,6 +6,7 @@ use super::table::{Cell, Kind, Table};
 use super::text::{cut, first_line, grouped, nanos, one_line, rate, time};
 use crate::output::Display;
 use machine_protocol::command::Undrained;
+use machine_protocol::status::SourceState;
 use machine_protocol::status::Status;
 use maud::{Markup, html};
 
@@ -63,8 +64,8 @@ pub fn still(left: Undrained) -> String {
 
 fn source(status: &Status) -> String {
     let source = &status.source;
-    let mut words = match source.state.as_str() {
-        "none" | "" => "no source".to_owned(),
+    let mut words = match source.state {
+        SourceState::None => "no source".to_owned(),
         state => format!("source {state}, {} taken", grouped(source.taken)),
     };
     let counts = [(source.errors, "errors"), (source.reconnects, "reconnects"), (source.dropped, "dropped")];
@@ -79,7 +80,7 @@ fn source(status: &Status) -> String {
         words.push_str(&format!(" at {}", source.address));
     }
     // Of one that runs, a note tells what was: it may have connected again since.
-    let note = if source.state == "running" { "; earlier: " } else { ": " };
+    let note = if source.state == SourceState::Running { "; earlier: " } else { ": " };
     for (before, text) in [(": ", &source.error), (note, &source.note)] {
         if !text.is_empty() {
             words.push_str(&format!("{before}{text}"));

@@ -3,6 +3,8 @@ use super::frame::frame;
 use super::*;
 use expect_test::{Expect, expect};
 use machine_protocol::command::SlotOutput;
+use machine_protocol::status::SlotErrorKind;
+use machine_protocol::status::SourceState;
 use machine_protocol::status::{DeadLetter, ErrorLine, Settings, SlotStatus, SourceStatus, State};
 use polars::prelude::{DataFrame, df};
 
@@ -54,7 +56,7 @@ pub fn example_status() -> Status {
         workers: 1,
         load: Some(machine_protocol::status::Load { busy: 0.25, idle: 0.65, blocked: 0.1 }),
         waiting_puts: 0,
-        source: SourceStatus { state: "running".into(), taken: 4_213, ..SourceStatus::default() },
+        source: SourceStatus { state: SourceState::Running, taken: 4_213, ..SourceStatus::default() },
         waiting_for_slot: false,
         slots,
         outputs: Vec::new(),
@@ -82,7 +84,7 @@ pub fn dead_letters() -> Vec<DeadLetter> {
         slot: "f1".into(),
         revision: 7,
         error: "every <i>31st</i>\nmessage".into(),
-        kind: "error".into(),
+        kind: SlotErrorKind::Error,
         input: input.into(),
         outputs: "{}".into(),
         failed: "2024-03-12T20:54:55.000Z".into(),
@@ -269,7 +271,7 @@ fn what_a_source_has_lived_through_is_not_told_as_its_state() {
     let mut status = example_status();
     status.source = SourceStatus { note: "Connection refused".into(), reconnects: 1, ..status.source };
     assert!(text(&self::status(&status)).contains("1 reconnects; earlier: Connection refused"));
-    status.source.state = "connecting".into();
+    status.source.state = SourceState::Connecting;
     assert!(text(&self::status(&status)).contains("1 reconnects: Connection refused"));
 }
 

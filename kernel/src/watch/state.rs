@@ -8,7 +8,7 @@ use super::flow::Flow;
 use crate::display::{cut, one_line};
 use machine_protocol::command::Outputs;
 use machine_protocol::retained::DeadLetterQuery;
-use machine_protocol::status::{DeadLetter, SlotStatus, Status};
+use machine_protocol::status::{DeadLetter, SlotStatus, SourceState, Status};
 use serde_json::{Value, json};
 
 /// How many of the newest dead letters are shown.
@@ -67,8 +67,8 @@ fn now(status: &Status, flow: &Flow) -> Value {
 /// What the source is doing, in words; empty if there is none.
 pub fn source(status: &Status) -> String {
     let source = &status.source;
-    let mut words = match source.state.as_str() {
-        "none" | "" => return String::new(),
+    let mut words = match source.state {
+        SourceState::None => return String::new(),
         state => format!("{} {state}, {} taken", source.description, crate::display::grouped(source.taken)),
     };
     if status.waiting_for_slot {
@@ -148,6 +148,7 @@ pub fn step(outputs: &Outputs) -> String {
 mod tests {
     use super::*;
     use crate::display::tests::example_status;
+    use machine_protocol::status::SlotErrorKind;
 
     #[test]
     fn a_long_message_is_cut_and_its_length_told() {
@@ -157,7 +158,7 @@ mod tests {
             slot: "f3".into(),
             revision: 2,
             error: "x".repeat(1_000_000),
-            kind: "error".into(),
+            kind: SlotErrorKind::Error,
             input: "<script>".repeat(200_000),
             outputs: String::new(),
             failed: String::new(),

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows its results")]
 
 use machine::prelude::*;
+use machine::status::SourceState;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
@@ -39,11 +40,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let lines: Vec<String> = file.lines().map(str::to_owned).collect();
     MACHINE.source(lines.into_iter().filter_map(|line| message(&line)))?;
-    while MACHINE.status().processed < 1000 && MACHINE.status().source.state == "running" {
+    while MACHINE.status().processed < 1000 && MACHINE.status().source.state == SourceState::Running {
         sleep(Duration::from_millis(1));
     }
     MACHINE[3].set(|id: u32| id)?;
-    while MACHINE.status().source.state == "running" {
+    while MACHINE.status().source.state == SourceState::Running {
         sleep(Duration::from_millis(1));
     }
     MACHINE.drain();

@@ -26,7 +26,7 @@ impl MissingOutput {
     pub fn of(frame: &Frame, caught: &SlotErrors) -> Vec<Self> {
         let failed = caught.errors.iter().map(|(slot, kind, text)| Self {
             slot: *slot,
-            code: Some(kind.code()),
+            code: Some(kind.as_str()),
             text: text.clone(),
         });
         let skipped =

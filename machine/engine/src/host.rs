@@ -4,6 +4,7 @@
 use crate::cell_thread::{self, is_cell_thread};
 use crate::hook;
 use crate::in_flight::{Cancelled, InFlightMessage};
+use machine_protocol::status::SinkKind;
 use machine_protocol::{Error, ErrorKind};
 
 use crate::machine::Machine;
@@ -178,7 +179,7 @@ unsafe extern "C" fn outputs(machine: u32, most: usize, by_thread: bool, sink: *
             return std::ptr::null_mut();
         }
     };
-    let tap = Arc::new(Tap::new(if by_thread { "on_output" } else { "outputs" }, most));
+    let tap = Arc::new(Tap::new(if by_thread { SinkKind::OnOutput } else { SinkKind::Outputs }, most));
     let id = machine.tap(tap.clone());
     Box::into_raw(Box::new(Taps { machine, tap, id })).cast()
 }

@@ -13,6 +13,7 @@ use crate::output::Entry;
 use crate::page_size::{json_len as told_bytes, take_fitting};
 use crate::registry::find;
 use machine_protocol::command::{Command, Outputs, Reply, SourceLocation};
+use machine_protocol::retained::MessageState;
 use machine_protocol::retained::{Explained, ExplainedSlot, Kept, RetainedMessage, RetainedQuery};
 use machine_protocol::retention::{Keep, Kept as Keeping};
 use machine_protocol::{Error, ErrorKind};
@@ -262,7 +263,7 @@ impl Machine {
             let before = number - began;
             return Ok(Explained {
                 oid: oid_text.to_owned(),
-                state: "waits".to_owned(),
+                state: MessageState::Waits,
                 put: oid.time(),
                 input: format!("(it waits behind {before} others; %peek shows the first)"),
                 ..Explained::default()
@@ -290,7 +291,7 @@ impl Machine {
         });
         Explained {
             oid: entry.oid.to_string(),
-            state: if letters.is_empty() { "went through" } else { "dead letter" }.to_owned(),
+            state: if letters.is_empty() { MessageState::WentThrough } else { MessageState::DeadLetter },
             put: oid::rfc3339(entry.times.put.millis(), chrono::SecondsFormat::Millis),
             waited_ms: Some(entry.times.waited_ms()),
             input: entry.part(0).to_owned(),
@@ -305,7 +306,7 @@ impl Machine {
         });
         Explained {
             oid: outputs.oid.clone(),
-            state: "in hand".to_owned(),
+            state: MessageState::InHand,
             put: Oid::parse(&outputs.oid).unwrap_or_default().time(),
             input: outputs.input.clone(),
             slots: slots.collect(),
@@ -325,7 +326,7 @@ impl Machine {
         });
         Explained {
             oid: letter.oid.to_string(),
-            state: "dead letter".to_owned(),
+            state: MessageState::DeadLetter,
             put: letter.oid.time(),
             waited_ms: None,
             input: letter.input.to_string(),

@@ -6,6 +6,7 @@ use crate::run_options::Options;
 use crate::summary::{self, Summary};
 use crate::{cell_thread, metrics, registry, signals, stdout};
 use machine_protocol::command::{Command, Reply, Target};
+use machine_protocol::status::SinkKind;
 use machine_protocol::status::{SinkStatus, Status};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -248,7 +249,7 @@ impl Run {
                     if gone != before {
                         quiet = None;
                     } else if since.elapsed() > SUBSCRIBER_TIMEOUT
-                        && sinks().all(|sink| sink.kind == "publish" || !summary::is_leaving(sink))
+                        && sinks().all(|sink| sink.kind == SinkKind::Publish || !summary::is_leaving(sink))
                     {
                         return true;
                     }

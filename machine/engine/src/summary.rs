@@ -1,5 +1,7 @@
 //! What a machine has done, in one line, and what went wrong.
 
+use machine_protocol::status::SinkKind;
+use machine_protocol::status::SourceState;
 use machine_protocol::status::{SinkStatus, SourceStatus, Status};
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +17,7 @@ pub(crate) struct Summary<'a> {
 
 /// Whether there is a source that has not ended.
 pub(crate) fn has_source(status: &Status) -> bool {
-    !matches!(status.source.state.as_str(), "" | "none" | "exhausted" | "failed")
+    !matches!(status.source.state, SourceState::None | SourceState::Exhausted | SourceState::Failed)
 }
 
 /// Whether a source may still give something by itself.
@@ -33,17 +35,17 @@ pub(crate) fn is_sending(status: &Status) -> bool {
 
 /// Whether outputs wait for a sink that takes them by itself.
 pub(crate) fn is_leaving(sink: &SinkStatus) -> bool {
-    sink.kind != "outputs" && sink.waiting > sink.held
+    sink.kind != SinkKind::Outputs && sink.waiting > sink.held
 }
 
 /// Whether a message errored and was not retried with success, or the source failed.
 pub(crate) fn has_failed(status: &Status) -> bool {
-    status.errored > status.retried_passed || status.source.state == "failed"
+    status.errored > status.retried_passed || status.source.state == SourceState::Failed
 }
 
 /// Whether a sink cannot do what it is there for. A publisher that turns a peer away can.
 pub(crate) fn is_broken(sink: &SinkStatus) -> bool {
-    !sink.error.is_empty() && sink.kind != "publish"
+    !sink.error.is_empty() && sink.kind != SinkKind::Publish
 }
 
 /// What a sink is called: `stdout f0`.
@@ -54,11 +56,11 @@ pub(crate) fn sink_name(sink: &SinkStatus) -> String {
 /// Why outputs of a sink are missing, in one line; `None` if none is.
 pub(crate) fn loss(sink: &SinkStatus) -> Option<String> {
     let all = sink.sent + sink.waiting + sink.lost;
-    let why = match sink.kind.as_str() {
+    let why = match sink.kind {
         _ if is_broken(sink) => format!(": {}", sink.error.replace('\n', " ")),
-        "on_output" => ": it was too slow; with `.no_loss()` the machine waits for it".to_owned(),
-        "publish" => ": a subscriber was too slow; with `.no_loss()` the machine waits for it".to_owned(),
-        "to" => ": the other machine's queue was full".to_owned(),
+        SinkKind::OnOutput => ": it was too slow; with `.no_loss()` the machine waits for it".to_owned(),
+        SinkKind::Publish => ": a subscriber was too slow; with `.no_loss()` the machine waits for it".to_owned(),
+        SinkKind::To => ": the other machine's queue was full".to_owned(),
         _ => ": they were taken too slowly".to_owned(),
     };
     (sink.lost > 0).then(|| format!("{} lost {} of {all} outputs{why}", sink_name(sink), sink.lost))
@@ -111,9 +113,11 @@ impl fmt::Display for Summary<'_> {
                 }
             }
         }
-        let source = if status.source.state == "none" { self.source } else { Some(&status.source) };
+        let source = if status.source.state == SourceState::None { self.source } else { Some(&status.source) };
         match source {
-            Some(source) if status.source.state == "none" => write!(f, "; source ended, {} taken", source.taken)?,
+            Some(source) if status.source.state == SourceState::None => {
+                write!(f, "; source ended, {} taken", source.taken)?;
+            }
             Some(source) if source.error.is_empty() => write!(f, "; source {}, {} taken", source.state, source.taken)?,
             Some(source) => write!(f, "; source {}, {} taken: {}", source.state, source.taken, source.error)?,
             None => {}

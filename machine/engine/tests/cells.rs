@@ -5,6 +5,8 @@
     reason = "a test ends where it fails, and compares numbers that are exact"
 )]
 use machine::prelude::*;
+use machine::status::SlotErrorKind;
+use machine::status::SourceState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -71,7 +73,7 @@ fn errors_panics_and_skips_are_counted() {
     assert_eq!(errors[0].slot, "f0");
     assert_eq!(errors[0].error, "third");
     assert_eq!(errors[0].input, "27");
-    assert!(errors.iter().any(|e| e.error.starts_with("five 25 (") && e.kind == "panic"));
+    assert!(errors.iter().any(|e| e.error.starts_with("five 25 (") && e.kind == SlotErrorKind::Panic));
 }
 
 #[test]
@@ -105,7 +107,7 @@ fn source_and_captures() {
     assert!(m.source(0..1_u64).is_err());
     m.drain();
     assert_eq!(seen.load(Relaxed), 99_999 * 100_000 / 2);
-    assert_eq!(m.status().source.state, "exhausted");
+    assert_eq!(m.status().source.state, SourceState::Exhausted);
     m.clear_source();
     m.source(vec![1_u64]).unwrap();
     m.drain();

@@ -12,6 +12,7 @@ use common::named;
 use machine::ErrorKind;
 use machine::handle::ask;
 use machine::prelude::*;
+use machine::status::SourceState;
 use machine_protocol::command::{Command, Outputs as Made, Reply, Target};
 use machine_protocol::retained::DeadLetterQuery;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -239,7 +240,7 @@ fn a_source_that_ends_says_so_and_makes_way_for_the_next() {
     m.drain();
     assert_eq!((m.status().source.taken, m.status().processed), (1, 11));
     m.clear_source();
-    assert_eq!(m.status().source.state, "none");
+    assert_eq!(m.status().source.state, SourceState::None);
 }
 
 /// A source waits for room: a queue of two loses none of a thousand, whatever the policy is.
@@ -276,7 +277,7 @@ fn a_source_that_fails_says_why_and_harms_nothing_else() {
     m.start_empty();
     m.source((0..10_u64).inspect(|x| assert!(*x < 7, "no more than {x}"))).unwrap();
     m.drain();
-    while m.status().source.state == "running" {
+    while m.status().source.state == SourceState::Running {
         thread::yield_now();
     }
     m.drain();

@@ -12,6 +12,7 @@
 use common::named;
 use machine::handle::ask;
 use machine::prelude::*;
+use machine::retained::MessageState;
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::retained::{DeadLetterQuery, Explained, Kept, RetainedQuery, Retried};
 use machine_protocol::{Error, ErrorKind};
@@ -312,7 +313,7 @@ fn what_waits_is_shown_and_stays() {
     let (waiting, first) = m.peek(3);
     let texts: Vec<_> = first.iter().map(|(_, json)| json.as_str()).collect();
     assert_eq!((waiting, texts), (100, vec!["0.0", "1.0", "2.0"]));
-    assert_eq!(m.explain(&first[1].0).unwrap().state, "waits");
+    assert_eq!(m.explain(&first[1].0).unwrap().state, MessageState::Waits);
     let outputs = m.outputs().unwrap();
     m.start();
     m.drain();

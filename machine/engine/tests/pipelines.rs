@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use machine::prelude::*;
+use machine::status::SourceState;
 use signal_hook::consts::SIGINT;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -87,7 +88,7 @@ fn what_waits_when_a_process_is_asked_to_stop_goes_through_all_machines() {
         let clock = endless();
         thread::spawn(move || {
             signal_hook::low_level::raise(SIGINT).unwrap();
-            until(|| clock.status().source.state == "none");
+            until(|| clock.status().source.state == SourceState::None);
             // What is waited for has been counted by then, most likely; before that it would be no news.
             thread::sleep(Duration::from_millis(500));
             drop(open);
@@ -106,11 +107,11 @@ fn a_source_that_failed_is_not_forgotten_when_its_process_is_asked_to_stop() {
     let code = machine_engine::run(|| {
         endless();
         thread::spawn(|| {
-            until(|| MACHINE.status().source.state == "failed");
+            until(|| MACHINE.status().source.state == SourceState::Failed);
             signal_hook::low_level::raise(SIGINT).unwrap();
         });
         MACHINE.start_empty().source((0..3).inspect(|x| assert!(*x < 2, "two is too many")))
     });
-    assert_eq!(MACHINE.status().source.state, "failed");
+    assert_eq!(MACHINE.status().source.state, SourceState::Failed);
     gives(code, ExitCode::FAILURE);
 }

@@ -3,6 +3,7 @@
 
 use common::named;
 use machine::prelude::*;
+use machine::status::SourceState;
 use machine_protocol::status::SourceStatus;
 
 mod common;
@@ -12,7 +13,7 @@ fn to_the_end(machine: &Machine) -> (SourceStatus, u64) {
     machine.drain();
     let status = machine.status();
     machine.clear_source();
-    assert_eq!(status.source.state, "exhausted");
+    assert_eq!(status.source.state, SourceState::Exhausted);
     (status.source, status.processed)
 }
 

@@ -4,6 +4,7 @@
 use common::named;
 use machine::ErrorKind;
 use machine::prelude::*;
+use machine::status::SourceState;
 use machine_protocol::status::SourceStatus;
 use std::io::Write;
 use std::path::PathBuf;
@@ -69,7 +70,7 @@ impl Kept {
     /// Waits for the end of the source and of what it put; returns all items.
     fn to_the_end(&self) -> Vec<Value> {
         self.machine.drain();
-        assert_eq!(self.source().state, "exhausted");
+        assert_eq!(self.source().state, SourceState::Exhausted);
         self.items()
     }
 
@@ -101,7 +102,7 @@ fn threads_named(name: &str) -> usize {
 /// The source has been cleared: its thread is gone.
 #[track_caller]
 fn is_gone(kept: &Kept) {
-    assert_eq!(kept.source().state, "none");
+    assert_eq!(kept.source().state, SourceState::None);
     #[cfg(target_os = "linux")]
     until(|| threads_named(&format!("{}/source", kept.name)) == 0);
 }
@@ -176,7 +177,7 @@ fn a_function_that_panics_fails_the_source_until_it_is_started_again() {
         [7]
     };
     kept.machine.source(second_time).unwrap();
-    until(|| kept.source().state == "failed");
+    until(|| kept.source().state == SourceState::Failed);
     assert!(kept.source().error.starts_with("the function panicked: not yet (machine/"), "{}", kept.source().error);
     let errors = kept.machine.errors();
     assert_eq!((errors[0].slot.as_str(), errors[0].kind.as_str(), errors[0].oid.as_str()), ("source", "source", ""));
@@ -198,7 +199,7 @@ fn what_fails_when_it_is_called_again_is_not_asked_on() {
     kept.machine.source(not_again).unwrap();
     until(|| kept.source().taken > 0);
     kept.machine.stop().start();
-    until(|| kept.source().state != "running");
+    until(|| kept.source().state != SourceState::Running);
     let status = kept.source();
     let text = |error: &str| error.split(" (").next().unwrap_or_default().to_owned();
     assert_eq!((status.state.as_str(), text(&status.error).as_str()), ("failed", "the function panicked: not again"));
@@ -212,7 +213,7 @@ fn what_fails_when_it_is_called_again_is_not_asked_on() {
     kept.machine.source(broken_later).unwrap();
     until(|| kept.source().taken > 0);
     kept.machine.stop().start();
-    until(|| asked.load(Relaxed) > 0 && (kept.source().state != "running" || asked.load(Relaxed) > 1));
+    until(|| asked.load(Relaxed) > 0 && (kept.source().state != SourceState::Running || asked.load(Relaxed) > 1));
     let status = kept.source();
     assert_eq!((status.state.as_str(), text(&status.error).as_str()), ("failed", "the source panicked: broken"));
     assert_eq!(asked.load(Relaxed), 1);
@@ -275,7 +276,7 @@ fn a_clock_ticks_and_is_not_waited_for() {
     kept.machine.start().source(source::interval(Duration::from_hours(24))).unwrap();
     until(|| kept.source().taken == 1);
     kept.machine.drain();
-    assert_eq!(kept.source().state, "running");
+    assert_eq!(kept.source().state, SourceState::Running);
     kept.machine.clear_source();
     is_gone(&kept);
     assert_eq!(kept.machine.source(source::interval(Duration::ZERO)).unwrap_err().kind(), ErrorKind::OutOfRange);

@@ -73,13 +73,51 @@ pub struct RetainedMessage {
     pub nanos: Vec<u64>,
 }
 
+/// Where a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MessageState {
+    /// It has gone through the slots.
+    #[default]
+    #[serde(rename = "went through")]
+    WentThrough,
+    /// It waits in the queue.
+    Waits,
+    /// The machine has stopped at it.
+    #[serde(rename = "in hand")]
+    InHand,
+    /// A slot failed on it.
+    #[serde(rename = "dead letter")]
+    DeadLetter,
+}
+
+impl MessageState {
+    /// As in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WentThrough => "went through",
+            Self::Waits => "waits",
+            Self::InHand => "in hand",
+            Self::DeadLetter => "dead letter",
+        }
+    }
+}
+
+impl std::fmt::Display for MessageState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// What a message was made into, and by which code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explained {
     /// The message's oid.
     pub oid: String,
-    /// `went through`, `waits`, `in hand` or `dead letter`.
-    pub state: String,
+    /// Where it is.
+    pub state: MessageState,
     /// When it was put, UTC, RFC 3339.
     pub put: String,
     /// How long it waited before a worker began it, milliseconds, to some milliseconds; unknown of old dead letters.

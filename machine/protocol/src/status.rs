@@ -26,6 +26,132 @@ impl std::fmt::Display for State {
     }
 }
 
+/// What a source is doing. In the last two states nothing of it runs any more, so another may be set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SourceState {
+    /// There is no source.
+    #[default]
+    None,
+    /// It gives items.
+    Running,
+    /// It waits: for a file that is not there, or for a slot.
+    Waiting,
+    /// It connects to its server.
+    Connecting,
+    /// It has come to its end.
+    Exhausted,
+    /// It has failed.
+    Failed,
+}
+
+impl SourceState {
+    /// As in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Connecting => "connecting",
+            Self::Exhausted => "exhausted",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl std::fmt::Display for SourceState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What kind of place finished messages go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SinkKind {
+    /// An iterator of a cell or program.
+    #[default]
+    Outputs,
+    /// A closure.
+    OnOutput,
+    /// Another machine.
+    To,
+    /// JSON lines of a file.
+    JsonLines,
+    /// Lines of a writer.
+    Lines,
+    /// Lines of standard output.
+    Stdout,
+    /// Subscribers of a `ZeroMQ` publisher.
+    Publish,
+}
+
+impl SinkKind {
+    /// As in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outputs => "outputs",
+            Self::OnOutput => "on_output",
+            Self::To => "to",
+            Self::JsonLines => "json_lines",
+            Self::Lines => "lines",
+            Self::Stdout => "stdout",
+            Self::Publish => "publish",
+        }
+    }
+}
+
+impl std::fmt::Display for SinkKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How a slot failed on a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SlotErrorKind {
+    /// It returned an `Err`.
+    #[default]
+    Error,
+    /// It panicked.
+    Panic,
+    /// It was given what its argument type cannot hold.
+    Type,
+    /// It took longer than its timeout.
+    Timeout,
+    /// Its output does not serialise.
+    Serialize,
+    /// No slot failed: a source gave what is no message, or failed itself.
+    Source,
+}
+
+impl SlotErrorKind {
+    /// As in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Panic => "panic",
+            Self::Type => "type",
+            Self::Timeout => "timeout",
+            Self::Serialize => "serialize",
+            Self::Source => "source",
+        }
+    }
+}
+
+impl std::fmt::Display for SlotErrorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// A machine at one moment. `accepted = processed + queue_size + in_flight + discarded` in every one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -143,8 +269,8 @@ pub struct Drops {
 pub struct SinkStatus {
     /// Its number, which its handle knows.
     pub id: u64,
-    /// `outputs`, `on_output`, `to`, `json_lines`, `lines`, `stdout` or `publish`.
-    pub kind: String,
+    /// What kind of place it is.
+    pub kind: SinkKind,
     /// The endpoint, the file, or the slot and the other machine; empty for a cell's own.
     pub endpoint: String,
     /// Messages handed on: taken by the cell, accepted by the other machine, written to the file or to subscribers
@@ -179,9 +305,8 @@ pub struct LastOutput {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceStatus {
-    /// `none`, `running`, `waiting` (for a file that is not there), `connecting`, `exhausted` or `failed`. The last two
-    /// say that nothing of it runs any more, so another may be set.
-    pub state: String,
+    /// What it is doing.
+    pub state: SourceState,
     /// What it is: `JSON lines of tweets.jsonl, followed`.
     pub description: String,
     /// Items that it has put.
@@ -306,8 +431,8 @@ pub struct DeadLetter {
     pub revision: u64,
     /// What went wrong.
     pub error: String,
-    /// `error`, `panic`, `type` or `timeout`; `source` for what a source gave that is no message.
-    pub kind: String,
+    /// How the slot failed.
+    pub kind: SlotErrorKind,
     /// The message itself, JSON text.
     pub input: String,
     /// What the slots had given for it, a JSON object: `{"f0":1.5}`.

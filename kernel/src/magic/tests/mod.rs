@@ -16,7 +16,7 @@ use crate::output::{Display, Stream};
 use expect_test::{Expect, expect};
 use machine_protocol::command::{Target, Undrained};
 use machine_protocol::retained::{
-    DeadLetterQuery, Explained, ExplainedSlot, Kept, RetainedMessage, RetainedQuery, Retried,
+    DeadLetterQuery, Explained, ExplainedSlot, Kept, MessageState, RetainedMessage, RetainedQuery, Retried,
 };
 use machine_protocol::{Error, ErrorKind};
 use proptest::prelude::*;
@@ -124,7 +124,7 @@ fn kept(slot: Option<u32>) -> Kept {
 fn explained() -> Explained {
     let slot = |slot: &str| ExplainedSlot { slot: slot.into(), ..ExplainedSlot::default() };
     Explained {
-        state: "dead letter".into(),
+        state: MessageState::DeadLetter,
         put: "2024-03-12T20:54:54.004Z".into(),
         waited_ms: Some(12),
         input: "14.0".into(),

@@ -4,7 +4,7 @@ use super::{Output, Outputs, SinkHandle};
 use crate::cell::{show_json, show_text};
 use crate::frame::FRAME;
 use crate::handle::status_of;
-use machine_protocol::status::{LastOutput, SinkStatus};
+use machine_protocol::status::{LastOutput, SinkKind, SinkStatus};
 use serde_json::value::RawValue;
 use std::fmt::{Debug, Formatter, Result, Write};
 
@@ -114,7 +114,7 @@ impl Debug for SinkHandle {
             write!(f, ", {endpoint:?}")?;
         }
         write!(f, ", {sent} sent, {waiting} waiting, {lost} lost")?;
-        if kind == "publish" {
+        if *kind == SinkKind::Publish {
             write!(f, ", {subscribers} subscribed")?;
         }
         if !error.is_empty() {

@@ -5,6 +5,7 @@ use crate::oid::{self, Oid};
 use crate::output::Sequence;
 use crate::queue::{Mode, WorkerStats};
 use crate::slots::Plan;
+use machine_protocol::status::SourceState;
 use machine_protocol::status::{Drops, SlotStatus, SourceStatus, State, Status};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -28,10 +29,10 @@ impl Machine {
         let feed = guard(&self.source).clone();
         let mut source = feed
             .as_ref()
-            .map_or_else(|| SourceStatus { state: "none".to_owned(), ..SourceStatus::default() }, |feed| feed.status());
+            .map_or_else(|| SourceStatus { state: SourceState::None, ..SourceStatus::default() }, |feed| feed.status());
         let waiting_for_slot = self.waits_for_slot() && feed.as_ref().is_some_and(|feed| feed.is_running());
         if waiting_for_slot {
-            "waiting".clone_into(&mut source.state);
+            source.state = SourceState::Waiting;
             "waiting for a slot; %start --empty to run without".clone_into(&mut source.note);
         }
         source.dropped = self.source_dropped.load(Ordering::Relaxed);

@@ -119,8 +119,8 @@ const ROWS: [Row; 21] = [
     counter("machine_output_messages_total", "What became of finished messages on their way out.", |status| {
         let of = |sink: &SinkStatus| {
             let samples = labelled("outcome", [("sent", sink.sent), ("lost", sink.lost)]);
-            let (id, kind) = (sink.id.to_string(), sink.kind.clone());
-            samples.into_iter().map(move |sample| sample.of("kind", kind.clone()).of("output", id.clone()))
+            let (id, kind) = (sink.id.to_string(), sink.kind.as_str());
+            samples.into_iter().map(move |sample| sample.of("kind", kind).of("output", id.clone()))
         };
         status.outputs.iter().flat_map(of).collect()
     }),

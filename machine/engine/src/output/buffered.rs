@@ -5,6 +5,7 @@
 
 use crate::backpressure::BackpressureGuard;
 use crate::host::interrupted_here;
+use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -102,10 +103,10 @@ impl Buffered {
         state.error = why;
     }
 
-    pub fn status(&self, kind: &str, endpoint: String) -> SinkStatus {
+    pub fn status(&self, kind: SinkKind, endpoint: String) -> SinkStatus {
         let state = self.lock();
         SinkStatus {
-            kind: kind.to_owned(),
+            kind,
             endpoint,
             sent: state.sent,
             waiting: state.left(),

@@ -8,6 +8,7 @@ use super::buffered::{Buffered, Written};
 use super::{Finished, Sink, SinkDemand};
 use crate::command_error::failed;
 use machine_protocol::command::SinkConfig;
+use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;
 use machine_protocol::{Error, ErrorKind};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -80,7 +81,7 @@ impl Sink for Lines {
     }
 
     fn status(&self) -> SinkStatus {
-        self.0.buffered.status("json_lines", self.0.path.display().to_string())
+        self.0.buffered.status(SinkKind::JsonLines, self.0.path.display().to_string())
     }
 
     fn configure(&self, config: &SinkConfig) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use crate::backpressure::BackpressureGuard;
 use crate::command_error::failed;
 use crate::host::interrupted_here;
 use machine_protocol::command::SinkConfig;
+use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;
 use machine_protocol::{Error, ErrorKind};
 use std::collections::VecDeque;
@@ -56,7 +57,7 @@ struct TapState {
 #[derive(Debug)]
 pub(crate) struct Tap {
     /// `outputs` or `on_output`.
-    kind: &'static str,
+    kind: SinkKind,
     state: Mutex<TapState>,
     arrived: Condvar,
     /// For workers that wait for room.
@@ -75,7 +76,7 @@ pub(crate) struct Tap {
 
 impl Tap {
     /// At most `most` outputs wait.
-    pub fn new(kind: &'static str, most: usize) -> Self {
+    pub fn new(kind: SinkKind, most: usize) -> Self {
         Self {
             kind,
             state: Mutex::default(),
@@ -220,7 +221,7 @@ impl Tap {
 
     /// A cell takes the outputs itself. A thread goes on after the machine was stopped: it may be started again.
     fn is_of_cell(&self) -> bool {
-        self.kind == "outputs"
+        self.kind == SinkKind::Outputs
     }
 }
 
@@ -265,7 +266,7 @@ impl Sink for Tap {
     fn status(&self) -> SinkStatus {
         let state = self.lock();
         SinkStatus {
-            kind: self.kind.to_owned(),
+            kind: self.kind,
             sent: self.taken.load(Ordering::Relaxed),
             waiting: state.queue.len() as u64 + u64::from(state.in_hand),
             lost: self.lost(),

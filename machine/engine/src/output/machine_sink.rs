@@ -6,6 +6,7 @@ use crate::host::interrupted_here;
 use crate::machine::Machine;
 use machine::abi::{Put, PutWait};
 use machine_protocol::command::{Policy, SinkConfig, WhenFull};
+use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;
 use machine_protocol::{Error, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -78,7 +79,7 @@ impl Sink for Chain {
 
     fn status(&self) -> SinkStatus {
         SinkStatus {
-            kind: "to".to_owned(),
+            kind: SinkKind::To,
             endpoint: format!("f{} to {}", self.slot, self.to.config.name),
             sent: self.sent.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),

@@ -14,6 +14,7 @@ use crate::command_error::failed;
 use crate::remote::place;
 use crate::runtime;
 use machine_protocol::command::SinkConfig;
+use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;
 use machine_protocol::{Error, ErrorKind};
 use std::io;
@@ -188,7 +189,7 @@ impl Sink for Publisher {
     fn status(&self) -> SinkStatus {
         let state = self.0.lock();
         SinkStatus {
-            kind: "publish".to_owned(),
+            kind: SinkKind::Publish,
             endpoint: self.0.endpoint.clone(),
             sent: self.0.sent.load(Ordering::Relaxed),
             waiting: state.subscribers.iter().map(|subscriber| subscriber.waiting).sum(),

@@ -7,6 +7,7 @@ use crate::hook::InSlot;
 use crate::raw::Writer;
 use crate::stdout;
 use machine_protocol::command::SinkConfig;
+use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;
 use machine_protocol::{Error, ErrorKind};
 use std::borrow::Cow;
@@ -98,7 +99,7 @@ impl Sink for WriterSink {
     }
 
     fn status(&self) -> SinkStatus {
-        self.buffered.status(if self.is_stdout { "stdout" } else { "lines" }, format!("f{}", self.slot))
+        self.buffered.status(if self.is_stdout { SinkKind::Stdout } else { SinkKind::Lines }, format!("f{}", self.slot))
     }
 
     fn configure(&self, _config: &SinkConfig) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use crate::command_error::failed;
 use crate::decode;
 use crate::decode::unpack::{self, Unpacker};
 use machine_protocol::source::Lines;
+use machine_protocol::status::SourceState;
 use machine_protocol::{Error, ErrorKind};
 use std::fs::{self, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -200,7 +201,7 @@ impl File {
 
     /// Waits for a file that is not there yet.
     fn await_file(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
-        intake.feed.set_state("waiting");
+        intake.feed.set_state(SourceState::Waiting);
         while self.open.is_none() {
             intake.sleep(LATE)?;
             match open(&self.description) {
@@ -209,7 +210,7 @@ impl File {
                 Err(error) => return Err(self.failed(&error)),
             }
         }
-        intake.feed.set_state("running");
+        intake.feed.set_state(SourceState::Running);
         Ok(())
     }
 }

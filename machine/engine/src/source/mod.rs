@@ -25,6 +25,7 @@ pub(crate) use context::Shutdown;
 use context::{SourceContext, Stop};
 use machine::abi::SourceDesc;
 use machine_protocol::source::{Description, Pacing};
+use machine_protocol::status::SourceState;
 use machine_protocol::status::SourceStatus;
 use machine_protocol::{Error, ErrorKind};
 use pace::Pacer;
@@ -75,7 +76,7 @@ pub(crate) struct SourceTask {
 
 #[derive(Debug, Default)]
 struct Texts {
-    state: &'static str,
+    state: SourceState,
     error: String,
     note: String,
     address: String,
@@ -97,7 +98,7 @@ impl SourceTask {
             over: Condvar::new(),
             errors: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
-            texts: Mutex::new(Texts { state: "running", ..Texts::default() }),
+            texts: Mutex::new(Texts { state: SourceState::Running, ..Texts::default() }),
         }
     }
 
@@ -246,7 +247,7 @@ impl SourceTask {
     pub fn status(&self) -> SourceStatus {
         let texts = guard(&self.texts);
         SourceStatus {
-            state: texts.state.to_owned(),
+            state: texts.state,
             description: self.description.clone(),
             taken: self.shutdown.taken(),
             // Relaxed, here and below: read for display alone.
@@ -322,7 +323,7 @@ impl SourceTask {
     /// Whoever sees the end in the status finds that nothing runs any more: the lock is held until both are so.
     fn stop_running(&self, mut running: MutexGuard<'_, bool>, machine: &Machine, result: Result<(), Stop>) {
         match result {
-            Ok(()) => self.set_state("exhausted"),
+            Ok(()) => self.set_state(SourceState::Exhausted),
             Err(Stop::Failed(error)) => self.set_failed(error),
             Err(Stop::Ended) => {}
         }
@@ -336,7 +337,7 @@ impl SourceTask {
         machine.queue.wake_all();
     }
 
-    fn set_state(&self, state: &'static str) {
+    fn set_state(&self, state: SourceState) {
         guard(&self.texts).state = state;
     }
 
@@ -346,13 +347,13 @@ impl SourceTask {
 
     fn set_running(&self) {
         let mut texts = guard(&self.texts);
-        texts.state = "running";
+        texts.state = SourceState::Running;
         texts.error.clear();
     }
 
     fn set_failed(&self, error: String) {
         let mut texts = guard(&self.texts);
-        texts.state = "failed";
+        texts.state = SourceState::Failed;
         texts.error = error;
     }
 

@@ -9,6 +9,7 @@ use crate::command_error::failed;
 use crate::{decode, runtime};
 use futures_util::{SinkExt, StreamExt};
 use machine_protocol::source::WebSocket;
+use machine_protocol::status::SourceState;
 use machine_protocol::{Error, ErrorKind};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::Ordering;
@@ -98,7 +99,7 @@ impl Client {
             intake.feed.reconnects.fetch_add(1, Ordering::Relaxed);
         }
         self.connected = true;
-        intake.feed.set_state("running");
+        intake.feed.set_state(SourceState::Running);
         let mut asked = false;
         let no_sign = || format!("no sign of life for {} s", 2 * QUIET.as_secs());
         loop {
@@ -174,10 +175,10 @@ impl Client {
 
     async fn stay_connected(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         loop {
-            intake.feed.set_state("connecting");
+            intake.feed.set_state(SourceState::Connecting);
             self.attempts = self.attempts.saturating_add(1);
             let why = self.session(intake).await?;
-            intake.feed.set_state("connecting");
+            intake.feed.set_state(SourceState::Connecting);
             intake.feed.set_note(why.as_str());
             if self.socket.attempts > 0 && self.attempts >= self.socket.attempts {
                 let attempts = self.attempts;

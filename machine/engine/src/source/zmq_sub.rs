@@ -14,6 +14,7 @@ use crate::decode::frames::{self, Read};
 use crate::decode::published::{Decoder, Event, hello, subscription};
 use crate::runtime;
 use machine_protocol::source::ZmqSub;
+use machine_protocol::status::SourceState;
 use machine_protocol::{Error, ErrorKind};
 use std::io;
 use std::sync::atomic::Ordering;
@@ -127,7 +128,7 @@ impl Subscriber {
             intake.feed.reconnects.fetch_add(1, Ordering::Relaxed);
         }
         (self.connected, self.attempts) = (true, 0);
-        intake.feed.set_state("running");
+        intake.feed.set_state(SourceState::Running);
         let lost = |why: &dyn std::fmt::Display| Ok(format!("the connection was lost: {why}"));
         loop {
             let mut answers = Vec::new();
@@ -182,9 +183,9 @@ impl Subscriber {
     async fn stay_connected(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         let mut piece = vec![0; PIECE];
         loop {
-            intake.feed.set_state("connecting");
+            intake.feed.set_state(SourceState::Connecting);
             let why = self.session(&mut piece, intake).await?;
-            intake.feed.set_state("connecting");
+            intake.feed.set_state(SourceState::Connecting);
             intake.feed.set_note(why);
             self.attempts = self.attempts.saturating_add(1);
             let pause = backoff::wait_before(self.attempts, FIRST_PAUSE).min(LONGEST_PAUSE);

@@ -2,6 +2,7 @@
 
 use crate::{Counted, FOREVER, Output, counts, fresh, put_all, until};
 use machine::prelude::*;
+use machine::status::SlotErrorKind;
 use machine_async::prelude::*;
 use machine_protocol::command::{Command, Reply, Target};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -85,10 +86,13 @@ fn an_error_a_panic_and_what_follows_are_counted_as_for_plain_slots() {
     counts(&m, 3, 1000, 0, 0);
     assert_eq!(m.status().errored, 400);
     let errors = m.errors();
-    let text = |id: &str| errors.iter().find(|e| e.input == id).map(|e| (e.kind.clone(), e.error.clone())).unwrap();
-    assert_eq!(text("3"), ("error".into(), "fourth: 3".into()));
+    let text = |id: &str| errors.iter().find(|e| e.input == id).map(|e| (e.kind, e.error.clone())).unwrap();
+    assert_eq!(text("3"), (SlotErrorKind::Error, "fourth: 3".into()));
     let (kind, error) = text("4");
-    assert!(kind == "panic" && error.starts_with("fifth: 4 (") && error.contains("call.rs:"), "{kind} {error}");
+    assert!(
+        kind == SlotErrorKind::Panic && error.starts_with("fifth: 4 (") && error.contains("call.rs:"),
+        "{kind} {error}"
+    );
 }
 
 #[test]

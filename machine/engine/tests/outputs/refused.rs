@@ -2,6 +2,7 @@
 
 use crate::{fresh, named};
 use machine::prelude::*;
+use machine::status::SourceState;
 
 #[track_caller]
 fn says<T: std::fmt::Debug>(result: Result<T, machine_protocol::Error>, expected: &str) {
@@ -60,7 +61,7 @@ fn wrong_inputs_are_told() {
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "not ours");
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(m.status().source.state, "none");
+    assert_eq!(m.status().source.state, SourceState::None);
 }
 
 #[test]

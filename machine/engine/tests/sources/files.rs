@@ -3,6 +3,8 @@
 use crate::{Kept, Scratch, is_gone, until};
 use machine::ErrorKind;
 use machine::prelude::*;
+use machine::status::SlotErrorKind;
+use machine::status::SourceState;
 use proptest::prelude::*;
 
 #[test]
@@ -59,7 +61,7 @@ fn packed_files_are_unpacked_or_named() {
         let scratch = Scratch::new(bytes);
         let kept = Kept::new();
         kept.machine.source(source::json_lines(&scratch.path)).unwrap();
-        until(|| kept.source().state == "failed");
+        until(|| kept.source().state == SourceState::Failed);
         let status = format!("{:?}", kept.source());
         assert!(status.contains(expected), "{status}");
     }
@@ -75,7 +77,7 @@ fn a_file_that_cannot_be_read_is_told_at_once() {
     assert!(missing.message().starts_with("/no/such/file: "), "{missing}");
     let directory = kept.machine.source(source::lines("/")).unwrap_err();
     assert_eq!((missing.kind(), directory.kind()), (ErrorKind::NoFile, ErrorKind::NoFile));
-    assert_eq!(kept.source().state, "none");
+    assert_eq!(kept.source().state, SourceState::None);
 }
 
 #[test]
@@ -111,10 +113,10 @@ fn a_followed_file_may_come_later_and_be_read_from_its_end() {
     std::fs::remove_file(&scratch.path).unwrap();
     let kept = Kept::new();
     kept.machine.source(source::json_lines(&scratch.path).follow()).unwrap();
-    until(|| kept.source().state == "waiting");
+    until(|| kept.source().state == SourceState::Waiting);
     std::fs::write(&scratch.path, "1\n").unwrap();
     kept.wait_for(1);
-    assert_eq!(kept.source().state, "running");
+    assert_eq!(kept.source().state, SourceState::Running);
     kept.machine.clear_source();
     kept.machine.source(source::json_lines(&scratch.path).from_end().follow()).unwrap();
     scratch.append("2\n");
@@ -213,6 +215,6 @@ proptest! {
         let errors: Vec<String> = kept.errors().into_iter().map(|(error, _)| error.split(':').next().unwrap().to_owned()).collect();
         prop_assert_eq!(kept.source().errors, errors.len() as u64);
         prop_assert_eq!(errors, invalid);
-        prop_assert!(kept.machine.errors().iter().all(|e| e.kind == "source" && serde_json::from_str::<String>(&e.input).is_ok()));
+        prop_assert!(kept.machine.errors().iter().all(|e| e.kind == SlotErrorKind::Source && serde_json::from_str::<String>(&e.input).is_ok()));
     }
 }

@@ -3,6 +3,7 @@
 use super::{Kept, Scratch, common, fresh, http, is_gone, named, threads_named, until};
 use machine::ErrorKind;
 use machine::prelude::*;
+use machine::status::SourceState;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -33,7 +34,7 @@ fn what_has_failed_makes_way_and_its_error_stays_at_hand() {
     let kept = Kept::new();
     let panics = (0..5).inspect(|item| assert!(*item < 2, "broken"));
     kept.machine.source(panics).unwrap();
-    until(|| kept.source().state == "failed");
+    until(|| kept.source().state == SourceState::Failed);
     kept.machine.source([7]).unwrap();
     assert_eq!(kept.to_the_end(), [0, 1, 7]);
     assert_eq!(kept.source().error, "");
@@ -47,7 +48,7 @@ fn whoever_has_seen_the_end_may_set_the_next() {
     let kept = Kept::with_queue(4_096);
     for _ in 0..500 {
         kept.machine.source([1]).unwrap();
-        while kept.source().state != "exhausted" {
+        while kept.source().state != SourceState::Exhausted {
             thread::yield_now();
         }
     }
@@ -69,7 +70,7 @@ fn what_may_still_give_something_is_not_replaced() {
     refused("running");
     kept.machine.clear_source();
     kept.machine.source(source::lines(missing).follow()).unwrap();
-    until(|| kept.source().state == "waiting");
+    until(|| kept.source().state == SourceState::Waiting);
     refused("waiting");
     kept.machine.clear_source();
     // Nothing takes its items, so it has not come to its end.
@@ -123,7 +124,7 @@ fn what_is_replaced_or_cleared_is_gone_at_once() {
             [1]
         };
         kept.machine.source(once).unwrap();
-        while kept.source().state != "exhausted" {
+        while kept.source().state != SourceState::Exhausted {
             thread::yield_now();
         }
         if round % 2 == 0 {
@@ -207,7 +208,8 @@ fn in_a_status_in_which_a_source_has_ended_all_that_it_gave_is_counted() {
     }
     for round in 1..=200 {
         machine.source([0_u64]).unwrap();
-        let status = std::iter::repeat_with(|| machine.status()).find(|status| status.source.state == "exhausted");
+        let status =
+            std::iter::repeat_with(|| machine.status()).find(|status| status.source.state == SourceState::Exhausted);
         assert_eq!(status.map(|status| (status.accepted, status.source.taken)), Some((round, 1)));
     }
 }

@@ -4,6 +4,7 @@ use crate::{Kept, fresh, is_gone, until};
 use futures_util::{SinkExt, StreamExt};
 use machine::ErrorKind;
 use machine::prelude::*;
+use machine::status::SourceState;
 use std::io::{Read, Write};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -52,7 +53,7 @@ fn a_publisher_is_heard_and_heard_again_after_it_was_gone() {
     assert_eq!(without_hello(&kept), [json!([1, 2]), json!({ "a": 1 })]);
     assert!(kept.errors()[0].0.contains(": not JSON: "), "{:?}", kept.errors());
     drop(publisher);
-    until(|| kept.source().state == "connecting");
+    until(|| kept.source().state == SourceState::Connecting);
     let mut publisher = PubSocket::new();
     until(|| runtime.block_on(publisher.bind(&endpoint)).is_ok());
     publish_until_heard(&runtime, &mut publisher, &kept);
@@ -94,11 +95,11 @@ fn topics_texts_and_single_slots() {
 fn a_publisher_that_is_not_there_is_waited_for_and_given_up_at_once() {
     let kept = Kept::new();
     kept.machine.source(source::zmq_sub("ipc:///tmp/no-such-directory/socket")).unwrap();
-    until(|| kept.source().state == "connecting");
+    until(|| kept.source().state == SourceState::Connecting);
     kept.machine.clear_source();
     is_gone(&kept);
     kept.machine.source(source::zmq_sub("tcp://127.0.0.1:1")).unwrap();
-    until(|| kept.source().state == "connecting");
+    until(|| kept.source().state == SourceState::Connecting);
     kept.machine.clear_source();
     is_gone(&kept);
     assert_eq!(kept.machine.source(source::zmq_sub("nonsense")).unwrap_err().kind(), ErrorKind::BadEndpoint);
@@ -210,7 +211,7 @@ fn outputs_of_one_machine_are_messages_of_another() {
         (0..100_u64).for_each(|number| publishing.put_wait(number).unwrap());
         assert_eq!(kept.wait_for(100), (1..=100).map(Value::from).collect::<Vec<_>>(), "{turn}");
         sink.stop();
-        until(|| kept.source().state == "connecting");
+        until(|| kept.source().state == SourceState::Connecting);
     }
 }
 
@@ -297,7 +298,7 @@ fn attempts_are_limited_if_one_says_so() {
     drop(server);
     let kept = Kept::new();
     kept.machine.source(source::websocket(&url).attempts(2)).unwrap();
-    until(|| kept.source().state == "failed");
+    until(|| kept.source().state == SourceState::Failed);
     assert!(kept.source().error.starts_with(&format!("2 attempts to connect to {url}: ")), "{:?}", kept.source());
     kept.machine.clear_source();
     kept.machine.source(source::websocket(&url)).unwrap();
