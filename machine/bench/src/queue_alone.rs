@@ -3,11 +3,11 @@
 //! What a machine without slots costs beside this is its frames and counters; this is the ceiling of the machine.
 #![allow(dead_code, reason = "the engine uses more of it than a benchmark does")]
 
-#[path = "../../engine/src/queue/mod.rs"]
+#[path = "../../engine/src/core/queue/mod.rs"]
 mod queue;
-#[path = "../../engine/src/ring.rs"]
+#[path = "../../engine/src/core/ring.rs"]
 mod ring;
-#[path = "../../engine/src/sync.rs"]
+#[path = "../../engine/src/core/sync.rs"]
 mod sync;
 
 mod oid {

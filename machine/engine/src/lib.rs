@@ -2,61 +2,42 @@
 //!
 //! A program calls [`init`] once and then uses the `machine` crate; [`run`] also waits for the end and counts. The
 //! kernel also sends [`command`]s and listens ([`observe`]) to what cells and engine have to say.
+//!
+//! Rooms, lowest first: `core`, `inspect`, `server`, `connect`, `run`.
 
-mod backoff;
-mod backpressure;
-mod breakpoint;
-mod cancel;
-mod cell_thread;
 pub mod closest_match;
-mod command_error;
-mod dead_letters;
-mod debug;
+mod connect;
+mod core;
 #[doc(hidden)]
 pub mod decode;
-mod execution;
 pub mod filter;
-mod frame;
-mod histogram;
-mod history;
-mod hook;
-mod host;
-mod in_flight;
+mod inspect;
 pub mod json;
-mod machine;
 pub mod metrics;
-mod number;
-mod oid;
-mod output;
-mod own_thread;
-mod page_size;
-mod queue;
-mod quiescence;
-mod raw;
-mod registry;
+mod output {
+    pub(crate) mod zmtp;
+}
 pub mod remote;
-mod retention_query;
-mod retry;
-mod ring;
 mod run;
-mod run_options;
 mod runtime;
-mod scheduler;
-pub mod script;
-mod semaphore;
-mod signals;
-mod slots;
-mod source;
-mod stdout;
-mod summary;
-mod sync;
-mod types;
+mod server;
 mod web_page;
-mod worker;
 
-pub use cell_thread::{abandon_cell_thread, has_to_stop, is_abandoned_thread, is_cell_thread, set_cell_thread};
-pub use hook::is_in_slot;
-pub use host::HOST;
-pub use oid::Oid;
-pub use registry::{Observer, command, init, observe};
-pub use run::run;
+use self::core::histogram;
+use server::registry;
+
+pub use self::core::cell_thread::{
+    abandon_cell_thread, has_to_stop, is_abandoned_thread, is_cell_thread, set_cell_thread,
+};
+pub use self::core::hook::is_in_slot;
+pub use self::core::oid::Oid;
+pub use run::{run, script};
+pub use server::host::HOST;
+pub use server::registry::{Observer, command, observe};
+
+/// Starts the engine: registers it with the `machine` crate of this program, makes the default machine, sets the panic
+/// hook, and lets other processes of this user attach to the machines (see [`remote`]). The second call does nothing.
+pub fn init() {
+    server::connectors::set(&connect::BuiltIn);
+    registry::init();
+}

@@ -3,7 +3,7 @@
 //! Two threads, started when the first of these is set: a machine without them has none. User code never runs here,
 //! so nothing here blocks for long.
 
-use crate::command_error::failed;
+use crate::core::command_error::failed;
 use machine_protocol::{Error, ErrorKind};
 use std::io;
 use std::sync::OnceLock;

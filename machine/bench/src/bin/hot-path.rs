@@ -25,7 +25,7 @@ const MANY: u32 = 220_000;
 /// Measurements, of which the least counts.
 const ROUNDS: usize = 3;
 /// What takes a message through the slots and measures each.
-const TIMED: &str = "machine_engine::worker::Worker::run_timed";
+const TIMED: &str = "machine_engine::core::worker::Worker::run_timed";
 /// What is kept.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {

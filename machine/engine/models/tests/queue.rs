@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 #![allow(dead_code, reason = "the engine uses more of it than a model does")]
 
-#[path = "../../src/queue/mod.rs"]
+#[path = "../../src/core/queue/mod.rs"]
 mod queue;
-#[path = "../../src/ring.rs"]
+#[path = "../../src/core/ring.rs"]
 mod ring;
 
 mod sync {

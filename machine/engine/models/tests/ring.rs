@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 #![allow(dead_code, reason = "the engine uses more of it than a model does")]
 
-#[path = "../../src/ring.rs"]
+#[path = "../../src/core/ring.rs"]
 mod ring;
 
 mod sync {

@@ -25,11 +25,11 @@ pub(crate) const COMMAND: u8 = 4;
 pub(crate) const LONGEST: u64 = 64 << 10;
 
 /// The command that ends our side of the handshake: we are a PUB.
-pub(super) const READY: &[u8] = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03PUB";
+pub(crate) const READY: &[u8] = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03PUB";
 
 /// What a subscriber has said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// The handshake is over.
     Ready,
     /// It wants messages whose first frame begins so.
@@ -68,7 +68,7 @@ pub(crate) fn pong(context: &[u8]) -> Vec<u8> {
 }
 
 /// How many whole messages are in the first `written` bytes of what [`frame`] has made, and in all of it.
-pub(super) fn count_messages(bytes: &[u8], written: usize) -> (u64, u64) {
+pub(crate) fn count_messages(bytes: &[u8], written: usize) -> (u64, u64) {
     let (mut at, mut whole, mut all) = (0, 0, 0);
     while let Some((flags, start, length)) = header(bytes.get(at..).unwrap_or_default()) {
         at = at.saturating_add(start).saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
@@ -100,7 +100,7 @@ enum Phase {
 
 /// Reads what a subscriber sends, in pieces of any size.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     bytes: Vec<u8>,
     /// How many of them have been read.
     read: usize,

@@ -1,0 +1,263 @@
+//! One machine: slots, queue, workers, and what is known of them.
+
+mod call;
+mod change;
+mod control;
+mod put;
+mod status;
+
+use crate::core::command_error::{bad_number, failed};
+use crate::core::dead_letters::{DeadLetterEntry, DeadLetterQueue};
+use crate::core::frame::{Frame, SlotErrorKind};
+use crate::core::in_flight::InFlightTable;
+use crate::core::oid::{MachineNumber, Oid};
+use crate::core::output::{ClosedSinks, Delivery, Recorder, Sequence};
+use crate::core::queue::{MAX_WORKERS, Queue};
+use crate::core::scheduler;
+use crate::core::slots::Plan;
+use crate::core::source::SourceTask;
+use crate::core::worker::SlotErrors;
+use crate::inspect::debug::Debug;
+use crate::inspect::history::Past;
+use crate::inspect::retry::dead_letters_of;
+use machine::handle::MAX_SLOTS;
+use machine_protocol::command::{Config, SourceLocation};
+use machine_protocol::status::SourceStatus;
+use machine_protocol::{Error, ErrorKind};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How far back the rate looks.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// More readings of the counters than there are in that time.
+const READINGS: usize = 32;
+
+/// One machine. Lives as long as the process.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub config: Config,
+    /// Its number in oids.
+    pub number: MachineNumber,
+    plan: Mutex<Arc<Plan>>,
+    /// The version of `plan`.
+    pub version: AtomicU64,
+    pub queue: Queue,
+    pub flights: InFlightTable,
+    /// The order of the outputs, if they are ordered.
+    pub sequence: Option<Sequence>,
+    /// Sinks that were taken off.
+    pub ended: ClosedSinks,
+    /// What went through last.
+    pub kept: Recorder,
+    /// The code that was ever in a slot, by slot and revision.
+    pub codes: Mutex<BTreeMap<(usize, u64), SourceLocation>>,
+    /// Whether it stops at errors.
+    pub debug: Debug,
+    letters: Mutex<DeadLetterQueue>,
+    source: Mutex<Option<Arc<SourceTask>>>,
+    /// What the source had done that was cleared last.
+    cleared_source: Mutex<Option<SourceStatus>>,
+    /// Messages processed, at moments of the last seconds.
+    recent: Mutex<VecDeque<(Instant, u64)>>,
+    /// What it has done over time.
+    pub past: Mutex<Past>,
+    /// One `step` at a time: it writes the counts of all steps.
+    stepping: Mutex<()>,
+    /// One `retry_dead_letters` at a time: two would try the same letters.
+    pub retrying: Mutex<()>,
+    /// Calls so far.
+    calls: AtomicU64,
+    /// Whether its source waits: no slot has a function, and nothing takes the outputs. Changed under the lock of `plan`.
+    waits_for_slot: AtomicBool,
+    /// Whether its source runs even so.
+    runs_empty: AtomicBool,
+    /// How many times it was stopped.
+    pub stops: AtomicU64,
+    /// Items of sources that had no place when their source was cleared.
+    pub source_dropped: AtomicU64,
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Held for a few lines of ours only; user code never runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Machine {
+    /// A stopped machine.
+    ///
+    /// # Errors
+    /// If a number is out of range, or there is not enough memory for the queue.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        bad_number("slots", config.slots, 1, MAX_SLOTS)?;
+        bad_number("queue", config.queue, 1, 1 << 30)?;
+        bad_number("workers", config.workers, 1, MAX_WORKERS)?;
+        bad_number("in_flight", config.in_flight, 1, 1 << 20)?;
+        let queue = Queue::new(config.queue, config.workers, config.policy).ok_or_else(|| {
+            let (queue, gib) = (config.queue, Queue::bytes(config.queue).div_ceil(1 << 30));
+            let message = format!(
+                "queue is {queue}: places for so many messages take {gib} GiB, which are not to be had: take fewer"
+            );
+            failed(ErrorKind::OutOfRange, message)
+        })?;
+        Ok(Self {
+            number: MachineNumber::next(),
+            plan: Mutex::new(Arc::new(Plan::new(config.slots, config.ordered))),
+            version: AtomicU64::new(0),
+            queue,
+            flights: InFlightTable::new(config.in_flight),
+            sequence: config.ordered.then(Sequence::default),
+            ended: ClosedSinks::default(),
+            kept: Recorder::default(),
+            codes: Mutex::default(),
+            debug: Debug::default(),
+            letters: Mutex::default(),
+            source: Mutex::default(),
+            cleared_source: Mutex::default(),
+            // Room for what one window has, so that it never grows.
+            recent: Mutex::new(VecDeque::with_capacity(READINGS)),
+            past: Mutex::default(),
+            stepping: Mutex::default(),
+            retrying: Mutex::default(),
+            calls: AtomicU64::new(0),
+            waits_for_slot: AtomicBool::new(true),
+            runs_empty: AtomicBool::new(false),
+            stops: AtomicU64::new(0),
+            source_dropped: AtomicU64::new(0),
+            config,
+        })
+    }
+
+    pub fn plan(&self) -> Arc<Plan> {
+        guard(&self.plan).clone()
+    }
+
+    /// Whether its source waits for a slot: it would run through empty slots, and nobody would see what it gave.
+    #[inline]
+    pub fn waits_for_slot(&self) -> bool {
+        // Acquire: pairs with the Release in `note_use`, so that what is put from here on sees the plan with the slot.
+        self.waits_for_slot.load(Ordering::Acquire)
+    }
+
+    /// There is another plan, whose version is set: it may be the first one that does something, or no longer do so.
+    fn note_use(&self, plan: &Plan) {
+        let is_used = !plan.sinks.is_empty() || plan.slots.iter().any(|slot| slot.function.is_some());
+        // Relaxed: whoever sets it makes a plan after that.
+        let waits = !is_used && !self.runs_empty.load(Ordering::Relaxed);
+        self.waits_for_slot.store(waits, Ordering::Release);
+    }
+
+    pub fn letters(&self) -> MutexGuard<'_, DeadLetterQueue> {
+        guard(&self.letters)
+    }
+
+    /// Sets the source, in the place of one that has ended. It is made only if none is running.
+    pub fn set_source(&'static self, make: impl FnOnce() -> Result<SourceTask, Error>) -> Result<(), Error> {
+        if let Some(feed) = guard(&self.source).as_ref().filter(|feed| feed.is_running()) {
+            return Err(self.is_fed(feed));
+        }
+        // Files and sockets are opened here, so not under the lock.
+        let feed = Arc::new(make()?);
+        let mut source = guard(&self.source);
+        // Somebody else may have set one meanwhile.
+        match source.as_ref() {
+            Some(last) => last.replace_with(|| self.is_fed(last), || feed.spawn(self))?,
+            None => feed.spawn(self)?,
+        }
+        let last = source.replace(feed);
+        drop(source);
+        if let Some(last) = last {
+            // Here, not with the last share in it: its thread has ended as far as anybody can see, and may yet have one.
+            last.discard();
+        }
+        Ok(())
+    }
+
+    fn is_fed(&self, feed: &SourceTask) -> Error {
+        let (name, state) = (&self.config.name, feed.status().state);
+        let message =
+            format!("{name} has a source already, which has not ended ({state}): clear it first, with clear_source()");
+        failed(ErrorKind::SourceIsSet, message)
+    }
+
+    /// Takes the source away. Waits until what is built in has given back its file or port, or a second has gone by.
+    pub fn clear_source(&self) {
+        let feed = guard(&self.source).take();
+        if let Some(feed) = &feed {
+            feed.end();
+        }
+        self.queue.wake_all();
+        if let Some(feed) = feed {
+            feed.wait_over();
+            *guard(&self.cleared_source) = Some(feed.status());
+            feed.discard();
+        }
+    }
+
+    /// What the source had done that was cleared last.
+    pub fn cleared_source(&self) -> Option<SourceStatus> {
+        guard(&self.cleared_source).clone()
+    }
+
+    /// Counts what a message's slots failed on, skipped or gave nothing for, and keeps the errors.
+    pub fn record(&self, index: usize, frame: &Frame, oid: Oid, caught: &SlotErrors) {
+        let plan = frame.plan();
+        let tally = |slot: usize| plan.function(slot).and_then(|function| function.tallies.get(index));
+        let add = |count: &AtomicU64| count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        scheduler::count_retries(index, frame, &caught.retried);
+        frame.slots_without_output().filter_map(tally).for_each(|tally| add(&tally.none));
+        caught.skipped.iter().filter_map(|slot| tally(*slot)).for_each(|tally| add(&tally.skipped));
+        if caught.errors.is_empty() {
+            return;
+        }
+        if let Some(progress) = self.queue.progress_of(index) {
+            add(&progress.errored);
+        }
+        let new = dead_letters_of(frame, oid, caught, 0);
+        caught.errors.iter().filter_map(|(slot, _, _)| tally(*slot)).for_each(|tally| add(&tally.errored));
+        let mut letters = self.letters();
+        for letter in new {
+            letters.add(letter);
+        }
+        drop(letters);
+        let unwritten = caught.errors.iter().filter(|(_, kind, _)| *kind == SlotErrorKind::Serialize);
+        self.watch_outputs(unwritten.fold(0, |bits, (slot, _, _)| bits | 1 << slot));
+    }
+
+    /// Counts and keeps what was found out when a message was handed over: slots whose outputs cannot be written are slots
+    /// that failed. `has_errors` says whether the message is counted as errored already.
+    #[inline]
+    pub fn record_unwritten(&self, index: usize, plan: &Plan, handover: &mut Delivery, has_errors: bool) {
+        if !handover.unwritten.is_empty() {
+            self.record_dead_letters(index, plan, std::mem::take(&mut handover.unwritten), has_errors);
+        }
+    }
+
+    #[cold]
+    fn record_dead_letters(&self, index: usize, plan: &Plan, new: Vec<DeadLetterEntry>, has_errors: bool) {
+        let add = |count: &AtomicU64| count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        if let Some(progress) = self.queue.progress_of(index).filter(|_| !has_errors) {
+            add(&progress.errored);
+        }
+        let mut slots = 0;
+        let mut letters = self.letters();
+        for letter in new {
+            slots |= 1 << letter.slot;
+            if let Some(tally) = plan.function(letter.slot).and_then(|function| function.tallies.get(index)) {
+                add(&tally.errored);
+            }
+            letters.add(letter);
+        }
+        drop(letters);
+        self.watch_outputs(slots);
+    }
+
+    /// From now on the outputs of these slots, as bits, are written for each message, whether or not anybody reads them.
+    fn watch_outputs(&self, slots: u64) {
+        if slots & !guard(&self.plan).unwritten != 0 {
+            self.edit_plan(|plan| plan.unwritten |= slots);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! A machine: its queue, slots, workers and counters, and the way of a message through them.
+
+pub(crate) mod backoff;
+pub(crate) mod backpressure;
+pub(crate) mod cancel;
+pub(crate) mod cell_thread;
+pub(crate) mod command_error;
+pub(crate) mod dead_letters;
+pub(crate) mod execution;
+pub(crate) mod frame;
+pub(crate) mod histogram;
+pub(crate) mod hook;
+pub(crate) mod in_flight;
+pub(crate) mod machine;
+pub(crate) mod number;
+pub(crate) mod oid;
+pub(crate) mod output;
+pub(crate) mod own_thread;
+pub(crate) mod queue;
+pub(crate) mod raw;
+pub(crate) mod ring;
+pub(crate) mod scheduler;
+pub(crate) mod semaphore;
+pub(crate) mod slots;
+pub(crate) mod source;
+pub(crate) mod stdout;
+pub(crate) mod sync;
+pub(crate) mod types;
+pub(crate) mod worker;

@@ -1,0 +1,179 @@
+//! What leaves a machine: finished messages, handed to its sinks.
+//!
+//! The sinks are part of the plan, so a message sees one set of them, and a machine without any pays nothing. A
+//! worker hands over each message after its slots and before it counts as processed: whoever has waited for a machine
+//! to drain finds all outputs handed over. A sink that does work of its own (files, sockets) does it on a thread of
+//! its own, behind a bounded buffer; what it cannot take is counted, or the worker waits, as chosen.
+
+mod attach;
+mod cell_outputs;
+mod closed_sinks;
+mod finished;
+pub(crate) mod json;
+mod order;
+mod retention;
+mod sequence;
+
+pub(crate) use cell_outputs::Held;
+pub(crate) use closed_sinks::ClosedSinks;
+pub(crate) use finished::Finished;
+pub(crate) use retention::{Entry, LAST, Recorder, Times, Tokens};
+pub(crate) use sequence::Sequence;
+
+use crate::core::dead_letters::DeadLetterEntry;
+use crate::core::execution::MissingOutput;
+use crate::core::frame::Frame;
+use crate::core::machine::Machine;
+use crate::core::oid::Oid;
+use crate::core::slots::Plan;
+use finished::Location;
+pub(crate) use json::Rendering;
+use machine_protocol::Error;
+use machine_protocol::command::SinkConfig;
+use machine_protocol::status::SinkStatus;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// What a sink needs of the next message. The order is the order in which sinks are asked: those that only look come
+/// before those that take values away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SinkDemand {
+    /// Nothing now.
+    Nothing,
+    /// Its JSON.
+    Json,
+    /// Its values.
+    Values,
+}
+
+/// Where finished messages go. Called by all workers of a machine, or by one at a time if outputs are ordered.
+pub(crate) trait Sink: Debug + Send + Sync {
+    /// What it needs of the next message.
+    fn wants(&self) -> SinkDemand;
+    /// Whether it will read the JSON of this message, if it is not yet written; values go to the last sink alone.
+    fn reads_json(&self, _message: &mut Finished<'_>, _is_last: bool) -> bool {
+        self.wants() == SinkDemand::Json
+    }
+    /// Whether it takes values away, if it is the last one: then others come before it.
+    fn takes_values(&self) -> bool {
+        self.wants() == SinkDemand::Values
+    }
+    /// Takes a message. Waits only if it was told to lose none, and not after `close`.
+    fn accept(&self, message: &mut Finished<'_>);
+    /// What it has done.
+    fn status(&self) -> SinkStatus;
+    /// Changes how it works.
+    ///
+    /// # Errors
+    /// If the description is of another kind of sink, or cannot be carried out.
+    fn configure(&self, config: &SinkConfig) -> Result<(), Error>;
+    /// Hands on what it has buffered; returns when that is done, or at the deadline.
+    fn flush(&self, deadline: Instant);
+    /// It is taken off the machine: nobody waits in `accept` any more, and what is buffered is handed on.
+    fn close(&self);
+    /// Whether messages go to this machine, straight or by way of others.
+    fn reaches(&self, _machine: &Machine) -> bool {
+        false
+    }
+    /// Takes it off when the machine is told to clear its outputs. A cell's own iterator goes on until it is dropped.
+    fn is_cleared(&self) -> bool {
+        true
+    }
+    /// Whether a cell takes from it, one output after the other: it is asked after the others of its kind.
+    fn comes_last(&self) -> bool {
+        false
+    }
+}
+
+/// A sink on a machine, with the number that its handle knows it by.
+#[derive(Clone, Debug)]
+pub(crate) struct Attached {
+    pub id: u64,
+    pub sink: Arc<dyn Sink>,
+    /// Messages for it that wait for their turn in the order of outputs.
+    pub held: Arc<AtomicU64>,
+}
+
+/// The sinks of a plan. Those that take values away come last.
+pub(crate) type Sinks = Arc<[Attached]>;
+
+/// The number of the next sink.
+pub(crate) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Hands a message to each sink in turn.
+fn dispatch(sinks: &[Attached], finished: &mut Finished<'_>) {
+    for (at, attached) in sinks.iter().enumerate() {
+        finished.is_last = at + 1 == sinks.len();
+        attached.sink.accept(finished);
+    }
+}
+
+/// One worker's way to the sinks.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    rendering: Rendering,
+    /// Of the last message: dead letters of the slots whose outputs could not be written. To be taken.
+    pub unwritten: Vec<DeadLetterEntry>,
+}
+
+impl Delivery {
+    /// Hands a finished message to the sinks of its plan, now or when its turn comes, and keeps it if its times are
+    /// given; returns its size if it was kept. `record` has been called; `record_unwritten` is to be.
+    #[inline]
+    pub fn deliver(
+        &mut self,
+        machine: &Machine,
+        plan: &Plan,
+        frame: &mut Frame,
+        (oid, number): (Oid, u64),
+        missing: &[MissingOutput],
+        times: Option<Times>,
+    ) -> usize {
+        let mut finished = Finished {
+            oid,
+            place: Location::Frame(frame),
+            missing,
+            rendering: &mut self.rendering,
+            is_rendered: false,
+            is_last: false,
+        };
+        if plan.unwritten != 0 {
+            finished.json();
+        }
+        let bytes = times.map_or(0, |times| machine.kept.keep(&mut finished, plan, times));
+        match &machine.sequence {
+            None => {
+                dispatch(&plan.sinks, &mut finished);
+                self.unwritten = finished.unwritten(plan);
+            }
+            Some(sequence) => {
+                if sequence::reads_json(&plan.sinks, &mut finished) {
+                    // Written before the lock: several workers write at the same time.
+                    finished.json();
+                }
+                self.unwritten = finished.unwritten(plan);
+                sequence.finish(machine, &plan.sinks, finished, number);
+            }
+        }
+        bytes
+    }
+
+    /// Hands a message to the sinks of its plan that has had its turn before, and keeps it.
+    pub fn hand_over_late(&mut self, machine: &Machine, plan: &Plan, frame: &mut Frame, oid: Oid, times: Times) {
+        let mut finished = Finished {
+            oid,
+            place: Location::Frame(frame),
+            missing: &[],
+            rendering: &mut self.rendering,
+            is_rendered: false,
+            is_last: false,
+        };
+        machine.kept.keep(&mut finished, plan, times);
+        dispatch(&plan.sinks, &mut finished);
+    }
+}

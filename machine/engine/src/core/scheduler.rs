@@ -1,0 +1,207 @@
+//! A worker and the flights of its machine.
+
+use crate::core::execution::{Execution, MissingOutput};
+use crate::core::frame::Frame;
+use crate::core::in_flight::{Home, InFlightMessage};
+use crate::core::output::{Sequence, Times};
+use crate::core::queue::{CLAIM, Claim, Span};
+use crate::core::slots::Tally;
+use crate::core::worker::{SLOW, Worker};
+use crate::core::{oid, types};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a worker that may take no message sleeps before it looks again: who takes from the outputs that wait for
+/// their turn does not tell it.
+const LOOK_UP: Duration = Duration::from_millis(10);
+
+/// What a worker keeps for flights.
+#[derive(Debug, Default)]
+pub(crate) struct Flying {
+    /// Messages in flight that have ended, of the worker's plan, to be used again.
+    #[expect(clippy::vec_box, reason = "a flight goes around in its box")]
+    spare: Vec<Box<InFlightMessage>>,
+}
+
+impl Flying {
+    /// Nothing of the worker's plan is kept.
+    pub fn clear(&mut self) {
+        self.spare.clear();
+    }
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    // Only one thread writes it. Release: whoever sees the message done sees this.
+    count.store(count.load(Ordering::Relaxed) + more, Ordering::Release);
+}
+
+impl Worker {
+    /// How many messages to claim; waits for a landing if there is no place for another flight. `None` if something
+    /// else is to be done first.
+    pub fn most_to_claim(&self, stale: impl Fn() -> bool) -> Option<usize> {
+        let flights = &self.machine.flights;
+        if !self.plan.has_async_slots {
+            return Some(self.most);
+        }
+        let queue = &self.machine.queue;
+        // Messages that were given back are older: they may be what the others wait for.
+        let is_ahead = || self.machine.sequence.as_ref().is_some_and(Sequence::is_full) && !queue.wants_workers();
+        if flights.room() == 0 {
+            queue.wait_landing(Duration::MAX, || flights.is_waiting() || flights.room() > 0 || stale());
+        } else if is_ahead() {
+            queue.wait_landing(LOOK_UP, || flights.is_waiting() || !is_ahead() || stale());
+        }
+        let room = flights.room();
+        (room > 0 && !is_ahead()).then_some(self.most.min(room))
+    }
+
+    /// Begins what was claimed, as far as there are places and the plan is the same, and gives back the rest.
+    pub fn take_off_all(&mut self, mut claim: Claim<'_>) {
+        let machine = self.machine;
+        let mut has_place = false;
+        while claim.len() > 0 {
+            has_place = has_place || machine.flights.take_place();
+            if self.look_for_changes() || !has_place || machine.queue.is_paused() {
+                self.give_back(claim);
+                break;
+            }
+            let Some(frame) = claim.next_in_place(|message| self.load(message)) else { break };
+            has_place = false;
+            self.spawn(frame);
+            // Where outputs go in order, one that lands may have to wait for a message that this worker has yet to begin.
+            if machine.flights.is_waiting() && (machine.sequence.is_none() || claim.len() == 0) {
+                self.poll_ready();
+            }
+        }
+        if has_place {
+            machine.flights.leave(machine);
+        }
+    }
+
+    /// The message in a frame becomes a flight; its place is taken.
+    fn spawn(&mut self, at: usize) {
+        let (machine, oid) = (self.machine, self.oid());
+        let Some(loaded) = self.frames.get_mut(at) else { return machine.flights.leave(machine) };
+        let desc = loaded.input.desc;
+        let spare = &mut self.flying.spare;
+        let at = spare.iter().rposition(|flight| std::ptr::eq(flight.frame.input.desc, desc));
+        let mut flight = at.map(|at| spare.swap_remove(at)).unwrap_or_else(|| {
+            let frame = Frame::new(self.plan.clone(), types::info(desc));
+            Box::new(InFlightMessage::new(frame, oid, Home::Machine(machine)))
+        });
+        std::mem::swap(&mut flight.frame, loaded);
+        let times = Times { put: self.put, begun_ms: oid::coarse_millis(), is_timed: true };
+        flight.reset(oid, self.number, times);
+        self.go(flight);
+    }
+
+    /// Takes on flights that are ready, until there are none.
+    #[cold]
+    pub fn poll_ready(&mut self) {
+        let machine = self.machine;
+        // Where outputs go in order, one may have to wait for another that this worker would have in hand.
+        let most = if machine.sequence.is_some() { 1 } else { self.most };
+        while !machine.queue.is_paused() {
+            let mut ready = machine.flights.take(most, machine.queue.workers());
+            if ready.is_empty() {
+                return;
+            }
+            while let Some(flight) = ready.pop_front() {
+                self.go(flight);
+                if machine.queue.is_paused() {
+                    machine.flights.put_back(machine, ready);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn go(&mut self, flight: Box<InFlightMessage>) {
+        let before = Instant::now();
+        self.progress.enter();
+        let mut next = Some(flight);
+        while let Some(flight) = next.and_then(InFlightMessage::go) {
+            next = match flight.held_before() {
+                Some(step) => self.hold(flight, step),
+                None => {
+                    self.finish_call(flight);
+                    None
+                }
+            };
+        }
+        self.progress.leave();
+        self.most = if before.elapsed() > SLOW { 1 } else { CLAIM };
+    }
+
+    /// A breakpoint holds a flight before a step: it stays in hand, unless another one does; then it comes back, to go on.
+    fn hold(&mut self, flight: Box<InFlightMessage>, step: usize) -> Option<Box<InFlightMessage>> {
+        let machine = self.machine;
+        let InFlightMessage { frame, caught, oid, number, times, .. } = *flight;
+        let Some(back) = machine.hold(Execution::new(oid, frame, caught), number, times, Some(step)) else {
+            machine.flights.leave(machine);
+            return None;
+        };
+        let (frame, caught) = back.into_parts();
+        let mut flight = Box::new(InFlightMessage::new(frame, oid, Home::Machine(machine)));
+        flight.reset(oid, number, times);
+        flight.begin_at(step, caught);
+        flight.pass();
+        Some(flight)
+    }
+
+    /// A flight is through all slots.
+    fn finish_call(&mut self, mut flight: Box<InFlightMessage>) {
+        let machine = self.machine;
+        if !flight.was_in_hand && machine.stops_at(&flight.caught) {
+            let InFlightMessage { frame, caught, oid, number, times, .. } = *flight;
+            let Some(back) = machine.hold(Execution::new(oid, frame, caught), number, times, None) else {
+                return machine.flights.leave(machine);
+            };
+            let (frame, caught) = back.into_parts();
+            flight = Box::new(InFlightMessage::new(frame, oid, Home::Machine(machine)));
+            flight.reset(oid, number, times);
+            flight.caught = caught;
+        }
+        if !flight.caught.is_empty() || flight.frame.has_none() {
+            machine.record(self.index, &flight.frame, flight.oid, &flight.caught);
+        }
+        let plan = flight.frame.plan().clone();
+        let name = (flight.oid, flight.number);
+        let now = oid::coarse_millis();
+        self.tokens.refill(now);
+        let times = self.tokens.allow(|| machine.queue.behind(flight.number)).then_some(flight.times);
+        let missing = MissingOutput::of(&flight.frame, &flight.caught);
+        let bytes = self.handover.deliver(machine, &plan, &mut flight.frame, name, &missing, times);
+        machine.record_unwritten(self.index, &plan, &mut self.handover, !flight.caught.errors.is_empty());
+        if times.is_some() {
+            self.tokens.pay(bytes);
+        }
+        flight.frame.clear();
+        self.count_flight(&flight.frame);
+        self.progress.finish();
+        self.progress.note_last(flight.oid, now);
+        if flight.frame.plan().version == self.plan.version
+            && self.flying.spare.len() <= machine.flights.most() / machine.queue.workers()
+        {
+            self.flying.spare.push(flight);
+        } else {
+            drop(flight);
+        }
+        machine.flights.leave(machine);
+    }
+
+    /// Counts a flight for the slots that it went through, and for the worker.
+    fn count_flight(&self, frame: &Frame) {
+        let plan = frame.plan();
+        let tallies = (0..plan.slots.len()).filter_map(|slot| plan.function(slot)?.tallies.get(self.index));
+        tallies.for_each(|tally: &Tally| add(&tally.flown, 1));
+        add(&self.progress.flown, 1);
+    }
+}
+
+/// Counts calls again.
+pub(crate) fn count_retries(index: usize, frame: &Frame, retried: &[(usize, u64)]) {
+    let plan = frame.plan();
+    let tallies = retried.iter().filter_map(|(slot, times)| Some((plan.function(*slot)?.tallies.get(index)?, *times)));
+    tallies.for_each(|(tally, times)| add(&tally.retried, times));
+}
