@@ -16,7 +16,7 @@
 //! MACHINE.source(source::json_lines("tweets.jsonl").rate(100.0))?; // at most 100 a second
 //! MACHINE.clear_source();
 //! MACHINE.source(source::json_lines("tweets.jsonl").replay("created_at", 60.0))?; // a minute in a second
-//! # Ok::<(), Error>(())
+//! # Ok::<(), machine::Error>(())
 //! ```
 //!
 //! A machine has one source at a time: one that has ended makes way for the next, one that runs has to be cleared.
