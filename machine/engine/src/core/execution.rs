@@ -6,72 +6,9 @@ use crate::core::hook::InSlot;
 use crate::core::in_flight::Abandoned;
 use crate::core::oid::Oid;
 use crate::core::output::Held;
+use crate::core::slot_errors::{MissingOutput, SlotErrors};
 use crate::core::slots::From;
-use crate::core::worker::SlotErrors;
-use machine::abi::Optionality;
 use machine_protocol::command::{Outputs, SlotOutput};
-
-/// Why a slot has no output for a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MissingOutput {
-    pub slot: usize,
-    /// What kind of error it was; `None` if the slot was skipped.
-    pub code: Option<&'static str>,
-    /// The slot's own error, or the input that is missing.
-    pub text: String,
-}
-
-impl MissingOutput {
-    /// What a message's slots failed on or skipped.
-    pub fn of(frame: &Frame, caught: &SlotErrors) -> Vec<Self> {
-        let failed = caught.errors.iter().map(|(slot, kind, text)| Self {
-            slot: *slot,
-            code: Some(kind.as_str()),
-            text: text.clone(),
-        });
-        let skipped =
-            caught.skipped.iter().map(|&slot| Self { slot, code: None, text: missing_dependency(frame, slot) });
-        failed.chain(skipped).collect()
-    }
-
-    /// For the wire: what kind of error stands in the output's place.
-    pub fn exc_type(&self) -> &'static str {
-        match self.code {
-            None => "UpstreamError",
-            Some("panic") => "Panic",
-            Some("type") => "TypeError",
-            Some("timeout") => "TimeoutError",
-            Some("serialize") => "SerializeError",
-            Some(_) => "Error",
-        }
-    }
-
-    /// For people.
-    pub fn describe(&self) -> String {
-        match self.code {
-            None => self.text.clone(),
-            Some(code) => format!("f{} failed ({code}): {}", self.slot, self.text),
-        }
-    }
-}
-
-/// Names the input that a skipped slot needs.
-fn missing_dependency(frame: &Frame, slot: usize) -> String {
-    let plan = frame.plan();
-    let missing_dependency = plan.function(slot).and_then(|function| {
-        (0..function.params.len())
-            // It runs without the others.
-            .filter(|&number| function.params.get(number).is_some_and(|param| param.need == Optionality::Required))
-            .map(|number| plan.argument(slot, number))
-            .find_map(|from| if let From::Slot(f) = from { (!frame.is_present(from)).then_some(f) } else { None })
-    });
-    match missing_dependency {
-        Some(f) if frame.is_none(From::Slot(f)) => format!("f{slot} was skipped: it needs f{f}, which gave None"),
-        Some(f) => format!("f{slot} was skipped: it needs f{f}, which is missing"),
-        None if frame.is_none(From::Input) => format!("f{slot} was skipped: it needs the message, which is None"),
-        None => format!("f{slot} was skipped"),
-    }
-}
 
 /// One message that was taken through the slots outside of the workers, with all that they made of it.
 #[derive(Debug)]

@@ -1,14 +1,13 @@
 //! A worker and the flights of its machine.
 
-use crate::core::execution::{Execution, MissingOutput};
+use crate::core::deliver::{Completed, Way};
+use crate::core::execution::Execution;
 use crate::core::frame::Frame;
 use crate::core::in_flight::{Home, InFlightMessage};
 use crate::core::output::{Sequence, Times};
 use crate::core::queue::{CLAIM, Claim, Span};
-use crate::core::slots::Tally;
 use crate::core::worker::{SLOW, Worker};
 use crate::core::{oid, types};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a worker that may take no message sleeps before it looks again: who takes from the outputs that wait for
@@ -28,11 +27,6 @@ impl Flying {
     pub fn clear(&mut self) {
         self.spare.clear();
     }
-}
-
-fn add(count: &AtomicU64, more: u64) {
-    // Only one thread writes it. Release: whoever sees the message done sees this.
-    count.store(count.load(Ordering::Relaxed) + more, Ordering::Release);
 }
 
 impl Worker {
@@ -162,24 +156,17 @@ impl Worker {
             flight.reset(oid, number, times);
             flight.caught = caught;
         }
-        if !flight.caught.is_empty() || flight.frame.has_none() {
-            machine.record(self.index, &flight.frame, flight.oid, &flight.caught);
-        }
         let plan = flight.frame.plan().clone();
-        let name = (flight.oid, flight.number);
-        let now = oid::coarse_millis();
-        self.tokens.refill(now);
-        let times = self.tokens.allow(|| machine.queue.behind(flight.number)).then_some(flight.times);
-        let missing = MissingOutput::of(&flight.frame, &flight.caught);
-        let bytes = self.handover.deliver(machine, &plan, &mut flight.frame, name, &missing, times);
-        machine.record_unwritten(self.index, &plan, &mut self.handover, !flight.caught.errors.is_empty());
-        if times.is_some() {
-            self.tokens.pay(bytes);
-        }
-        flight.frame.clear();
-        self.count_flight(&flight.frame);
-        self.progress.finish();
-        self.progress.note_last(flight.oid, now);
+        let times = self.sample(flight.number, flight.times);
+        self.deliver(Completed {
+            oid: flight.oid,
+            number: flight.number,
+            plan: &plan,
+            frame: &mut flight.frame,
+            errors: Some(&flight.caught),
+            times,
+            way: Way::InFlight,
+        });
         if flight.frame.plan().version == self.plan.version
             && self.flying.spare.len() <= machine.flights.most() / machine.queue.workers()
         {
@@ -189,19 +176,4 @@ impl Worker {
         }
         machine.flights.leave(machine);
     }
-
-    /// Counts a flight for the slots that it went through, and for the worker.
-    fn count_flight(&self, frame: &Frame) {
-        let plan = frame.plan();
-        let tallies = (0..plan.slots.len()).filter_map(|slot| plan.function(slot)?.tallies.get(self.index));
-        tallies.for_each(|tally: &Tally| add(&tally.flown, 1));
-        add(&self.progress.flown, 1);
-    }
-}
-
-/// Counts calls again.
-pub(crate) fn count_retries(index: usize, frame: &Frame, retried: &[(usize, u64)]) {
-    let plan = frame.plan();
-    let tallies = retried.iter().filter_map(|(slot, times)| Some((plan.function(*slot)?.tallies.get(index)?, *times)));
-    tallies.for_each(|(tally, times)| add(&tally.retried, times));
 }

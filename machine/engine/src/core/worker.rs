@@ -1,14 +1,16 @@
 //! A worker: a thread that takes messages through all slots.
 
-use crate::core::execution::{Execution, MissingOutput};
-use crate::core::frame::{Events, Frame, SlotErrorKind};
+use crate::core::deliver::{Completed, Delivery, Way};
+use crate::core::execution::Execution;
+use crate::core::frame::Frame;
 use crate::core::hook::InSlot;
 use crate::core::machine::Machine;
 use crate::core::oid::{self, Moment, Oid};
-use crate::core::output::{Delivery, LAST, Times, Tokens};
+use crate::core::output::{LAST, Times, Tokens};
 use crate::core::queue::{CLAIM, Claim, Span, WorkerStats};
 use crate::core::raw::{InPlace, Message};
 use crate::core::scheduler::Flying;
+use crate::core::slot_errors::SlotErrors;
 use crate::core::slots::Plan;
 use crate::core::{backpressure, types};
 use machine::abi::TypeDesc;
@@ -23,52 +25,6 @@ pub(crate) const SLOW: Duration = Duration::from_micros(50);
 const SLOW_CLAIM_MILLIS: u64 = 8;
 /// Frames kept for different types of message.
 const FRAMES: usize = 4;
-
-/// The errors of one message.
-#[derive(Debug, Default)]
-pub(crate) struct SlotErrors {
-    pub errors: Vec<(usize, SlotErrorKind, String)>,
-    pub skipped: Vec<usize>,
-    /// Slots that were called again, and how often.
-    pub retried: Vec<(usize, u64)>,
-}
-
-impl SlotErrors {
-    pub fn clear(&mut self) {
-        self.errors.clear();
-        self.skipped.clear();
-        self.retried.clear();
-    }
-
-    /// A slot is called again.
-    pub fn retry(&mut self, slot: usize) {
-        match self.retried.last_mut() {
-            Some((last, count)) if *last == slot => *count += 1,
-            _ => self.retried.push((slot, 1)),
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.errors.is_empty() && self.skipped.is_empty() && self.retried.is_empty()
-    }
-}
-
-impl Events for SlotErrors {
-    #[cold]
-    fn error(&mut self, slot: usize, kind: SlotErrorKind, text: String) {
-        // Several slots after it may need what a slot gave, and cannot be written.
-        let is_known =
-            |(known, kind, _): &(usize, SlotErrorKind, String)| *known == slot && *kind == SlotErrorKind::Serialize;
-        if kind != SlotErrorKind::Serialize || !self.errors.iter().any(is_known) {
-            self.errors.push((slot, kind, text));
-        }
-    }
-
-    #[cold]
-    fn skipped(&mut self, slot: usize) {
-        self.skipped.push(slot);
-    }
-}
 
 pub(crate) struct Worker {
     pub(crate) machine: &'static Machine,
@@ -86,7 +42,7 @@ pub(crate) struct Worker {
     pub(crate) number: u64,
     /// When it was put.
     pub(crate) put: Moment,
-    pub(crate) handover: Delivery,
+    delivery: Delivery,
     /// What it may keep of what goes through.
     pub(crate) tokens: Tokens,
     /// Counts down to the next message that is timed.
@@ -112,7 +68,7 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
         caught: SlotErrors::default(),
         number: 0,
         put: Moment::default(),
-        handover: Delivery::default(),
+        delivery: Delivery::new(machine, index, progress),
         tokens: Tokens::new(oid::coarse_millis()),
         untimed: 0,
         most: 1,
@@ -262,13 +218,9 @@ impl Worker {
         if !is_fine {
             return self.finish(at, None);
         }
-        if self.plan.hands_over {
-            let name = (Oid::new(self.origin, self.put, self.number), self.number);
-            self.handover.deliver(self.machine, &self.plan, frame, name, &[], None);
-            self.machine.record_unwritten(self.index, &self.plan, &mut self.handover, false);
-        }
-        frame.clear();
-        self.progress.finish();
+        let oid = Oid::new(self.origin, self.put, self.number);
+        let (number, plan) = (self.number, &self.plan);
+        self.delivery.deliver(Completed { oid, number, plan, frame, errors: None, times: None, way: Way::Straight });
     }
 
     /// As `run`, and measures each slot; if it is a sample, the message is kept.
@@ -296,21 +248,12 @@ impl Worker {
             return self.stop_with(at, times.map_or(0, |times| times.begun_ms), None);
         }
         let Some(frame) = self.frames.get_mut(at) else { return };
-        if !self.caught.is_empty() || frame.has_none() {
-            self.machine.record(self.index, frame, oid, &self.caught);
-        }
-        if times.is_some() || self.plan.hands_over {
-            let missing = MissingOutput::of(frame, &self.caught);
-            let bytes = self.handover.deliver(self.machine, &self.plan, frame, (oid, self.number), &missing, times);
-            let has_errors = !self.caught.errors.is_empty();
-            self.machine.record_unwritten(self.index, &self.plan, &mut self.handover, has_errors);
-            if times.is_some() {
-                self.tokens.pay(bytes);
-            }
+        let (number, plan, errors) = (self.number, &self.plan, Some(&self.caught));
+        let bytes = self.delivery.deliver(Completed { oid, number, plan, frame, errors, times, way: Way::Straight });
+        if times.is_some() {
+            self.tokens.pay(bytes);
         }
         self.caught.clear();
-        frame.clear();
-        self.progress.finish();
     }
 
     /// The message stays in hand, with its errors, or before a step. If another one is in hand already, it goes its way.
@@ -330,20 +273,24 @@ impl Worker {
 
     /// A message that went another way is through.
     pub(crate) fn end(&mut self, frame: &mut Frame, oid: Oid, caught: &SlotErrors, times: Times) {
-        if !caught.is_empty() || frame.has_none() {
-            self.machine.record(self.index, frame, oid, caught);
-        }
+        let (number, plan) = (self.number, frame.plan().clone());
+        let (times, errors) = (self.sample(number, times), Some(caught));
+        self.deliver(Completed { oid, number, plan: &plan, frame, errors, times, way: Way::Straight });
+    }
+
+    /// The times of a message, if it may be retained.
+    pub(crate) fn sample(&mut self, number: u64, times: Times) -> Option<Times> {
         self.tokens.refill(oid::coarse_millis());
-        let times = self.tokens.allow(|| self.machine.queue.behind(self.number)).then_some(times);
-        let missing = MissingOutput::of(frame, caught);
-        let plan = frame.plan().clone();
-        let bytes = self.handover.deliver(self.machine, &plan, frame, (oid, self.number), &missing, times);
-        self.machine.record_unwritten(self.index, &plan, &mut self.handover, !caught.errors.is_empty());
-        if times.is_some() {
+        self.tokens.allow(|| self.machine.queue.behind(number)).then_some(times)
+    }
+
+    /// Brings a message to its end, and pays for it if it is retained.
+    pub(crate) fn deliver(&mut self, message: Completed<'_>) {
+        let is_retained = message.times.is_some();
+        let bytes = self.delivery.deliver(message);
+        if is_retained {
             self.tokens.pay(bytes);
         }
-        frame.clear();
-        self.progress.finish();
     }
 
     /// The frame for this type of message.

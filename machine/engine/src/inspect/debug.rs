@@ -8,15 +8,15 @@
 //! A machine does not run with a message in hand: it is paused, or started, with the lock of that place.
 
 use crate::core::command_error::failed;
-use crate::core::execution::{Execution, MissingOutput};
+use crate::core::execution::Execution;
 use crate::core::frame::Frame;
 use crate::core::hook::InSlot;
 use crate::core::in_flight::InFlightMessage;
 use crate::core::machine::Machine;
-use crate::core::oid::{self, Oid};
-use crate::core::output::{Delivery, Times};
+use crate::core::oid::Oid;
+use crate::core::output::Times;
 use crate::core::queue::{Mode, STEPS};
-use crate::core::worker::SlotErrors;
+use crate::core::slot_errors::{MissingOutput, SlotErrors};
 use machine_protocol::command::Outputs;
 use machine_protocol::{Error, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,7 +143,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is none, or a step or something like it is running.
-    pub fn retry(&self) -> Result<Outputs, Error> {
+    pub fn retry(&'static self) -> Result<Outputs, Error> {
         // Looked for first: without one, that is what is to be told.
         if self.debug.lock().is_none() {
             return Err(self.nothing_in_hand());
@@ -171,7 +171,7 @@ impl Machine {
     ///
     /// # Errors
     /// If there is one, and a step or something like it is running.
-    pub fn give_up_in_hand(&self) -> Result<bool, Error> {
+    pub fn give_up_in_hand(&'static self) -> Result<bool, Error> {
         // As in `retry`.
         if self.debug.lock().is_none() {
             return Ok(false);
@@ -195,17 +195,11 @@ impl Machine {
     }
 
     /// A message that was kept is through. Its end counts among the steps.
-    fn settle(&self, mut visit: Execution, number: u64, times: Times) {
+    fn settle(&'static self, visit: Execution, number: u64, times: Times) {
         let Some(progress) = self.queue.progress_of(STEPS) else { return };
         let plan = visit.frame.plan().clone();
         plan.adopt(STEPS, progress.done.load(Ordering::Relaxed));
-        self.record(STEPS, &visit.frame, visit.oid, &visit.caught);
-        let mut handover = Delivery::default();
-        let missing = MissingOutput::of(&visit.frame, &visit.caught);
-        handover.deliver(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
-        self.record_unwritten(STEPS, &plan, &mut handover, !visit.caught.errors.is_empty());
-        progress.finish();
-        progress.note_last(visit.oid, oid::coarse_millis());
+        self.complete(visit, &plan, number, times);
     }
 
     /// The oid of the message in hand.

@@ -1,4 +1,4 @@
-//! Dead letters: how they come about, and how they are tried again.
+//! How dead letters are tried again.
 //!
 //! A message that is tried again keeps its oid and goes through the slots as they are now, on the thread that asks. It
 //! is counted apart (`retried`, `retried_passed`) and not processed a second time, so all other counters stay as they
@@ -6,82 +6,23 @@
 
 use crate::core::command_error::{failed, no_such_slot};
 use crate::core::dead_letters::{self, DeadLetterEntry, Found, SOURCE, Selection};
-use crate::core::frame::{Events, Frame, SlotErrorKind};
+use crate::core::deliver::deliver_late;
+use crate::core::frame::{Events, SlotErrorKind};
 use crate::core::hook::InSlot;
 use crate::core::machine::Machine;
 use crate::core::oid::{self, Moment, Oid};
-use crate::core::output::{Delivery, Rendering, Times};
+use crate::core::output::Times;
 use crate::core::queue::Mode;
 use crate::core::raw;
-use crate::core::slots::{From, Plan};
-use crate::core::worker::SlotErrors;
-use crate::decode::frames::EXCEPTION;
+use crate::core::slots::From;
 use crate::inspect::breakpoint::read_filter;
 use machine_protocol::retained::{DeadLetterQuery, Retried};
 use machine_protocol::{Error, ErrorKind};
-use std::sync::{Arc, TryLockError};
+use std::sync::TryLockError;
 use std::time::{Duration, Instant};
 
 /// How long one command tries at most: then whoever asks can show how far it is, or stop.
 const TURN: Duration = Duration::from_millis(250);
-
-/// The dead letters that a message leaves.
-pub(crate) fn dead_letters_of(frame: &Frame, oid: Oid, caught: &SlotErrors, retries: u32) -> Vec<DeadLetterEntry> {
-    let input = frame.json(From::Input).unwrap_or_else(|| Ok(String::new()));
-    let input: Arc<str> = input.unwrap_or_else(|why| format!("({why})")).into();
-    let outputs: Arc<str> = outputs_so_far(frame).into();
-    let failed_ms = oid::coarse_millis();
-    let revision = |slot: usize| frame.plan().slots.get(slot).map_or(0, |slot| slot.revision);
-    let letter = |(slot, kind, error): &(usize, _, String)| DeadLetterEntry {
-        oid,
-        slot: *slot,
-        revision: revision(*slot),
-        kind: *kind,
-        error: error.clone(),
-        input: input.clone(),
-        outputs: outputs.clone(),
-        failed_ms,
-        retries,
-    };
-    caught.errors.iter().map(letter).collect()
-}
-
-/// The dead letters that a message leaves whose slots gave what cannot be written, as the others are.
-#[cold]
-pub(crate) fn unwritten_dead_letters(rendering: &mut Rendering, plan: &Plan, oid: Oid) -> Vec<DeadLetterEntry> {
-    let unwritten = rendering.take_unwritten();
-    let text = |at| String::from_utf8_lossy(rendering.part(at));
-    let gave =
-        |slot: &usize| plan.function(*slot).is_some() && !rendering.part(slot + 1).starts_with(EXCEPTION.as_bytes());
-    let outputs: Vec<String> =
-        (0..plan.slots.len()).filter(gave).map(|slot| format!("\"f{slot}\":{}", text(slot + 1))).collect();
-    let (input, outputs): (Arc<str>, Arc<str>) = (text(0).into(), format!("{{{}}}", outputs.join(",")).into());
-    let failed_ms = oid::coarse_millis();
-    let letter = |(slot, error): (usize, String)| DeadLetterEntry {
-        oid,
-        slot,
-        revision: plan.slots.get(slot).map_or(0, |slot| slot.revision),
-        kind: SlotErrorKind::Serialize,
-        error,
-        input: input.clone(),
-        outputs: outputs.clone(),
-        failed_ms,
-        retries: 0,
-    };
-    unwritten.into_iter().map(letter).collect()
-}
-
-/// What the slots gave, as a JSON object.
-fn outputs_so_far(frame: &Frame) -> String {
-    let mut json = "{".to_owned();
-    for slot in 0..frame.plan().slots.len() {
-        let Some(Ok(output)) = frame.plan().function(slot).and_then(|_| frame.json(From::Slot(slot))) else { continue };
-        let comma = if json.len() > 1 { "," } else { "" };
-        json.push_str(&format!("{comma}\"f{slot}\":{output}"));
-    }
-    json.push('}');
-    json
-}
 
 impl Machine {
     fn selection(&self, query: &DeadLetterQuery) -> Result<Selection, Error> {
@@ -182,10 +123,10 @@ impl Machine {
         }
         let new = if visit.caught.errors.is_empty() {
             let plan = visit.frame.plan().clone();
-            Delivery::default().hand_over_late(self, &plan, &mut visit.frame, letter.oid, times);
+            deliver_late(self, &plan, &mut visit.frame, letter.oid, times);
             Vec::new()
         } else {
-            dead_letters_of(&visit.frame, letter.oid, &visit.caught, letter.retries.saturating_add(1))
+            dead_letters::of_frame(&visit.frame, letter.oid, &visit.caught, letter.retries.saturating_add(1))
         };
         let passed = new.is_empty();
         self.letters().replace(letter.oid, new);

@@ -2,16 +2,17 @@
 
 use super::Machine;
 use crate::core::command_error::failed;
-use crate::core::execution::{Execution, MissingOutput};
+use crate::core::deliver::{Completed, Delivery, Way};
+use crate::core::execution::Execution;
 use crate::core::frame::{Events, Frame, SlotErrorKind};
 use crate::core::hook::InSlot;
 use crate::core::in_flight::{Abandoned, CallerWait, Cancelled, Home, InFlightMessage};
 use crate::core::oid::{self, Moment, Oid};
-use crate::core::output::{Delivery, Times};
+use crate::core::output::Times;
 use crate::core::queue::{Mode, STEPS};
 use crate::core::raw::{self, InPlace, Message};
+use crate::core::slot_errors::SlotErrors;
 use crate::core::slots::{From, Plan};
-use crate::core::worker::SlotErrors;
 use crate::core::{backoff, types};
 use crate::server::host::cancelled_here;
 use machine_protocol::command::Outputs;
@@ -127,7 +128,7 @@ impl Machine {
     }
 
     /// Takes the first message that waits through the slots, on the caller's thread.
-    pub fn step(&self) -> Result<Outputs, Error> {
+    pub fn step(&'static self) -> Result<Outputs, Error> {
         let _one = self.one_step()?;
         let index = STEPS;
         let Some(progress) = self.queue.progress_of(index) else {
@@ -155,7 +156,7 @@ impl Machine {
         let oid = message.oid(self.number.get());
         // As a flight of the workers', it has a place until it is through or given up.
         self.flights.take_any_place();
-        let mut visit = self.through(loaded(self.plan(), message), oid, Some(number));
+        let visit = self.through(loaded(self.plan(), message), oid, Some(number));
         if let Some(Abandoned { why: why @ Cancelled::Cleared, is_counted }) = visit.abandoned {
             if !is_counted {
                 self.count_cancelled(&[number]);
@@ -165,14 +166,22 @@ impl Machine {
         self.flights.leave(self);
         let plan = visit.frame.plan().clone();
         plan.adopt(index, done);
-        self.record(index, &visit.frame, visit.oid, &visit.caught);
         let outputs = visit.outputs();
-        let missing = MissingOutput::of(&visit.frame, &visit.caught);
-        let mut handover = Delivery::default();
-        handover.deliver(self, &plan, &mut visit.frame, (visit.oid, number), &missing, Some(times));
-        self.record_unwritten(index, &plan, &mut handover, !visit.caught.errors.is_empty());
-        progress.finish();
-        progress.note_last(visit.oid, oid::coarse_millis());
+        self.complete(visit, &plan, number, times);
         Ok(outputs)
+    }
+
+    /// A message that was taken through the slots on this thread comes to its end: it counts among the steps.
+    pub fn complete(&'static self, mut visit: Execution, plan: &Plan, number: u64, times: Times) {
+        let Some(progress) = self.queue.progress_of(STEPS) else { return };
+        Delivery::new(self, STEPS, progress).deliver(Completed {
+            oid: visit.oid,
+            number,
+            plan,
+            frame: &mut visit.frame,
+            errors: Some(&visit.caught),
+            times: Some(times),
+            way: Way::Asked,
+        });
     }
 }

@@ -7,19 +7,15 @@ mod put;
 mod status;
 
 use crate::core::command_error::{bad_number, failed};
-use crate::core::dead_letters::{DeadLetterEntry, DeadLetterQueue};
-use crate::core::frame::{Frame, SlotErrorKind};
+use crate::core::dead_letters::DeadLetterQueue;
 use crate::core::in_flight::InFlightTable;
-use crate::core::oid::{MachineNumber, Oid};
-use crate::core::output::{ClosedSinks, Delivery, Recorder, Sequence};
+use crate::core::oid::MachineNumber;
+use crate::core::output::{ClosedSinks, Recorder, Sequence};
 use crate::core::queue::{MAX_WORKERS, Queue};
-use crate::core::scheduler;
 use crate::core::slots::Plan;
 use crate::core::source::SourceTask;
-use crate::core::worker::SlotErrors;
 use crate::inspect::debug::Debug;
 use crate::inspect::history::Past;
-use crate::inspect::retry::dead_letters_of;
 use machine::handle::MAX_SLOTS;
 use machine_protocol::command::{Config, SourceLocation};
 use machine_protocol::status::SourceStatus;
@@ -201,61 +197,8 @@ impl Machine {
         guard(&self.cleared_source).clone()
     }
 
-    /// Counts what a message's slots failed on, skipped or gave nothing for, and keeps the errors.
-    pub fn record(&self, index: usize, frame: &Frame, oid: Oid, caught: &SlotErrors) {
-        let plan = frame.plan();
-        let tally = |slot: usize| plan.function(slot).and_then(|function| function.tallies.get(index));
-        let add = |count: &AtomicU64| count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        scheduler::count_retries(index, frame, &caught.retried);
-        frame.slots_without_output().filter_map(tally).for_each(|tally| add(&tally.none));
-        caught.skipped.iter().filter_map(|slot| tally(*slot)).for_each(|tally| add(&tally.skipped));
-        if caught.errors.is_empty() {
-            return;
-        }
-        if let Some(progress) = self.queue.progress_of(index) {
-            add(&progress.errored);
-        }
-        let new = dead_letters_of(frame, oid, caught, 0);
-        caught.errors.iter().filter_map(|(slot, _, _)| tally(*slot)).for_each(|tally| add(&tally.errored));
-        let mut letters = self.letters();
-        for letter in new {
-            letters.add(letter);
-        }
-        drop(letters);
-        let unwritten = caught.errors.iter().filter(|(_, kind, _)| *kind == SlotErrorKind::Serialize);
-        self.watch_outputs(unwritten.fold(0, |bits, (slot, _, _)| bits | 1 << slot));
-    }
-
-    /// Counts and keeps what was found out when a message was handed over: slots whose outputs cannot be written are slots
-    /// that failed. `has_errors` says whether the message is counted as errored already.
-    #[inline]
-    pub fn record_unwritten(&self, index: usize, plan: &Plan, handover: &mut Delivery, has_errors: bool) {
-        if !handover.unwritten.is_empty() {
-            self.record_dead_letters(index, plan, std::mem::take(&mut handover.unwritten), has_errors);
-        }
-    }
-
-    #[cold]
-    fn record_dead_letters(&self, index: usize, plan: &Plan, new: Vec<DeadLetterEntry>, has_errors: bool) {
-        let add = |count: &AtomicU64| count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        if let Some(progress) = self.queue.progress_of(index).filter(|_| !has_errors) {
-            add(&progress.errored);
-        }
-        let mut slots = 0;
-        let mut letters = self.letters();
-        for letter in new {
-            slots |= 1 << letter.slot;
-            if let Some(tally) = plan.function(letter.slot).and_then(|function| function.tallies.get(index)) {
-                add(&tally.errored);
-            }
-            letters.add(letter);
-        }
-        drop(letters);
-        self.watch_outputs(slots);
-    }
-
     /// From now on the outputs of these slots, as bits, are written for each message, whether or not anybody reads them.
-    fn watch_outputs(&self, slots: u64) {
+    pub fn watch_outputs(&self, slots: u64) {
         if slots & !guard(&self.plan).unwritten != 0 {
             self.edit_plan(|plan| plan.unwritten |= slots);
         }

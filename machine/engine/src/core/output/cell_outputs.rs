@@ -2,10 +2,10 @@
 
 use super::json::Rendering;
 use crate::core::command_error::no_such_slot;
-use crate::core::execution::MissingOutput;
 use crate::core::frame::Values;
 use crate::core::hook::InSlot;
 use crate::core::oid::Oid;
+use crate::core::slot_errors::MissingOutput;
 use crate::core::slots::From;
 use crate::core::types::TypeInfo;
 use serde_json::value::RawValue;

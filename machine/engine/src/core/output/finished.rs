@@ -1,16 +1,16 @@
 //! A message that is through its slots, as sinks see it.
 
+use super::Attached;
 use super::cell_outputs::{self, Held};
 use super::json::Rendering;
-use crate::core::dead_letters::DeadLetterEntry;
-use crate::core::execution::MissingOutput;
+use crate::core::dead_letters::{DeadLetterEntry, of_unwritten};
 use crate::core::frame::{Frame, Values, View};
 use crate::core::machine::Machine;
 use crate::core::oid::Oid;
 use crate::core::raw;
+use crate::core::slot_errors::MissingOutput;
 use crate::core::slots::Plan;
 use crate::decode::frames::EXCEPTION;
-use crate::inspect::retry::unwritten_dead_letters;
 use machine::abi::{Put, PutWait};
 
 /// Where the values of a finished message are.
@@ -34,7 +34,20 @@ pub(crate) struct Finished<'a> {
     pub(crate) is_last: bool,
 }
 
-impl Finished<'_> {
+impl<'a> Finished<'a> {
+    /// A message in the frame that it went through.
+    pub fn new(oid: Oid, frame: &'a mut Frame, missing: &'a [MissingOutput], rendering: &'a mut Rendering) -> Self {
+        Self { oid, place: Location::Frame(frame), missing, rendering, is_rendered: false, is_last: false }
+    }
+
+    /// Writes it if one of the sinks will read it.
+    pub fn write_for(&mut self, sinks: &[Attached]) {
+        let last = sinks.len().saturating_sub(1);
+        if sinks.iter().enumerate().any(|(at, attached)| attached.sink.reads_json(self, at == last)) {
+            self.json();
+        }
+    }
+
     fn view(&mut self) -> Option<View<'_>> {
         match &mut self.place {
             Location::Frame(frame) => Some(frame.view()),
@@ -68,7 +81,7 @@ impl Finished<'_> {
         if !self.is_rendered || !self.rendering.has_unwritten() {
             return Vec::new();
         }
-        unwritten_dead_letters(self.rendering, plan, self.oid)
+        of_unwritten(self.rendering, plan, self.oid)
     }
 
     /// The message for a cell: the values themselves for the last sink, their JSON text for others.

@@ -4,9 +4,9 @@
 //! `{"_exception":{"exc_value":"…","exc_type":"…","task":"f3"}}`: the slot's own error, or `UpstreamError` for a
 //! slot that was skipped because an output that it needs is missing.
 
-use crate::core::execution::MissingOutput;
 use crate::core::frame::View;
 use crate::core::oid::Oid;
+use crate::core::slot_errors::MissingOutput;
 use crate::core::slots::From;
 use std::ops::Range;
 

@@ -20,13 +20,7 @@ pub(crate) use finished::Finished;
 pub(crate) use retention::{Entry, LAST, Recorder, Times, Tokens};
 pub(crate) use sequence::Sequence;
 
-use crate::core::dead_letters::DeadLetterEntry;
-use crate::core::execution::MissingOutput;
-use crate::core::frame::Frame;
 use crate::core::machine::Machine;
-use crate::core::oid::Oid;
-use crate::core::slots::Plan;
-use finished::Location;
 pub(crate) use json::Rendering;
 use machine_protocol::Error;
 use machine_protocol::command::SinkConfig;
@@ -106,74 +100,9 @@ pub(crate) fn next_id() -> u64 {
 }
 
 /// Hands a message to each sink in turn.
-fn dispatch(sinks: &[Attached], finished: &mut Finished<'_>) {
+pub(crate) fn dispatch(sinks: &[Attached], finished: &mut Finished<'_>) {
     for (at, attached) in sinks.iter().enumerate() {
         finished.is_last = at + 1 == sinks.len();
         attached.sink.accept(finished);
-    }
-}
-
-/// One worker's way to the sinks.
-#[derive(Debug, Default)]
-pub(crate) struct Delivery {
-    rendering: Rendering,
-    /// Of the last message: dead letters of the slots whose outputs could not be written. To be taken.
-    pub unwritten: Vec<DeadLetterEntry>,
-}
-
-impl Delivery {
-    /// Hands a finished message to the sinks of its plan, now or when its turn comes, and keeps it if its times are
-    /// given; returns its size if it was kept. `record` has been called; `record_unwritten` is to be.
-    #[inline]
-    pub fn deliver(
-        &mut self,
-        machine: &Machine,
-        plan: &Plan,
-        frame: &mut Frame,
-        (oid, number): (Oid, u64),
-        missing: &[MissingOutput],
-        times: Option<Times>,
-    ) -> usize {
-        let mut finished = Finished {
-            oid,
-            place: Location::Frame(frame),
-            missing,
-            rendering: &mut self.rendering,
-            is_rendered: false,
-            is_last: false,
-        };
-        if plan.unwritten != 0 {
-            finished.json();
-        }
-        let bytes = times.map_or(0, |times| machine.kept.keep(&mut finished, plan, times));
-        match &machine.sequence {
-            None => {
-                dispatch(&plan.sinks, &mut finished);
-                self.unwritten = finished.unwritten(plan);
-            }
-            Some(sequence) => {
-                if sequence::reads_json(&plan.sinks, &mut finished) {
-                    // Written before the lock: several workers write at the same time.
-                    finished.json();
-                }
-                self.unwritten = finished.unwritten(plan);
-                sequence.finish(machine, &plan.sinks, finished, number);
-            }
-        }
-        bytes
-    }
-
-    /// Hands a message to the sinks of its plan that has had its turn before, and keeps it.
-    pub fn hand_over_late(&mut self, machine: &Machine, plan: &Plan, frame: &mut Frame, oid: Oid, times: Times) {
-        let mut finished = Finished {
-            oid,
-            place: Location::Frame(frame),
-            missing: &[],
-            rendering: &mut self.rendering,
-            is_rendered: false,
-            is_last: false,
-        };
-        machine.kept.keep(&mut finished, plan, times);
-        dispatch(&plan.sinks, &mut finished);
     }
 }

@@ -12,12 +12,12 @@
 use super::finished::{Finished, Location};
 use super::json::Rendering;
 use super::order::{RangeSet, Reorder};
-use super::{Attached, SinkDemand, Sinks, dispatch};
+use super::{SinkDemand, Sinks, dispatch};
 use crate::core::backpressure;
-use crate::core::execution::MissingOutput;
 use crate::core::frame::Values;
 use crate::core::machine::Machine;
 use crate::core::oid::Oid;
+use crate::core::slot_errors::MissingOutput;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -210,12 +210,6 @@ impl Sequence {
         }
         self.room.notify_all();
     }
-}
-
-/// Whether one of the sinks will read the JSON of a message.
-pub(crate) fn reads_json(sinks: &[Attached], finished: &mut Finished<'_>) -> bool {
-    let last = sinks.len().saturating_sub(1);
-    sinks.iter().enumerate().any(|(at, attached)| attached.sink.reads_json(finished, at == last))
 }
 
 /// What the sinks will need of it.
