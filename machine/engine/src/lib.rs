@@ -5,6 +5,11 @@
 //!
 //! Rooms, lowest first: `core`, `inspect`, `server`, `connect`, `run`.
 
+#![cfg_attr(
+    not(all(feature = "http", feature = "otlp", feature = "websocket", feature = "zeromq")),
+    allow(dead_code, reason = "called by what is not compiled in")
+)]
+
 pub mod closest_match;
 mod connect;
 mod core;
@@ -19,6 +24,7 @@ mod output {
 }
 pub mod remote;
 mod run;
+#[cfg(feature = "network")]
 mod runtime;
 mod server;
 mod web_page;

@@ -76,6 +76,8 @@ pub enum ErrorKind {
     NoSuchSlot,
     /// A thread could not be started.
     NoThread,
+    /// A source or sink that is not compiled into this program.
+    NotBuilt,
     /// The command can only be given within the process.
     NotRemote,
     /// No message is held before a slot.
@@ -172,6 +174,7 @@ impl ErrorKind {
             Self::NoSuchOutput => "no_such_output",
             Self::NoSuchSlot => "no_such_slot",
             Self::NoThread => "no_thread",
+            Self::NotBuilt => "not_built",
             Self::NotRemote => "not_remote",
             Self::NothingHeld => "nothing_held",
             Self::NothingInHand => "nothing_in_hand",

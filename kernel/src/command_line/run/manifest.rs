@@ -33,17 +33,27 @@ pub fn source_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The manifest. `crates` is the directory of the machine's crates; `asynchronous` adds that for async slots.
+/// What a program needs of the machine's crates.
+#[derive(Clone, Copy, Debug)]
+pub struct Engine<'a> {
+    /// The directory that they are in.
+    pub crates: &'a Path,
+    /// Features of `machine-engine`.
+    pub features: &'a [&'a str],
+    /// Whether it has async slots.
+    pub asynchronous: bool,
+}
+
+/// The manifest. Features of `machine-engine` that the file's own front matter asks for are added.
 ///
 /// # Errors
 /// If the front matter says something that cannot be merged.
 pub fn make(
     name: &str,
     path: &Path,
-    crates: &Path,
+    engine: &Engine<'_>,
     front: Option<&Table>,
     dependencies: &Table,
-    asynchronous: bool,
 ) -> Result<String, Failed> {
     let text = |value: &Path| Value::String(value.to_string_lossy().into_owned());
     let of = |entries: Vec<(&str, Value)>| -> Table {
@@ -78,11 +88,18 @@ pub fn make(
             *own = directory.join(&*own).to_string_lossy().into_owned();
         }
     }
-    let machine = of(vec![("package", "rust-machine".into()), ("path", text(&crates.join("api")))]);
+    let machine = of(vec![("package", "rust-machine".into()), ("path", text(&engine.crates.join("api")))]);
     all.insert("machine".to_owned(), Value::Table(machine));
-    all.insert("machine-engine".to_owned(), Value::Table(of(vec![("path", text(&crates.join("engine")))])));
-    if asynchronous {
-        all.insert("machine-async".to_owned(), Value::Table(of(vec![("path", text(&crates.join("async")))])));
+    let own = all.get("machine-engine").and_then(|own| own.get("features")).and_then(Value::as_array).cloned();
+    let features = engine.features.iter().map(|feature| Value::from(*feature)).chain(own.into_iter().flatten());
+    let machine_engine = of(vec![
+        ("path", text(&engine.crates.join("engine"))),
+        ("default-features", false.into()),
+        ("features", Value::Array(features.collect())),
+    ]);
+    all.insert("machine-engine".to_owned(), Value::Table(machine_engine));
+    if engine.asynchronous {
+        all.insert("machine-async".to_owned(), Value::Table(of(vec![("path", text(&engine.crates.join("async")))])));
     }
     package.extend(of(vec![
         ("name", name.into()),
@@ -116,11 +133,12 @@ mod tests {
 
     #[test]
     fn what_the_file_says_goes_first_but_the_engine_stays() -> Result<(), Box<dyn std::error::Error>> {
-        let front = "[dependencies]\nserde_json = \"1.0.1\"\nown = { path = \"../own\" }\n[profile.release]\nlto = true\n\
+        let front = "[dependencies]\nserde_json = \"1.0.1\"\nown = { path = \"../own\" }\nmachine-engine = { features = [\"zeromq\"] }\n[profile.release]\nlto = true\n\
                      [package]\nedition = \"2021\"\nname = \"mine\"";
         let path = Path::new("/home/me/A b.rs");
         let name = package_name(path);
-        let text = make(&name, path, Path::new("/src/machine"), Some(&front.parse()?), &Table::new(), true);
+        let engine = Engine { crates: Path::new("/src/machine"), features: &["http"], asynchronous: true };
+        let text = make(&name, path, &engine, Some(&front.parse()?), &Table::new());
         let manifest: Value = toml::from_str(&text.map_err(|error| format!("{error:?}"))?)?;
         let at = |path: &[&str]| path.iter().try_fold(&manifest, |value, key| value.get(key)).cloned();
         assert!(name.starts_with("run-a-b-"), "{name}");
@@ -130,6 +148,7 @@ mod tests {
         assert_eq!(at(&["dependencies", "own", "path"]), Some("/home/me/../own".into()));
         assert_eq!(at(&["dependencies", "machine", "path"]), Some("/src/machine/api".into()));
         assert_eq!(at(&["dependencies", "machine-engine", "path"]), Some("/src/machine/engine".into()));
+        assert_eq!(at(&["dependencies", "machine-engine", "features"]), Some(vec!["http", "zeromq"].into()));
         assert_eq!(at(&["dependencies", "machine-async", "path"]), Some("/src/machine/async".into()));
         assert_eq!(at(&["profile", "release", "lto"]), Some(true.into()));
         assert_eq!(at(&["profile", "release", "overflow-checks"]), Some(true.into()));

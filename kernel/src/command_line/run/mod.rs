@@ -8,6 +8,7 @@
 //! The process becomes the pipeline: signals, standard streams and the exit code are its own.
 
 mod build;
+mod features;
 mod front_matter;
 mod manifest;
 mod program;
@@ -67,7 +68,9 @@ fn file(path: &Path) -> Result<PathBuf, Failed> {
     let cache = session::directory::cache().join("run");
     let name = manifest::package_name(path);
     let asynchronous = session::is_async(&program.text);
-    let manifest = manifest::make(&name, path, &crates, program.front.as_ref(), &program.dependencies, asynchronous)?;
+    let features = features::used(&program.text, |name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let engine = manifest::Engine { crates: &crates, features: &features, asynchronous };
+    let manifest = manifest::make(&name, path, &engine, program.front.as_ref(), &program.dependencies)?;
     let place = cache.join("projects").join(&name);
     let unwritable = |error: io::Error| Failed::new("no_cache", format!("{}: {error}", place.display()));
     let written = || -> io::Result<File> {

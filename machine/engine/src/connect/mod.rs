@@ -12,6 +12,16 @@ use machine_protocol::command::SinkConfig;
 use machine_protocol::source::{Description, Pacing};
 use std::sync::Arc;
 
+/// The error of a source or sink that is not compiled in.
+#[cfg(not(all(feature = "http", feature = "websocket", feature = "zeromq")))]
+fn not_built(what: &str, feature: &str) -> Error {
+    let message = format!(
+        "{what} is not compiled in: the crate machine-engine was built without its feature `{feature}`; add \
+         `features = [\"{feature}\"]` to the dependency"
+    );
+    Error::new(machine_protocol::ErrorKind::NotBuilt, message)
+}
+
 /// All sources and sinks that are built in.
 pub(crate) struct BuiltIn;
 

@@ -5,6 +5,10 @@
 //! OpenTelemetry is sent to: `otlp` posts to a collector now and then if the standard variables name one.
 
 mod family;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
+#[cfg(not(feature = "otlp"))]
+#[path = "otlp_off.rs"]
 pub(crate) mod otlp;
 mod prometheus;
 mod server;

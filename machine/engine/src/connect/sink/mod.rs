@@ -1,9 +1,12 @@
 //! Sinks that are built in: files, standard output, ZeroMQ.
 
 pub(crate) mod buffered;
+#[cfg(feature = "zeromq")]
 pub(crate) mod endpoint;
 pub(crate) mod file_sink;
+#[cfg(feature = "zeromq")]
 pub(crate) mod publish;
+#[cfg(feature = "zeromq")]
 pub(crate) mod subscriber;
 pub(crate) mod writer;
 
@@ -21,9 +24,12 @@ use std::sync::Arc;
 pub(crate) fn open(machine: &str, config: SinkConfig) -> Result<Arc<dyn Sink>, Error> {
     match config {
         SinkConfig::JsonLines { path, rotate, keep } => Ok(file_sink::Lines::open(machine, &path, rotate, keep)?),
+        #[cfg(feature = "zeromq")]
         SinkConfig::Publish { endpoint, no_loss, high_water_mark } => {
             Ok(publish::Publisher::bind(machine, &endpoint, no_loss, high_water_mark)?)
         }
+        #[cfg(not(feature = "zeromq"))]
+        SinkConfig::Publish { .. } => Err(super::not_built("publish", "zeromq")),
         other => Err(failed(ErrorKind::UnknownSink, format!("this engine has no {other:?}"))),
     }
 }

@@ -1,12 +1,17 @@
 //! Sources that are built in: files, standard input, the network, a clock.
 
+#[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod interval;
 pub(crate) mod lines;
 pub(crate) mod stdin;
+#[cfg(feature = "websocket")]
 pub(crate) mod websocket;
+#[cfg(feature = "zeromq")]
 pub(crate) mod zmq_sub;
 
+#[cfg(not(all(feature = "http", feature = "websocket", feature = "zeromq")))]
+use super::not_built;
 use crate::core::command_error::failed;
 use crate::core::source::pace::Pacer;
 use crate::core::source::{SourceDriver, SourceTask};
@@ -50,6 +55,10 @@ pub(crate) fn open(source: Description, pacing: &Pacing) -> Result<SourceTask, E
         let message = "replay needs the times in items of JSON: an endpoint and lines of text have none";
         return Err(failed(ErrorKind::NoReplay, message));
     }
+    #[cfg_attr(
+        not(any(feature = "http", feature = "websocket", feature = "zeromq")),
+        expect(unused_mut, reason = "set by the sources of the network")
+    )]
     let mut address = String::new();
     let (driver, description, endless): (Box<dyn SourceDriver>, _, _) = match source {
         Description::Lines(lines) => {
@@ -65,21 +74,30 @@ pub(crate) fn open(source: Description, pacing: &Pacing) -> Result<SourceTask, E
             let description = format!("a tick each {:?}", interval.period);
             (Box::new(interval::Clock::new(&interval)?), description, true)
         }
+        #[cfg(feature = "zeromq")]
         Description::ZmqSub(sub) => {
             address.clone_from(&sub.endpoint);
             let description = format!("ZeroMQ SUB of {}", sub.endpoint);
             (Box::new(zmq_sub::Subscriber::new(sub)?), description, true)
         }
+        #[cfg(feature = "http")]
         Description::Http(http) => {
             let endpoint = http::Endpoint::open(http)?;
             address = endpoint.address();
             (Box::new(endpoint), "HTTP endpoint".to_owned(), true)
         }
+        #[cfg(feature = "websocket")]
         Description::WebSocket(socket) => {
             address.clone_from(&socket.url);
             let description = format!("WebSocket {}", socket.url);
             (Box::new(websocket::Client::new(socket)?), description, true)
         }
+        #[cfg(not(feature = "zeromq"))]
+        Description::ZmqSub(_) => return Err(not_built("source::zmq_sub", "zeromq")),
+        #[cfg(not(feature = "http"))]
+        Description::Http(_) => return Err(not_built("source::http", "http")),
+        #[cfg(not(feature = "websocket"))]
+        Description::WebSocket(_) => return Err(not_built("source::websocket", "websocket")),
         other => return Err(failed(ErrorKind::UnknownSource, format!("this engine does not know {other:?}"))),
     };
     Ok(SourceTask::new(driver, pacer, &description, pacing).built_in(endless, address))
