@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use machine_engine::decode::peer::{Decoder, Event, Limits, encode, hello};
+use machine_zmtp::peer::{Decoder, Event, Limits, encode, hello};
 
 const LIMITS: Limits = Limits { bytes: 300, frames: 4 };
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use machine_engine::decode::published::{Decoder, Event, hello};
+use machine_zmtp::subscriber::{Decoder, Event, hello};
 
 /// A publisher's handshake.
 const READY: &[u8] = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03PUB";

@@ -1,12 +1,9 @@
 //! What a subscriber sends to a machine's PUB: greeting, handshake, subscriptions, in pieces of any size.
 #![no_main]
-#![allow(dead_code, reason = "the engine's own file, of which a part is tried here")]
-
-#[path = "../../machine/engine/src/output/zmtp.rs"]
-mod zmtp;
 
 use libfuzzer_sys::fuzz_target;
-use zmtp::{Decoder, Event, GREETING, count_messages, pong};
+use machine_zmtp::publisher::{Decoder, Event};
+use machine_zmtp::{GREETING, count_messages, pong};
 
 /// A subscriber's handshake.
 const READY: &[u8] = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB";
@@ -44,7 +41,7 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Event>, Option<&
     for piece in pieces {
         decoder.push(piece);
         loop {
-            match decoder.next() {
+            match decoder.next_event() {
                 Ok(Some(event)) => events.push(event),
                 Ok(None) => break,
                 Err(why) => return (events, Some(why)),

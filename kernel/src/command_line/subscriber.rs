@@ -1,9 +1,9 @@
 //! A `ZeroMQ` SUB socket that connects again by itself.
 //!
-//! The protocol is the engine's (`decode/published.rs`), in which a message is bounded and memory grows with what came:
+//! The protocol is ours (the crate `machine-zmtp`), in which a message is bounded and memory grows with what came:
 //! what is connected to need not be a publisher that means well.
 
-use machine_engine::decode::published::{Decoder, Event, hello, subscription};
+use machine_zmtp::subscriber::{Decoder, Event, hello, subscription};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

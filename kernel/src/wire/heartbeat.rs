@@ -3,7 +3,7 @@
 use super::outbox::Outbox;
 use super::peers::{Connection, Kind, Service};
 use bytes::Bytes;
-use machine_engine::decode::peer::{Event, Limits, encode};
+use machine_zmtp::peer::{Event, Limits, encode};
 use std::sync::Arc;
 
 /// A beat is short.

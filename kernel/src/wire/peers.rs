@@ -8,7 +8,7 @@ use super::budget::{Budget, Share};
 use super::listener::{Listener, Stream};
 use super::outbox::Outbox;
 use bytes::Bytes;
-use machine_engine::decode::peer::{Decoder, Event, Limits, hello};
+use machine_zmtp::peer::{Decoder, Event, Limits, hello};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

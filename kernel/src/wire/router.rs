@@ -7,7 +7,7 @@ use super::message::{Incoming, Session};
 use super::outbox::Outbox;
 use super::peers::{Connection, Kind, Service};
 use bytes::Bytes;
-use machine_engine::decode::peer::{Event, Limits, encode};
+use machine_zmtp::peer::{Event, Limits, encode};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

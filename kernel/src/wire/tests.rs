@@ -5,7 +5,7 @@ use super::message::Outgoing;
 use super::signing::Key;
 use super::{Incoming, Sender, Sockets};
 use bytes::Bytes;
-use machine_engine::decode::peer::{Decoder, Event, Limits, encode, hello};
+use machine_zmtp::peer::{Decoder, Event, Limits, encode, hello};
 use serde_json::{Map, Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;

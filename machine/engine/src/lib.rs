@@ -19,9 +19,6 @@ pub mod filter;
 mod inspect;
 pub mod json;
 pub mod metrics;
-mod output {
-    pub(crate) mod zmtp;
-}
 pub mod remote;
 mod run;
 #[cfg(feature = "network")]

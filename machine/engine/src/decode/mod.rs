@@ -4,8 +4,6 @@
 pub mod body;
 pub mod frames;
 pub mod lines;
-pub mod peer;
-pub mod published;
 pub mod time;
 pub mod unpack;
 

@@ -10,13 +10,13 @@ use super::subscriber::{Piece, Subscriber};
 use crate::core::backpressure::BackpressureGuard;
 use crate::core::command_error::failed;
 use crate::core::output::{Finished, Sink, SinkDemand, next_id};
-use crate::output::zmtp::{self, Decoder, Event};
 use crate::remote::place;
 use crate::runtime;
 use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;
 use machine_protocol::{Error, ErrorKind};
+use machine_zmtp::publisher::{Decoder, Event, READY};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -272,8 +272,8 @@ where
 async fn serve(shared: Arc<Shared>, mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin) {
     let mut decoder = Decoder::default();
     let greeted = tokio::time::timeout(HANDSHAKE, async {
-        writer.write_all(&zmtp::GREETING).await?;
-        writer.write_all(zmtp::READY).await?;
+        writer.write_all(&machine_zmtp::GREETING).await?;
+        writer.write_all(READY).await?;
         next_event(&mut decoder, &mut reader).await
     });
     match greeted.await {
@@ -297,7 +297,7 @@ async fn serve(shared: Arc<Shared>, mut reader: impl AsyncRead + Unpin, mut writ
         _ = send(&shared, id, &wake, &mut progress, &mut writer) => {}
         () = patience(&shared) => {}
     }
-    let (whole, _) = zmtp::count_messages(&progress.piece.bytes, progress.written);
+    let (whole, _) = machine_zmtp::count_messages(&progress.piece.bytes, progress.written);
     let mut state = shared.lock();
     let waiting = state.subscribers.iter().find(|subscriber| subscriber.id == id).map_or(0, |s| s.waiting);
     state.subscribers.retain(|subscriber| subscriber.id != id);
@@ -396,7 +396,7 @@ async fn listen(
             }
             Event::Ping(context) => {
                 let answered = shared.with(id, |subscriber| {
-                    subscriber.commands.extend_from_slice(&zmtp::pong(&context));
+                    subscriber.commands.extend_from_slice(&machine_zmtp::pong(&context));
                     subscriber.wake.notify_one();
                     subscriber.commands.len() <= ANSWERS
                 });
@@ -411,7 +411,7 @@ async fn listen(
 async fn next_event(decoder: &mut Decoder, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Event> {
     let mut bytes = [0; 1024];
     loop {
-        match decoder.next() {
+        match decoder.next_event() {
             Ok(Some(event)) => return Ok(event),
             Ok(None) => {}
             Err(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),

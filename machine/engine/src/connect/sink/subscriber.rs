@@ -1,7 +1,6 @@
 //! One subscriber of a publisher: what it wants, and what waits for it.
 
 use crate::core::output::json::Rendering;
-use crate::output::zmtp;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -124,8 +123,8 @@ impl Subscriber {
         }
         let Some(piece) = self.pieces.back_mut() else { return 1 };
         let before = piece.bytes.len();
-        zmtp::frame(&mut piece.bytes, topic, true);
-        zmtp::frame(&mut piece.bytes, body, false);
+        machine_zmtp::frame(&mut piece.bytes, topic, true);
+        machine_zmtp::frame(&mut piece.bytes, body, false);
         piece.messages += 1;
         self.waiting += 1;
         self.bytes += piece.bytes.len() - before;

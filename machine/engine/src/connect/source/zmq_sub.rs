@@ -3,7 +3,7 @@
 //! It is read only while the machine takes messages: what waits meanwhile waits in the system's buffers and then
 //! with the publisher, up to its high-water mark. Pings are answered while it is read.
 //!
-//! The protocol is our own (`decode/published.rs`), because the library that there is ends the connection at each
+//! The protocol is our own (the crate `machine-zmtp`), because the library that there is ends the connection at each
 //! PING, and bounds no message.
 
 use crate::core::backoff;
@@ -11,11 +11,11 @@ use crate::core::command_error::failed;
 use crate::core::source::SourceDriver;
 use crate::core::source::context::{SourceContext, Stop};
 use crate::decode::frames::{self, Read};
-use crate::decode::published::{Decoder, Event, hello, subscription};
 use crate::runtime;
 use machine_protocol::source::ZmqSub;
 use machine_protocol::status::SourceState;
 use machine_protocol::{Error, ErrorKind};
+use machine_zmtp::subscriber::{Decoder, Event, hello, subscription};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //! Memory grows with the bytes that came, never with a length that was announced. Nothing here reads or writes a
 //! socket. (After the ZMTP specification, RFC 23 and 37.)
 
-use crate::output::zmtp::{COMMAND, GREETING, LONG, LONGEST, MORE, greets, pong, properties};
+use crate::frame::{COMMAND, GREETING, LONG, LONGEST, MORE, greets, pong, properties};
 
 /// The longest identity of a peer, bytes (RFC 28).
 const LONGEST_IDENTITY: usize = 255;
@@ -230,7 +230,7 @@ pub fn encode<F: AsRef<[u8]>>(frames: &[F]) -> Vec<u8> {
     let sum: usize = frames.iter().map(|frame| frame.as_ref().len() + LONGEST_HEADER).sum();
     let mut bytes = Vec::with_capacity(sum);
     for (at, frame) in frames.iter().enumerate() {
-        crate::output::zmtp::frame(&mut bytes, frame.as_ref(), at + 1 < frames.len());
+        crate::frame::frame(&mut bytes, frame.as_ref(), at + 1 < frames.len());
     }
     bytes
 }
