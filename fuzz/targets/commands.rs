@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use machine_protocol::command::{Command, Reply};
-use machine_engine::remote::{Answer, Hello, Request, read_frame_at_most, write_frame};
+use machine_remote::{Answer, Hello, Request, read_frame_at_most, write_frame};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 

@@ -22,6 +22,6 @@ pub fn main() -> ExitCode {
     runtime::run_if_asked();
     logging::init();
     let code = command_line::run();
-    machine_engine::remote::close();
+    machine_remote::close();
     code
 }

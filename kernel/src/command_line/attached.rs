@@ -3,11 +3,11 @@
 use super::interrupt::Interrupt;
 use crate::display::{grouped, rate};
 use crate::magic::Engine;
-use machine_engine::remote::Process;
 use machine_protocol::Error;
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::status::SourceState;
 use machine_protocol::status::Status;
+use machine_remote::Process;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

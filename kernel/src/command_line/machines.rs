@@ -2,8 +2,8 @@
 
 use super::outcome::Outcome;
 use crate::display::{Kind, Table, grouped, one_line, rate};
-use machine_engine::remote::{self, Hello, Machines};
 use machine_protocol::status::Status;
+use machine_remote::{self as remote, Hello, Machines};
 use serde_json::json;
 
 /// One row, or one object, a machine.

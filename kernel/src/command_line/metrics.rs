@@ -2,7 +2,8 @@
 
 use super::interrupt::Interrupt;
 use super::outcome::{Failed, Outcome};
-use machine_engine::{metrics, remote};
+use machine_engine::metrics;
+use machine_remote as remote;
 use std::time::Duration;
 
 /// How long is waited between two looks at Ctrl-C.

@@ -5,7 +5,7 @@ use super::control::{self, text};
 use super::outcome::{self, Failed, Outcome};
 use crate::magic::{Arguments, Word};
 use crate::output::{Display, Output, Stream};
-use machine_engine::remote;
+use machine_remote as remote;
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 

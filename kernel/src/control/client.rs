@@ -1,9 +1,9 @@
 //! The kernel's end of the control socket.
 
 use super::{Event, Message, Request, SOCKET_VARIABLE};
-use machine_engine::remote::{self, Answer, read_frame, write_frame};
 use machine_protocol::command::{Command, Reply};
 use machine_protocol::{Error, ErrorKind};
+use machine_remote::{self as remote, Answer, read_frame, write_frame};
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixStream;

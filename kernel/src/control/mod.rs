@@ -7,7 +7,7 @@
 pub mod client;
 pub mod server;
 
-use machine_engine::remote;
+use machine_remote as remote;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 
 use super::{Event, Message, Printed, Request};
 use crate::display::grouped;
-use machine_engine::remote::{Answer, MAX_FRAME, read_frame, too_long, write_frame};
+use machine_remote::{Answer, MAX_FRAME, read_frame, too_long, write_frame};
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixStream;

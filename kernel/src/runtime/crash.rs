@@ -28,7 +28,7 @@ pub fn die_with_the_kernel() {
 
 /// Ends the process without running anything more but the removal of its sockets.
 pub fn exit_at_once() -> ! {
-    machine_engine::remote::close();
+    machine_remote::close();
     // SAFETY: does not return.
     unsafe { libc::_exit(0) }
 }
@@ -40,7 +40,7 @@ pub fn prepare(pump: &Arc<Pump>, outbox: &Arc<Outbox>) {
             pump.end();
             outbox.flush(Duration::from_millis(300));
         }
-        machine_engine::remote::close();
+        machine_remote::close();
     }
     STDERR.store(pump.real_stderr(), Ordering::Relaxed);
     let _ = LAST_OUTPUT.set((Arc::clone(pump), Arc::clone(outbox)));

@@ -27,8 +27,8 @@ mod whereabouts;
 use crate::control::server::{self, Outbox};
 use crate::control::{Event, Message, Request, SOCKET_VARIABLE};
 use cells::Instructions;
-use machine_engine::remote::{self, Answer};
 use machine_protocol::command::Command;
+use machine_remote::{self as remote, Answer};
 use pump::Pump;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -66,7 +66,7 @@ fn start() -> io::Result<(Instructions, Arc<Cells>, Option<Arc<Pump>>)> {
     let cells = Arc::new(Cells::default());
     let instructions = Instructions::take()?;
     crash::die_with_the_kernel();
-    remote::set_title(&title());
+    machine_engine::set_title(&title());
     machine_engine::init();
     let Some(socket) = std::env::var_os(SOCKET_VARIABLE) else { return Ok((instructions, cells, None)) };
     let stream = UnixStream::connect(socket)?;

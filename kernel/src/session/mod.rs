@@ -262,7 +262,7 @@ impl Session {
             process.signal(libc::SIGKILL);
         }
         // The runtime process was killed, and has left its sockets.
-        machine_engine::remote::sweep(SWEEP_TIMEOUT);
+        machine_remote::sweep(SWEEP_TIMEOUT);
     }
 
     fn ask<T>(&self, job: impl FnOnce(worker::Answer<T>) -> Job) -> Option<T> {

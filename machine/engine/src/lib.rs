@@ -19,7 +19,6 @@ pub mod filter;
 mod inspect;
 pub mod json;
 pub mod metrics;
-pub mod remote;
 mod run;
 #[cfg(feature = "network")]
 mod runtime;
@@ -37,6 +36,7 @@ pub use self::core::oid::Oid;
 pub use run::{run, script};
 pub use server::host::HOST;
 pub use server::registry::{Observer, command, observe};
+pub use server::remote::set_title;
 
 /// Starts the engine: registers it with the `machine` crate of this program, makes the default machine, sets the panic
 /// hook, and lets other processes of this user attach to the machines (see [`remote`]). The second call does nothing.

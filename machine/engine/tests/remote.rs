@@ -3,9 +3,9 @@
 use machine::Status;
 use machine::prelude::*;
 use machine_async::prelude::*;
-use machine_engine::remote::{Answer, Hello, Process, Request, attach, processes, read_frame, write_frame};
 use machine_protocol::command::{Cell, Command, Reply, Target, Undrained};
 use machine_protocol::{Error, ErrorKind};
+use machine_remote::{Answer, Hello, Process, Request, attach, processes, read_frame, write_frame};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,12 +3,12 @@
 use super::Event;
 use super::view::Notice;
 use crate::watch::{self, Action, Curves, Flow};
-use machine_engine::remote::{self, Process};
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::history::History;
 use machine_protocol::retained::DeadLetterQuery;
 use machine_protocol::status::{DeadLetter, Load, Status};
 use machine_protocol::{Error, ErrorKind};
+use machine_remote::{self as remote, Process};
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, UNIX_EPOCH};

@@ -425,7 +425,7 @@ mod tests {
         loop {
             let answer = found(&letters, None, usize::MAX, before);
             let frame = serde_json::to_vec(&answer.letters).map_or(0, |json| json.len());
-            assert!(frame < crate::remote::MAX_FRAME, "{frame}");
+            assert!(frame < machine_remote::MAX_FRAME, "{frame}");
             let last = |letter: &DeadLetter| letter.oid.chars().last();
             told.push((answer.letters.iter().filter_map(last).collect::<String>(), answer.matching, answer.too_long));
             let Some(next) = answer.next else { break };

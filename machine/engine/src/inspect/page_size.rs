@@ -1,6 +1,6 @@
 //! How many items one reply carries, so that it fits in a frame of the control socket.
 
-use crate::remote::MAX_FRAME;
+use machine_remote::MAX_FRAME;
 
 /// How many bytes of JSON an answer has at most: a frame has room for some more.
 const MOST: usize = MAX_FRAME / 4 * 3;

@@ -90,7 +90,7 @@ pub fn run<T: Termination>(main: impl FnOnce() -> T) -> ExitCode {
         let _first = run.stopped.set(Instant::now());
     }
     let worse = run.finish(is_set_up);
-    crate::remote::close();
+    machine_remote::close();
     // A `main` that has failed because its own `println!` has lost its reader is no other failure.
     worse.filter(|worse| is_set_up || *worse == READER_GONE).map_or(code, ExitCode::from)
 }
@@ -136,7 +136,7 @@ impl Run {
             run.signalled.store(true, Ordering::Relaxed);
             run.stop();
             if signals.next().is_some() {
-                crate::remote::close();
+                machine_remote::close();
                 signal_hook::low_level::exit(KILLED);
             }
         };
@@ -171,7 +171,7 @@ impl Run {
             if !*begun {
                 drop(begun);
                 let code = run.finish(true).map_or(0, i32::from);
-                crate::remote::close();
+                machine_remote::close();
                 signal_hook::low_level::exit(code);
             }
         };

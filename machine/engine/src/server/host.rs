@@ -34,7 +34,7 @@ pub(crate) fn cancelled_here() -> Option<Cancelled> {
     if cell_thread::has_to_stop() {
         return Some(Cancelled::Interrupted);
     }
-    crate::remote::client_is_gone().then_some(Cancelled::HungUp)
+    super::client_gone::client_is_gone().then_some(Cancelled::HungUp)
 }
 
 fn no_machine(id: u32) -> Error {

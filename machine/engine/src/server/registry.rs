@@ -6,8 +6,8 @@ use crate::core::own_thread::waits_for_itself;
 use crate::core::queue::Mode;
 use crate::core::{cell_thread, hook, oid, raw, types};
 use crate::decode::told;
+use crate::metrics;
 use crate::server::{attach, connectors, host};
-use crate::{metrics, remote};
 use machine_protocol::command::{Command, Config, DEFAULT_MACHINE, Reply, Target};
 use machine_protocol::status::Status;
 use machine_protocol::{Error, ErrorKind};
@@ -66,7 +66,7 @@ pub(crate) fn init() {
         let _clock = std::thread::Builder::new().name("machine/clock".to_owned()).spawn(clock);
         open_metrics();
         metrics::otlp::start();
-        if let Err(error) = remote::listen() {
+        if let Err(error) = super::remote::listen() {
             notice(&format!("the machines of this process cannot be attached to: {error}"));
         }
     });

@@ -2,8 +2,8 @@
 //! own network.
 
 use crate::core::command_error::failed;
-use crate::remote::place;
 use machine_protocol::{Error, ErrorKind};
+use machine_remote::place;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,6 @@
 //! The process that commands: finds who listens, and asks.
 
-use super::server::Timed;
-use super::{Answer, Hello, PROTOCOL, Request, place, read_frame, write_frame};
+use super::{Answer, Hello, PROTOCOL, Request, Timed, place, read_frame, write_frame};
 use machine_protocol::command::{Command, Reply};
 use machine_protocol::status::Status;
 use machine_protocol::{Error, ErrorKind};

@@ -1,26 +1,23 @@
-//! The machines of a process, commanded from other processes of the same user.
+//! The machines of a process, commanded from other processes of the same user: framing, client, discovery.
 //!
-//! Every process with an engine listens on a Unix socket that only its user can reach ([`place`](self::place)), unless
-//! `MACHINE_REMOTE=off` is in its environment. A client that connects is told who listens ([`Hello`]), then sends
-//! commands ([`Request`]) and gets their answers ([`Answer`]), one after the other, all of them [frames](write_frame).
+//! Every process with an engine listens on a Unix socket that only its user can reach ([`place`]), unless
+//! `MACHINE_REMOTE=off` is in its environment. A client that connects first reads who listens ([`Hello`]), then sends
+//! commands ([`Request`]) and reads their answers ([`Answer`]), one after the other, all of them [frames](write_frame).
 //! [`processes`] and [`attach`] are that client.
 //!
-//! What a client does cannot harm the machines: requests are bounded in length and in time, connections in number, and
-//! each has a thread of its own that nothing in the engine waits for.
+//! Rooms, lowest first: `framing`, `timed`, `peer`, `place`, `client`.
 
 mod client;
 mod framing;
 mod peer;
-pub(crate) mod place;
-mod server;
+pub mod place;
+mod timed;
 
 pub use client::{Machines, Process, attach, processes};
 pub use framing::{MAX_FRAME, read_frame, read_frame_at_most, too_long, write_frame};
+pub use peer::check as check_peer;
 pub use place::{DIRECTORY_VARIABLE, control};
-pub use server::set_title;
-
-pub(crate) use peer::client_is_gone;
-pub(crate) use server::listen;
+pub use timed::Timed;
 
 use machine_protocol::command::{Command, Reply};
 use serde::{Deserialize, Serialize};

@@ -1,15 +1,17 @@
 //! The process that is commanded: listens, and carries out what clients ask.
 
-use super::peer::Serving;
-use super::{Answer, Hello, PROTOCOL, Request, place, read_frame_at_most, too_long, write_frame};
+use super::client_gone::Serving;
 use crate::registry;
 use machine_protocol::command::{Command, Reply};
 use machine_protocol::{Error, ErrorKind};
-use std::io::{self, Read, Write};
+use machine_remote::{
+    Answer, Hello, PROTOCOL, Request, Timed, check_peer, place, read_frame_at_most, too_long, write_frame,
+};
+use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many clients can be connected at one time, beside those whose command runs slots.
 const CONNECTIONS: usize = 32;
@@ -70,7 +72,7 @@ fn accept(listener: &UnixListener, hello: &Arc<Hello>) {
         };
         let seat = Seat(Arc::clone(&seats));
         let others = seats.take();
-        if super::peer::check(&stream).is_err() {
+        if check_peer(&stream).is_err() {
             continue;
         }
         if others >= CONNECTIONS {
@@ -155,10 +157,12 @@ fn refuse(stream: &UnixStream, hello: &Hello) {
 }
 
 fn serve(stream: &UnixStream, hello: &Hello, seats: &Seats) -> io::Result<()> {
-    write_frame(&mut Timed::for_answer(stream), hello)?;
-    while let Some(request) = read_frame_at_most::<Request>(&mut Timed::for_request(stream), LONGEST)? {
+    write_frame(&mut Timed::new(stream, TRANSFER), hello)?;
+    while let Some(request) =
+        read_frame_at_most::<Request>(&mut Timed::starting_with(stream, SILENCE, TRANSFER), LONGEST)?
+    {
         let reply = seats.carry_out(stream, request.command);
-        let answer = |reply| write_frame(&mut Timed::for_answer(stream), &Answer { id: request.id, reply });
+        let answer = |reply| write_frame(&mut Timed::new(stream, TRANSFER), &Answer { id: request.id, reply });
         match answer(reply) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => answer(too_long())?,
             written => written?,
@@ -177,54 +181,5 @@ fn carry_out(command: Command) -> Reply {
             registry::command(Command::Drain { machine, timeout: Some(timeout.unwrap_or(WAIT).min(WAIT)) })
         }
         command => registry::command(command),
-    }
-}
-
-/// A stream that gives up at a point in time, however slowly the other end goes on.
-pub(super) struct Timed<'a> {
-    stream: &'a UnixStream,
-    until: Instant,
-    /// What is granted once the first byte is there.
-    then: Option<Duration>,
-}
-
-impl<'a> Timed<'a> {
-    pub fn new(stream: &'a UnixStream, limit: Duration) -> Self {
-        Self { stream, until: Instant::now() + limit, then: None }
-    }
-
-    fn for_request(stream: &'a UnixStream) -> Self {
-        Self { then: Some(TRANSFER), ..Self::new(stream, SILENCE) }
-    }
-
-    fn for_answer(stream: &'a UnixStream) -> Self {
-        Self::new(stream, TRANSFER)
-    }
-
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-    }
-}
-
-impl Read for Timed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        let length = self.stream.read(buffer)?;
-        if let Some(then) = self.then.take() {
-            self.until = Instant::now() + then;
-        }
-        Ok(length)
-    }
-}
-
-impl Write for Timed<'_> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        self.stream.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
