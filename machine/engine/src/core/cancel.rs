@@ -8,8 +8,9 @@
 //! One that a worker has in a slot that is not async is not given up there: nobody can end such a call.
 
 use crate::core::backoff;
-use crate::core::in_flight::InFlightMessage;
+use crate::core::in_flight::{InFlightMessage, InFlightTable, Workers};
 use crate::core::machine::Machine;
+use crate::core::queue::Queue;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ impl Machine {
         let mut gone: Vec<Box<InFlightMessage>> = ready.into();
         let plan = self.plan();
         for gate in plan.slots.iter().filter_map(|slot| slot.gate.as_ref()) {
-            gone.extend(gate.take_out(|flight| flight.is_of(self) && flight.number < number));
+            gone.extend(gate.take_out(|flight: &InFlightMessage| flight.is_of(self) && flight.number < number));
         }
         gone.extend(backoff::take_out(|flight| flight.is_of(self) && flight.number < number));
         let numbers: Vec<u64> =
@@ -50,13 +51,6 @@ impl Machine {
         }
     }
 
-    /// Gives up a flight of a message that was to be given up.
-    pub fn cancel(&self, flight: Box<InFlightMessage>) {
-        let number = flight.number;
-        flight.discard();
-        self.count_cancelled(&[number]);
-    }
-
     /// Messages that were in flight are not any more, and will not be processed.
     pub fn count_cancelled(&self, numbers: &[u64]) {
         // Release: pairs with the Acquire in `status`: whoever sees it has seen the messages begun.
@@ -67,5 +61,21 @@ impl Machine {
         }
         // `drain` may wait for nothing else.
         self.queue.wake_all();
+    }
+}
+
+impl Workers for Machine {
+    fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    fn in_flight(&self) -> &InFlightTable {
+        &self.flights
+    }
+
+    fn cancel(&self, message: Box<InFlightMessage>) {
+        let number = message.number;
+        message.discard();
+        self.count_cancelled(&[number]);
     }
 }

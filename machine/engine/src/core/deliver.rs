@@ -1,6 +1,7 @@
 //! How a message ends. All that come to their end do so here, whichever way they went.
 
-use crate::core::dead_letters::{DeadLetterEntry, of_frame};
+use crate::core::dead_letters::DeadLetterEntry;
+use crate::core::failed::{of_frame, of_unwritten};
 use crate::core::frame::{Frame, SlotErrorKind};
 use crate::core::machine::Machine;
 use crate::core::oid::{self, Oid};
@@ -106,12 +107,12 @@ impl Delivery {
         let unwritten = match &self.machine.sequence {
             None => {
                 dispatch(&plan.sinks, &mut finished);
-                finished.unwritten(plan)
+                unwritten(&mut finished, plan)
             }
             Some(sequence) => {
                 // Written before the lock: several workers write at the same time.
                 finished.write_for(&plan.sinks);
-                let unwritten = finished.unwritten(plan);
+                let unwritten = unwritten(&mut finished, plan);
                 sequence.finish(self.machine, &plan.sinks, finished, number);
                 unwritten
             }
@@ -176,4 +177,11 @@ pub(crate) fn deliver_late(machine: &Machine, plan: &Plan, frame: &mut Frame, oi
     let mut finished = Finished::new(oid, frame, &[], &mut rendering);
     machine.kept.keep(&mut finished, plan, times);
     dispatch(&plan.sinks, &mut finished);
+}
+
+/// Dead letters of the slots whose outputs could not be written, if that has been tried; once.
+#[inline]
+fn unwritten(message: &mut Finished<'_>, plan: &Plan) -> Vec<DeadLetterEntry> {
+    let oid = message.oid;
+    message.take_unwritten().map_or_else(Vec::new, |rendering| of_unwritten(rendering, plan, oid))
 }

@@ -3,9 +3,9 @@
 //! The thread that runs a slot says so; the panic hook, of whichever standard library the panic happens in, then
 //! hands message and place over instead of printing them (a printed backtrace costs milliseconds).
 
+use crate::core::columns;
+use crate::core::observer::observer;
 use crate::core::stdout;
-use crate::run::script;
-use crate::server::registry::observer;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
@@ -71,7 +71,7 @@ pub(crate) fn take_panic() -> String {
 
 /// The place of a panic in a program that was compiled as it is, or by `machine run`.
 pub(crate) fn place_in_program(file: &str, line: u32, column: u32) -> String {
-    format!("{file}:{line}:{}", script::column(file, line, column))
+    format!("{file}:{line}:{}", columns::column(file, line, column))
 }
 
 /// Sets the hook of the standard library that the engine itself uses, which in a plain program is the program's.

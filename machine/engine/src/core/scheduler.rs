@@ -131,7 +131,9 @@ impl Worker {
     fn hold(&mut self, flight: Box<InFlightMessage>, step: usize) -> Option<Box<InFlightMessage>> {
         let machine = self.machine;
         let InFlightMessage { frame, caught, oid, number, times, .. } = *flight;
-        let Some(back) = machine.hold(Execution::new(oid, frame, caught), number, times, Some(step)) else {
+        let Some(back) =
+            machine.held.hold(&machine.queue, Execution::new(oid, frame, caught), number, times, Some(step))
+        else {
             machine.flights.leave(machine);
             return None;
         };
@@ -146,9 +148,10 @@ impl Worker {
     /// A flight is through all slots.
     fn finish_call(&mut self, mut flight: Box<InFlightMessage>) {
         let machine = self.machine;
-        if !flight.was_in_hand && machine.stops_at(&flight.caught) {
+        if !flight.was_in_hand && machine.held.stops_at(&flight.caught) {
             let InFlightMessage { frame, caught, oid, number, times, .. } = *flight;
-            let Some(back) = machine.hold(Execution::new(oid, frame, caught), number, times, None) else {
+            let Some(back) = machine.held.hold(&machine.queue, Execution::new(oid, frame, caught), number, times, None)
+            else {
                 return machine.flights.leave(machine);
             };
             let (frame, caught) = back.into_parts();

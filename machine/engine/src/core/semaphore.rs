@@ -3,15 +3,22 @@
 //! Belongs to the slot, not to its function: it stays when that changes. Messages that find it full wait in order,
 //! and no worker waits with them.
 
-use crate::core::in_flight::InFlightMessage;
+use std::any::Any;
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A message that may have to wait for its place in a slot.
+pub(crate) trait Waiter: Any + Debug + Send {
+    /// It has waited, and has its place: it goes on.
+    fn admit(self: Box<Self>, permit: Permit);
+}
 
 #[derive(Debug)]
 struct SemaphoreState {
     limit: usize,
     inside: usize,
-    waiting: VecDeque<Box<InFlightMessage>>,
+    waiting: VecDeque<Box<dyn Waiter>>,
     /// Somebody is letting flights in, and looks again before it ends.
     lets_in: bool,
 }
@@ -43,24 +50,25 @@ impl Semaphore {
         self.release();
     }
 
-    /// Lets the flight in, or keeps it until there is a place; then it lands with a permit.
-    pub fn enter(self: &Arc<Self>, mut flight: Box<InFlightMessage>) -> Option<Box<InFlightMessage>> {
+    /// Lets a message in, or keeps it until there is a place; then it is admitted.
+    pub fn enter<W: Waiter>(self: &Arc<Self>, waiter: Box<W>) -> Option<(Box<W>, Permit)> {
         let mut state = self.state();
         if state.inside >= state.limit || !state.waiting.is_empty() {
-            state.waiting.push_back(flight);
+            state.waiting.push_back(waiter);
             return None;
         }
         state.inside += 1;
-        flight.permit = Some(Permit(self.clone()));
-        Some(flight)
+        Some((waiter, Permit(self.clone())))
     }
 
     /// Takes out those that wait and of which `goes` is true.
-    pub fn take_out(&self, goes: impl Fn(&InFlightMessage) -> bool) -> VecDeque<Box<InFlightMessage>> {
+    pub fn take_out<W: Waiter>(&self, goes: impl Fn(&W) -> bool) -> Vec<Box<W>> {
+        let goes = |waiter: &dyn Any| waiter.downcast_ref().is_some_and(&goes);
         let mut state = self.state();
-        let (gone, waiting) = state.waiting.drain(..).partition(|flight| goes(flight));
+        let (gone, waiting): (VecDeque<_>, VecDeque<_>) = state.waiting.drain(..).partition(|waiter| goes(&**waiter));
         state.waiting = waiting;
-        gone
+        drop(state);
+        gone.into_iter().filter_map(|waiter| (waiter as Box<dyn Any>).downcast().ok()).collect()
     }
 
     /// One that lands may be given up, and its permit with it: then there is room for the next one, which is let in here
@@ -72,14 +80,13 @@ impl Semaphore {
         }
         loop {
             let next = if state.inside < state.limit { state.waiting.pop_front() } else { None };
-            let Some(mut flight) = next else {
+            let Some(waiter) = next else {
                 state.lets_in = false;
                 return;
             };
             state.inside += 1;
             drop(state);
-            flight.permit = Some(Permit(self.clone()));
-            flight.make_ready();
+            waiter.admit(Permit(self.clone()));
             state = self.state();
         }
     }

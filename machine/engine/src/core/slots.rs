@@ -6,12 +6,12 @@ use crate::core::queue::MAX_WORKERS;
 use crate::core::raw;
 use crate::core::semaphore::Semaphore;
 use crate::core::types::{self, TypeInfo};
-use crate::inspect::breakpoint::Breakpoint;
 use machine::abi::{Optionality, ParamDesc, Run, SlotDesc};
 use machine::shim::short;
 use machine_protocol::command::SourceLocation;
 use machine_protocol::retention::Keep;
 use machine_protocol::status::Settings;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64,
@@ -120,7 +120,7 @@ impl Function {
 
 impl Drop for Function {
     fn drop(&mut self) {
-        crate::core::frame::free(&self.desc);
+        raw::free(&self.desc);
     }
 }
 
@@ -136,6 +136,17 @@ pub(crate) struct Slot {
     pub gate: Option<Arc<Semaphore>>,
 }
 
+/// What was given for one message, as JSON text: an error says why it has none, and `None` that it is missing.
+pub(crate) type ReadJson<'f> = dyn Fn(From) -> Option<Result<String, String>> + 'f;
+
+/// Holds messages before a slot.
+pub(crate) trait HoldBefore: Debug + Send + Sync {
+    /// The slot.
+    fn slot(&self) -> usize;
+    /// Whether it holds a message that has come there.
+    fn holds(&self, plan: &Plan, read: &ReadJson<'_>) -> bool;
+}
+
 /// All slots and sinks as one message sees them. Never changed: an assignment makes the next plan.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -147,7 +158,7 @@ pub(crate) struct Plan {
     /// Where messages go when they are through.
     pub sinks: Sinks,
     /// Where messages are held.
-    pub breakpoint: Option<Arc<Breakpoint>>,
+    pub hold_before: Option<Arc<dyn HoldBefore>>,
     /// What is kept of the messages.
     pub keep: Keep,
     /// Whether outputs are in the order of the messages' arrival.
@@ -176,7 +187,7 @@ impl Plan {
             slots: std::iter::repeat_with(Slot::default).take(slots).collect(),
             has_async_slots: false,
             sinks: Sinks::default(),
-            breakpoint: None,
+            hold_before: None,
             keep: Keep::default(),
             is_ordered,
             hands_over: is_ordered,

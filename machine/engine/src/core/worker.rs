@@ -206,8 +206,8 @@ impl Worker {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as above")]
     fn run(&mut self, at: usize, sample: bool) {
-        if self.plan.breakpoint.is_some() {
-            return self.run_to_breakpoint(at);
+        if self.plan.hold_before.is_some() {
+            return self.run_to_hold(at);
         }
         let Some(frame) = self.frames.get_mut(at) else { return };
         if sample || self.untimed == 0 {
@@ -244,7 +244,7 @@ impl Worker {
     /// A message is through its slots, with errors or to be kept: its errors are counted, its sinks are given it, and with times it is kept.
     fn finish(&mut self, at: usize, times: Option<Times>) {
         let oid = self.oid();
-        if !self.caught.is_empty() && self.machine.stops_at(&self.caught) {
+        if !self.caught.is_empty() && self.machine.held.stops_at(&self.caught) {
             return self.stop_with(at, times.map_or(0, |times| times.begun_ms), None);
         }
         let Some(frame) = self.frames.get_mut(at) else { return };
@@ -256,13 +256,35 @@ impl Worker {
         self.caught.clear();
     }
 
+    /// Takes a message through the slots, unless it is held before one.
+    #[cold]
+    fn run_to_hold(&mut self, at: usize) {
+        let (Some(hold), Some(frame)) = (self.plan.hold_before.clone(), self.frames.get_mut(at)) else { return };
+        let begun_ms = oid::coarse_millis();
+        let step = frame.advance(0, Some(hold.slot()), &mut self.caught);
+        if frame.is_held_by(&*hold) {
+            return self.stop_with(at, begun_ms, Some(step));
+        }
+        frame.advance(step, None, &mut self.caught);
+        if self.machine.held.stops_at(&self.caught) {
+            return self.stop_with(at, begun_ms, None);
+        }
+        let mut frame = self.frames.remove(at);
+        let caught = std::mem::take(&mut self.caught);
+        let oid = self.oid();
+        self.end(&mut frame, oid, &caught, Times { put: self.put, begun_ms, is_timed: true });
+        self.frames.insert(at, frame);
+    }
+
     /// The message stays in hand, with its errors, or before a step. If another one is in hand already, it goes its way.
     #[cold]
-    pub(crate) fn stop_with(&mut self, at: usize, begun_ms: u64, before: Option<usize>) {
+    fn stop_with(&mut self, at: usize, begun_ms: u64, before: Option<usize>) {
         let oid = self.oid();
         let (frame, caught) = (self.frames.remove(at), std::mem::take(&mut self.caught));
         let times = Times { put: self.put, begun_ms, is_timed: true };
-        let Some(mut back) = self.machine.hold(Execution::new(oid, frame, caught), self.number, times, before) else {
+        let Some(mut back) =
+            self.machine.held.hold(&self.machine.queue, Execution::new(oid, frame, caught), self.number, times, before)
+        else {
             return self.progress.leave();
         };
         if let Some(step) = before {
@@ -272,7 +294,7 @@ impl Worker {
     }
 
     /// A message that went another way is through.
-    pub(crate) fn end(&mut self, frame: &mut Frame, oid: Oid, caught: &SlotErrors, times: Times) {
+    fn end(&mut self, frame: &mut Frame, oid: Oid, caught: &SlotErrors, times: Times) {
         let (number, plan) = (self.number, frame.plan().clone());
         let (times, errors) = (self.sample(number, times), Some(caught));
         self.deliver(Completed { oid, number, plan: &plan, frame, errors, times, way: Way::Straight });

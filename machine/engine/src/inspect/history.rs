@@ -4,14 +4,11 @@
 //! the last joins its own two by two whenever it is full. So nothing falls out, and the past has a bounded size.
 
 use crate::core::histogram::percentiles_of;
+use crate::core::load::{self, Seen};
 use crate::core::machine::Machine;
-use crate::core::oid;
-use crate::core::queue::{Mode, STEPS};
-use machine_protocol::history::{History, Point, SlotPoint};
-use machine_protocol::status::{Load, Status};
+use machine_protocol::history::{Point, SlotPoint};
+use machine_protocol::status::Status;
 use std::collections::VecDeque;
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// How long a point is at least, milliseconds. Shorter than the second that is meant, for the clock is never exact.
 const SPAN: u64 = 950;
@@ -19,40 +16,11 @@ const SPAN: u64 = 950;
 const LEVELS: [(usize, usize); 2] = [(3600, 60), (1440, 10)];
 /// How many points the last level keeps before it joins them two by two.
 const LAST: usize = 1008;
-/// How long a piece of the last seconds is, milliseconds, and how many there are.
-const PIECE: u64 = 500;
-const RECENT: usize = 10;
-
 /// The past of one machine.
 #[derive(Debug, Default)]
 pub(crate) struct Past {
     levels: [VecDeque<Point>; LEVELS.len() + 1],
     before: Before,
-    /// What has been seen since the last point.
-    seen: Seen,
-    /// What was seen in the last seconds, piece by piece, in a ring: so that it allocates nothing.
-    recent: [Seen; RECENT],
-    /// The piece that is written now, and when it ends, milliseconds since 1970.
-    piece: usize,
-    piece_ends: u64,
-    /// The most messages that were seen to wait since the last point.
-    queue: u64,
-}
-
-/// How often it was looked, and the sums of the shares of workers that worked, and that waited for room.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    looks: u64,
-    busy: f64,
-    blocked: f64,
-}
-
-impl Seen {
-    fn add(&mut self, other: Self) {
-        self.looks += other.looks;
-        self.busy += other.busy;
-        self.blocked += other.blocked;
-    }
 }
 
 /// The counters at the last point.
@@ -76,29 +44,6 @@ struct SlotBefore {
 }
 
 impl Past {
-    fn look(&mut self, seen: Seen, now_ms: u64) {
-        self.seen.add(seen);
-        if now_ms >= self.piece_ends {
-            self.piece = (self.piece + 1) % RECENT;
-            self.piece_ends = now_ms + PIECE;
-            if let Some(piece) = self.recent.get_mut(self.piece) {
-                *piece = Seen::default();
-            }
-        }
-        if let Some(piece) = self.recent.get_mut(self.piece) {
-            piece.add(seen);
-        }
-    }
-
-    /// What the workers did over the last seconds.
-    fn load(&self) -> Option<Load> {
-        let mut all = Seen::default();
-        for piece in self.recent {
-            all.add(piece);
-        }
-        Load::of(all.busy, all.blocked, all.looks)
-    }
-
     fn push(&mut self, point: Point) {
         let mut next = Some(point);
         for (level, (most, join)) in self.levels.iter_mut().zip(LEVELS) {
@@ -118,7 +63,7 @@ impl Past {
         }
     }
 
-    fn since(&self, since_ms: u64) -> Vec<Point> {
+    pub fn since(&self, since_ms: u64) -> Vec<Point> {
         let oldest_first = self.levels.iter().rev().flatten();
         oldest_first.filter(|point| point.time_ms > since_ms).cloned().collect()
     }
@@ -158,97 +103,54 @@ fn joined(first: Point, second: Point) -> Point {
     }
 }
 
-impl Machine {
-    /// Looks whether the workers work. The clock does it.
-    #[expect(clippy::cast_precision_loss, reason = "a share is an estimate")]
-    pub fn look(&self) {
-        let (running, workers) = {
-            let control = self.queue.control();
-            (control.mode == Mode::Running, control.wanted.max(1))
-        };
-        let at_work = self.queue.progress().iter().skip(STEPS + 1).filter(|worker| worker.is_inside());
-        // Relaxed: it carries nothing but itself.
-        let (waiting_workers, working) =
-            at_work.fold(
-                (0, 0),
-                |(waits, works), worker| {
-                    if worker.waits.load(Relaxed) { (waits + 1, works) } else { (waits, works + 1) }
-                },
-            );
-        let waiting = self.queue.size().min(self.config.queue as u64);
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        // Workers that are too many end after their message.
-        let share = |count: usize| if running { (count as f64 / workers as f64).min(1.0) } else { 0.0 };
-        let busy = share(working);
-        past.look(Seen { looks: 1, busy, blocked: share(waiting_workers).min(1.0 - busy) }, oid::coarse_millis());
-        past.queue = past.queue.max(waiting);
+/// Ends a point, if the last one was long enough ago. The clock does it, also while the machine stands.
+pub(crate) fn note(machine: &Machine, past: &mut Past, now_ms: u64) {
+    if past.before.time_ms == 0 {
+        past.before.time_ms = now_ms;
+        return;
     }
-
-    /// Ends a point, if the last one was long enough ago. The clock does it, also while the machine stands.
-    pub fn note(&self, now_ms: u64) {
-        let span_ms = {
-            let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-            if past.before.time_ms == 0 {
-                past.before.time_ms = now_ms;
-                return;
-            }
-            now_ms.saturating_sub(past.before.time_ms)
-        };
-        if span_ms < SPAN {
-            return;
-        }
-        // It looks into the past itself. Nobody else writes points meanwhile.
-        let status = self.status();
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::take(&mut past.before);
-        let mut slots: Vec<SlotPoint> = Vec::with_capacity(status.slots.len());
-        let mut after = Vec::with_capacity(status.slots.len());
-        let plan = self.plan();
-        for (slot, now) in status.slots.iter().enumerate() {
-            let old = before.slots.get(slot).filter(|old| old.revision == now.revision);
-            let times = plan.function(slot).map(|function| function.times.counts()).unwrap_or_default();
-            let (ok, errored, then) = old.map_or((0, 0, &[][..]), |old| (old.ok, old.errored, &old.times));
-            let new: Vec<u64> = times
-                .iter()
-                .enumerate()
-                .map(|(at, count)| count.saturating_sub(then.get(at).copied().unwrap_or_default()))
-                .collect();
-            let [p50_ns, p99_ns] = percentiles_of(&new, now.max_ns, [0.5, 0.99]);
-            slots.push(SlotPoint {
-                ok: now.ok.saturating_sub(ok),
-                errored: now.errored.saturating_sub(errored),
-                p50_ns,
-                p99_ns,
-            });
-            after.push(SlotBefore { revision: now.revision, ok: now.ok, errored: now.errored, times });
-        }
-        // Slots that were never used take no place.
-        let used = status.slots.iter().rposition(|slot| slot.revision > 0).map_or(0, |last| last + 1);
-        slots.truncate(used);
-        let point = point(&status, &before, (now_ms, span_ms), slots);
-        let Seen { looks, busy, blocked } = std::mem::take(&mut past.seen);
-        let queue = std::mem::take(&mut past.queue).max(status.queue_size);
-        past.before = Before {
-            time_ms: now_ms,
-            accepted: status.accepted,
-            processed: status.processed,
-            errored: status.errored,
-            discarded: status.discarded,
-            slots: after,
-        };
-        past.push(Point { looks, busy, blocked, queue, ..point });
+    let span_ms = now_ms.saturating_sub(past.before.time_ms);
+    if span_ms < SPAN {
+        return;
     }
-
-    /// What the workers did over the last seconds; `None` if nobody has looked yet.
-    pub fn load(&self) -> Option<Load> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner).load()
+    let status = machine.status();
+    let before = std::mem::take(&mut past.before);
+    let mut slots: Vec<SlotPoint> = Vec::with_capacity(status.slots.len());
+    let mut after = Vec::with_capacity(status.slots.len());
+    let plan = machine.plan();
+    for (slot, now) in status.slots.iter().enumerate() {
+        let old = before.slots.get(slot).filter(|old| old.revision == now.revision);
+        let times = plan.function(slot).map(|function| function.times.counts()).unwrap_or_default();
+        let (ok, errored, then) = old.map_or((0, 0, &[][..]), |old| (old.ok, old.errored, &old.times));
+        let new: Vec<u64> = times
+            .iter()
+            .enumerate()
+            .map(|(at, count)| count.saturating_sub(then.get(at).copied().unwrap_or_default()))
+            .collect();
+        let [p50_ns, p99_ns] = percentiles_of(&new, now.max_ns, [0.5, 0.99]);
+        slots.push(SlotPoint {
+            ok: now.ok.saturating_sub(ok),
+            errored: now.errored.saturating_sub(errored),
+            p50_ns,
+            p99_ns,
+        });
+        after.push(SlotBefore { revision: now.revision, ok: now.ok, errored: now.errored, times });
     }
-
-    /// What it has done over time: what ended later than `since_ms`.
-    pub fn history(&self, since_ms: u64) -> History {
-        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        History { machine: self.config.name.clone(), points: past.since(since_ms) }
-    }
+    // Slots that were never used take no place.
+    let used = status.slots.iter().rposition(|slot| slot.revision > 0).map_or(0, |last| last + 1);
+    slots.truncate(used);
+    let point = point(&status, &before, (now_ms, span_ms), slots);
+    let (Seen { looks, busy, blocked }, queue) = load::take_seen(machine);
+    let queue = queue.max(status.queue_size);
+    past.before = Before {
+        time_ms: now_ms,
+        accepted: status.accepted,
+        processed: status.processed,
+        errored: status.errored,
+        discarded: status.discarded,
+        slots: after,
+    };
+    past.push(Point { looks, busy, blocked, queue, ..point });
 }
 
 fn point(status: &Status, before: &Before, (time_ms, span_ms): (u64, u64), slots: Vec<SlotPoint>) -> Point {
@@ -266,7 +168,7 @@ fn point(status: &Status, before: &Before, (time_ms, span_ms): (u64, u64), slots
 
 #[cfg(test)]
 mod tests {
-    use super::{LAST, LEVELS, Load, Past, Point, Seen, SlotPoint, joined};
+    use super::{LAST, LEVELS, Past, Point, SlotPoint, joined};
 
     fn second(time: u64) -> Point {
         let slot = SlotPoint { ok: 1, errored: 0, p50_ns: 100, p99_ns: time };
@@ -290,23 +192,6 @@ mod tests {
         let newest = past.since((seconds - 3600) * 1000);
         assert_eq!(newest.len(), 3600);
         assert!(newest.iter().all(|point| point.span_ms == 1000));
-    }
-
-    #[test]
-    fn the_load_is_that_of_the_last_seconds() {
-        let mut past = Past::default();
-        assert_eq!(past.load(), None);
-        let seen = |busy, blocked| Seen { looks: 1, busy, blocked };
-        for second in 0..10 {
-            past.look(seen(1.0, 0.0), second * 1000);
-        }
-        let load = past.load();
-        assert_eq!(load, Some(Load { busy: 1.0, idle: 0.0, blocked: 0.0 }));
-        // Looked at more often, a piece weighs more; what is older than ten pieces is forgotten.
-        for half in 20..40 {
-            past.look(seen(0.0, 0.5), half * 500);
-        }
-        assert_eq!(past.load(), Some(Load { busy: 0.0, idle: 0.5, blocked: 0.5 }));
     }
 
     #[test]

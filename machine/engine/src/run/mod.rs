@@ -6,12 +6,15 @@ pub mod script;
 mod signals;
 mod summary;
 
+use crate::connect::BuiltIn;
 use crate::core::machine::Machine;
+use crate::core::observer::notice;
 use crate::core::{cell_thread, stdout};
 use crate::metrics;
 use crate::run::options::Options;
 use crate::run::quiescence::{QuiescenceDetector, Remaining, Seen};
 use crate::run::summary::Summary;
+use crate::server::connectors;
 use crate::server::registry;
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::status::SinkKind;
@@ -74,12 +77,12 @@ const FAILED: u8 = 1;
 /// ```
 pub fn run<T: Termination>(main: impl FnOnce() -> T) -> ExitCode {
     let begin = Instant::now();
-    crate::init();
+    init();
     // What waits on this thread, in `put_wait` or `drain`, gives up when the process is asked to stop.
     cell_thread::set_interruptible();
     let run = Arc::new(Run::new(begin));
     if let Err(error) = run.handle_signals().and_then(|()| run.watch_stdout()) {
-        registry::notice(&format!("Ctrl-C will end the process at once: {error}"));
+        notice(&format!("Ctrl-C will end the process at once: {error}"));
     }
     let outcome = catch_unwind(AssertUnwindSafe(main));
     // `report` prints the error of a `main` that failed.
@@ -335,7 +338,7 @@ fn machine(at: usize) -> Option<&'static Machine> {
 
 /// Whether outputs of one machine are messages of another one, by their places.
 fn feeds(from: usize, to: usize) -> bool {
-    machine(from).zip(machine(to)).is_some_and(|(from, to)| from.feeds(to))
+    machine(from).zip(machine(to)).is_some_and(|(from, to)| from.feeds(to.number.get()))
 }
 
 fn machines() -> Vec<Status> {
@@ -349,4 +352,11 @@ fn machines() -> Vec<Status> {
 fn say(line: &str) {
     // Whoever closed it does not want to read it.
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Starts the engine: registers it with the `machine` crate of this program, makes the default machine, sets the panic
+/// hook, and lets other processes of this user attach to the machines (see [`remote`](crate::remote)). The second call does nothing.
+pub fn init() {
+    connectors::set(&BuiltIn);
+    registry::init();
 }

@@ -1,6 +1,6 @@
 //! What `machine run` asks of a pipeline's process: words with commas between, in an environment variable.
 
-use crate::server::registry;
+use crate::core::observer::notice;
 use std::time::Duration;
 
 /// The variable: `fail-on-error,json,grace=5`.
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 impl Options {
     pub fn from_environment() -> Self {
         Self::parse(&std::env::var(VARIABLE).unwrap_or_default()).unwrap_or_else(|wrong| {
-            registry::notice(&format!("{VARIABLE}: {wrong} is not a grace time; expected seconds, as in grace=30"));
+            notice(&format!("{VARIABLE}: {wrong} is not a grace time; expected seconds, as in grace=30"));
             Self::parse("").unwrap_or(Self { fail_on_error: false, json: false, grace: GRACE })
         })
     }

@@ -28,7 +28,7 @@ pub(crate) fn sink(machine: &'static Machine, config: SinkConfig) -> Result<Sink
     check_slot(machine, slot)?;
     let _one = CHAINING.lock().unwrap_or_else(PoisonError::into_inner);
     let chain = Chain::new(to, slot, when_full);
-    if chain.reaches(machine) {
+    if chain.reaches(machine.number.get()) {
         let (from, to) = (&machine.config.name, &to.config.name);
         let message = format!("outputs of {to} come back to {from}: a chain must not be a circle");
         return Err(failed(ErrorKind::Circle, message));

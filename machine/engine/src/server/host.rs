@@ -2,13 +2,15 @@
 #![allow(unsafe_code, reason = "the boundary: what cells call")]
 
 use crate::core::cell_thread::{self, is_cell_thread};
-use crate::core::in_flight::{Cancelled, InFlightMessage};
+use crate::core::in_flight::InFlightMessage;
+use crate::core::interrupt::interrupted_here;
 use crate::core::machine::Machine;
+use crate::core::observer::observer;
 use crate::core::output::Held;
 use crate::core::raw::{self, Message};
 use crate::core::{hook, own_thread, types};
 use crate::server::iterator_sink::{Next, Tap};
-use crate::server::registry::{self, observer};
+use crate::server::registry;
 use crate::server::{attach, iterator_source};
 
 use ::machine::abi::{
@@ -22,20 +24,6 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-/// Whether nobody wants any more what the calling thread waits for.
-pub(crate) fn interrupted_here() -> bool {
-    cancelled_here().is_some()
-}
-
-/// Why nobody wants any more what the calling thread waits for: it runs a cell that the user has interrupted or that was
-/// abandoned, or serves a client that is gone.
-pub(crate) fn cancelled_here() -> Option<Cancelled> {
-    if cell_thread::has_to_stop() {
-        return Some(Cancelled::Interrupted);
-    }
-    super::client_gone::client_is_gone().then_some(Cancelled::HungUp)
-}
 
 fn no_machine(id: u32) -> Error {
     Error::new(ErrorKind::NoSuchMachine, format!("there is no machine number {id}"))
@@ -84,7 +72,7 @@ unsafe extern "C" fn assign(machine: u32, slot: u32, desc: SlotDesc, origin: Tex
     let reply = if let Some(machine) = registry::machine(machine) {
         machine.assign(usize::try_from(slot).unwrap_or(usize::MAX), desc, origin)
     } else {
-        crate::core::frame::free(&desc);
+        raw::free(&desc);
         Reply::Failed(no_machine(machine))
     };
     // SAFETY: the cell's sink lives for the call.

@@ -2,8 +2,8 @@
 
 use crate::core::backpressure::BackpressureGuard;
 use crate::core::command_error::failed;
+use crate::core::interrupt::interrupted_here;
 use crate::core::output::{Finished, Held, Sink, SinkDemand};
-use crate::server::host::interrupted_here;
 use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;

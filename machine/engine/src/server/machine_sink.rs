@@ -1,9 +1,9 @@
 //! The output of a slot becomes a message of another machine.
 
 use crate::core::command_error::failed;
+use crate::core::interrupt::interrupted_here;
 use crate::core::machine::Machine;
 use crate::core::output::{Finished, Sink, SinkDemand};
-use crate::server::host::interrupted_here;
 use machine::abi::{Put, PutWait};
 use machine_protocol::command::{Policy, SinkConfig, WhenFull};
 use machine_protocol::status::SinkKind;
@@ -102,7 +102,7 @@ impl Sink for Chain {
         self.is_closed.store(true, Ordering::Relaxed);
     }
 
-    fn reaches(&self, machine: &Machine) -> bool {
-        std::ptr::eq(self.to, machine) || self.to.feeds(machine)
+    fn reaches(&self, machine: u32) -> bool {
+        self.to.number.get() == machine || self.to.feeds(machine)
     }
 }

@@ -1,19 +1,26 @@
 //! All machines of the process, and the commands to them.
 
 use crate::core::command_error::failed;
+use crate::core::interrupt::interrupted_here;
+use crate::core::load;
 use crate::core::machine::Machine;
+pub(crate) use crate::core::observer::notice;
+use crate::core::observer::{self, Observer};
 use crate::core::own_thread::waits_for_itself;
 use crate::core::queue::Mode;
 use crate::core::{cell_thread, hook, oid, raw, types};
 use crate::decode::told;
+use crate::inspect::debug;
+use crate::inspect::history::{self, Past};
 use crate::metrics;
+use crate::server::queries;
 use crate::server::{attach, connectors, host};
 use machine_protocol::command::{Command, Config, DEFAULT_MACHINE, Reply, Target};
+use machine_protocol::history::History;
 use machine_protocol::status::Status;
 use machine_protocol::{Error, ErrorKind};
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Once, OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// The most machines of one process.
@@ -25,29 +32,14 @@ const LOOK: Duration = Duration::from_millis(25);
 /// How long after it was asked for the history it is looked so often, milliseconds.
 const WATCH: u64 = 3_000;
 
-/// What engine and cells tell their surroundings. Called on the thread that has something to tell; must not block.
-pub trait Observer: Send + Sync {
-    /// A cell's `?` or assignment failed: name of the error, its text, 1-based line in the cell (0: unknown).
-    fn fail(&self, ename: &str, evalue: &str, line: u32);
-    /// A cell shows something: MIME type and content.
-    fn show(&self, mime: &str, content: &str);
-    /// The thread that runs the cell panicked.
-    fn cell_panicked(&self, message: &str, file: &str, line: u32, column: u32);
-    /// Where a panic of user code happened, for people; `file` is as the compiler names it. Empty: there.
-    fn place(&self, _file: &str, _line: u32, _column: u32) -> String {
-        String::new()
-    }
-    /// A warning, one line.
-    fn notice(&self, text: &str);
-}
-
 /// Until when somebody watches, milliseconds since 1970.
 static WATCHED: AtomicU64 = AtomicU64::new(0);
 /// Whether the past is kept: from the start in a notebook, elsewhere once somebody has asked for it. It costs
 /// allocations, a few a second.
 static KEPT: AtomicBool = AtomicBool::new(false);
-static OBSERVER: OnceLock<Box<dyn Observer>> = OnceLock::new();
 static MACHINES: [OnceLock<&'static Machine>; MOST_MACHINES] = [const { OnceLock::new() }; MOST_MACHINES];
+/// What each machine has done over time, in the order of `MACHINES`.
+static PASTS: [OnceLock<Mutex<Past>>; MOST_MACHINES] = [const { OnceLock::new() }; MOST_MACHINES];
 static NAMES: RwLock<Vec<&'static Machine>> = RwLock::new(Vec::new());
 
 /// Starts all but what makes sources and sinks. The second call does nothing.
@@ -89,19 +81,27 @@ fn machines() -> impl Iterator<Item = &'static Machine> {
     MACHINES.iter().map_while(OnceLock::get).copied()
 }
 
+/// All machines, each with what it has done over time.
+fn pasts() -> impl Iterator<Item = (&'static Machine, MutexGuard<'static, Past>)> {
+    let past = |past: &'static OnceLock<Mutex<Past>>| {
+        past.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    };
+    machines().zip(PASTS.iter().map(past))
+}
+
 /// Waits for the next look at the machines, and takes it.
 fn tick(ticked: &mut Instant) {
     let now_ms = oid::coarse_millis();
     // Relaxed: it carries nothing but itself.
     let watched = WATCHED.load(Ordering::Relaxed) > now_ms;
     std::thread::sleep(if watched { LOOK } else { TICK });
-    machines().for_each(Machine::look);
+    machines().for_each(load::look);
     if ticked.elapsed() >= TICK {
         *ticked = Instant::now();
-        for machine in machines() {
+        for (machine, mut past) in pasts() {
             machine.tick(*ticked);
             if KEPT.load(Ordering::Relaxed) {
-                machine.note(oid::coarse_millis());
+                history::note(machine, &mut past, oid::coarse_millis());
             }
         }
     }
@@ -109,21 +109,8 @@ fn tick(ticked: &mut Instant) {
 
 /// Sets who listens. The first call counts.
 pub fn observe(observer: Box<dyn Observer>) {
-    let _first = OBSERVER.set(observer);
+    observer::set(observer);
     KEPT.store(true, Ordering::Relaxed);
-}
-
-pub(crate) fn observer() -> Option<&'static dyn Observer> {
-    OBSERVER.get().map(|observer| &**observer)
-}
-
-/// Tells a warning to whoever listens, or on standard error.
-pub(crate) fn notice(text: &str) {
-    match observer() {
-        Some(observer) => observer.notice(text),
-        // Whoever closed standard error does not want to read it.
-        None => drop(writeln!(std::io::stderr(), "warning: {text}")),
-    }
 }
 
 fn all() -> Vec<&'static Machine> {
@@ -219,7 +206,7 @@ pub fn command(command: Command) -> Reply {
 }
 
 fn carry_out(command: Command) -> Result<Reply, Error> {
-    let interrupted = host::interrupted_here;
+    let interrupted = interrupted_here;
     Ok(match command {
         Command::Status { machine } => Reply::Status(Box::new(find(&machine)?.status())),
         Command::Machines => Reply::Machines(statuses()),
@@ -255,7 +242,7 @@ fn carry_out(command: Command) -> Result<Reply, Error> {
         Command::Drain { machine, timeout } => {
             let machine = find(&machine)?;
             if timeout.is_none()
-                && let Some(why) = waits_for_itself(machine)
+                && let Some(why) = waits_for_itself(machine.number.get(), &machine.queue, &machine.plan())
             {
                 let message = format!("drain() of {} would never end: {why}", machine.config.name);
                 return Err(failed(ErrorKind::DrainInSlot, message));
@@ -300,14 +287,14 @@ fn carry_out(command: Command) -> Result<Reply, Error> {
         Command::Sink { machine, id } => Reply::Sink(Box::new(find(&machine)?.sink(id)?)),
         Command::RemoveSinks { machine, id } => Reply::Count(find(&machine)?.remove_sinks(id)),
         Command::Debug { machine, on } => {
-            find(&machine)?.set_debug(on);
+            find(&machine)?.held.set_at_errors(on);
             Reply::Done
         }
-        Command::HeldMessage { machine } => Reply::Outputs(find(&machine)?.in_hand()?),
-        Command::Retry { machine } => Reply::Outputs(find(&machine)?.retry()?),
-        Command::GiveUp { machine } => Reply::Count(u64::from(find(&machine)?.give_up_in_hand()?)),
+        Command::HeldMessage { machine } => Reply::Outputs(debug::in_hand(find(&machine)?)?),
+        Command::Retry { machine } => Reply::Outputs(debug::retry(find(&machine)?)?),
+        Command::GiveUp { machine } => Reply::Count(u64::from(debug::give_up_in_hand(find(&machine)?)?)),
         Command::LastOutputs { machine } => Reply::LastOutputs(find(&machine)?.kept.last()),
-        Command::History { machine, since_ms } => history(&machine, since_ms)?,
+        Command::History { machine, since_ms } => past_of(&machine, since_ms)?,
         Command::Enter(cell) => {
             types::announce(cell);
             Reply::Done
@@ -316,7 +303,7 @@ fn carry_out(command: Command) -> Result<Reply, Error> {
             cell_thread::interrupt(on);
             Reply::Done
         }
-        other => return crate::inspect::retention_query::answer(other),
+        other => return queries::answer(other),
     })
 }
 
@@ -326,11 +313,14 @@ fn directory() -> Result<Reply, Error> {
     directory.map(|directory| Reply::Directory(directory.display().to_string())).map_err(gone)
 }
 
-fn history(machine: &Target, since_ms: u64) -> Result<Reply, Error> {
+fn past_of(machine: &Target, since_ms: u64) -> Result<Reply, Error> {
     // Relaxed: both carry nothing but themselves.
     KEPT.store(true, Ordering::Relaxed);
     WATCHED.fetch_max(oid::coarse_millis() + WATCH, Ordering::Relaxed);
-    Ok(Reply::History(find(machine)?.history(since_ms)))
+    let machine = find(machine)?;
+    let past = pasts().find(|(of, _)| std::ptr::eq(*of, machine));
+    let points = past.map(|(_, past)| past.since(since_ms)).unwrap_or_default();
+    Ok(Reply::History(History { machine: machine.config.name.clone(), points }))
 }
 
 /// As sources do: it is JSON, whatever is in it.

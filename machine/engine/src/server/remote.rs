@@ -1,6 +1,6 @@
 //! The process that is commanded: listens, and carries out what clients ask.
 
-use super::client_gone::Serving;
+use crate::core::client_gone::Serving;
 use crate::registry;
 use machine_protocol::command::{Command, Reply};
 use machine_protocol::{Error, ErrorKind};

@@ -4,7 +4,7 @@
 //! that cannot be written. These are counted, and the status has the last error.
 
 use crate::core::backpressure::BackpressureGuard;
-use crate::server::host::interrupted_here;
+use crate::core::interrupt::interrupted_here;
 use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

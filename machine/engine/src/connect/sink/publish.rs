@@ -10,7 +10,7 @@ use super::subscriber::{Piece, Subscriber};
 use crate::core::backpressure::BackpressureGuard;
 use crate::core::command_error::failed;
 use crate::core::output::{Finished, Sink, SinkDemand, next_id};
-use crate::runtime;
+use crate::core::runtime;
 use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkKind;
 use machine_protocol::status::SinkStatus;

@@ -8,12 +8,13 @@
 
 use crate::core::command_error::failed;
 use crate::core::machine::Machine;
+use crate::core::runtime;
 use crate::core::source::context::{SourceContext, Stop};
 use crate::core::source::pace::Pacer;
 use crate::core::source::{SourceDriver, SourceTask, guard};
 use crate::decode::body::{self, BadBody};
 use crate::decode::unpack::{self, Packed};
-use crate::{runtime, web_page};
+use crate::web_page;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, RETRY_AFTER};

@@ -4,9 +4,10 @@
 //! on a full queue is connected to again.
 
 use crate::core::command_error::failed;
+use crate::core::runtime;
 use crate::core::source::SourceDriver;
 use crate::core::source::context::{SourceContext, Stop};
-use crate::{decode, runtime};
+use crate::decode;
 use futures_util::{SinkExt, StreamExt};
 use machine_protocol::source::WebSocket;
 use machine_protocol::status::SourceState;

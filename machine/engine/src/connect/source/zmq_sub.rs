@@ -8,10 +8,10 @@
 
 use crate::core::backoff;
 use crate::core::command_error::failed;
+use crate::core::runtime;
 use crate::core::source::SourceDriver;
 use crate::core::source::context::{SourceContext, Stop};
 use crate::decode::frames::{self, Read};
-use crate::runtime;
 use machine_protocol::source::ZmqSub;
 use machine_protocol::status::SourceState;
 use machine_protocol::{Error, ErrorKind};

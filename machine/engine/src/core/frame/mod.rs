@@ -19,18 +19,12 @@ use crate::core::hook;
 use crate::core::raw::{self, InPlace, drop_value};
 use crate::core::slots::{From, Plan};
 use crate::core::types::TypeInfo;
-use machine::abi::{ByteWriter, Outcome, SlotDesc};
+use machine::abi::{ByteWriter, Outcome};
 use std::alloc::Layout;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use step::{Preparation, Step};
 use values::FieldPath;
-
-/// Frees a slot's closure. A panic of its destructor ends in its own library.
-pub(crate) fn free(desc: &SlotDesc) {
-    // SAFETY: called once, by the owner's `Drop`.
-    let _panicked = unsafe { (desc.drop)(desc.state) };
-}
 
 /// Where a value is, and whether it is there.
 #[derive(Clone, Copy, Debug)]

@@ -6,11 +6,17 @@ use super::{Events, Frame, SlotErrorKind};
 use crate::core::hook;
 use crate::core::in_flight::InFlightMessage;
 use crate::core::raw::drop_value;
+use crate::core::slots::HoldBefore;
 use machine::abi::{self, ByteWriter, Outcome};
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 impl Frame {
+    /// Whether this message, which has come to its slot, is held there.
+    pub fn is_held_by(&self, hold: &dyn HoldBefore) -> bool {
+        hold.holds(&self.plan, &|from| self.json(from))
+    }
+
     /// The step of the first function in a slot, or in one after it; one past the last if there is none.
     pub fn step_of(&self, slot: usize) -> usize {
         self.steps.iter().position(|step| step.slot >= slot).unwrap_or(self.steps.len())

@@ -15,18 +15,17 @@ pub(crate) use caller::{Abandoned, CallerWait, Cancelled};
 pub(crate) use table::InFlightTable;
 
 use crate::core::backoff;
-use crate::core::execution::Execution;
 use crate::core::frame::{Events, Frame, SlotErrorKind};
 use crate::core::hook::InSlot;
-use crate::core::machine::Machine;
 use crate::core::oid::Oid;
 use crate::core::output::Times;
-use crate::core::semaphore::Permit;
+use crate::core::queue::Queue;
+use crate::core::semaphore::{Permit, Waiter};
 use crate::core::slot_errors::SlotErrors;
-use crate::core::slots::Slot;
-use crate::inspect::breakpoint::Breakpoint;
+use crate::core::slots::{HoldBefore, Slot};
 use machine::abi::Outcome;
 use machine_protocol::status::Settings;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -52,11 +51,21 @@ struct End {
     at: Instant,
 }
 
+/// The machine whose workers take messages on that can go on.
+pub(crate) trait Workers: fmt::Debug + Sync {
+    /// What calls them, and what holds them.
+    fn queue(&self) -> &Queue;
+    /// The machine's messages in flight.
+    fn in_flight(&self) -> &InFlightTable;
+    /// Drops a message that was cancelled, and counts it.
+    fn cancel(&self, message: Box<InFlightMessage>);
+}
+
 /// Who takes a flight on when it lands.
 #[derive(Clone, Debug)]
 pub(crate) enum Home {
     /// The workers of a machine.
-    Machine(&'static Machine),
+    Machine(&'static dyn Workers),
     /// A thread that waits for it.
     Caller(Arc<CallerWait>),
 }
@@ -109,15 +118,19 @@ impl InFlightMessage {
         }
     }
 
-    /// Lands a message that was in hand: it goes on from a step, or leaves. It finds a place whether or not there is one.
-    pub fn resume(machine: &'static Machine, visit: Execution, number: u64, times: Times, step: Option<usize>) {
-        let oid = visit.oid;
-        let (frame, caught) = visit.into_parts();
+    /// Makes a message ready that was in hand, with what was caught: it goes on from a step, or leaves. It finds a place
+    /// whether or not there is one.
+    pub fn resume(
+        machine: &'static dyn Workers,
+        (frame, caught): (Frame, SlotErrors),
+        (oid, number, times): (Oid, u64, Times),
+        step: Option<usize>,
+    ) {
         let mut flight = Box::new(Self::new(frame, oid, Home::Machine(machine)));
         flight.reset(oid, number, times);
         flight.stage = Stage::Find(step.unwrap_or(usize::MAX));
         (flight.caught, flight.was_in_hand) = (caught, true);
-        machine.flights.take_any_place();
+        machine.in_flight().take_any_place();
         flight.make_ready();
     }
 
@@ -149,10 +162,10 @@ impl InFlightMessage {
     }
 
     /// The breakpoint that it has yet to come to.
-    fn breakpoint(&self) -> Option<Arc<Breakpoint>> {
+    fn hold_before(&self) -> Option<Arc<dyn HoldBefore>> {
         let is_of_workers = matches!(self.home, Home::Machine(_));
-        let breakpoint = self.frame.plan().breakpoint.as_ref();
-        breakpoint.filter(|_| is_of_workers && !self.was_in_hand && !self.has_passed).cloned()
+        let hold = self.frame.plan().hold_before.as_ref();
+        hold.filter(|_| is_of_workers && !self.was_in_hand && !self.has_passed).cloned()
     }
 
     /// Goes on as far as it can without waiting. Comes back if it is through, or held before a step; otherwise it lands
@@ -161,16 +174,16 @@ impl InFlightMessage {
         loop {
             match self.stage {
                 Stage::Find(step) => {
-                    let breakpoint = self.breakpoint();
+                    let hold = self.hold_before();
                     let steps = self.frame.steps();
-                    let end = breakpoint.as_ref().map_or(steps, |breakpoint| self.frame.step_of(breakpoint.slot));
-                    match (self.frame.prepare(step, end, &mut self.caught), breakpoint) {
+                    let end = hold.as_ref().map_or(steps, |hold| self.frame.step_of(hold.slot()));
+                    match (self.frame.prepare(step, end, &mut self.caught), hold) {
                         (Some(step), _) => self.stage = Stage::Enter(step),
                         (None, None) => return Some(self),
-                        (None, Some(breakpoint)) => {
+                        (None, Some(hold)) => {
                             self.has_passed = true;
                             self.stage = Stage::Find(end);
-                            if breakpoint.holds(&self.frame) {
+                            if self.frame.is_held_by(&*hold) {
                                 self.held_before = Some(end);
                                 return Some(self);
                             }
@@ -180,7 +193,9 @@ impl InFlightMessage {
                 Stage::Enter(step) => {
                     self.stage = Stage::Call(step);
                     if let Some(gate) = self.slot(step).and_then(|slot| slot.gate.clone()) {
-                        self = gate.enter(self)?;
+                        let (flight, permit) = gate.enter(self)?;
+                        self = flight;
+                        self.permit = Some(permit);
                     }
                 }
                 Stage::Call(step) => {
@@ -190,7 +205,7 @@ impl InFlightMessage {
                     self.limit.store(self.timeout(step), Ordering::Relaxed);
                     if let Some(look) = self.look(step) {
                         match &self.home {
-                            &Home::Machine(machine) => self = machine.flights.begin(machine, self, step, look)?,
+                            &Home::Machine(machine) => self = machine.in_flight().begin(machine, self, step, look)?,
                             Home::Caller(arrival) => arrival.begin(&self, step, look),
                         }
                         Frame::begin(self, step);
@@ -249,8 +264,8 @@ impl InFlightMessage {
     }
 
     /// Whether it is of a machine's workers.
-    pub fn is_of(&self, machine: &Machine) -> bool {
-        matches!(self.home, Home::Machine(home) if std::ptr::eq(home, machine))
+    pub fn is_of(&self, machine: &dyn Workers) -> bool {
+        matches!(self.home, Home::Machine(home) if std::ptr::addr_eq(home, machine))
     }
 
     /// Whether a thread waits for it here.
@@ -269,7 +284,7 @@ impl InFlightMessage {
     }
 
     fn is_held(&self) -> bool {
-        matches!(self.home, Home::Machine(machine) if machine.queue.is_paused())
+        matches!(self.home, Home::Machine(machine) if machine.queue().is_paused())
     }
 
     /// Sees how a call ended. Returns how long to wait if it is to be called again.
@@ -314,7 +329,7 @@ impl InFlightMessage {
     pub fn complete(mut self: Box<Self>, outcome: Outcome, text: String) {
         self.end = Some(End { outcome, text, at: Instant::now() });
         match self.home {
-            Home::Machine(machine) => machine.flights.complete(machine, self),
+            Home::Machine(machine) => machine.in_flight().complete(machine, self),
             Home::Caller(_) => self.make_ready(),
         }
     }
@@ -322,8 +337,15 @@ impl InFlightMessage {
     /// What it waited for is there: whoever it belongs to takes it on.
     pub fn make_ready(self: Box<Self>) {
         match self.home.clone() {
-            Home::Machine(machine) => machine.flights.make_ready(machine, self),
+            Home::Machine(machine) => machine.in_flight().make_ready(machine, self),
             Home::Caller(arrival) => arrival.put(self),
         }
+    }
+}
+
+impl Waiter for InFlightMessage {
+    fn admit(mut self: Box<Self>, permit: Permit) {
+        self.permit = Some(permit);
+        self.make_ready();
     }
 }

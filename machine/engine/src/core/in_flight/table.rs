@@ -1,7 +1,6 @@
 //! The flights of a machine: how many there are, which are ready, and which calls of async functions run.
 
-use super::{CallerWait, Cancelled, InFlightMessage};
-use crate::core::machine::Machine;
+use super::{CallerWait, Cancelled, InFlightMessage, Workers};
 use crate::core::semaphore::Permit;
 use machine::abi::CANCELLED;
 use std::collections::{HashMap, VecDeque};
@@ -68,7 +67,7 @@ impl InFlightTable {
     /// The flight's call of an async function begins; `None` if the flight is given up.
     pub(super) fn begin(
         &self,
-        machine: &'static Machine,
+        machine: &'static dyn Workers,
         mut flight: Box<InFlightMessage>,
         step: usize,
         look: extern "C" fn(),
@@ -87,7 +86,7 @@ impl InFlightTable {
     }
 
     /// The flight's call has ended; nobody may be waiting for it any more.
-    pub(super) fn complete(&self, machine: &'static Machine, mut flight: Box<InFlightMessage>) {
+    pub(super) fn complete(&self, machine: &'static dyn Workers, mut flight: Box<InFlightMessage>) {
         let mut air = self.air();
         let Some(running) = air.running.remove(&flight.number) else {
             drop(air);
@@ -102,7 +101,7 @@ impl InFlightTable {
     }
 
     /// The flight can go on.
-    pub(super) fn make_ready(&self, machine: &'static Machine, flight: Box<InFlightMessage>) {
+    pub(super) fn make_ready(&self, machine: &'static dyn Workers, flight: Box<InFlightMessage>) {
         let mut air = self.air();
         if flight.is_below(air.cancelled_below) {
             drop(air);
@@ -115,10 +114,10 @@ impl InFlightTable {
     }
 
     /// Calls a worker for one flight that is ready.
-    fn call(&self, machine: &Machine) {
+    fn call(&self, machine: &dyn Workers) {
         // SeqCst: pairs with the look at it before a worker sleeps.
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        machine.queue.call_worker();
+        machine.queue().call_worker();
     }
 
     /// Gives up all messages with a number below `number` that are ready or are with a library, and those that become ready
@@ -206,10 +205,10 @@ impl InFlightTable {
     }
 
     /// Gives a place back.
-    pub fn leave(&self, machine: &Machine) {
+    pub fn leave(&self, machine: &dyn Workers) {
         self.taken.fetch_sub(1, Ordering::SeqCst);
         // Each one that waits for a place, also if the first of them has yet to take the one before.
-        machine.queue.call_grounded();
+        machine.queue().call_grounded();
     }
 
     /// Whether a flight is ready.
@@ -230,7 +229,7 @@ impl InFlightTable {
     }
 
     /// Messages in flight that a worker took and cannot take on, in order.
-    pub fn put_back(&self, machine: &Machine, flights: VecDeque<Box<InFlightMessage>>) {
+    pub fn put_back(&self, machine: &dyn Workers, flights: VecDeque<Box<InFlightMessage>>) {
         let mut gone = Vec::new();
         {
             let mut air = self.air();
@@ -247,7 +246,7 @@ impl InFlightTable {
             machine.cancel(flight);
         }
         // This worker may be one too many, and the others asleep.
-        machine.queue.call_worker();
+        machine.queue().call_worker();
     }
 }
 

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// How many revisions of code are known of a machine: of older ones only the number is.
+const MOST_CODES: usize = 1_000;
 impl Machine {
     /// Puts a function in a slot.
     pub fn assign(&self, slot: usize, desc: SlotDesc, origin: SourceLocation) -> Reply {
@@ -149,5 +151,22 @@ impl Machine {
         // As in `change`.
         let _in_slot = InSlot::enter();
         drop(old);
+    }
+
+    /// Keeps the code of a revision.
+    fn note_code(&self, slot: usize, revision: u64, origin: &SourceLocation) {
+        let mut codes = guard(&self.codes);
+        codes.insert((slot, revision), origin.clone());
+        while codes.len() > MOST_CODES {
+            // The oldest of the slot that was assigned most often.
+            let oldest = codes.keys().find(|(of, _)| *of == slot).copied();
+            let Some(oldest) = oldest else { return };
+            codes.remove(&oldest);
+        }
+    }
+
+    /// The code of a revision, as far as it is known.
+    pub fn code_of(&self, slot: usize, revision: u64) -> SourceLocation {
+        guard(&self.codes).get(&(slot, revision)).cloned().unwrap_or_default()
     }
 }

@@ -18,7 +18,7 @@ const LOOK_UP: Duration = Duration::from_millis(10);
 impl Machine {
     /// Takes messages, and items from the source. A message in hand goes on with a worker.
     pub fn start(&'static self) {
-        let mut place = self.debug.lock();
+        let mut place = self.held.lock();
         // Before the machine runs, so that no worker begins a later message first.
         if let Some(in_hand) = place.take() {
             in_hand.resume(self);

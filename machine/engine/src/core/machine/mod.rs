@@ -8,14 +8,14 @@ mod status;
 
 use crate::core::command_error::{bad_number, failed};
 use crate::core::dead_letters::DeadLetterQueue;
+use crate::core::held::Hold;
 use crate::core::in_flight::InFlightTable;
+use crate::core::load::LoadMeter;
 use crate::core::oid::MachineNumber;
 use crate::core::output::{ClosedSinks, Recorder, Sequence};
 use crate::core::queue::{MAX_WORKERS, Queue};
 use crate::core::slots::Plan;
 use crate::core::source::SourceTask;
-use crate::inspect::debug::Debug;
-use crate::inspect::history::Past;
 use machine::handle::MAX_SLOTS;
 use machine_protocol::command::{Config, SourceLocation};
 use machine_protocol::status::SourceStatus;
@@ -49,17 +49,17 @@ pub(crate) struct Machine {
     /// What went through last.
     pub kept: Recorder,
     /// The code that was ever in a slot, by slot and revision.
-    pub codes: Mutex<BTreeMap<(usize, u64), SourceLocation>>,
-    /// Whether it stops at errors.
-    pub debug: Debug,
+    codes: Mutex<BTreeMap<(usize, u64), SourceLocation>>,
+    /// The message that it holds, and whether it holds one that a slot fails on.
+    pub held: Hold,
     letters: Mutex<DeadLetterQueue>,
     source: Mutex<Option<Arc<SourceTask>>>,
     /// What the source had done that was cleared last.
     cleared_source: Mutex<Option<SourceStatus>>,
     /// Messages processed, at moments of the last seconds.
     recent: Mutex<VecDeque<(Instant, u64)>>,
-    /// What it has done over time.
-    pub past: Mutex<Past>,
+    /// What its workers did in the last seconds.
+    pub load: Mutex<LoadMeter>,
     /// One `step` at a time: it writes the counts of all steps.
     stepping: Mutex<()>,
     /// One `retry_dead_letters` at a time: two would try the same letters.
@@ -108,13 +108,13 @@ impl Machine {
             ended: ClosedSinks::default(),
             kept: Recorder::default(),
             codes: Mutex::default(),
-            debug: Debug::default(),
+            held: Hold::default(),
             letters: Mutex::default(),
             source: Mutex::default(),
             cleared_source: Mutex::default(),
             // Room for what one window has, so that it never grows.
             recent: Mutex::new(VecDeque::with_capacity(READINGS)),
-            past: Mutex::default(),
+            load: Mutex::default(),
             stepping: Mutex::default(),
             retrying: Mutex::default(),
             calls: AtomicU64::new(0),

@@ -39,7 +39,7 @@ impl Machine {
     }
 
     /// Whether its outputs go to another machine, straight or by way of others.
-    pub fn feeds(&self, machine: &Machine) -> bool {
+    pub fn feeds(&self, machine: u32) -> bool {
         self.plan().sinks.iter().any(|next| next.sink.reaches(machine))
     }
 

@@ -3,13 +3,11 @@
 use super::Attached;
 use super::cell_outputs::{self, Held};
 use super::json::Rendering;
-use crate::core::dead_letters::{DeadLetterEntry, of_unwritten};
 use crate::core::frame::{Frame, Values, View};
 use crate::core::machine::Machine;
 use crate::core::oid::Oid;
 use crate::core::raw;
 use crate::core::slot_errors::MissingOutput;
-use crate::core::slots::Plan;
 use crate::decode::frames::EXCEPTION;
 use machine::abi::{Put, PutWait};
 
@@ -75,13 +73,10 @@ impl<'a> Finished<'a> {
         self.rendering
     }
 
-    /// Dead letters of the slots whose outputs could not be written, if that has been tried; once.
+    /// Its JSON, if that was written and not all outputs could be.
     #[inline]
-    pub(crate) fn unwritten(&mut self, plan: &Plan) -> Vec<DeadLetterEntry> {
-        if !self.is_rendered || !self.rendering.has_unwritten() {
-            return Vec::new();
-        }
-        of_unwritten(self.rendering, plan, self.oid)
+    pub fn take_unwritten(&mut self) -> Option<&mut Rendering> {
+        (self.is_rendered && self.rendering.has_unwritten()).then_some(&mut *self.rendering)
     }
 
     /// The message for a cell: the values themselves for the last sink, their JSON text for others.

@@ -20,7 +20,6 @@ pub(crate) use finished::Finished;
 pub(crate) use retention::{Entry, LAST, Recorder, Times, Tokens};
 pub(crate) use sequence::Sequence;
 
-use crate::core::machine::Machine;
 pub(crate) use json::Rendering;
 use machine_protocol::Error;
 use machine_protocol::command::SinkConfig;
@@ -67,8 +66,8 @@ pub(crate) trait Sink: Debug + Send + Sync {
     fn flush(&self, deadline: Instant);
     /// It is taken off the machine: nobody waits in `accept` any more, and what is buffered is handed on.
     fn close(&self);
-    /// Whether messages go to this machine, straight or by way of others.
-    fn reaches(&self, _machine: &Machine) -> bool {
+    /// Whether messages go to the machine of this number, straight or by way of others.
+    fn reaches(&self, _machine: u32) -> bool {
         false
     }
     /// Takes it off when the machine is told to clear its outputs. A cell's own iterator goes on until it is dropped.

@@ -17,7 +17,7 @@ pub(crate) use message::{InPlace, Message};
 pub(crate) use text::{json_message, put_all_json, put_json, put_text};
 pub(crate) use writer::Writer;
 
-use machine::abi::TypeDesc;
+use machine::abi::{SlotDesc, TypeDesc};
 use std::alloc::Layout;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -89,4 +89,10 @@ pub(crate) fn after_fork(child: extern "C" fn()) {
     }
     #[cfg(miri)]
     let _ = child;
+}
+
+/// Frees a slot's closure. A panic of its destructor ends in its own library.
+pub(crate) fn free(desc: &SlotDesc) {
+    // SAFETY: called once, by the owner's `Drop`.
+    let _panicked = unsafe { (desc.drop)(desc.state) };
 }

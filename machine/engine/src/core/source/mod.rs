@@ -209,7 +209,7 @@ impl SourceTask {
 
     fn run(self: &Arc<Self>, machine: &'static Machine) {
         let Some((mut origin, mut pacer)) = guard(&self.work).take() else { return };
-        own_thread::set_source_of(machine);
+        own_thread::set_source_of(machine.number.get());
         loop {
             let mut intake = SourceContext::new(machine, self, pacer);
             let result = origin.run(&mut intake);
