@@ -3,6 +3,8 @@
 //! What a machine without slots costs beside this is its frames and counters; this is the ceiling of the machine.
 #![allow(dead_code, reason = "the engine uses more of it than a benchmark does")]
 
+#[path = "../../engine/src/core/asymmetric.rs"]
+mod asymmetric;
 #[path = "../../engine/src/core/queue/mod.rs"]
 mod queue;
 #[path = "../../engine/src/core/ring.rs"]

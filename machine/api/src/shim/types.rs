@@ -11,22 +11,6 @@ use std::io::Write;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// The `TypeId` of a type that lives forever although its bounds do not say so.
-trait Forever {
-    fn type_id(&self) -> TypeId
-    where
-        Self: 'static;
-}
-
-impl<T: ?Sized> Forever for PhantomData<T> {
-    fn type_id(&self) -> TypeId
-    where
-        Self: 'static,
-    {
-        TypeId::of::<T>()
-    }
-}
-
 /// A number that is the same for one type in libraries of one session. Lifetimes make no difference.
 pub(crate) fn id<T: ?Sized>() -> u64 {
     struct Capture(u64);
@@ -43,14 +27,8 @@ pub(crate) fn id<T: ?Sized>() -> u64 {
             self.0 = self.0.rotate_left(29) ^ n;
         }
     }
-    let marker = PhantomData::<T>;
-    let marker: &dyn Forever = &marker;
-    // SAFETY: only the bound of the trait object changes, and nothing is kept: the marker is empty, and a `TypeId` does
-    // not tell lifetimes apart.
-    let marker: &(dyn Forever + 'static) =
-        unsafe { std::mem::transmute::<&dyn Forever, &(dyn Forever + 'static)>(marker) };
     let mut capture = Capture(0);
-    marker.type_id().hash(&mut capture);
+    typeid::of::<T>().hash(&mut capture);
     capture.finish()
 }
 

@@ -15,11 +15,20 @@ mod sync {
     pub(crate) const ZEROES_ARE_EMPTY: bool = false;
     /// Few, so that threads do go to sleep.
     pub(crate) const SPIN_LIMIT: u32 = 1;
-    /// What is written is seen at once.
-    pub(crate) const A_MOMENT: std::time::Duration = std::time::Duration::ZERO;
+    pub(crate) const POLL_INTERVAL: std::time::Duration = std::time::Duration::ZERO;
     pub(crate) const LOOKS: u32 = 2;
     pub(crate) const TURNS: u32 = 1;
     pub(crate) const ALONE: u32 = 1;
+
+    pub(crate) fn register_fences() {}
+
+    pub(crate) fn light_fence() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn heavy_fence() {
+        fence(Ordering::SeqCst);
+    }
 
     pub(crate) fn spin() {
         shuttle::thread::yield_now();

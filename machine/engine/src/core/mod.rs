@@ -1,5 +1,6 @@
 //! A machine: its queue, slots, workers and counters, and the way of a message through them.
 
+pub(crate) mod asymmetric;
 pub(crate) mod backoff;
 pub(crate) mod backpressure;
 pub(crate) mod cancel;

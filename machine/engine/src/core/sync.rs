@@ -1,6 +1,7 @@
 //! What the ring and the queue are built of. The crate of models has a module of this name with what loom and shuttle
 //! give instead.
 
+pub(crate) use super::asymmetric::{heavy_fence, light_fence, register as register_fences};
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,8 +12,8 @@ pub(crate) const ZEROES_ARE_EMPTY: bool = true;
 /// How often a producer looks again at a cell that is not free.
 pub(crate) const SPIN_LIMIT: u32 = 40;
 
-/// Longer than it takes until a thread sees what another one wrote, and until what it wrote itself is seen.
-pub(crate) const A_MOMENT: Duration = Duration::from_millis(1);
+/// How long a call that waits for all workers sleeps before it looks again.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How often a thread looks before it goes to sleep, some 20 µs in all: waking it costs more.
 pub(crate) const LOOKS: u32 = 20;

@@ -1,7 +1,7 @@
 //! The process that is commanded: listens, and carries out what clients ask.
 
 use crate::core::client_gone::Serving;
-use crate::registry;
+use crate::server::registry;
 use machine_protocol::command::{Command, Reply};
 use machine_protocol::{Error, ErrorKind};
 use machine_remote::{

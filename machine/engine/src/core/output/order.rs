@@ -1,29 +1,7 @@
 //! The reorder buffer: what came before its turn waits until all before it are through or withdrawn.
 
+use rangemap::RangeSet;
 use std::collections::BTreeMap;
-
-/// Numbers as stretches: the first, and one past the last. They do not touch each other.
-#[derive(Debug, Default)]
-pub(crate) struct RangeSet(BTreeMap<u64, u64>);
-
-impl RangeSet {
-    /// Adds the numbers from `first` on, less than `end`.
-    pub fn add(&mut self, first: u64, end: u64) {
-        let (mut first, mut end) = (first, end);
-        while let Some((&before, &its_end)) = self.0.range(..=end).next_back().filter(|(_, its_end)| **its_end >= first)
-        {
-            self.0.remove(&before);
-            (first, end) = (first.min(before), end.max(its_end));
-        }
-        self.0.insert(first, end);
-    }
-
-    /// Takes out the first one, if it begins at `number` or before.
-    fn take_from(&mut self, number: u64) -> Option<u64> {
-        let first = self.0.first_entry().filter(|first| *first.key() <= number)?;
-        Some(first.remove())
-    }
-}
 
 /// Items that go out in the order of their numbers. Every number is either inserted or withdrawn, once.
 #[derive(Debug)]
@@ -33,12 +11,12 @@ pub(crate) struct Reorder<T> {
     /// What waits for its turn.
     waiting: BTreeMap<u64, T>,
     /// Numbers that will never come.
-    withdraw: RangeSet,
+    withdraw: RangeSet<u64>,
 }
 
 impl<T> Default for Reorder<T> {
     fn default() -> Self {
-        Self { next: 0, waiting: BTreeMap::new(), withdraw: RangeSet::default() }
+        Self { next: 0, waiting: BTreeMap::new(), withdraw: RangeSet::new() }
     }
 }
 
@@ -74,25 +52,26 @@ impl<T> Reorder<T> {
     }
 
     /// Numbers that will never come.
-    pub fn withdraw(&mut self, numbers: RangeSet) {
-        for (first, end) in numbers.0 {
-            if end > self.next {
-                self.withdraw.add(first, end);
+    pub fn withdraw(&mut self, numbers: RangeSet<u64>) {
+        for numbers in numbers {
+            if numbers.end > self.next {
+                self.withdraw.insert(numbers);
             }
         }
         self.skip();
     }
 
     fn skip(&mut self) {
-        while let Some(end) = self.withdraw.take_from(self.next) {
-            self.next = self.next.max(end);
+        while let Some(first) = self.withdraw.first().filter(|first| first.start <= self.next).cloned() {
+            self.next = self.next.max(first.end);
+            self.withdraw.remove(first);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{RangeSet, Reorder};
+    use super::Reorder;
     use proptest::prelude::*;
 
     proptest! {
@@ -110,9 +89,7 @@ mod tests {
             let mut settled: Vec<(u64, bool)> = Vec::new();
             for (number, is_gone) in fates {
                 if is_gone {
-                    let mut withdraw = RangeSet::default();
-                    withdraw.add(number, number + 1);
-                    reorder.withdraw(withdraw);
+                    reorder.withdraw(std::iter::once(number..number + 1).collect());
                 } else if number == reorder.next() {
                     reorder.pass();
                     out.push(number);
@@ -128,24 +105,6 @@ mod tests {
                 let waiting = settled.iter().filter(|(_, is_gone)| !is_gone).count() - out.len();
                 prop_assert_eq!(reorder.len(), waiting);
             }
-        }
-
-        /// However they come, stretches are those of the set of all numbers, as few as there can be.
-        #[test]
-        fn stretches_are_a_set(added in proptest::collection::vec((0_u64..50, 1_u64..8), 0..40)) {
-            let (mut stretches, mut set) = (RangeSet::default(), std::collections::BTreeSet::new());
-            for (first, length) in added {
-                stretches.add(first, first + length);
-                set.extend(first..first + length);
-            }
-            let mut model: Vec<(u64, u64)> = Vec::new();
-            for number in set {
-                match model.last_mut() {
-                    Some((_, end)) if *end == number => *end += 1,
-                    _ => model.push((number, number + 1)),
-                }
-            }
-            prop_assert_eq!(stretches.0.into_iter().collect::<Vec<_>>(), model);
         }
     }
 }

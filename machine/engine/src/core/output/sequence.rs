@@ -11,13 +11,14 @@
 
 use super::finished::{Finished, Location};
 use super::json::Rendering;
-use super::order::{RangeSet, Reorder};
+use super::order::Reorder;
 use super::{SinkDemand, Sinks, dispatch};
 use crate::core::backpressure;
 use crate::core::frame::Values;
 use crate::core::machine::Machine;
 use crate::core::oid::Oid;
 use crate::core::slot_errors::MissingOutput;
+use rangemap::RangeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -90,7 +91,7 @@ pub(crate) struct Sequence {
     state: Mutex<SequenceState>,
     room: Condvar,
     /// Numbers that will never come and have not been told to `state`; whether there are any.
-    withdraw: Mutex<RangeSet>,
+    withdraw: Mutex<RangeSet<u64>>,
     has_gone: AtomicBool,
     /// How many messages have waited for their turn.
     reordered: AtomicU64,
@@ -161,7 +162,7 @@ impl Sequence {
     /// the next message that is through, or by `flush_withdrawn`.
     pub fn withdraw(&self, numbers: impl Iterator<Item = u64>) {
         let mut withdraw = self.withdraw.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.for_each(|number| withdraw.add(number, number + 1));
+        numbers.for_each(|number| withdraw.insert(number..number + 1));
         self.has_gone.store(true, Ordering::Relaxed);
     }
 

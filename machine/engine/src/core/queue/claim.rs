@@ -2,7 +2,7 @@
 
 use super::super::raw::{InPlace, Message};
 use super::super::ring::Claimed;
-use super::super::sync::{A_MOMENT, MutexGuard, Ordering, fence};
+use super::super::sync::{MutexGuard, Ordering, POLL_INTERVAL, fence, heavy_fence};
 use super::{CLAIM, Control, Queue, SPARE, STEPS, WorkerStats};
 use machine_protocol::command::Policy;
 use std::collections::VecDeque;
@@ -260,29 +260,21 @@ impl Queue {
     /// Waits until each worker rests, or is known to be in a slot. Returns those that are in a slot; with the lock they
     /// begin nothing.
     ///
-    /// A worker looks whether the queue is held after each message, and what it writes and reads there is not ordered:
-    /// that would cost each message more than all else. But a moment after the queue was held, whoever is where it was
-    /// and has a message in its slots has not looked yet, and will see that it is held.
+    /// A worker looks whether the queue is held after each message, behind a light fence that costs it nothing. So once
+    /// the queue is held and the heavy fence has been passed, whoever looked before that is seen to have ended the message
+    /// that it looked after; and whoever is seen with a message in its slots has yet to look, and will see that the queue
+    /// is held.
     fn inside(&self) -> (MutexGuard<'_, Control>, Vec<&WorkerStats>) {
-        let workers = || self.progress().iter().skip(STEPS + 1);
+        heavy_fence();
         let began = Instant::now();
         let mut control = self.control();
-        let mut before: Vec<_> = workers().map(WorkerStats::position).collect();
-        let mut since = began;
         loop {
-            if control.resting >= control.alive {
-                return (control, Vec::new());
+            let workers = self.progress().iter().skip(STEPS + 1);
+            let inside: Vec<_> = workers.filter(|worker| worker.is_inside()).collect();
+            if control.resting + inside.len() >= control.alive || began.elapsed() >= CLAIM_TIMEOUT {
+                return (control, inside);
             }
-            if since.elapsed() >= A_MOMENT {
-                let stays = workers().zip(&before).filter(|(worker, was)| worker.position() == **was);
-                let inside: Vec<_> = stays.map(|(worker, _)| worker).filter(|worker| worker.is_inside()).collect();
-                if control.resting + inside.len() >= control.alive || began.elapsed() >= CLAIM_TIMEOUT {
-                    return (control, inside);
-                }
-                before = workers().map(WorkerStats::position).collect();
-                since = Instant::now();
-            }
-            control = self.idle.wait_timeout(control, A_MOMENT).unwrap_or_else(PoisonError::into_inner).0;
+            control = self.idle.wait_timeout(control, POLL_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

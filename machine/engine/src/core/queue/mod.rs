@@ -15,7 +15,7 @@ pub(crate) use progress::{STEPS, WorkerStats};
 
 use super::raw::Message;
 use super::ring::{Alone, Ring};
-use super::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering};
+use super::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, register_fences};
 use machine_protocol::command::Policy;
 use std::collections::VecDeque;
 
@@ -77,6 +77,7 @@ impl Queue {
 
     /// `None` if so much memory is not to be had.
     pub fn new(capacity: usize, workers: usize, policy: Policy) -> Option<Self> {
+        register_fences();
         Some(Self {
             ring: Ring::new(capacity + SPARE)?,
             capacity: capacity as u64,

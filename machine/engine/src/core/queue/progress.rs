@@ -1,9 +1,8 @@
 //! How far the workers have come.
 
 use super::super::oid::Oid;
-use super::super::sync::{AtomicBool, AtomicU64, Ordering};
+use super::super::sync::{AtomicBool, AtomicU64, Ordering, light_fence};
 use super::Queue;
-use std::sync::atomic::compiler_fence;
 
 /// Whose counts `step` adds to; workers have the numbers after it.
 pub(crate) const STEPS: usize = 0;
@@ -54,8 +53,8 @@ impl WorkerStats {
     pub fn finish(&self) {
         // Release: whoever sees this message done sees its errors counted.
         self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
-        // See `Queue::inside`: no look whether the queue is held comes before this.
-        compiler_fence(Ordering::SeqCst);
+        // Pairs with the heavy fence in `Queue::inside`: no look whether the queue is held comes before this.
+        light_fence();
     }
 
     /// The worker has claimed several messages.
@@ -74,7 +73,7 @@ impl WorkerStats {
     pub fn leave(&self) {
         self.apart.store(self.ahead(), Ordering::Release);
         // As in `finish`.
-        compiler_fence(Ordering::SeqCst);
+        light_fence();
     }
 
     /// Whether the worker has a message in its slots.
@@ -88,11 +87,6 @@ impl WorkerStats {
         // What is done was begun: read in this order, nobody seems to be ahead of what it began.
         let done = self.done.load(Ordering::Acquire);
         self.begun.load(Ordering::Acquire).wrapping_sub(done)
-    }
-
-    /// How far it is: the same at two moments, it has begun and ended nothing between them.
-    pub(super) fn position(&self) -> [u64; 3] {
-        [&self.begun, &self.done, &self.apart].map(|count| count.load(Ordering::Acquire))
     }
 }
 
