@@ -2,7 +2,6 @@
 
 use super::interrupt::Interrupt;
 use super::outcome::{Failed, Outcome};
-use machine_engine::metrics;
 use machine_remote as remote;
 use std::time::Duration;
 
@@ -12,8 +11,14 @@ const SLICE: Duration = Duration::from_millis(200);
 /// Answers on this port until Ctrl-C.
 pub fn run(port: u16) -> Outcome {
     let interrupt = Interrupt::listen();
-    let port = metrics::serve(port, || metrics::text(&all()))
-        .map_err(|error| Failed::new("port", format!("port {port} cannot be had: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::new("no_runtime", error.to_string()))?;
+    let refuses = |name: &str, value: &str| remote::web_page::refuses(name, value, true);
+    let port = machine_telemetry::serve(runtime.handle(), port, refuses, || machine_telemetry::text(&all(), None))
+        .map_err(|error| Failed::new("port", format!("cannot bind port {port}: {error}")))?;
     super::outcome::print(&format!("http://127.0.0.1:{port}/metrics\n"));
     while !interrupt.came() {
         std::thread::sleep(SLICE);

@@ -11,11 +11,12 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
-from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, Metric
 from test_command_line import PATIENCE, PROGRAM, Machine, machine  # noqa: F401
 
+# `google.rpc.Status` with the message "no".
+NO = b"\x12\x02no"
 # Long enough that only the export at the end takes place.
 NEVER = "600000"
 
@@ -31,11 +32,15 @@ class Collector:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                request = ExportMetricsServiceRequest.FromString(body)
                 # Strict: a field that the schema does not have is an error.
-                request = json_format.Parse(body, ExportMetricsServiceRequest())
+                stripped = ExportMetricsServiceRequest.FromString(body)
+                stripped.DiscardUnknownFields()
+                assert stripped == request and stripped.ByteSize() == len(body)
                 collector.received.put((self.path, self.headers, request))
-                status, answer = collector.answers.pop(0) if collector.answers else (200, b"{}")
+                status, answer = collector.answers.pop(0) if collector.answers else (200, b"")
                 self.send_response(status)
+                self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
@@ -108,7 +113,7 @@ def test_the_last_export_is_what_the_engine_has_counted(machine: Machine, square
     [status] = json.loads(ran.stdout)
     path, headers, request = collector.received.get(timeout=PATIENCE)
     assert collector.received.empty()
-    assert (path, headers["Content-Type"], headers["api-key"]) == ("/v1/metrics", "application/json", "a secret")
+    assert (path, headers["Content-Type"], headers["api-key"]) == ("/v1/metrics", "application/x-protobuf", "a secret")
     attributes = {it.key: it.value.string_value for it in request.resource_metrics[0].resource.attributes}
     assert (attributes["service.name"], attributes["team"]) == ("squares", "blue")
     assert attributes["service.instance.id"]
@@ -183,7 +188,7 @@ def test_a_collector_that_cannot_be_reached_is_told_once_and_holds_nothing_up(ma
 def test_a_collector_that_is_busy_is_asked_again_and_one_that_refuses_is_not(
     machine: Machine, squares: Path, collector: Collector,
 ) -> None:
-    collector.answers = [(503, b""), (503, b"busy"), (200, b"{}"), (400, b'{"message": "no"}')]
+    collector.answers = [(503, b""), (503, b"busy"), (200, b""), (400, NO)]
     machine.environment |= {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_METRIC_EXPORT_INTERVAL": "5000",
     }
@@ -201,7 +206,7 @@ def test_a_collector_that_is_busy_is_asked_again_and_one_that_refuses_is_not(
 
 @pytest.mark.parametrize(("variables", "told"), [
     ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:1"}, "TLS, which is not supported"),
-    ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "http/json"),
+    ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "http/protobuf"),
     ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}, ""),
 ])
 def test_what_is_not_exported_is_said(machine: Machine, squares: Path, variables: dict, told: str) -> None:

@@ -3,11 +3,10 @@
 //! A program calls [`init`] once and then uses the `machine` crate; [`run`] also waits for the end and counts. The
 //! kernel also sends [`command`]s and listens ([`observe`]) to what cells and engine have to say.
 //!
-//! Rooms, lowest first: `closest_match`, `json`, `decode`, `web_page`, `filter`, `core`, `inspect`,
-//! `metrics`, `server`, `connect`, `run`.
+//! Rooms, lowest first: `closest_match`, `json`, `decode`, `filter`, `core`, `inspect`, `server`, `connect`, `run`.
 
 #![cfg_attr(
-    not(all(feature = "http", feature = "otlp", feature = "websocket", feature = "zeromq")),
+    not(all(feature = "http", feature = "otlp", feature = "prometheus", feature = "websocket", feature = "zeromq")),
     allow(dead_code, reason = "called by what is not compiled in")
 )]
 
@@ -19,15 +18,11 @@ pub mod decode;
 pub mod filter;
 mod inspect;
 pub mod json;
-pub mod metrics;
 mod run;
 mod server;
-mod web_page;
 
-use self::core::histogram;
 #[cfg(feature = "network")]
 use self::core::runtime;
-use server::registry;
 
 pub use self::core::cell_thread::{
     abandon_cell_thread, has_to_stop, is_abandoned_thread, is_cell_thread, set_cell_thread,

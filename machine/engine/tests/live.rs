@@ -121,6 +121,14 @@ fn get(port: u16, path: &str) -> String {
     answer
 }
 
+/// Serves a text on a free port, as long as the runtime lives.
+fn serve(text: impl Fn() -> String + Send + Sync + 'static) -> (tokio::runtime::Runtime, u16) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let refuses = |name: &str, value: &str| machine_remote::web_page::refuses(name, value, true);
+    let port = machine_telemetry::serve(runtime.handle(), 0, refuses, text).unwrap();
+    (runtime, port)
+}
+
 #[test]
 fn metrics_are_the_counters() {
     machine_engine::init();
@@ -128,9 +136,7 @@ fn metrics_are_the_counters() {
     machine[1].set(|x: u64| if x == 3 { Err("three") } else { Ok(x) }).unwrap();
     (1..=5).for_each(|n: u64| machine.put_wait(n).unwrap());
     machine.drain();
-    let port =
-        machine_engine::metrics::serve(0, move || machine_engine::metrics::text(&[(String::new(), machine.status())]))
-            .unwrap();
+    let (_runtime, port) = serve(move || machine_telemetry::text(&[(String::new(), machine.status())], None));
     let answer = get(port, "/metrics");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     for line in [
@@ -156,7 +162,7 @@ fn metrics_are_the_counters() {
 
 #[test]
 fn silent_clients_hold_up_no_scrape_and_web_pages_get_none() {
-    let port = machine_engine::metrics::serve(0, || "all\n".to_owned()).unwrap();
+    let (_runtime, port) = serve(|| "all\n".to_owned());
     // More than there is room for: the oldest make room.
     let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
     assert!(get(port, "/metrics").ends_with("all\n"));
@@ -174,7 +180,7 @@ fn silent_clients_hold_up_no_scrape_and_web_pages_get_none() {
 
 #[test]
 fn who_asks_for_metrics_slowly_keeps_nobody_for_long() {
-    let port = machine_engine::metrics::serve(0, || "all\n".to_owned()).unwrap();
+    let (_runtime, port) = serve(|| "all\n".to_owned());
     let mut slow = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let mut quick = TcpStream::connect(("127.0.0.1", port)).unwrap();
     quick.set_read_timeout(Some(Duration::from_mins(1))).unwrap();

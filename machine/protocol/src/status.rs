@@ -325,6 +325,9 @@ pub struct SourceStatus {
     pub dropped: u64,
 }
 
+/// The end of the first bucket of [`SlotStatus::durations`], nanoseconds.
+pub const SHORTEST_NS: u64 = 128;
+
 /// One slot at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SlotStatus {

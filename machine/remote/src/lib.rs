@@ -5,13 +5,14 @@
 //! commands ([`Request`]) and reads their answers ([`Answer`]), one after the other, all of them [frames](write_frame).
 //! [`processes`] and [`attach`] are that client.
 //!
-//! Rooms, lowest first: `framing`, `timed`, `peer`, `place`, `client`.
+//! Rooms, lowest first: `framing`, `timed`, `peer`, `place`, `client`, `web_page`.
 
 mod client;
 mod framing;
 mod peer;
 pub mod place;
 mod timed;
+pub mod web_page;
 
 pub use client::{Machines, Process, attach, processes};
 pub use framing::{MAX_FRAME, read_frame, read_frame_at_most, too_long, write_frame};

@@ -7,12 +7,16 @@ const NAMES: [(&str, &str); 4] =
 /// Variables that name a collector for metrics.
 const COLLECTORS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"];
 
+/// Names the port of `/metrics`.
+const METRICS_PORT: &str = "MACHINE_METRICS";
+
 /// The features that a program needs, sorted. A name in a text or comment counts, too: that only costs time.
 pub fn used(program: &str, is_set: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let uses = |name: &str| program.split(|c: char| !is_word(c)).any(|word| word == name);
     let mut features: Vec<&str> = NAMES.iter().filter(|(name, _)| uses(name)).map(|(_, feature)| *feature).collect();
-    features.extend(COLLECTORS.into_iter().any(is_set).then_some("otlp"));
+    features.extend(COLLECTORS.into_iter().any(&is_set).then_some("otlp"));
+    features.extend(is_set(METRICS_PORT).then_some("prometheus"));
     features.sort_unstable();
     features.dedup();
     features
@@ -33,6 +37,7 @@ mod tests {
         ] {
             assert_eq!(used(program, |_| false), features, "{program}");
         }
+        assert_eq!(used("", |name| name == "MACHINE_METRICS"), ["prometheus"]);
         assert_eq!(used("", |name| name == "OTEL_EXPORTER_OTLP_ENDPOINT"), ["otlp"]);
     }
 }

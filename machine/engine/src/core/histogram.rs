@@ -1,11 +1,10 @@
 //! How long something took: exponential buckets, four to a doubling, from 1 ns.
 
+use machine_protocol::status::SHORTEST_NS;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const PER_DOUBLING: u32 = 4;
 const BUCKETS: usize = 40 * PER_DOUBLING as usize;
-/// Where doublings begin to be told apart for whoever draws them, nanoseconds: a power of two.
-pub(crate) const SHORTEST: u64 = 128;
 
 /// Counts of durations; any thread adds. A percentile is at most 19 % above the true one.
 #[derive(Debug)]
@@ -58,11 +57,11 @@ impl Histogram {
         self.sum.load(Relaxed)
     }
 
-    /// How many durations are shorter than [`SHORTEST`], and how many lie in each doubling of it after that; without
+    /// How many durations are shorter than [`SHORTEST_NS`], and how many lie in each doubling of it after that; without
     /// the zeros at the end.
     pub fn doublings(&self) -> Vec<u64> {
         let sum = |buckets: &[AtomicU64]| buckets.iter().map(|count| count.load(Relaxed)).sum();
-        let first = (SHORTEST.ilog2() * PER_DOUBLING) as usize;
+        let first = (SHORTEST_NS.ilog2() * PER_DOUBLING) as usize;
         let (short, long) = self.buckets.split_at(first.min(self.buckets.len()));
         let mut all: Vec<u64> = vec![sum(short)];
         all.extend(long.chunks(PER_DOUBLING as usize).map(sum));

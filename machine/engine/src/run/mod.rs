@@ -10,7 +10,6 @@ use crate::connect::BuiltIn;
 use crate::core::machine::Machine;
 use crate::core::observer::notice;
 use crate::core::{cell_thread, stdout};
-use crate::metrics;
 use crate::run::options::Options;
 use crate::run::quiescence::{QuiescenceDetector, Remaining, Seen};
 use crate::run::summary::Summary;
@@ -189,7 +188,7 @@ impl Run {
         let mut reported = BTreeSet::new();
         let in_time = !wait || self.wait(&mut reported);
         let last = machines();
-        metrics::otlp::finish(MAIN_TIMEOUT);
+        crate::server::metrics::finish(MAIN_TIMEOUT);
         for (at, status) in last.iter().enumerate() {
             let source = machine(at).and_then(Machine::cleared_source);
             let line = Summary { status, source: source.as_ref(), time: self.begin.elapsed() };

@@ -6,6 +6,7 @@ pub(crate) mod host;
 pub(crate) mod iterator_sink;
 pub(crate) mod iterator_source;
 pub(crate) mod machine_sink;
+pub(crate) mod metrics;
 pub(crate) mod queries;
 pub(crate) mod registry;
 pub(crate) mod remote;

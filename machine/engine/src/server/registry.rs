@@ -12,9 +12,8 @@ use crate::core::{cell_thread, hook, oid, raw, types};
 use crate::decode::told;
 use crate::inspect::debug;
 use crate::inspect::history::{self, Past};
-use crate::metrics;
 use crate::server::queries;
-use crate::server::{attach, connectors, host};
+use crate::server::{attach, connectors, host, metrics};
 use machine_protocol::command::{Command, Config, DEFAULT_MACHINE, Reply, Target};
 use machine_protocol::history::History;
 use machine_protocol::status::Status;
@@ -56,24 +55,11 @@ pub(crate) fn init() {
         };
         // Without this thread there are no rates, and nothing else is missing.
         let _clock = std::thread::Builder::new().name("machine/clock".to_owned()).spawn(clock);
-        open_metrics();
-        metrics::otlp::start();
+        metrics::start();
         if let Err(error) = super::remote::listen() {
             notice(&format!("the machines of this process cannot be attached to: {error}"));
         }
     });
-}
-
-/// Opens `/metrics` if the environment names a port for it.
-fn open_metrics() {
-    let Some(port) = std::env::var_os(metrics::VARIABLE) else { return };
-    let all = || metrics::text(&statuses().into_iter().map(|status| (String::new(), status)).collect::<Vec<_>>());
-    let Some(number) = port.to_str().and_then(|port| port.parse().ok()) else {
-        return notice(&format!("{}={} is no port", metrics::VARIABLE, port.display()));
-    };
-    if let Err(error) = metrics::serve(number, all) {
-        notice(&format!("metrics cannot be had on port {number}: {error}"));
-    }
 }
 
 /// All machines, without a list of its own: nothing is allocated while messages flow.

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 
 /// Why a request with this header is refused. The name of a host counts where only this computer can connect
 /// (`is_local`): elsewhere this computer may be called anything.
-pub(crate) fn refuses(name: &str, value: &str, is_local: bool) -> Option<&'static str> {
+#[must_use]
+pub fn refuses(name: &str, value: &str, is_local: bool) -> Option<&'static str> {
     if name.eq_ignore_ascii_case("origin") {
         return Some("this endpoint takes nothing from web pages (the request has an Origin)");
     }

@@ -1,6 +1,6 @@
 //! Which metrics there are, and where in a machine's state they come from.
 
-use super::family::{Durations, Family, Kind, Number, Sample};
+use crate::family::{Durations, Family, Kind, Number, Sample};
 use machine_protocol::status::{SinkStatus, SlotStatus, State, Status};
 
 /// One row: how a metric is called, and its samples of one machine.

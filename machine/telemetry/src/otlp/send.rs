@@ -7,11 +7,14 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use prost::Message;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+/// What is sent, and what is answered.
+const PROTOBUF: &str = "application/x-protobuf";
 /// How much of an answer is read.
 const LONGEST: usize = 64 << 10;
 /// How much of it is told.
@@ -53,7 +56,9 @@ async fn exchange(config: &Config, body: Bytes) -> Result<String, Refusal> {
     // What cannot be read of it is not needed.
     let body = Limited::new(body, LONGEST).collect().await.map(Collected::to_bytes).unwrap_or_default();
     let wait = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    taken(head.status.as_u16(), wait.map(Duration::from_secs), &body)
+    let is_protobuf =
+        head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(PROTOBUF.as_bytes()));
+    taken(head.status.as_u16(), wait.map(Duration::from_secs), &body, is_protobuf)
 }
 
 /// Host and port.
@@ -68,29 +73,33 @@ fn request(config: &Config, body: Bytes) -> Result<Request<Full<Bytes>>, Refusal
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::post(path)
         .header(HOST, uri.authority().map(ToString::to_string).unwrap_or_default())
-        .header(CONTENT_TYPE, "application/json")
-        .header(USER_AGENT, concat!("machine-engine/", env!("CARGO_PKG_VERSION")));
+        .header(CONTENT_TYPE, PROTOBUF)
+        .header(USER_AGENT, concat!("machine-telemetry/", env!("CARGO_PKG_VERSION")));
     for (name, value) in &config.headers {
         request = request.header(name, value);
     }
     request.body(Full::new(body)).map_err(|error| Refusal { why: error.to_string(), again: None })
 }
 
+/// The error of a collector: `google.rpc.Status`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Status {
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
 /// What an answer means.
-fn taken(status: u16, wait: Option<Duration>, body: &[u8]) -> Result<String, Refusal> {
-    let json: Value = serde_json::from_slice(body).unwrap_or_default();
+fn taken(status: u16, wait: Option<Duration>, body: &[u8], is_protobuf: bool) -> Result<String, Refusal> {
     if (200..300).contains(&status) {
-        let of = |name: &str| json.get("partialSuccess").and_then(|partial| partial.get(name));
-        let rejected =
-            of("rejectedDataPoints").and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()));
-        let why = cut(of("errorMessage").and_then(Value::as_str).unwrap_or_default());
-        return Ok(match (rejected.unwrap_or(0), why.as_str()) {
+        let partial = ExportMetricsServiceResponse::decode(body).ok().and_then(|response| response.partial_success);
+        let partial = partial.filter(|_| is_protobuf).unwrap_or_default();
+        return Ok(match (partial.rejected_data_points, cut(&partial.error_message).as_str()) {
             (0, why) => why.to_owned(),
             (rejected, "") => format!("{rejected} points are refused"),
             (rejected, why) => format!("{rejected} points are refused: {why}"),
         });
     }
-    let message = json.get("message").and_then(Value::as_str).map(str::to_owned);
+    let message = Status::decode(body).ok().filter(|_| is_protobuf).map(|status| status.message);
     let text = cut(&message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()));
     let why = if text.is_empty() { format!("HTTP status {status}") } else { format!("HTTP status {status}: {text}") };
     Err(Refusal { why, again: matches!(status, 429 | 502..=504).then_some(wait.unwrap_or_default()) })
@@ -104,25 +113,28 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Refusal, address, taken};
+    use super::{ExportMetricsServiceResponse, Message, Refusal, Status, address, taken};
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsPartialSuccess;
     use std::time::Duration;
 
     #[test]
     fn what_may_pass_is_tried_again_and_nothing_else() {
-        let again = |status, wait| taken(status, wait, b"").err().and_then(|refusal| refusal.again);
+        let again = |status, wait| taken(status, wait, b"", false).err().and_then(|refusal| refusal.again);
         let second = Some(Duration::from_secs(1));
         assert_eq!([again(503, None), again(429, second)], [Some(Duration::ZERO), second]);
         assert_eq!([again(400, None), again(401, second), again(301, None), again(500, None)], [None; 4]);
     }
 
     #[test]
-    fn an_answer_tells_what_is_wrong() {
-        assert_eq!(taken(200, None, b"{}"), Ok(String::new()));
-        let partial = br#"{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"too old"}}"#;
-        assert_eq!(taken(200, None, partial), Ok("3 points are refused: too old".into()));
+    fn an_answer_says_what_is_wrong() {
+        assert_eq!(taken(200, None, b"", true), Ok(String::new()));
+        let partial = ExportMetricsPartialSuccess { rejected_data_points: 3, error_message: "too old".into() };
+        let partial = ExportMetricsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+        assert_eq!(taken(200, None, &partial, true), Ok("3 points are refused: too old".into()));
         let refusal = |why: &str| Err(Refusal { why: why.into(), again: None });
-        assert_eq!(taken(404, None, b"not\nhere"), refusal("HTTP status 404: not here"));
-        assert_eq!(taken(400, None, br#"{"message":"bad"}"#), refusal("HTTP status 400: bad"));
+        assert_eq!(taken(404, None, b"not\nhere", false), refusal("HTTP status 404: not here"));
+        let status = Status { message: "bad".into() }.encode_to_vec();
+        assert_eq!(taken(400, None, &status, true), refusal("HTTP status 400: bad"));
     }
 
     #[test]

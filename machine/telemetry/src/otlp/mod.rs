@@ -1,22 +1,24 @@
 //! Metrics for OpenTelemetry: posted to a collector every minute, or as often as the environment says.
 //!
-//! The libraries of OpenTelemetry record each measurement themselves, and take no histogram that is there already, so
-//! the requests are made here. What a collector does not take is counted and told once, and the next export has it, for
-//! counters are told since their beginning. No message ever waits for any of this.
+//! The SDKs of OpenTelemetry record each measurement themselves and take no ready-made histogram, so requests are built
+//! here, from the types of the protocol. What a collector does not take is counted and reported once, and the next export
+//! has it, because counters are cumulative. No message ever waits for any of this.
 
 mod config;
 mod encode;
 mod send;
 
-use super::family::{Family, Kind, Sample};
-use super::table;
-use crate::{registry, runtime};
+use crate::family::{Exports, Family};
+use crate::table;
 use config::Config;
 use encode::Begun;
 use hyper::body::Bytes;
-use std::sync::OnceLock;
+use machine_protocol::status::Status;
+use prost::Message;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 /// How often the same request is tried.
@@ -24,96 +26,105 @@ const TRIES: u32 = 3;
 /// How long is waited before the second try; twice as long before each following one.
 const BACKOFF: Duration = Duration::from_millis(500);
 
-static EXPORTER: OnceLock<Exporter> = OnceLock::new();
+/// Gives the machines to report, and takes what users should read.
+pub trait Process: Send + Sync + 'static {
+    /// The machines of this process, now.
+    fn machines(&self) -> Vec<Status>;
+    /// Reports something to the user, in one line.
+    fn notice(&self, text: &str);
+}
 
-/// What sends metrics; lives as long as the process.
-struct Exporter {
+/// Sends metrics to a collector, as the standard variables of OpenTelemetry say.
+pub struct Exporter {
     config: Config,
+    process: Box<dyn Process>,
     state: Mutex<State>,
     sent: AtomicU64,
     failed: AtomicU64,
 }
 
-/// One export at a time has it.
+impl std::fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exporter").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// What one export changes.
 struct State {
     begun: Begun,
-    /// What is wrong, as it was told; empty if nothing is.
+    /// What is wrong, as it was reported; empty if nothing is.
     trouble: String,
 }
 
-/// Exports from now on, if the environment says where to.
-pub(crate) fn start() {
-    let config::Read { config, warnings } = config::read(|name| std::env::var(name).ok());
-    for warning in &warnings {
-        registry::notice(warning);
-    }
-    let Some(mut config) = config else { return };
-    config.resource = resource(config.resource);
-    let handle = match runtime::handle() {
-        Ok(handle) => handle,
-        Err(failure) => return registry::notice(&format!("no metrics are exported: {failure}")),
-    };
-    let state = Mutex::new(State { begun: Begun::new(now()), trouble: String::new() });
-    let exporter = Exporter { config, state, sent: AtomicU64::new(0), failed: AtomicU64::new(0) };
-    // The engine starts once.
-    let exporter = EXPORTER.get_or_init(|| exporter);
-    let _runs_on = handle.spawn(async move {
-        loop {
-            tokio::time::sleep(exporter.config.interval).await;
-            exporter.export(true).await;
-        }
-    });
-}
-
-/// Exports once more, before the process ends; takes no longer than this.
-pub(crate) fn finish(most: Duration) {
-    let (Some(exporter), Ok(handle)) = (EXPORTER.get(), runtime::handle()) else { return };
-    let last = async { tokio::time::timeout(most, exporter.export(false)).await };
-    if handle.block_on(last).is_err() {
-        exporter.failed.fetch_add(1, Relaxed);
-        registry::notice(&format!("the last metrics were not taken by {} within {most:?}", exporter.config.endpoint));
-    }
-}
-
-/// How many exports were taken, and how many were not; nothing in a process that does not export.
-pub(super) fn exports() -> Option<Family> {
-    let exporter = EXPORTER.get()?;
-    // Relaxed: they carry nothing but themselves.
-    let of = |outcome: &str, count: &AtomicU64| Sample::new(count.load(Relaxed).into()).of("outcome", outcome);
-    Some(Family {
-        name: "machine_exports_total",
-        kind: Kind::Counter,
-        unit: "{export}",
-        help: "Times that the metrics were sent to a collector of OpenTelemetry.",
-        samples: vec![of("sent", &exporter.sent), of("failed", &exporter.failed)],
-    })
-}
-
 impl Exporter {
+    /// An exporter, if the environment names a collector. What is wrong with the variables is reported.
+    #[must_use]
+    pub fn from_environment(process: impl Process) -> Option<Self> {
+        let config::Read { config, warnings } = config::read(|name| std::env::var(name).ok());
+        for warning in &warnings {
+            process.notice(warning);
+        }
+        let mut config = config?;
+        config.resource = resource(config.resource);
+        Some(Self::new(config, Box::new(process)))
+    }
+
+    fn new(config: Config, process: Box<dyn Process>) -> Self {
+        let state = Mutex::new(State { begun: Begun::new(now()), trouble: String::new() });
+        Self { config, process, state, sent: AtomicU64::new(0), failed: AtomicU64::new(0) }
+    }
+
+    /// Exports at each interval from now on, on the threads of `handle`.
+    pub fn start(self: &Arc<Self>, handle: &Handle) {
+        let exporter = Arc::clone(self);
+        let _runs_on = handle.spawn(async move {
+            loop {
+                tokio::time::sleep(exporter.config.interval).await;
+                exporter.export(true).await;
+            }
+        });
+    }
+
+    /// Exports once more, before the process ends; takes no longer than `timeout`.
+    pub fn finish(&self, handle: &Handle, timeout: Duration) {
+        let last = async { tokio::time::timeout(timeout, self.export(false)).await };
+        if handle.block_on(last).is_err() {
+            self.failed.fetch_add(1, Relaxed);
+            let endpoint = &self.config.endpoint;
+            self.process.notice(&format!("the last metrics were not taken by {endpoint} within {timeout:?}"));
+        }
+    }
+
+    /// How many exports were taken, and how many were not.
+    pub fn exports(&self) -> Exports {
+        // Relaxed: they carry nothing but themselves.
+        Exports { sent: self.sent.load(Relaxed), failed: self.failed.load(Relaxed) }
+    }
+
     async fn export(&self, retry: bool) {
         let mut state = self.state.lock().await;
-        let machines: Vec<_> = registry::statuses().into_iter().map(|status| (String::new(), status)).collect();
+        let machines: Vec<_> = self.process.machines().into_iter().map(|status| (String::new(), status)).collect();
         let mut families = table::families(&machines);
-        families.extend(exports());
+        families.push(Family::from(self.exports()));
         let request = encode::request(&families, &self.config.resource, &mut state.begun, now());
-        let outcome = self.send(request.into(), retry).await;
+        let outcome = self.send(request.encode_to_vec().into(), retry).await;
         match &outcome {
             Ok(_) => self.sent.fetch_add(1, Relaxed),
             Err(_) => self.failed.fetch_add(1, Relaxed),
         };
         let endpoint = &self.config.endpoint;
-        let told = match outcome {
+        let trouble = match outcome {
             Ok(complaint) if complaint.is_empty() => String::new(),
             Ok(complaint) => format!("{endpoint} does not take all metrics: {complaint}"),
             Err(why) => format!("metrics cannot be exported to {endpoint}: {why}"),
         };
-        // Told when it begins and when it ends, not each time, even if the reason changes.
-        match (state.trouble.is_empty(), told.is_empty()) {
-            (true, false) => registry::notice(&told),
-            (false, true) => registry::notice(&format!("metrics are exported to {endpoint} again")),
+        // Reported when it begins and when it ends, not each time, even if the reason changes.
+        match (state.trouble.is_empty(), trouble.is_empty()) {
+            (true, false) => self.process.notice(&trouble),
+            (false, true) => self.process.notice(&format!("metrics are exported to {endpoint} again")),
             _ => {}
         }
-        state.trouble = told;
+        state.trouble = trouble;
     }
 
     /// Sends a request, a few times if that may help, but not longer than until the next export is due.
@@ -165,11 +176,20 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Begun, Config, Exporter, Mutex, State, runtime};
+    use super::{Config, Exporter, Process, Status};
     use std::io::{Read, Write};
     use std::net::TcpListener;
-    use std::sync::atomic::AtomicU64;
     use std::time::Duration;
+
+    struct Nothing;
+
+    impl Process for Nothing {
+        fn machines(&self) -> Vec<Status> {
+            Vec::new()
+        }
+
+        fn notice(&self, _text: &str) {}
+    }
 
     #[test]
     fn a_collector_that_asks_for_eternity_is_not_waited_for() -> std::io::Result<()> {
@@ -189,10 +209,10 @@ mod tests {
             stream.write_all(b"HTTP/1.1 503 Busy\r\nRetry-After: 18446744073709551615\r\nContent-Length: 0\r\n\r\n")?;
             stream.read_to_end(&mut Vec::new()).map(drop)
         });
-        let state = Mutex::new(State { begun: Begun::new(0), trouble: String::new() });
-        let exporter = Exporter { config, state, sent: AtomicU64::new(0), failed: AtomicU64::new(0) };
-        let outcome = runtime::handle().map(|handle| handle.block_on(exporter.send("{}".into(), true)));
-        assert_eq!(outcome, Ok(Err("HTTP status 503".to_owned())));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let exporter = Exporter::new(config, Box::new(Nothing));
+        let outcome = runtime.block_on(exporter.send("{}".into(), true));
+        assert_eq!(outcome, Err("HTTP status 503".to_owned()));
         refuse.join().unwrap_or(Ok(()))
     }
 }

@@ -1,15 +1,16 @@
 //! Metrics in the text format of Prometheus, version 0.0.4.
 
-use super::family::{Durations, Family, Kind, Number, Sample, bounds};
-use super::{otlp, table};
+use crate::family::{Durations, Exports, Family, Kind, Number, Sample, bounds};
+use crate::table;
 use machine_protocol::status::Status;
 use std::fmt::Write;
 
-/// The counters of machines. `process`, if it is not empty, becomes a label.
+/// The counters of machines. Each comes with the name of its process, which becomes a label unless it is empty;
+/// `exports` are those of this process, if it exports.
 #[must_use]
-pub fn text(machines: &[(String, Status)]) -> String {
+pub fn text(machines: &[(String, Status)], exports: Option<Exports>) -> String {
     let mut families = table::families(machines);
-    families.extend(otlp::exports());
+    families.extend(exports.map(Family::from));
     let mut text = String::new();
     for family in &families {
         let kind = match family.kind {

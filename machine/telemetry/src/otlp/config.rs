@@ -58,13 +58,14 @@ fn config(variable: &dyn Fn(&str) -> Option<String>, warnings: &mut Vec<String>)
     match metrics_or("OTEL_EXPORTER_OTLP_PROTOCOL") {
         Some((name, value)) if value.trim() == "grpc" => {
             warnings.push(format!(
-                "no metrics are exported: {name}={value} is not supported: set it to http/json, and the endpoint to the \
+                "no metrics are exported: {name}={value} is not supported: set it to http/protobuf, and the endpoint to the \
                  collector's port for HTTP, usually 4318"
             ));
             return None;
         }
-        Some((name, value)) if value.trim() != "http/json" => {
-            warnings.push(format!("{name}={value} is not supported: metrics are exported as http/json to {endpoint}"));
+        Some((name, value)) if value.trim() != "http/protobuf" => {
+            warnings
+                .push(format!("{name}={value} is not supported: metrics are exported as http/protobuf to {endpoint}"));
         }
         _ => {}
     }
@@ -206,13 +207,13 @@ mod tests {
         check(
             &[(BASE, "http://here"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
             "",
-            "no metrics are exported: OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not supported: set it to http/json, and the \
+            "no metrics are exported: OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not supported: set it to http/protobuf, and the \
              endpoint to the collector's port for HTTP, usually 4318",
         );
         check(
-            &[(BASE, "http://here"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")],
+            &[(BASE, "http://here"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")],
             "http://here/v1/metrics",
-            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf is not supported: metrics are exported as http/json to \
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/json is not supported: metrics are exported as http/protobuf to \
              http://here/v1/metrics",
         );
         check(

@@ -1,6 +1,6 @@
 //! The model of metrics: families of samples, which know nothing of how they are written.
 
-use crate::histogram::SHORTEST;
+use machine_protocol::status::SHORTEST_NS;
 
 /// How many bounds durations have: from 128 ns to 34 s, each twice the one before it.
 const BOUNDS: usize = 29;
@@ -73,7 +73,7 @@ impl Durations {
 /// Where the buckets of durations end, seconds; one that lies exactly at an end is counted in the next one.
 #[expect(clippy::cast_precision_loss, reason = "seconds are real numbers")]
 pub(crate) fn bounds() -> impl Iterator<Item = f64> {
-    (0..BOUNDS).map(|doubling| (SHORTEST << doubling) as f64 / 1e9)
+    (0..BOUNDS).map(|doubling| (SHORTEST_NS << doubling) as f64 / 1e9)
 }
 
 impl Sample {
@@ -97,5 +97,27 @@ impl From<u64> for Number {
 impl From<f64> for Number {
     fn from(number: f64) -> Self {
         Self::Real(number)
+    }
+}
+
+/// How many exports to a collector were taken, and how many were not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exports {
+    /// Taken by the collector.
+    pub sent: u64,
+    /// Refused, or not answered.
+    pub failed: u64,
+}
+
+impl From<Exports> for Family {
+    fn from(exports: Exports) -> Self {
+        let of = |outcome: &str, count: u64| Sample::new(count.into()).of("outcome", outcome);
+        Self {
+            name: "machine_exports_total",
+            kind: Kind::Counter,
+            unit: "{export}",
+            help: "Times that the metrics were sent to a collector of OpenTelemetry.",
+            samples: vec![of("sent", exports.sent), of("failed", exports.failed)],
+        }
     }
 }
