@@ -44,7 +44,7 @@ pub(crate) struct Delivery {
     machine: &'static Machine,
     /// The place in all tallies.
     index: usize,
-    progress: &'static WorkerStats,
+    pub progress: &'static WorkerStats,
     rendering: Rendering,
 }
 
@@ -103,8 +103,8 @@ impl Delivery {
         if plan.unwritten != 0 {
             finished.json();
         }
-        let bytes = times.map_or(0, |times| self.machine.kept.keep(&mut finished, plan, times));
-        let unwritten = match &self.machine.sequence {
+        let bytes = times.map_or(0, |times| self.machine.recorder().keep(&mut finished, plan, times));
+        let unwritten = match self.machine.sequence() {
             None => {
                 dispatch(&plan.sinks, &mut finished);
                 unwritten(&mut finished, plan)
@@ -175,7 +175,7 @@ impl Delivery {
 pub(crate) fn deliver_late(machine: &Machine, plan: &Plan, frame: &mut Frame, oid: Oid, times: Times) {
     let mut rendering = Rendering::default();
     let mut finished = Finished::new(oid, frame, &[], &mut rendering);
-    machine.kept.keep(&mut finished, plan, times);
+    machine.recorder().keep(&mut finished, plan, times);
     dispatch(&plan.sinks, &mut finished);
 }
 

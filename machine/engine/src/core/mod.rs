@@ -3,7 +3,6 @@
 pub(crate) mod asymmetric;
 pub(crate) mod backoff;
 pub(crate) mod backpressure;
-pub(crate) mod cancel;
 pub(crate) mod cell_thread;
 pub(crate) mod client_gone;
 pub(crate) mod columns;
@@ -18,7 +17,6 @@ pub(crate) mod histogram;
 pub(crate) mod hook;
 pub(crate) mod in_flight;
 pub(crate) mod interrupt;
-pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod number;
 pub(crate) mod observer;

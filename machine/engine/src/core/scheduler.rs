@@ -33,13 +33,13 @@ impl Worker {
     /// How many messages to claim; waits for a landing if there is no place for another flight. `None` if something
     /// else is to be done first.
     pub fn most_to_claim(&self, stale: impl Fn() -> bool) -> Option<usize> {
-        let flights = &self.machine.flights;
+        let flights = self.machine.in_flight();
         if !self.plan.has_async_slots {
             return Some(self.most);
         }
-        let queue = &self.machine.queue;
+        let queue = self.machine.queue();
         // Messages that were given back are older: they may be what the others wait for.
-        let is_ahead = || self.machine.sequence.as_ref().is_some_and(Sequence::is_full) && !queue.wants_workers();
+        let is_ahead = || self.machine.sequence().is_some_and(Sequence::is_full) && !queue.wants_workers();
         if flights.room() == 0 {
             queue.wait_landing(Duration::MAX, || flights.is_waiting() || flights.room() > 0 || stale());
         } else if is_ahead() {
@@ -54,8 +54,8 @@ impl Worker {
         let machine = self.machine;
         let mut has_place = false;
         while claim.len() > 0 {
-            has_place = has_place || machine.flights.take_place();
-            if self.look_for_changes() || !has_place || machine.queue.is_paused() {
+            has_place = has_place || machine.in_flight().take_place();
+            if self.look_for_changes() || !has_place || machine.queue().is_paused() {
                 self.give_back(claim);
                 break;
             }
@@ -63,19 +63,19 @@ impl Worker {
             has_place = false;
             self.spawn(frame);
             // Where outputs go in order, one that lands may have to wait for a message that this worker has yet to begin.
-            if machine.flights.is_waiting() && (machine.sequence.is_none() || claim.len() == 0) {
+            if machine.in_flight().is_waiting() && (machine.sequence().is_none() || claim.len() == 0) {
                 self.poll_ready();
             }
         }
         if has_place {
-            machine.flights.leave(machine);
+            machine.in_flight().leave(machine);
         }
     }
 
     /// The message in a frame becomes a flight; its place is taken.
     fn spawn(&mut self, at: usize) {
         let (machine, oid) = (self.machine, self.oid());
-        let Some(loaded) = self.frames.get_mut(at) else { return machine.flights.leave(machine) };
+        let Some(loaded) = self.frames.get_mut(at) else { return machine.in_flight().leave(machine) };
         let desc = loaded.input.desc;
         let spare = &mut self.flying.spare;
         let at = spare.iter().rposition(|flight| std::ptr::eq(flight.frame.input.desc, desc));
@@ -94,16 +94,16 @@ impl Worker {
     pub fn poll_ready(&mut self) {
         let machine = self.machine;
         // Where outputs go in order, one may have to wait for another that this worker would have in hand.
-        let most = if machine.sequence.is_some() { 1 } else { self.most };
-        while !machine.queue.is_paused() {
-            let mut ready = machine.flights.take(most, machine.queue.workers());
+        let most = if machine.sequence().is_some() { 1 } else { self.most };
+        while !machine.queue().is_paused() {
+            let mut ready = machine.in_flight().take(most, machine.queue().workers());
             if ready.is_empty() {
                 return;
             }
             while let Some(flight) = ready.pop_front() {
                 self.go(flight);
-                if machine.queue.is_paused() {
-                    machine.flights.put_back(machine, ready);
+                if machine.queue().is_paused() {
+                    machine.in_flight().put_back(machine, ready);
                     return;
                 }
             }
@@ -112,7 +112,7 @@ impl Worker {
 
     fn go(&mut self, flight: Box<InFlightMessage>) {
         let before = Instant::now();
-        self.progress.enter();
+        self.delivery.progress.enter();
         let mut next = Some(flight);
         while let Some(flight) = next.and_then(InFlightMessage::go) {
             next = match flight.held_before() {
@@ -123,7 +123,7 @@ impl Worker {
                 }
             };
         }
-        self.progress.leave();
+        self.delivery.progress.leave();
         self.most = if before.elapsed() > SLOW { 1 } else { CLAIM };
     }
 
@@ -132,9 +132,9 @@ impl Worker {
         let machine = self.machine;
         let InFlightMessage { frame, caught, oid, number, times, .. } = *flight;
         let Some(back) =
-            machine.held.hold(&machine.queue, Execution::new(oid, frame, caught), number, times, Some(step))
+            machine.held().hold(machine.queue(), Execution::new(oid, frame, caught), number, times, Some(step))
         else {
-            machine.flights.leave(machine);
+            machine.in_flight().leave(machine);
             return None;
         };
         let (frame, caught) = back.into_parts();
@@ -148,11 +148,12 @@ impl Worker {
     /// A flight is through all slots.
     fn finish_call(&mut self, mut flight: Box<InFlightMessage>) {
         let machine = self.machine;
-        if !flight.was_in_hand && machine.held.stops_at(&flight.caught) {
+        if !flight.was_in_hand && machine.held().stops_at(&flight.caught) {
             let InFlightMessage { frame, caught, oid, number, times, .. } = *flight;
-            let Some(back) = machine.held.hold(&machine.queue, Execution::new(oid, frame, caught), number, times, None)
+            let Some(back) =
+                machine.held().hold(machine.queue(), Execution::new(oid, frame, caught), number, times, None)
             else {
-                return machine.flights.leave(machine);
+                return machine.in_flight().leave(machine);
             };
             let (frame, caught) = back.into_parts();
             flight = Box::new(InFlightMessage::new(frame, oid, Home::Machine(machine)));
@@ -171,12 +172,12 @@ impl Worker {
             way: Way::InFlight,
         });
         if flight.frame.plan().version == self.plan.version
-            && self.flying.spare.len() <= machine.flights.most() / machine.queue.workers()
+            && self.flying.spare.len() <= machine.in_flight().most() / machine.queue().workers()
         {
             self.flying.spare.push(flight);
         } else {
             drop(flight);
         }
-        machine.flights.leave(machine);
+        machine.in_flight().leave(machine);
     }
 }

@@ -7,7 +7,7 @@ use crate::core::hook::InSlot;
 use crate::core::machine::Machine;
 use crate::core::oid::{self, Moment, Oid};
 use crate::core::output::{LAST, Times, Tokens};
-use crate::core::queue::{CLAIM, Claim, Span, WorkerStats};
+use crate::core::queue::{CLAIM, Claim, Span};
 use crate::core::raw::{InPlace, Message};
 use crate::core::scheduler::Flying;
 use crate::core::slot_errors::SlotErrors;
@@ -16,7 +16,7 @@ use crate::core::{backpressure, types};
 use machine::abi::TypeDesc;
 use machine_protocol::retention::Keep;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
 /// A message that takes longer than this is claimed alone, so that it keeps no other from a free worker.
@@ -32,7 +32,6 @@ pub(crate) struct Worker {
     origin: u32,
     /// The worker's place in all tallies.
     pub(crate) index: usize,
-    pub(crate) progress: &'static WorkerStats,
     pub(crate) plan: Arc<Plan>,
     pub(crate) frames: Vec<Frame>,
     /// What it does with messages that fly.
@@ -42,7 +41,7 @@ pub(crate) struct Worker {
     pub(crate) number: u64,
     /// When it was put.
     pub(crate) put: Moment,
-    delivery: Delivery,
+    pub(crate) delivery: Delivery,
     /// What it may keep of what goes through.
     pub(crate) tokens: Tokens,
     /// Counts down to the next message that is timed.
@@ -53,15 +52,14 @@ pub(crate) struct Worker {
 
 /// Takes messages until the machine is stopped.
 pub(crate) fn run(machine: &'static Machine, index: usize) {
-    let Some(progress) = machine.queue.progress_of(index) else { return };
+    let Some(progress) = machine.queue().progress_of(index) else { return };
     let _in_slot = InSlot::enter();
     backpressure::register(progress);
     let plan = machine.plan();
     let mut worker = Worker {
         machine,
-        origin: machine.number.get(),
+        origin: machine.number(),
         index,
-        progress,
         plan,
         frames: Vec::new(),
         flying: Flying::default(),
@@ -77,22 +75,22 @@ pub(crate) fn run(machine: &'static Machine, index: usize) {
     let mut before = oid::coarse_millis();
     loop {
         let version = worker.plan.version;
-        let stale = || machine.version.load(Acquire) != version;
-        if machine.flights.is_waiting() {
+        let stale = || machine.plan_version() != version;
+        if machine.in_flight().is_waiting() {
             worker.poll_ready();
         }
         let claim = match worker.most_to_claim(stale) {
-            Some(most) => machine.queue.claim(most, || stale() || machine.flights.is_waiting()),
+            Some(most) => machine.queue().claim(most, || stale() || machine.in_flight().is_waiting()),
             None => Claim::Nothing,
         };
         if matches!(claim, Claim::Nothing) {
-            if !(machine.queue.is_paused() || stale()) {
+            if !(machine.queue().is_paused() || stale()) {
                 // A flight is ready.
                 continue;
             }
             // Plan and frames keep the slots' closures alive; a resting worker holds none.
             worker.adopt(Arc::new(Plan::new(0, false)));
-            if machine.queue.is_paused() && !machine.queue.park(index) {
+            if machine.queue().is_paused() && !machine.queue().park(index) {
                 return;
             }
             worker.adopt(machine.plan());
@@ -137,7 +135,7 @@ impl Worker {
         // How many have been put in all; looked for once, since those who put write there.
         let mut put = None;
         while claim.len() > 0 {
-            if self.look_for_changes() || self.machine.queue.is_paused() {
+            if self.look_for_changes() || self.machine.queue().is_paused() {
                 self.give_back(claim);
                 break;
             }
@@ -145,7 +143,7 @@ impl Worker {
             took_any = true;
             let behind = || match claim.len() {
                 many @ LAST.. => many,
-                _ => put.get_or_insert_with(|| self.machine.queue.accepted()).saturating_sub(self.number + 1),
+                _ => put.get_or_insert_with(|| self.machine.queue().accepted()).saturating_sub(self.number + 1),
             };
             let sample = self.tokens.allow(behind);
             self.run(frame, sample);
@@ -157,7 +155,7 @@ impl Worker {
     #[inline]
     pub(crate) fn look_for_changes(&mut self) -> bool {
         // Acquire: pairs with the Release in `Machine::change`, so the plan read below is that one or a later one.
-        let is_stale = self.machine.version.load(Acquire) != self.plan.version;
+        let is_stale = self.machine.plan_version() != self.plan.version;
         if is_stale {
             self.adopt(self.machine.plan());
         }
@@ -167,18 +165,18 @@ impl Worker {
     /// Gives back what it has not begun, or drops it, if it was discarded.
     #[cold]
     pub(crate) fn give_back(&self, claim: impl IntoIterator<Item = Message>) {
-        let gone = self.machine.queue.give_back(self.progress, claim);
+        let gone = self.machine.queue().give_back(self.delivery.progress, claim);
         if gone.is_empty() {
             return;
         }
         // As in a slot: a sink or a destructor may take long, and nobody who discards more waits for that.
-        self.progress.enter();
-        if let Some(sequence) = &self.machine.sequence {
+        self.delivery.progress.enter();
+        if let Some(sequence) = self.machine.sequence() {
             sequence.withdraw(gone.iter().map(|message| message.number));
             sequence.flush_withdrawn();
         }
         drop(gone);
-        self.progress.leave();
+        self.delivery.progress.leave();
     }
 
     /// Moves a message into a frame; its cell in the ring is free after this.
@@ -187,8 +185,8 @@ impl Worker {
     pub(crate) fn load(&mut self, message: InPlace<'_>) -> usize {
         self.number = message.number();
         self.put = message.put();
-        let begun = self.progress.begun.load(Relaxed);
-        self.progress.begun.store(begun + 1, Release);
+        let begun = self.delivery.progress.begun.load(Relaxed);
+        self.delivery.progress.begun.store(begun + 1, Release);
         let at = self.frame_for(message.desc());
         if let Some(frame) = self.frames.get_mut(at) {
             frame.load(message);
@@ -244,7 +242,7 @@ impl Worker {
     /// A message is through its slots, with errors or to be kept: its errors are counted, its sinks are given it, and with times it is kept.
     fn finish(&mut self, at: usize, times: Option<Times>) {
         let oid = self.oid();
-        if !self.caught.is_empty() && self.machine.held.stops_at(&self.caught) {
+        if !self.caught.is_empty() && self.machine.held().stops_at(&self.caught) {
             return self.stop_with(at, times.map_or(0, |times| times.begun_ms), None);
         }
         let Some(frame) = self.frames.get_mut(at) else { return };
@@ -266,7 +264,7 @@ impl Worker {
             return self.stop_with(at, begun_ms, Some(step));
         }
         frame.advance(step, None, &mut self.caught);
-        if self.machine.held.stops_at(&self.caught) {
+        if self.machine.held().stops_at(&self.caught) {
             return self.stop_with(at, begun_ms, None);
         }
         let mut frame = self.frames.remove(at);
@@ -282,10 +280,14 @@ impl Worker {
         let oid = self.oid();
         let (frame, caught) = (self.frames.remove(at), std::mem::take(&mut self.caught));
         let times = Times { put: self.put, begun_ms, is_timed: true };
-        let Some(mut back) =
-            self.machine.held.hold(&self.machine.queue, Execution::new(oid, frame, caught), self.number, times, before)
-        else {
-            return self.progress.leave();
+        let Some(mut back) = self.machine.held().hold(
+            self.machine.queue(),
+            Execution::new(oid, frame, caught),
+            self.number,
+            times,
+            before,
+        ) else {
+            return self.delivery.progress.leave();
         };
         if let Some(step) = before {
             back.frame.advance(step, None, &mut back.caught);
@@ -303,7 +305,7 @@ impl Worker {
     /// The times of a message, if it may be retained.
     pub(crate) fn sample(&mut self, number: u64, times: Times) -> Option<Times> {
         self.tokens.refill(oid::coarse_millis());
-        self.tokens.allow(|| self.machine.queue.behind(number)).then_some(times)
+        self.tokens.allow(|| self.machine.queue().behind(number)).then_some(times)
     }
 
     /// Brings a message to its end, and pays for it if it is retained.
@@ -335,7 +337,7 @@ impl Worker {
     /// From here on messages see these slots.
     #[cold]
     fn adopt(&mut self, plan: Arc<Plan>) {
-        plan.adopt(self.index, self.progress.straight());
+        plan.adopt(self.index, self.delivery.progress.straight());
         self.frames.clear();
         self.flying.clear();
         self.tokens.keep_all(plan.keep != Keep::Sample);

@@ -58,8 +58,8 @@ impl Lookup for OnItsWay<'_> {
 pub(crate) fn set_breakpoint(machine: &Machine, slot: Option<usize>, filter: &str) -> Result<(), Error> {
     let breakpoint = match slot {
         None => None,
-        Some(slot) if slot >= machine.config.slots => {
-            return Err(no_such_slot(slot, machine.config.slots, &machine.config.name));
+        Some(slot) if slot >= machine.config().slots => {
+            return Err(no_such_slot(slot, machine.config().slots, &machine.config().name));
         }
         Some(slot) => {
             let hold: Arc<dyn HoldBefore> = Arc::new(Breakpoint { slot, filter: read_filter(filter)? });
@@ -75,8 +75,8 @@ pub(crate) fn set_breakpoint(machine: &Machine, slot: Option<usize>, filter: &st
 /// # Errors
 /// If no message is held.
 pub(crate) fn resume(machine: &'static Machine) -> Result<(), Error> {
-    if !machine.held.is_before_slot() {
-        let name = &machine.config.name;
+    if !machine.held().is_before_slot() {
+        let name = &machine.config().name;
         let message = format!("{name} holds no message: %break SLOT holds the next that comes there");
         return Err(failed(ErrorKind::NothingHeld, message));
     }

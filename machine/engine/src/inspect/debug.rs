@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 /// # Errors
 /// If there is none.
 pub(crate) fn in_hand(machine: &Machine) -> Result<Outputs, Error> {
-    let outputs = machine.held.outputs();
+    let outputs = machine.held().outputs();
     outputs.ok_or_else(|| nothing_in_hand(machine))
 }
 
@@ -34,12 +34,12 @@ pub(crate) fn in_hand(machine: &Machine) -> Result<Outputs, Error> {
 /// If there is none, or a step or something like it is running.
 pub(crate) fn retry(machine: &'static Machine) -> Result<Outputs, Error> {
     // Looked for first: without one, that is what is to be told.
-    if machine.held.lock().is_none() {
+    if machine.held().lock().is_none() {
         return Err(nothing_in_hand(machine));
     }
     let _in_slot = InSlot::enter();
     let _one = machine.one_step()?;
-    let Some(HeldMessage { mut visit, number, times, .. }) = machine.held.lock().take() else {
+    let Some(HeldMessage { mut visit, number, times, .. }) = machine.held().lock().take() else {
         return Err(nothing_in_hand(machine));
     };
     let mut frame = Frame::new(machine.plan(), visit.frame.input);
@@ -48,8 +48,8 @@ pub(crate) fn retry(machine: &'static Machine) -> Result<Outputs, Error> {
     drop(visit);
     let outputs = again.outputs();
     // The next one that failed may have come into its place.
-    let over = if machine.held.stops_at(&again.caught) {
-        machine.held.hold(&machine.queue, again, number, times, None)
+    let over = if machine.held().stops_at(&again.caught) {
+        machine.held().hold(machine.queue(), again, number, times, None)
     } else {
         Some(again)
     };
@@ -66,12 +66,12 @@ pub(crate) fn retry(machine: &'static Machine) -> Result<Outputs, Error> {
 /// If there is one, and a step or something like it is running.
 pub(crate) fn give_up_in_hand(machine: &'static Machine) -> Result<bool, Error> {
     // As in `retry`.
-    if machine.held.lock().is_none() {
+    if machine.held().lock().is_none() {
         return Ok(false);
     }
     let _in_slot = InSlot::enter();
     let _one = machine.one_step()?;
-    let Some(HeldMessage { mut visit, number, times, before, .. }) = machine.held.lock().take() else {
+    let Some(HeldMessage { mut visit, number, times, before, .. }) = machine.held().lock().take() else {
         return Ok(false);
     };
     if let Some(step) = before {
@@ -89,13 +89,13 @@ pub(crate) fn give_up_in_hand(machine: &'static Machine) -> Result<bool, Error> 
 
 /// A message that was kept is through. Its end counts among the steps.
 fn settle(machine: &'static Machine, visit: Execution, number: u64, times: Times) {
-    let Some(progress) = machine.queue.progress_of(STEPS) else { return };
+    let Some(progress) = machine.queue().progress_of(STEPS) else { return };
     let plan = visit.frame.plan().clone();
     plan.adopt(STEPS, progress.done.load(Ordering::Relaxed));
     machine.complete(visit, &plan, number, times);
 }
 
 fn nothing_in_hand(machine: &Machine) -> Error {
-    let name = &machine.config.name;
+    let name = &machine.config().name;
     failed(ErrorKind::NothingInHand, format!("{name} has no message in hand: debug(true) keeps the next that fails"))
 }

@@ -4,8 +4,7 @@
 //! the last joins its own two by two whenever it is full. So nothing falls out, and the past has a bounded size.
 
 use crate::core::histogram::percentiles_of;
-use crate::core::load::{self, Seen};
-use crate::core::machine::Machine;
+use crate::core::machine::{Machine, Seen};
 use machine_protocol::history::{Point, SlotPoint};
 use machine_protocol::status::Status;
 use std::collections::VecDeque;
@@ -140,7 +139,7 @@ pub(crate) fn note(machine: &Machine, past: &mut Past, now_ms: u64) {
     let used = status.slots.iter().rposition(|slot| slot.revision > 0).map_or(0, |last| last + 1);
     slots.truncate(used);
     let point = point(&status, &before, (now_ms, span_ms), slots);
-    let (Seen { looks, busy, blocked }, queue) = load::take_seen(machine);
+    let (Seen { looks, busy, blocked }, queue) = machine.take_seen();
     let queue = queue.max(status.queue_size);
     past.before = Before {
         time_ms: now_ms,

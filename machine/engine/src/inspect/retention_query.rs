@@ -72,17 +72,17 @@ fn json_len(entry: &Entry, slot: Option<usize>) -> RetainedMessage {
 /// If there is no such slot, or the condition cannot be read or names what no message has.
 pub(crate) fn recall(machine: &Machine, query: &RetainedQuery) -> Result<Kept, Error> {
     let slot = query.slot.map(|slot| usize::try_from(slot).unwrap_or(usize::MAX));
-    if let Some(slot) = slot.filter(|slot| *slot >= machine.config.slots) {
-        return Err(no_such_slot(slot, machine.config.slots, &machine.config.name));
+    if let Some(slot) = slot.filter(|slot| *slot >= machine.config().slots) {
+        return Err(no_such_slot(slot, machine.config().slots, &machine.config().name));
     }
     let filter = read_filter(&query.filter)?;
     let limit = if query.limit == 0 { usize::MAX } else { query.limit };
     let every = usize::try_from(query.every.max(1)).unwrap_or(usize::MAX);
     // Workers wait for as long as it takes to copy some pointers; all else is done beside them.
-    let kept = machine.kept.snapshot();
+    let kept = machine.recorder().snapshot();
     let count = kept.len();
     // A message is kept before it counts as processed, so this one may be in flight.
-    let processed = (machine.queue.done() + machine.letters().passed).max(kept.evicted() + count);
+    let processed = (machine.queue().done() + machine.letters().passed).max(kept.evicted() + count);
     let first = query.since.saturating_sub(kept.evicted()).min(count);
     let last = query.before.map_or(count, |before| before.saturating_sub(kept.evicted()).min(count)).max(first);
     let asked = usize::try_from(last - first).unwrap_or(usize::MAX);
@@ -151,12 +151,12 @@ pub(crate) fn keep(machine: &Machine, keep: Option<Keep>) -> Result<Keeping, Err
             return Err(failed(ErrorKind::OutOfRange, "cannot keep 0 messages: expected at least 1".to_owned()));
         }
         Some(keep) => {
-            machine.kept.limit(keep);
+            machine.recorder().limit(keep);
             machine.edit_plan(|plan| plan.keep = keep);
         }
         None => {}
     }
-    Ok(machine.kept.keeping())
+    Ok(machine.recorder().keeping())
 }
 
 /// How many messages wait, and the first of them, oldest first, as oid and JSON text. A machine that runs is held
@@ -168,23 +168,23 @@ pub(crate) fn peek(machine: &'static Machine, limit: usize) -> Result<(u64, Vec<
     // Their destructors, and how they are written, are user code.
     let _in_slot = InSlot::enter();
     let _one = machine.one_step()?;
-    let lent = machine.queue.peek_take(limit);
+    let lent = machine.queue().peek_take(limit);
     let shown = lent.messages.iter().map(|message| {
         let json = message.json().unwrap_or_else(|why| format!("({why})"));
-        (message.oid(machine.number.get()).to_string(), json)
+        (message.oid(machine.number()).to_string(), json)
     });
     let with_size = |(oid, json): (String, String)| {
         let size = told_bytes(&json);
         ((oid, json), size)
     };
     let shown: Vec<_> = take_fitting(shown.map(with_size)).collect();
-    let gone = machine.queue.return_first(lent);
+    let gone = machine.queue().return_first(lent);
     if !gone.is_empty() {
         machine.withdraw(gone.iter().map(|message| message.number));
         // Nobody here waits for a sink.
         machine.flush_withdrawn(Some(Instant::now()), || false);
     }
-    Ok((machine.queue.size(), shown))
+    Ok((machine.queue().size(), shown))
 }
 
 /// Where a message has been.
@@ -196,13 +196,13 @@ pub(crate) fn explain(
     oid_text: &str,
     name_of: impl FnOnce(Oid) -> Option<String>,
 ) -> Result<Explained, Error> {
-    let name = &machine.config.name;
+    let name = &machine.config().name;
     let Some(oid) = Oid::parse(oid_text) else {
         let message =
             format!("{oid_text} is no message of this session: an oid is 24 hex digits, as %tap and %errors show them");
         return Err(failed(ErrorKind::NoSuchMessage, message));
     };
-    if oid.machine != machine.number.get() {
+    if oid.machine != machine.number() {
         let message = match name_of(oid) {
             Some(other) => format!("{oid_text} is a message of {other}, not of {name}"),
             None => format!("{oid_text} is not a message of this process: another one put it, or an earlier run"),
@@ -210,11 +210,11 @@ pub(crate) fn explain(
         return Err(failed(ErrorKind::NoSuchMessage, message));
     }
     let letters = machine.letters().of(oid);
-    if let Some(entry) = machine.kept.snapshot().newest().find(|entry| entry.oid == oid) {
+    if let Some(entry) = machine.recorder().snapshot().newest().find(|entry| entry.oid == oid) {
         return Ok(explained(machine, entry, &letters));
     }
-    if machine.held.oid() == Some(oid)
-        && let Some(outputs) = machine.held.outputs()
+    if machine.held().oid() == Some(oid)
+        && let Some(outputs) = machine.held().outputs()
     {
         return Ok(explained_in_hand(machine, &outputs));
     }
@@ -281,7 +281,7 @@ fn explained_in_hand(machine: &Machine, outputs: &Outputs) -> Explained {
 
 fn explain_dead_letter(machine: &Machine, letter: &DeadLetterEntry, letters: &[DeadLetterEntry]) -> Explained {
     let outputs = Json::new(&letter.outputs);
-    let slots = (0..machine.config.slots).filter_map(|slot| {
+    let slots = (0..machine.config().slots).filter_map(|slot| {
         let failed = letters.iter().find(|letter| letter.slot == slot);
         let output = match (failed, outputs.at(&[format!("f{slot}")])) {
             (Some(letter), _) => Err(letter.error.clone()),

@@ -32,8 +32,8 @@ fn selection(machine: &Machine, query: &DeadLetterQuery) -> Result<Selection, Er
         DeadLetterQuery::SOURCE => SOURCE,
         slot => usize::try_from(slot).unwrap_or(usize::MAX),
     });
-    if let Some(slot) = slot.filter(|slot| *slot >= machine.config.slots && *slot != SOURCE) {
-        return Err(no_such_slot(slot, machine.config.slots, &machine.config.name));
+    if let Some(slot) = slot.filter(|slot| *slot >= machine.config().slots && *slot != SOURCE) {
+        return Err(no_such_slot(slot, machine.config().slots, &machine.config().name));
     }
     let oid = query.oid.as_ref().map(|oid| {
         let found = Oid::parse(oid).filter(|oid| !machine.letters().of(*oid).is_empty());
@@ -72,16 +72,16 @@ pub(crate) fn find_dead_letters(machine: &Machine, query: &DeadLetterQuery) -> R
 /// # Errors
 /// If the machine is stopped, if dead letters of it are being tried at this moment, or as `find_dead_letters`.
 pub(crate) fn retry_dead_letters(machine: &Machine, query: &DeadLetterQuery, from: u64) -> Result<Retried, Error> {
-    if machine.queue.control().mode == Mode::Stopped {
-        let name = &machine.config.name;
+    if machine.queue().control().mode == Mode::Stopped {
+        let name = &machine.config().name;
         return Err(failed(ErrorKind::Stopped, format!("{name} is stopped: start it, or pause it, and retry then")));
     }
     // Not waited for: a slot that retries would wait for itself. What a panic leaves behind is in order.
-    let _one = match machine.retrying.try_lock() {
+    let _one = match machine.try_lock_retry() {
         Ok(one) => one,
         Err(TryLockError::Poisoned(one)) => one.into_inner(),
         Err(TryLockError::WouldBlock) => {
-            let name = &machine.config.name;
+            let name = &machine.config().name;
             let message = format!("a retry of {name} is already running: wait until it has ended, then retry");
             return Err(failed(ErrorKind::RetryRunning, message));
         }
@@ -115,7 +115,7 @@ fn try_again(machine: &Machine, letter: &DeadLetterEntry) -> Option<bool> {
         return None;
     }
     // Where outputs go they are read as JSON, most likely: what cannot be written has not passed.
-    for slot in 0..machine.config.slots {
+    for slot in 0..machine.config().slots {
         let own = visit.frame.plan().function(slot).and_then(|_| visit.frame.json(From::Slot(slot)));
         if let Some(Err(why)) = own {
             visit.caught.error(slot, SlotErrorKind::Serialize, why);

@@ -337,7 +337,7 @@ fn machine(at: usize) -> Option<&'static Machine> {
 
 /// Whether outputs of one machine are messages of another one, by their places.
 fn feeds(from: usize, to: usize) -> bool {
-    machine(from).zip(machine(to)).is_some_and(|(from, to)| from.feeds(to.number.get()))
+    machine(from).zip(machine(to)).is_some_and(|(from, to)| from.feeds(to.number()))
 }
 
 fn machines() -> Vec<Status> {

@@ -22,14 +22,14 @@ static CHAINING: Mutex<()> = Mutex::new(());
 /// If it cannot be made.
 pub(crate) fn sink(machine: &'static Machine, config: SinkConfig) -> Result<SinkStatus, Error> {
     let SinkConfig::To { machine: target, slot, when_full } = config else {
-        return Ok(machine.attach(connectors::get()?.sink(&machine.config.name, config)?));
+        return Ok(machine.attach(connectors::get()?.sink(&machine.config().name, config)?));
     };
     let to = registry::find(&target)?;
     check_slot(machine, slot)?;
     let _one = CHAINING.lock().unwrap_or_else(PoisonError::into_inner);
     let chain = Chain::new(to, slot, when_full);
-    if chain.reaches(machine.number.get()) {
-        let (from, to) = (&machine.config.name, &to.config.name);
+    if chain.reaches(machine.number()) {
+        let (from, to) = (&machine.config().name, &to.config().name);
         let message = format!("outputs of {to} come back to {from}: a chain must not be a circle");
         return Err(failed(ErrorKind::Circle, message));
     }
@@ -47,10 +47,10 @@ pub(crate) fn lines(machine: &Machine, slot: usize, writer: Writer, is_stdout: b
         drop(writer);
         return Err(failure);
     }
-    Ok(machine.attach(connectors::get()?.lines(&machine.config.name, slot, writer, is_stdout)?))
+    Ok(machine.attach(connectors::get()?.lines(&machine.config().name, slot, writer, is_stdout)?))
 }
 
 fn check_slot(machine: &Machine, slot: usize) -> Result<(), Error> {
-    let (slots, name) = (machine.config.slots, &machine.config.name);
+    let (slots, name) = (machine.config().slots, &machine.config().name);
     if slot < slots { Ok(()) } else { Err(no_such_slot(slot, slots, name)) }
 }

@@ -8,7 +8,6 @@ use crate::core::source::{SourceDriver, SourceTask};
 use machine::abi::SourceDesc;
 use machine_protocol::Error;
 use machine_protocol::source::Pacing;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// An iterator that takes longer than this for an item is asked for one at a time.
@@ -45,7 +44,7 @@ impl Iteration {
     /// Calls the function if the machine was stopped since it was called last.
     fn make(&mut self, intake: &mut SourceContext<'_>) -> Result<(), Stop> {
         // Acquire: pairs with the Release of `halt`.
-        let stops = intake.machine.stops.load(Ordering::Acquire);
+        let stops = intake.machine.stops();
         if self.wants_anew(stops) {
             self.made = Some(stops);
             intake.begin_anew();

@@ -56,7 +56,7 @@ impl Sink for Chain {
 
     fn accept(&self, message: &mut Finished<'_>) {
         // What a machine does with what it has no room for is its policy; one that would let us wait is not asked long.
-        let patience = match (self.drops.load(Ordering::Relaxed), self.to.queue.policy()) {
+        let patience = match (self.drops.load(Ordering::Relaxed), self.to.queue().policy()) {
             (false, _) => PutWait::FOREVER,
             (true, Policy::Block) => PutWait(1),
             (true, _) => PutWait::POLICY,
@@ -80,7 +80,7 @@ impl Sink for Chain {
     fn status(&self) -> SinkStatus {
         SinkStatus {
             kind: SinkKind::To,
-            endpoint: format!("f{} to {}", self.slot, self.to.config.name),
+            endpoint: format!("f{} to {}", self.slot, self.to.config().name),
             sent: self.sent.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),
             error: self.error().clone(),
@@ -103,6 +103,6 @@ impl Sink for Chain {
     }
 
     fn reaches(&self, machine: u32) -> bool {
-        self.to.number.get() == machine || self.to.feeds(machine)
+        self.to.number() == machine || self.to.feeds(machine)
     }
 }

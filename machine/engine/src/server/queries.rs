@@ -45,5 +45,5 @@ pub(crate) fn answer(command: Command) -> Result<Reply, Error> {
 
 /// The machine that a message was put on.
 fn name_of(oid: Oid) -> Option<String> {
-    machine_of(oid).map(|machine| machine.config.name.clone())
+    machine_of(oid).map(|machine| machine.config().name.clone())
 }

@@ -2,7 +2,6 @@
 
 use crate::core::command_error::failed;
 use crate::core::interrupt::interrupted_here;
-use crate::core::load;
 use crate::core::machine::Machine;
 pub(crate) use crate::core::observer::notice;
 use crate::core::observer::{self, Observer};
@@ -81,7 +80,7 @@ fn tick(ticked: &mut Instant) {
     // Relaxed: it carries nothing but itself.
     let watched = WATCHED.load(Ordering::Relaxed) > now_ms;
     std::thread::sleep(if watched { LOOK } else { TICK });
-    machines().for_each(load::look);
+    machines().for_each(Machine::look);
     if ticked.elapsed() >= TICK {
         *ticked = Instant::now();
         for (machine, mut past) in pasts() {
@@ -116,7 +115,7 @@ pub(crate) fn machine(id: u32) -> Option<&'static Machine> {
 
 /// The machine that a message was put on, by its oid.
 pub(crate) fn machine_of(oid: oid::Oid) -> Option<&'static Machine> {
-    machines().find(|machine| machine.number.get() == oid.machine)
+    machines().find(|machine| machine.number() == oid.machine)
 }
 
 /// In what a machine that is there is not what was asked for.
@@ -143,8 +142,8 @@ fn differences(there: &Config, asked: &Config) -> String {
 
 fn make(config: Config) -> Result<u32, Error> {
     let mut names = NAMES.write().unwrap_or_else(PoisonError::into_inner);
-    if let Some(id) = names.iter().position(|machine| machine.config.name == config.name) {
-        let old = names.get(id).map(|machine| &machine.config);
+    if let Some(id) = names.iter().position(|machine| machine.config().name == config.name) {
+        let old = names.get(id).map(|machine| machine.config());
         if old == Some(&config) {
             return Ok(u32::try_from(id).unwrap_or(u32::MAX));
         }
@@ -173,14 +172,14 @@ fn make(config: Config) -> Result<u32, Error> {
 pub(crate) fn find(target: &Target) -> Result<&'static Machine, Error> {
     let found = match target {
         Target::Id(id) => machine(*id),
-        Target::Name(name) => all().into_iter().find(|machine| machine.config.name == *name),
+        Target::Name(name) => all().into_iter().find(|machine| machine.config().name == *name),
     };
     found.ok_or_else(|| {
         let given = match target {
             Target::Id(id) => format!("number {id}"),
             Target::Name(name) => name.clone(),
         };
-        let names: Vec<_> = all().iter().map(|machine| machine.config.name.clone()).collect();
+        let names: Vec<_> = all().iter().map(|machine| machine.config().name.clone()).collect();
         failed(ErrorKind::NoSuchMachine, format!("there is no machine {given}: there is {}", names.join(", ")))
     })
 }
@@ -222,15 +221,15 @@ fn carry_out(command: Command) -> Result<Reply, Error> {
             Reply::Done
         }
         Command::Policy { machine, policy } => {
-            find(&machine)?.queue.set_policy(policy);
+            find(&machine)?.queue().set_policy(policy);
             Reply::Done
         }
         Command::Drain { machine, timeout } => {
             let machine = find(&machine)?;
             if timeout.is_none()
-                && let Some(why) = waits_for_itself(machine.number.get(), &machine.queue, &machine.plan())
+                && let Some(why) = waits_for_itself(machine.number(), machine.queue(), &machine.plan())
             {
-                let message = format!("drain() of {} would never end: {why}", machine.config.name);
+                let message = format!("drain() of {} would never end: {why}", machine.config().name);
                 return Err(failed(ErrorKind::DrainInSlot, message));
             }
             let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -273,13 +272,13 @@ fn carry_out(command: Command) -> Result<Reply, Error> {
         Command::Sink { machine, id } => Reply::Sink(Box::new(find(&machine)?.sink(id)?)),
         Command::RemoveSinks { machine, id } => Reply::Count(find(&machine)?.remove_sinks(id)),
         Command::Debug { machine, on } => {
-            find(&machine)?.held.set_at_errors(on);
+            find(&machine)?.held().set_at_errors(on);
             Reply::Done
         }
         Command::HeldMessage { machine } => Reply::Outputs(debug::in_hand(find(&machine)?)?),
         Command::Retry { machine } => Reply::Outputs(debug::retry(find(&machine)?)?),
         Command::GiveUp { machine } => Reply::Count(u64::from(debug::give_up_in_hand(find(&machine)?)?)),
-        Command::LastOutputs { machine } => Reply::LastOutputs(find(&machine)?.kept.last()),
+        Command::LastOutputs { machine } => Reply::LastOutputs(find(&machine)?.recorder().last()),
         Command::History { machine, since_ms } => past_of(&machine, since_ms)?,
         Command::Enter(cell) => {
             types::announce(cell);
@@ -306,7 +305,7 @@ fn past_of(machine: &Target, since_ms: u64) -> Result<Reply, Error> {
     let machine = find(machine)?;
     let past = pasts().find(|(of, _)| std::ptr::eq(*of, machine));
     let points = past.map(|(_, past)| past.since(since_ms)).unwrap_or_default();
-    Ok(Reply::History(History { machine: machine.config.name.clone(), points }))
+    Ok(Reply::History(History { machine: machine.config().name.clone(), points }))
 }
 
 /// As sources do: it is JSON, whatever is in it.

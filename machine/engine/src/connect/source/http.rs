@@ -324,10 +324,10 @@ impl Door {
     }
 
     fn no_room(&self, why: &str, line: u64, accepted: usize, count: usize) -> Answer {
-        let (name, most) = (&self.machine.config.name, self.machine.config.queue);
+        let (name, most) = (&self.machine.config().name, self.machine.config().queue);
         let what = match why {
             "queue_full" => {
-                self.machine.queue.refused.fetch_add((count - accepted) as u64, Ordering::Relaxed);
+                self.machine.queue().refused.fetch_add((count - accepted) as u64, Ordering::Relaxed);
                 format!("the queue of {name} is full: {most} messages wait")
             }
             _ => {
@@ -341,12 +341,12 @@ impl Door {
     }
 
     fn waiting(&self, line: u64, accepted: usize, count: usize) -> Answer {
-        let message = format!("{} waits for a slot and takes nothing until it has one", self.machine.config.name);
+        let message = format!("{} waits for a slot and takes nothing until it has one", self.machine.config().name);
         Answer::refused(StatusCode::SERVICE_UNAVAILABLE, "waiting_for_slot", message).after(line, accepted, count)
     }
 
     fn ended(&self, line: u64, accepted: usize, count: usize) -> Answer {
-        let message = format!("{} takes nothing here any more: the source was cleared", self.machine.config.name);
+        let message = format!("{} takes nothing here any more: the source was cleared", self.machine.config().name);
         Answer::refused(StatusCode::SERVICE_UNAVAILABLE, "ended", message).after(line, accepted, count)
     }
 }

@@ -1,28 +1,33 @@
 //! One machine: slots, queue, workers, and what is known of them.
 
 mod call;
+mod cancel;
 mod change;
 mod control;
+mod load;
 mod put;
+mod sinks;
 mod status;
+
+pub(crate) use load::Seen;
 
 use crate::core::command_error::{bad_number, failed};
 use crate::core::dead_letters::DeadLetterQueue;
 use crate::core::held::Hold;
 use crate::core::in_flight::InFlightTable;
-use crate::core::load::LoadMeter;
 use crate::core::oid::MachineNumber;
 use crate::core::output::{ClosedSinks, Recorder, Sequence};
 use crate::core::queue::{MAX_WORKERS, Queue};
 use crate::core::slots::Plan;
 use crate::core::source::SourceTask;
+use load::LoadMeter;
 use machine::handle::MAX_SLOTS;
 use machine_protocol::command::{Config, SourceLocation};
 use machine_protocol::status::SourceStatus;
 use machine_protocol::{Error, ErrorKind};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockResult};
 use std::time::{Duration, Instant};
 
 /// How far back the rate looks.
@@ -34,24 +39,24 @@ const READINGS: usize = 32;
 /// One machine. Lives as long as the process.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    pub config: Config,
+    config: Config,
     /// Its number in oids.
-    pub number: MachineNumber,
+    number: MachineNumber,
     plan: Mutex<Arc<Plan>>,
     /// The version of `plan`.
-    pub version: AtomicU64,
-    pub queue: Queue,
-    pub flights: InFlightTable,
+    version: AtomicU64,
+    queue: Queue,
+    flights: InFlightTable,
     /// The order of the outputs, if they are ordered.
-    pub sequence: Option<Sequence>,
+    sequence: Option<Sequence>,
     /// Sinks that were taken off.
-    pub ended: ClosedSinks,
+    ended: ClosedSinks,
     /// What went through last.
-    pub kept: Recorder,
+    kept: Recorder,
     /// The code that was ever in a slot, by slot and revision.
     codes: Mutex<BTreeMap<(usize, u64), SourceLocation>>,
     /// The message that it holds, and whether it holds one that a slot fails on.
-    pub held: Hold,
+    held: Hold,
     letters: Mutex<DeadLetterQueue>,
     source: Mutex<Option<Arc<SourceTask>>>,
     /// What the source had done that was cleared last.
@@ -59,11 +64,11 @@ pub(crate) struct Machine {
     /// Messages processed, at moments of the last seconds.
     recent: Mutex<VecDeque<(Instant, u64)>>,
     /// What its workers did in the last seconds.
-    pub load: Mutex<LoadMeter>,
+    load: Mutex<LoadMeter>,
     /// One `step` at a time: it writes the counts of all steps.
     stepping: Mutex<()>,
     /// One `retry_dead_letters` at a time: two would try the same letters.
-    pub retrying: Mutex<()>,
+    retrying: Mutex<()>,
     /// Calls so far.
     calls: AtomicU64,
     /// Whether its source waits: no slot has a function, and nothing takes the outputs. Changed under the lock of `plan`.
@@ -71,9 +76,9 @@ pub(crate) struct Machine {
     /// Whether its source runs even so.
     runs_empty: AtomicBool,
     /// How many times it was stopped.
-    pub stops: AtomicU64,
+    stops: AtomicU64,
     /// Items of sources that had no place when their source was cleared.
-    pub source_dropped: AtomicU64,
+    source_dropped: AtomicU64,
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -124,6 +129,65 @@ impl Machine {
             source_dropped: AtomicU64::new(0),
             config,
         })
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its number in oids.
+    #[inline]
+    pub fn number(&self) -> u32 {
+        self.number.get()
+    }
+
+    #[inline]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    #[inline]
+    pub fn in_flight(&self) -> &InFlightTable {
+        &self.flights
+    }
+
+    /// The order of the outputs, if they are ordered.
+    #[inline]
+    pub fn sequence(&self) -> Option<&Sequence> {
+        self.sequence.as_ref()
+    }
+
+    /// What went through last.
+    pub fn recorder(&self) -> &Recorder {
+        &self.kept
+    }
+
+    /// The message that it holds, and whether it holds one that a slot fails on.
+    pub fn held(&self) -> &Hold {
+        &self.held
+    }
+
+    /// One retry of dead letters at a time.
+    pub fn try_lock_retry(&self) -> TryLockResult<MutexGuard<'_, ()>> {
+        self.retrying.try_lock()
+    }
+
+    /// How many times it was stopped.
+    pub fn stops(&self) -> u64 {
+        // Acquire: pairs with the Release of `halt`.
+        self.stops.load(Ordering::Acquire)
+    }
+
+    /// Counts items of a source that had no place when it was cleared.
+    pub fn count_dropped_items(&self, items: usize) {
+        self.source_dropped.fetch_add(items as u64, Ordering::Relaxed);
+    }
+
+    /// The version of the plan, which is there once this is seen.
+    #[inline]
+    pub fn plan_version(&self) -> u64 {
+        // Acquire: pairs with the Release of whoever has changed it.
+        self.version.load(Ordering::Acquire)
     }
 
     pub fn plan(&self) -> Arc<Plan> {

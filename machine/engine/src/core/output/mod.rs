@@ -5,7 +5,6 @@
 //! to drain finds all outputs handed over. A sink that does work of its own (files, sockets) does it on a thread of
 //! its own, behind a bounded buffer; what it cannot take is counted, or the worker waits, as chosen.
 
-mod attach;
 mod cell_outputs;
 mod closed_sinks;
 mod finished;

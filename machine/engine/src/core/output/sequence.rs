@@ -135,7 +135,7 @@ impl Sequence {
             let mut state = self.lock_to_finish();
             // A held queue, messages given back or flights that are ready may be what is waited for, and this worker
             // the one that they wait for: then the bound yields.
-            let is_wanted = || machine.queue.wants_workers() || machine.flights.is_waiting();
+            let is_wanted = || machine.queue().wants_workers() || machine.in_flight().is_waiting();
             self.release_gone(&mut state, &mut done);
             while state.reorder.len() >= MOST && state.reorder.next() != number && !is_wanted() {
                 let _waiting = backpressure::BackpressureGuard::begin();

@@ -141,11 +141,11 @@ impl<'f> SourceContext<'f> {
         if self.is_ended() {
             return Err(Stop::Ended);
         }
-        if !self.machine.queue.is_paused() && !self.machine.waits_for_slot() {
+        if !self.machine.queue().is_paused() && !self.machine.waits_for_slot() {
             return Ok(());
         }
         let before = Instant::now();
-        let queue = &self.machine.queue;
+        let queue = self.machine.queue();
         let may_run = |control: &Control| control.mode == Mode::Running && !self.machine.waits_for_slot();
         let runs = queue.wait_idle(None, || self.is_ended(), may_run);
         self.pacer.shift(before.elapsed());
@@ -193,7 +193,7 @@ impl<'f> SourceContext<'f> {
                 return Ok(());
             }
             self.feed.shutdown.sleep_until(due.min(now + LOOK_UP))?;
-            if self.machine.queue.is_paused() {
+            if self.machine.queue().is_paused() {
                 let held = Instant::now();
                 self.wait_running()?;
                 due = due.checked_add(held.elapsed()).unwrap_or(due);
@@ -269,6 +269,6 @@ impl<'f> SourceContext<'f> {
 
     /// Items in hand had no place when the source was cleared.
     pub fn drop_items(&self, items: usize) {
-        self.machine.source_dropped.fetch_add(items as u64, Ordering::Relaxed);
+        self.machine.count_dropped_items(items);
     }
 }

@@ -180,7 +180,7 @@ impl SourceTask {
     /// # Errors
     /// If the system has none.
     pub fn spawn(self: &Arc<Self>, machine: &'static Machine) -> Result<(), Error> {
-        let name = format!("{}/source", machine.config.name);
+        let name = format!("{}/source", machine.config().name);
         let feed = self.clone();
         std::thread::Builder::new()
             .name(name)
@@ -193,7 +193,7 @@ impl SourceTask {
     pub fn resume(self: &Arc<Self>, machine: &'static Machine) {
         let mut running = guard(&self.running);
         // Acquire: pairs with the Release of `halt`.
-        let stops = machine.stops.load(Ordering::Acquire);
+        let stops = machine.stops();
         let anew = guard(&self.work).as_ref().is_some_and(|(origin, _)| origin.wants_anew(stops));
         if *running || !anew || self.shutdown.is_ended() {
             return;
@@ -209,7 +209,7 @@ impl SourceTask {
 
     fn run(self: &Arc<Self>, machine: &'static Machine) {
         let Some((mut origin, mut pacer)) = guard(&self.work).take() else { return };
-        own_thread::set_source_of(machine.number.get());
+        own_thread::set_source_of(machine.number());
         loop {
             let mut intake = SourceContext::new(machine, self, pacer);
             let result = origin.run(&mut intake);
@@ -220,7 +220,7 @@ impl SourceTask {
             if origin.restarts() && !matches!(result, Err(Stop::Ended)) {
                 let running = guard(&self.running);
                 // Acquire: pairs with the Release of `halt`. A stop that it has begun anew after does not count.
-                if !origin.wants_anew(machine.stops.load(Ordering::Acquire)) {
+                if !origin.wants_anew(machine.stops()) {
                     *guard(&self.work) = Some((origin, pacer));
                     return self.stop_running(running, machine, result);
                 }
@@ -249,7 +249,7 @@ impl SourceTask {
 
     pub fn tell_over(&self, machine: &Machine) {
         self.over.notify_all();
-        machine.queue.wake_all();
+        machine.queue().wake_all();
     }
 
     pub fn set_state(&self, state: SourceState) {

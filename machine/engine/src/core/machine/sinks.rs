@@ -1,9 +1,9 @@
 //! Sinks on and off a machine.
 
-use super::{Attached, Sink, next_id};
+use super::Machine;
 use crate::core::command_error::failed;
 use crate::core::hook::InSlot;
-use crate::core::machine::Machine;
+use crate::core::output::{Attached, Sink, next_id};
 use machine_protocol::command::SinkConfig;
 use machine_protocol::status::SinkStatus;
 use machine_protocol::{Error, ErrorKind};

@@ -1,10 +1,9 @@
 //! What a machine's workers did in the last seconds, as the clock's thread has seen it.
 
-use crate::core::machine::Machine;
+use super::{Machine, guard};
 use crate::core::oid;
 use crate::core::queue::{Mode, STEPS};
 use machine_protocol::status::Load;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// How long a piece of the last seconds is, milliseconds, and how many there are.
@@ -66,35 +65,37 @@ impl LoadMeter {
     }
 }
 
-/// Looks whether the workers work. The clock does it.
-#[expect(clippy::cast_precision_loss, reason = "a share is an estimate")]
-pub(crate) fn look(machine: &Machine) {
-    let (running, workers) = {
-        let control = machine.queue.control();
-        (control.mode == Mode::Running, control.wanted.max(1))
-    };
-    let at_work = machine.queue.progress().iter().skip(STEPS + 1).filter(|worker| worker.is_inside());
-    // Relaxed: it carries nothing but itself.
-    let (waiting_workers, working) =
-        at_work.fold(
-            (0, 0),
-            |(waits, works), worker| {
-                if worker.waits.load(Relaxed) { (waits + 1, works) } else { (waits, works + 1) }
-            },
-        );
-    let waiting = machine.queue.size().min(machine.config.queue as u64);
-    let mut meter = machine.load.lock().unwrap_or_else(PoisonError::into_inner);
-    // Workers that are too many end after their message.
-    let share = |count: usize| if running { (count as f64 / workers as f64).min(1.0) } else { 0.0 };
-    let busy = share(working);
-    meter.add(Seen { looks: 1, busy, blocked: share(waiting_workers).min(1.0 - busy) }, oid::coarse_millis());
-    meter.queue = meter.queue.max(waiting);
-}
+impl Machine {
+    /// Looks whether the workers work. The clock does it.
+    #[expect(clippy::cast_precision_loss, reason = "a share is an estimate")]
+    pub fn look(&self) {
+        let (running, workers) = {
+            let control = self.queue.control();
+            (control.mode == Mode::Running, control.wanted.max(1))
+        };
+        let at_work = self.queue.progress().iter().skip(STEPS + 1).filter(|worker| worker.is_inside());
+        // Relaxed: it carries nothing but itself.
+        let (waiting_workers, working) =
+            at_work.fold(
+                (0, 0),
+                |(waits, works), worker| {
+                    if worker.waits.load(Relaxed) { (waits + 1, works) } else { (waits, works + 1) }
+                },
+            );
+        let waiting = self.queue.size().min(self.config.queue as u64);
+        let mut meter = guard(&self.load);
+        // Workers that are too many end after their message.
+        let share = |count: usize| if running { (count as f64 / workers as f64).min(1.0) } else { 0.0 };
+        let busy = share(working);
+        meter.add(Seen { looks: 1, busy, blocked: share(waiting_workers).min(1.0 - busy) }, oid::coarse_millis());
+        meter.queue = meter.queue.max(waiting);
+    }
 
-/// What has been seen since the last call of this, and the most messages that were seen to wait.
-pub(crate) fn take_seen(machine: &Machine) -> (Seen, u64) {
-    let mut meter = machine.load.lock().unwrap_or_else(PoisonError::into_inner);
-    (std::mem::take(&mut meter.seen), std::mem::take(&mut meter.queue))
+    /// What has been seen since the last call of this, and the most messages that were seen to wait.
+    pub fn take_seen(&self) -> (Seen, u64) {
+        let mut meter = guard(&self.load);
+        (std::mem::take(&mut meter.seen), std::mem::take(&mut meter.queue))
+    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@
 //! is left of the message is dropped. Messages that are between two such places are given up where they come to next.
 //! One that a worker has in a slot that is not async is not given up there: nobody can end such a call.
 
+use super::Machine;
 use crate::core::backoff;
 use crate::core::in_flight::{InFlightMessage, InFlightTable, Workers};
-use crate::core::machine::Machine;
 use crate::core::queue::Queue;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
