@@ -89,7 +89,7 @@ impl Delivery {
     }
 
     /// Retains a message, and hands it to the sinks of its plan.
-    #[inline]
+    #[inline(never)]
     fn hand_out(
         &mut self,
         plan: &Plan,
@@ -113,7 +113,9 @@ impl Delivery {
                 // Written before the lock: several workers write at the same time.
                 finished.write_for(&plan.sinks);
                 let unwritten = unwritten(&mut finished, plan);
-                sequence.finish(self.machine, &plan.sinks, finished, number);
+                let machine = self.machine;
+                let is_wanted = || machine.queue().wants_workers() || machine.in_flight().is_waiting();
+                sequence.finish(&plan.sinks, finished, number, is_wanted);
                 unwritten
             }
         };

@@ -63,7 +63,7 @@ impl Iteration {
             due = due.and_then(|()| intake.wait_running());
         }
         let put = match due {
-            Ok(()) => self.buffer.empty_into(intake.machine, &intake.feed.shutdown),
+            Ok(()) => intake.machine.put_items(&mut self.buffer, &intake.feed.shutdown),
             Err(_) => self.buffer.discard(),
         };
         if put < filled {

@@ -4,8 +4,7 @@
 //! the slot before it gave, so several numbers can mean one value.
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
-use crate::core::machine::Machine;
-use crate::core::raw::{self, MOST_DIGITS, drop_value, write_number};
+use crate::core::raw::{self, Inlet, MOST_DIGITS, drop_value, write_number};
 use crate::core::slots::From;
 use crate::core::types::{Conversion, TypeInfo};
 use machine::abi::{Kind, Put, PutWait};
@@ -137,7 +136,7 @@ impl<'f> View<'f> {
         &mut self,
         at: usize,
         keep: bool,
-        machine: &Machine,
+        machine: &impl Inlet,
         patience: PutWait,
         cancel: impl Fn() -> bool,
     ) -> Option<Put> {
@@ -147,7 +146,7 @@ impl<'f> View<'f> {
         let (spot, at) = self.place(at)?;
         let bit = spot.bit;
         // SAFETY: the value is live and of this type, and is missing from here on if it was moved; a number is copied.
-        let put = unsafe { machine.put(spot.info.desc, at, patience, cancel) };
+        let put = unsafe { machine.put_value(spot.info.desc, at, patience, cancel) };
         if put == Put::Accepted && !keep {
             *self.present &= !bit;
         }

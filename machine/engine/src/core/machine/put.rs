@@ -5,11 +5,12 @@ use crate::core::backpressure::BackpressureGuard;
 use crate::core::command_error::failed;
 use crate::core::hook::InSlot;
 use crate::core::oid::{self, Oid};
-use crate::core::raw::{self, Message};
+use crate::core::raw::{self, Buffer, Inlet, JSON_TEXT, Message};
 use crate::core::source::Shutdown;
 use machine::abi::{Put, PutWait, TypeDesc};
 use machine_protocol::command::Policy;
 use machine_protocol::{Error, ErrorKind};
+use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -315,6 +316,62 @@ impl Machine {
             if !self.makes_room(&mut failures) {
                 return None;
             }
+        }
+    }
+
+    /// Puts a source's message of JSON text, and waits for a place; false if the source ends first.
+    #[expect(unsafe_code, reason = "a string is a value like others")]
+    pub fn put_source_text(&self, json: String, shutdown: &Shutdown) -> bool {
+        let mut json = ManuallyDrop::new(json);
+        // SAFETY: a string of the engine's, moved or dropped.
+        unsafe { self.put_all(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1, shutdown) == 1 }
+    }
+
+    /// Puts a source's messages of JSON text, and waits for their places, until the source ends. Returns how many were
+    /// put; none is left.
+    #[expect(unsafe_code, reason = "strings are values like others")]
+    pub fn put_source_texts(&self, json: &mut Vec<String>, shutdown: &Shutdown) -> usize {
+        let count = json.len();
+        // SAFETY: all strings are moved or dropped; the vector has none from here on.
+        unsafe {
+            json.set_len(0);
+            self.put_all(&JSON_TEXT, json.as_mut_ptr().cast(), count, shutdown)
+        }
+    }
+
+    /// Puts what an iterator has given, and waits until it is put; drops what is left once the source ends. Returns how
+    /// many were put.
+    #[expect(unsafe_code, reason = "the buffer's promise is passed on")]
+    pub fn put_items(&self, buffer: &mut Buffer, shutdown: &Shutdown) -> usize {
+        let (desc, items, count) = buffer.take_items();
+        // SAFETY: so many values of this type lie there; all are moved or dropped.
+        unsafe { self.put_all(desc, items, count, shutdown) }
+    }
+}
+
+impl Inlet for Machine {
+    #[expect(unsafe_code, reason = "passes the caller's promise on")]
+    unsafe fn put_value(
+        &self,
+        desc: &'static TypeDesc,
+        value: *mut u8,
+        patience: PutWait,
+        cancel: impl Fn() -> bool,
+    ) -> Put {
+        // SAFETY: the caller's.
+        unsafe { self.put(desc, value, patience, cancel) }
+    }
+
+    #[expect(unsafe_code, reason = "a string is a value like others")]
+    fn put_text(&self, json: String, patience: PutWait, cancel: impl Fn() -> bool) -> Put {
+        let mut json = ManuallyDrop::new(json);
+        // SAFETY: the string is moved if it is accepted, and else dropped here.
+        unsafe {
+            let put = self.put(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), patience, cancel);
+            if put != Put::Accepted {
+                ManuallyDrop::drop(&mut json);
+            }
+            put
         }
     }
 }

@@ -4,9 +4,8 @@ use super::Attached;
 use super::cell_outputs::{self, Held};
 use super::json::Rendering;
 use crate::core::frame::{Frame, Values, View};
-use crate::core::machine::Machine;
 use crate::core::oid::Oid;
-use crate::core::raw;
+use crate::core::raw::Inlet;
 use crate::core::slot_errors::MissingOutput;
 use crate::decode::frames::EXCEPTION;
 use machine::abi::{Put, PutWait};
@@ -129,7 +128,7 @@ impl<'a> Finished<'a> {
     pub fn put(
         &mut self,
         slot: usize,
-        machine: &Machine,
+        machine: &impl Inlet,
         patience: PutWait,
         cancel: impl Fn() -> bool,
     ) -> Option<Result<Put, String>> {
@@ -148,6 +147,6 @@ impl<'a> Finished<'a> {
         {
             return Some(Err(why));
         }
-        Some(Ok(raw::put_text(machine, json, patience, cancel)))
+        Some(Ok(machine.put_text(json, patience, cancel)))
     }
 }

@@ -15,7 +15,6 @@ use super::order::Reorder;
 use super::{SinkDemand, Sinks, dispatch};
 use crate::core::backpressure;
 use crate::core::frame::Values;
-use crate::core::machine::Machine;
 use crate::core::oid::Oid;
 use crate::core::slot_errors::MissingOutput;
 use rangemap::RangeSet;
@@ -128,14 +127,14 @@ impl Sequence {
         (self.reordered.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
 
-    /// A message is through its slots, and is written if a sink will read that.
-    pub(crate) fn finish(&self, machine: &Machine, sinks: &Sinks, mut finished: Finished<'_>, number: u64) {
+    /// A message is through its slots, and is written if a sink will read that. `is_wanted` says whether this worker is
+    /// needed elsewhere.
+    pub(crate) fn finish(&self, sinks: &Sinks, mut finished: Finished<'_>, number: u64, is_wanted: impl Fn() -> bool) {
         let mut done = Vec::new();
         {
             let mut state = self.lock_to_finish();
             // A held queue, messages given back or flights that are ready may be what is waited for, and this worker
             // the one that they wait for: then the bound yields.
-            let is_wanted = || machine.queue().wants_workers() || machine.in_flight().is_waiting();
             self.release_gone(&mut state, &mut done);
             while state.reorder.len() >= MOST && state.reorder.next() != number && !is_wanted() {
                 let _waiting = backpressure::BackpressureGuard::begin();

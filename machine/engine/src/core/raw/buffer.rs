@@ -2,8 +2,7 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use super::{drop_value, json, layout, type_name};
-use crate::core::source::Shutdown;
-use machine::abi::SourceDesc;
+use machine::abi::{SourceDesc, TypeDesc};
 use std::alloc::Layout;
 
 /// An iterator of a cell's, and room for some of its items.
@@ -37,7 +36,7 @@ impl Buffer {
     pub fn fill(&mut self, most: usize) -> usize {
         let _in_slot = crate::core::hook::InSlot::enter();
         // SAFETY: there is room for `most` items (the caller's `most` is at most what `new` was given), and it is
-        // empty: `empty_into` has run.
+        // empty: `take_items` has run.
         self.filled = unsafe { (self.desc.next)(self.desc.state, self.memory, most, &raw mut self.panicked) };
         self.filled
     }
@@ -96,12 +95,9 @@ impl Buffer {
         0
     }
 
-    /// Puts all items, and waits until they are put; drops what is left once the source ends. Returns how many were
-    /// put.
-    pub fn empty_into(&mut self, machine: &crate::core::machine::Machine, shutdown: &Shutdown) -> usize {
-        let count = std::mem::take(&mut self.filled);
-        // SAFETY: `fill` wrote this many items; all are moved.
-        unsafe { machine.put_all(self.desc.item, self.memory, count, shutdown) }
+    /// Lends all items to whoever moves or drops each of them: their type, where they lie, and how many there are.
+    pub fn take_items(&mut self) -> (&'static TypeDesc, *mut u8, usize) {
+        (self.desc.item, self.memory, std::mem::take(&mut self.filled))
     }
 }
 

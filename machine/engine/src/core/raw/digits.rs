@@ -1,7 +1,9 @@
 //! Numbers as JSON text, in the signs of `serde_json`: the digits of `zmij` and of integers, `null` for what is not
 //! finite.
 //!
-//! They are written where they stay, next to each other: to copy so few bytes is a call, and one for each number.
+//! They are written where they stay, next to each other: to copy so few bytes is a call, and one for each number. With
+//! `zmij` and `itoa` alone, a message of nine numbers costs 2,757 instructions instead of 1,969, and in W8-B 1.7 times what
+//! computing and serialising alone take, instead of 1.2.
 #![expect(clippy::cast_ptr_alignment, reason = "the caller passes an address that is aligned for its type")]
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 

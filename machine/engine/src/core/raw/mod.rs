@@ -5,6 +5,7 @@
 
 mod buffer;
 mod digits;
+mod inlet;
 mod json;
 mod message;
 mod text;
@@ -12,9 +13,10 @@ mod writer;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use digits::{MOST_DIGITS, write_number};
+pub(crate) use inlet::Inlet;
 pub(crate) use json::{from_json, json, parse_check, write_json};
 pub(crate) use message::{InPlace, Message};
-pub(crate) use text::{json_message, put_all_json, put_json, put_text};
+pub(crate) use text::{JSON_TEXT, json_message};
 pub(crate) use writer::Writer;
 
 use machine::abi::{SlotDesc, TypeDesc};

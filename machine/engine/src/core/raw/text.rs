@@ -4,12 +4,11 @@
 
 use super::Message;
 use crate::core::oid::Moment;
-use crate::core::source::Shutdown;
 use machine::abi::{ByteWriter, Text, TypeDesc, Wrapper};
 use std::mem::ManuallyDrop;
 
 /// A message that is JSON text. The engine never makes a `Value` of a cell's: their layouts need not agree.
-static JSON_TEXT: TypeDesc = TypeDesc {
+pub(crate) static JSON_TEXT: TypeDesc = TypeDesc {
     size: size_of::<String>(),
     align: align_of::<String>(),
     kind: json_text_kind,
@@ -51,44 +50,4 @@ pub(crate) fn json_message(number: u64, put: Moment, json: String) -> Message {
     let json = ManuallyDrop::new(json);
     // SAFETY: the string is moved.
     unsafe { Message::take(number, put, &JSON_TEXT, std::ptr::from_ref::<String>(&json).cast()) }
-}
-
-/// Puts a source's message of JSON text, and waits for a place; false if the source ends first.
-pub(crate) fn put_json(machine: &crate::core::machine::Machine, json: String, shutdown: &Shutdown) -> bool {
-    let mut json = ManuallyDrop::new(json);
-    // SAFETY: a string of the engine's, moved or dropped.
-    unsafe { machine.put_all(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), 1, shutdown) == 1 }
-}
-
-/// Puts a source's messages of JSON text, and waits for their places, until the source ends. Returns how many were
-/// put; none is left.
-pub(crate) fn put_all_json(
-    machine: &crate::core::machine::Machine,
-    json: &mut Vec<String>,
-    shutdown: &Shutdown,
-) -> usize {
-    let count = json.len();
-    // SAFETY: all strings are moved or dropped; the vector has none from here on.
-    unsafe {
-        json.set_len(0);
-        machine.put_all(&JSON_TEXT, json.as_mut_ptr().cast(), count, shutdown)
-    }
-}
-
-/// Puts a message of JSON text, if the machine takes it.
-pub(crate) fn put_text(
-    machine: &crate::core::machine::Machine,
-    json: String,
-    patience: machine::abi::PutWait,
-    cancel: impl Fn() -> bool,
-) -> machine::abi::Put {
-    let mut json = ManuallyDrop::new(json);
-    // SAFETY: the string is moved if it is accepted, and else dropped here.
-    unsafe {
-        let put = machine.put(&JSON_TEXT, std::ptr::from_mut::<String>(&mut json).cast(), patience, cancel);
-        if put != machine::abi::Put::Accepted {
-            ManuallyDrop::drop(&mut json);
-        }
-        put
-    }
 }

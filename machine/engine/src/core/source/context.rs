@@ -4,7 +4,6 @@ use super::SourceTask;
 use super::pace::Pacer;
 use crate::core::machine::Machine;
 use crate::core::queue::{CLAIM, Control, Mode};
-use crate::core::raw;
 use crate::decode;
 use crate::decode::lines::Line;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -210,7 +209,7 @@ impl<'f> SourceContext<'f> {
     pub fn json(&mut self, json: String) -> Result<(), Stop> {
         let waited = self.wait_due(|| Some(json.as_str())).and_then(|()| self.wait_running());
         let put = waited.and_then(|()| {
-            if raw::put_json(self.machine, json, &self.feed.shutdown) { Ok(()) } else { Err(Stop::Ended) }
+            if self.machine.put_source_text(json, &self.feed.shutdown) { Ok(()) } else { Err(Stop::Ended) }
         });
         if put.is_err() {
             self.drop_items(1);
@@ -226,7 +225,7 @@ impl<'f> SourceContext<'f> {
         }
         let mut put = self.wait_running();
         if put.is_ok() {
-            let count = raw::put_all_json(self.machine, &mut self.heap, &self.feed.shutdown);
+            let count = self.machine.put_source_texts(&mut self.heap, &self.feed.shutdown);
             self.drop_items(held - count);
             if count < held {
                 put = Err(Stop::Ended);
