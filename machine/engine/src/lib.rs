@@ -21,9 +21,6 @@ pub mod json;
 mod run;
 mod server;
 
-#[cfg(feature = "network")]
-use self::core::runtime;
-
 pub use self::core::cell_thread::{
     abandon_cell_thread, has_to_stop, is_abandoned_thread, is_cell_thread, set_cell_thread,
 };

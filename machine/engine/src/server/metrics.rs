@@ -33,7 +33,7 @@ fn text() -> String {
 #[cfg(feature = "prometheus")]
 fn serve(port: u16) {
     let refuses = |name: &str, value: &str| machine_remote::web_page::refuses(name, value, true);
-    let served = crate::runtime::handle()
+    let served = crate::core::runtime::handle()
         .map_err(|error| error.to_string())
         .and_then(|handle| machine_telemetry::serve(handle, port, refuses, text).map_err(|error| error.to_string()));
     if let Err(error) = served {
@@ -69,7 +69,7 @@ impl machine_telemetry::otlp::Process for ThisProcess {
 #[cfg(feature = "otlp")]
 fn export() {
     let Some(exporter) = machine_telemetry::otlp::Exporter::from_environment(ThisProcess) else { return };
-    match crate::runtime::handle() {
+    match crate::core::runtime::handle() {
         Ok(handle) => EXPORTER.get_or_init(|| std::sync::Arc::new(exporter)).start(handle),
         Err(error) => notice(&format!("no metrics are exported: {error}")),
     }
@@ -101,7 +101,7 @@ fn exports() -> Option<machine_telemetry::Exports> {
 #[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "nothing is exported"))]
 pub(crate) fn finish(timeout: Duration) {
     #[cfg(feature = "otlp")]
-    if let (Some(exporter), Ok(handle)) = (EXPORTER.get(), crate::runtime::handle()) {
+    if let (Some(exporter), Ok(handle)) = (EXPORTER.get(), crate::core::runtime::handle()) {
         exporter.finish(handle, timeout);
     }
 }
