@@ -28,6 +28,7 @@ pub use self::core::hook::is_in_slot;
 pub use self::core::observer::Observer;
 pub use self::core::oid::Oid;
 pub use run::{init, run, script};
+pub use server::commands::command;
 pub use server::host::HOST;
-pub use server::registry::{command, observe};
 pub use server::remote::set_title;
+pub use server::start::observe;

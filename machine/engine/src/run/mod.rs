@@ -14,7 +14,7 @@ use crate::run::options::Options;
 use crate::run::quiescence::{QuiescenceDetector, Remaining, Seen};
 use crate::run::summary::Summary;
 use crate::server::connectors;
-use crate::server::registry;
+use crate::server::{commands, registry, start};
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::status::SinkKind;
 use machine_protocol::status::{SinkStatus, Status};
@@ -324,7 +324,7 @@ fn finish_stdout(json: Option<&[Status]>, in_time: bool) {
 fn end_sources(all: &[Status]) -> bool {
     let mut some = false;
     for status in all.iter().filter(|status| summary::has_source(status)) {
-        registry::command(Command::ClearSource { machine: Target::Name(status.machine.clone()) });
+        commands::command(Command::ClearSource { machine: Target::Name(status.machine.clone()) });
         some = true;
     }
     some
@@ -341,7 +341,7 @@ fn feeds(from: usize, to: usize) -> bool {
 }
 
 fn machines() -> Vec<Status> {
-    match registry::command(Command::Machines) {
+    match commands::command(Command::Machines) {
         Reply::Machines(all) => all,
         _ => Vec::new(),
     }
@@ -357,5 +357,5 @@ fn say(line: &str) {
 /// hook, and lets other processes of this user attach to the machines (see [`remote`](crate::remote)). The second call does nothing.
 pub fn init() {
     connectors::set(&BuiltIn);
-    registry::init();
+    start::init();
 }

@@ -6,7 +6,7 @@
 pub use crate::core::columns::columns;
 use crate::core::observer::Observer;
 use crate::core::{cell_thread, hook};
-use crate::server::registry::observe;
+use crate::server::start::observe;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ use crate::core::raw::{self, Message};
 use crate::core::{hook, own_thread, types};
 use crate::server::iterator_sink::{Next, Tap};
 use crate::server::registry;
-use crate::server::{attach, iterator_source};
+use crate::server::{attach, commands, iterator_source};
 
 use ::machine::abi::{
     ABI_VERSION, ByteWriter, Host, Outcome, Pulled, Put, PutWait, SlotDesc, SourceDesc, Text, TypeDesc, WriterDesc,
@@ -227,7 +227,7 @@ unsafe extern "C" fn lines(machine: u32, slot: usize, desc: WriterDesc, is_stdou
 unsafe extern "C" fn command(json: Text, sink: *mut ByteWriter) {
     // SAFETY: the cell's text lives for the call.
     let reply = match serde_json::from_str(unsafe { json.as_str() }) {
-        Ok(command) => registry::command(command),
+        Ok(command) => commands::command(command),
         Err(error) => Reply::Failed(Error::new(ErrorKind::BadCommand, format!("this is no command: {error}"))),
     };
     // SAFETY: the cell's sink lives for the call.

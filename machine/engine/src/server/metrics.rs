@@ -1,9 +1,9 @@
 //! The counters of this process for Prometheus and OpenTelemetry, as far as both are compiled in and the environment asks
 //! for them.
 
+use crate::core::observer::notice;
 #[cfg(any(feature = "otlp", feature = "prometheus"))]
 use crate::server::registry;
-use crate::server::registry::notice;
 use std::time::Duration;
 
 /// Names the port of `/metrics`.

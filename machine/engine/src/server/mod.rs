@@ -1,6 +1,8 @@
 //! The machines of the process, the commands to them, and the table that cells call.
 
 pub(crate) mod attach;
+pub(crate) mod clock;
+pub(crate) mod commands;
 pub(crate) mod connectors;
 pub(crate) mod host;
 pub(crate) mod iterator_sink;
@@ -10,3 +12,4 @@ pub(crate) mod metrics;
 pub(crate) mod queries;
 pub(crate) mod registry;
 pub(crate) mod remote;
+pub(crate) mod start;

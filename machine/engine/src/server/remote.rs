@@ -1,7 +1,7 @@
 //! The process that is commanded: listens, and carries out what clients ask.
 
 use crate::core::client_gone::Serving;
-use crate::server::registry;
+use crate::server::commands;
 use machine_protocol::command::{Command, Reply};
 use machine_protocol::{Error, ErrorKind};
 use machine_remote::{
@@ -178,8 +178,8 @@ fn carry_out(command: Command) -> Reply {
             Reply::Failed(Error::new(ErrorKind::NotRemote, "only the kernel of a session can send this"))
         }
         Command::Drain { machine, timeout } => {
-            registry::command(Command::Drain { machine, timeout: Some(timeout.unwrap_or(WAIT).min(WAIT)) })
+            commands::command(Command::Drain { machine, timeout: Some(timeout.unwrap_or(WAIT).min(WAIT)) })
         }
-        command => registry::command(command),
+        command => commands::command(command),
     }
 }
