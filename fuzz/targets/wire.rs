@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(signed.is_err(), "a signature mends nothing");
         return;
     };
-    assert!(matches!(signed, Err(BadFrames::Signature)), "whoever has no key cannot sign");
+    assert!(matches!(signed, Err(BadFrames::Signature)), "nobody signs without the key");
     // What is read is what came.
     assert!(message.content::<Box<RawValue>>().is_ok_and(|content| content.get().starts_with('{')));
     assert_eq!(frames.get(message.identities.len() + 2), Some(&message.raw_header));

@@ -12,7 +12,7 @@ from .progress import command
 MIRI = ("cargo", "+nightly", "miri")
 # What is interpreted takes a thousand times as long: the boundary's own tests, and those of single functions there.
 TESTS = (
-    ("--package", "machine", "--lib"),
+    ("--package", "rust-machine", "--lib"),
     ("--package", "machine-engine", "--lib", "raw::"),
     ("--package", "machine-engine", "--test", "boundary"),
 )

@@ -40,7 +40,7 @@ SANITIZERS = {
     "thread": Sanitizer("ThreadSanitizer", "tsan", "TSAN_OPTIONS", places.INSTALL / "tsan.txt", THREADED),
     "address": Sanitizer(
         "AddressSanitizer", "asan", "LSAN_OPTIONS", places.INSTALL / "lsan.txt",
-        ("--package", "machine", "--package", "machine-async", "--lib", *THREADED, *files("kept", "live", "remote", "layouts", "types")),
+        ("--package", "rust-machine", "--package", "machine-async", "--lib", *THREADED, *files("retention", "live", "remote", "layouts", "types")),
         # Where unsafe code breaks a rule that the standard library can look at, it says so.
         (("DEBUG_ASSERTIONS", "true"),),
     ),

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -39,6 +40,8 @@ def everything(summary: "Summary") -> None:
     summary.run("formatting", lambda: cargo("fmt", "--all", "--check"))
     ready = summary.run("kernel and Python environment", set_up)
     summary.run("clippy", lambda: cargo("clippy", *WORKSPACE, "--all-targets", "--", "--deny", "warnings"))
+    for name, script in SCRIPTS.items():
+        summary.run(name, lambda script=script: command([sys.executable, places.ROOT / "install" / script], cwd=places.ROOT))
     summary.run("Rust tests", rust_tests)
     summary.run("model checking", lambda: cargo("test", "--release", "--locked", "--package", MODELS))
     if interpreting.is_there():
@@ -70,6 +73,8 @@ def everything(summary: "Summary") -> None:
         summary.skip("live display in a browser", "the kernel or its environment could not be made")
 
 
+# What reads the repository itself.
+SCRIPTS = {"imports": "imports.py", "retired names and phrases": "words.py", "links of the documents": "links.py"}
 WORKSPACE = ("--release", "--locked", "--workspace")
 # On its own: what it depends on wants other features of what evcxr and polars depend on, which would be built twice.
 MODELS = "machine-models"

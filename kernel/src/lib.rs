@@ -1,4 +1,7 @@
 //! Jupyter kernel, runtime process of the cells, and command line: one executable.
+//!
+//! Rooms, lowest first: `nesting`, `output`, `display`, `wire`, `control`, `query`, `watch`, `magic`, `session`, `runtime`,
+//! `server`, `command_line`.
 
 mod command_line;
 mod control;

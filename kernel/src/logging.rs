@@ -30,7 +30,7 @@ pub fn init() {
         .with_span_events(FmtSpan::CLOSE)
         // A log that nobody reads any more must not end the kernel.
         .log_internal_errors(false);
-    // Whoever has set another subscriber has a test to run.
+    // Another subscriber was set by a test.
     let _first = registry().with(lines.with_filter(targets)).try_init();
     if let Some(why) = complaint {
         tracing::warn!("{VARIABLE}: {why}");

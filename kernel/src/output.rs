@@ -66,7 +66,7 @@ pub trait Output: Send + Sync {
     fn clear(&self, wait: bool);
 }
 
-/// For whoever wants only the result.
+/// Drops everything: for callers that want only the result.
 pub struct Silent;
 
 impl Output for Silent {

@@ -87,6 +87,6 @@ pub fn prepared<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
 pub fn print(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    // Whoever closed it does not want to read it; any other failure is no better told elsewhere.
+    // A reader that closed it does not want to read it; any other failure is no better told elsewhere.
     !printed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -70,7 +70,7 @@ struct Link {
 }
 
 impl Client {
-    /// Listens on a socket that only this user can reach, and hands what happens to `handler`, in order, on a thread of its own.
+    /// Listens on a socket that only this user can reach, and hands what happens to `handler`, in order, on a separate thread.
     ///
     /// # Errors
     /// If the socket cannot be made.

@@ -108,7 +108,7 @@ pub fn lines(lines: &[String]) -> Display {
     html_and_text(&html, &lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join("\n"))
 }
 
-/// What is live, drawn by the widget of this model; `still` for whoever has no widgets.
+/// What is live, drawn by the widget of this model; `still` where there are no widgets.
 #[must_use]
 pub fn live(mut still: Display, model: &str) -> Display {
     let view = serde_json::json!({ "version_major": 2, "version_minor": 1, "model_id": model });

@@ -15,7 +15,7 @@ const MARGIN: f64 = 48.0;
 const BARS: u16 = 30;
 /// Points of a line or a scatter at most; more are thinned out evenly. Vega-Lite gets as many.
 const POINTS: usize = 5_000;
-/// Groups that have a colour of their own; all others share the last.
+/// Groups that have their own colour; all others share the last.
 const COLOURS: [&str; 6] = ["#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2"];
 
 /// What a plot shows of each point.

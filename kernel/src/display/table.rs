@@ -21,7 +21,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Said for each cell, for pages have ideas of their own, and not all have the same; numbers stay on their line.
+    /// Set on each cell, because pages style tables differently; numbers stay on their line.
     fn style(self) -> &'static str {
         match self {
             Self::Words | Self::Long => "text-align:left",

@@ -78,7 +78,7 @@ use registry::Action;
 use std::time::Duration;
 use timed::{Stopwatch, Timed};
 
-/// Whoever carries out commands: the control client, or a table in a test.
+/// Carries out commands: the control client, or a table in a test.
 pub trait Engine {
     /// Carries out a command.
     ///

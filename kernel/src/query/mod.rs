@@ -1,4 +1,4 @@
-//! SQL over data frames, in a process of its own.
+//! SQL over data frames, in a separate process.
 //!
 //! polars plans and runs a query. A query can need more memory than there is, or more time than anybody has, and polars
 //! may panic on what nobody tried before: a process can be ended, and takes nothing with it. Tables go there and the

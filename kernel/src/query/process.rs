@@ -30,7 +30,7 @@ struct Question {
     tables: Vec<(String, u64)>,
 }
 
-/// Runs a query in a process of its own, which is ended when `go_on`, asked now and then, says no.
+/// Runs a query in a separate process, which is ended when `go_on`, asked now and then, says no.
 ///
 /// # Errors
 /// See [`QueryError`].

@@ -151,7 +151,7 @@ impl Statement {
                     if let Some((_, is_count)) = closing.pop_if(|(of, _)| *of == depth) {
                         let after = next(at + 1).map(|(_, token)| token);
                         if is_word(after, &["over", "filter", "within"]) {
-                            return Err("counts over windows or with a filter of their own are not scaled".to_owned());
+                            return Err("counts over windows or with their own filter are not scaled".to_owned());
                         }
                         let digits = if is_count { "0" } else { "6" };
                         tokens.push(Token::Mul);

@@ -1,6 +1,6 @@
 //! What evcxr wants to run.
 //!
-//! evcxr has one of its own, which reads its instructions from standard input. So would a cell that reads standard
+//! evcxr has one, which reads its instructions from standard input. So would a cell that reads standard
 //! input: it would wait for what never comes, or take an instruction away. Here the instructions are read from a copy
 //! of that descriptor, and in its place is an empty input.
 #![allow(unsafe_code, reason = "the cells' libraries are loaded and called with libc")]
@@ -32,7 +32,7 @@ impl Instructions {
         Ok(Self(BufReader::new(real.into())))
     }
 
-    /// Reads instructions on a thread of their own, and runs cells on this one until the session is over, which ends
+    /// Reads instructions on a separate thread, and runs cells on this one until the session is over, which ends
     /// the process. Without a pump there is nobody who waits for the end of one.
     pub fn run(self, cells: &Arc<Cells>, pump: Option<Arc<Pump>>) -> ! {
         let reader = Arc::clone(cells);

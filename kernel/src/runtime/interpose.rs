@@ -78,7 +78,7 @@ fn not_inherited() -> Option<&'static AtomicU8> {
             return None;
         }
         let here = AtomicU8::from_ptr(NonNull::new(page)?.cast::<u8>().as_ptr());
-        // Relaxed: whoever reads it was started later, or is this thread.
+        // Relaxed: a thread that reads it was started later, or is this thread.
         here.store(1, Ordering::Relaxed);
         Some(here)
     }

@@ -120,7 +120,7 @@ fn handle(request: Request, cells: &Arc<Cells>, pump: &Arc<Pump>, outbox: &Arc<O
         }
         Request::Command(remote::Request { id, command }) => {
             if matches!(command, Command::Enter(_)) {
-                // A library that a cell has loaded may have brought handlers of its own.
+                // A library that a cell has loaded may have brought its own handlers.
                 crash::install_handlers();
             }
             let interrupts = command == (Command::Interrupt { on: true });

@@ -23,7 +23,7 @@ const LINGER: Duration = Duration::from_millis(1);
 /// How much a cell prints before it looks again whether there is room, bytes.
 const CHUNK: usize = 256 << 10;
 
-/// Hands on what this process prints. Whoever tells the kernel something first drains the pump, so the order is kept.
+/// Hands on what this process prints. A thread that tells the kernel something first drains the pump, so the order is kept.
 ///
 /// Rust code adds to a list ([`super::interpose`]); all else that prints here has pipes in the place of the standard
 /// streams.
@@ -262,7 +262,7 @@ impl Pump {
             self.wait(linger, until);
             let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
             linger = !records.list.is_empty();
-            // From here on whoever adds to an empty list wakes this thread, and the wake is seen by the next wait.
+            // From here on a thread that adds to an empty list wakes this thread, and the wake is seen by the next wait.
             records.awake = linger;
             drop(records);
             until = self.drained(|streams, outbox| streams.output.settle_late(outbox));

@@ -115,7 +115,7 @@ impl Cells {
             if let Some(ended) = state.ended.take() {
                 drop(state);
                 if ended == Ended::Abandoned {
-                    self.hire();
+                    self.spawn_thread();
                 }
                 return ended;
             }
@@ -171,15 +171,15 @@ impl Cells {
     }
 
     /// Starts a thread in the place of one that was abandoned.
-    fn hire(self: &Arc<Self>) {
+    fn spawn_thread(self: &Arc<Self>) {
         let this = Arc::clone(self);
         let size = crash::stack_size();
         let serve = move || {
             crash::watch_stack(size);
             this.serve()
         };
-        let hired = std::thread::Builder::new().name("cells".to_owned()).stack_size(size).spawn(serve);
-        if let Err(error) = hired {
+        let spawned = std::thread::Builder::new().name("cells".to_owned()).stack_size(size).spawn(serve);
+        if let Err(error) = spawned {
             super::complain(&format!("there is no thread to run cells on: {error}"));
             std::process::exit(72);
         }

@@ -1,4 +1,4 @@
-//! What the server needs of whoever runs cells.
+//! What the server needs from what runs cells.
 
 use crate::output::{CellError, Display, Output};
 

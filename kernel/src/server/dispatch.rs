@@ -29,7 +29,7 @@ pub struct Dispatcher {
     subshells: Subshells,
     usage: Usage,
     ports: Ports,
-    /// Completion and inspection have a thread of their own: they may wait for the session.
+    /// Completion and inspection have a separate thread: they may wait for the session.
     questions: Sender<Request>,
     /// What takes time by itself, and waits for nothing: parsing and searching.
     texts: Sender<Request>,

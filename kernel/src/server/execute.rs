@@ -84,7 +84,7 @@ impl Executor {
     /// Whether a cell runs or waits.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        // Relaxed: whoever asks gets an answer that may be over by then anyway.
+        // Relaxed: a thread that asks gets an answer that may be over by then anyway.
         self.shared.pending.load(Ordering::Relaxed) > 0
     }
 
@@ -105,7 +105,7 @@ impl Executor {
         if matches!(job.kind, CellKind::Magics | CellKind::Help(_)) && alone && self.is_running() {
             let shared = Arc::clone(&self.shared);
             let before = queue.beside.take().filter(|(begun, _)| begun.elapsed() <= BURST);
-            // A magic may wait (`%drain`), so it has a thread of its own; those sent in one go keep their order.
+            // A magic may wait (`%drain`), so it has a separate thread; those sent in one go keep their order.
             let spawned =
                 std::thread::Builder::new().name("magic".to_owned()).stack_size(PARSER_STACK).spawn(move || {
                     if let Some((_, before)) = before {

@@ -2,7 +2,7 @@
 //!
 //! A request is received on a socket's task and, with some exceptions, answered right there: nothing there waits or parses.
 //! Completion and inspection have a thread, for they may wait for the session; so do questions whether a cell is complete
-//! and about the history, which take time; cells have a thread, where they run strictly in order; and a magic that comes while a cell runs gets a thread of its own. So everything but Rust
+//! and about the history, which take time; cells have a thread, where they run strictly in order; and a magic that comes while a cell runs gets a separate thread. So everything but Rust
 //! is answered while Rust runs.
 
 mod cell_kind;
@@ -119,8 +119,8 @@ async fn orphaned() {
     }
 }
 
-/// Tells whoever has started this process a line, on standard error.
+/// Logs a line on standard error.
 pub fn log(line: &str) {
-    // Whoever closed it does not want to read it, and that must not end the process.
+    // A reader that closed it does not want to read it, and that must not end the process.
     let _ = writeln!(std::io::stderr(), "machine: {line}");
 }

@@ -1,6 +1,6 @@
 //! Which cell and line the places in a compiled cell are.
 //!
-//! evcxr makes one source of the session's items and the cell's statements, in an order of its own. So each of them has a
+//! evcxr makes one source of the session's items and the cell's statements, in its own order. So each of them has a
 //! mark behind its first token, a comment with its cell and line. The stand-in for rustc makes a table of the marks and
 //! puts it beside the cell's library, where the runtime process finds it when it loads that: a panic in a slot names the
 //! cell, whichever library it comes from.

@@ -164,7 +164,7 @@ fn written(of: &str) -> Option<String> {
     while let Some(next) = rest.chars().next() {
         let tail = rest.get(next.len_utf8()..)?;
         match next {
-            // A function's type of its own coerces to a pointer; a closure's or an async block's has no name.
+            // A function item's type coerces to a pointer; a closure's or an async block's has no name.
             '{' if written.ends_with(' ') && !tail.split_once('}')?.0.contains('@') => {
                 written.pop();
                 rest = tail.split_once('}')?.1;

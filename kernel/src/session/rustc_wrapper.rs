@@ -9,7 +9,7 @@
 //! A dependency from a registry is taken from the store that all sessions share ([`super::store`]), or put there.
 //!
 //! A dependency that is a directory, and was edited, is the same file compiled anew, of which cargo's metadata says
-//! nothing. So a dependency gets metadata of its own each time that it is compiled: its types are other ones then. And a
+//! nothing. So a dependency gets its own metadata each time that it is compiled: its types are other ones then. And a
 //! cell whose dependency has another length or time than before gets other metadata, too.
 //!
 //! Cargo starts a link to this executable, by the name [`NAME`], in the place of rustc. A user's own wrapper in the

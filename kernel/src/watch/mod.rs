@@ -109,7 +109,7 @@ impl Watches {
             "comm_id": id, "target_name": WIDGET_TARGET, "data": { "state": model.state(), "buffer_paths": [] },
         });
         let metadata = [("version".to_owned(), WIDGET_PROTOCOL.into())].into_iter().collect();
-        // It belongs to no request: whoever writes down what cells give, and draws it without the kernel, then has
+        // It belongs to no request: a client that writes down what cells give, and draws it without the kernel, then has
         // what is readable without scripts.
         self.0.publisher.publish_with(&crate::server::NO_PARENT, "comm_open", metadata, content);
         state.models.insert(status.machine.clone(), model);
@@ -147,7 +147,7 @@ impl Watches {
                 self.act(machine, &wanted);
                 None
             }
-            // A view has nothing of its own to tell.
+            // Views send nothing by themselves.
             _ => None,
         }
     }
@@ -173,7 +173,7 @@ impl Watches {
         self.0.lock().alerts.of(machine)
     }
 
-    /// Carries out what a button asks for, on a thread of its own: `drain` waits.
+    /// Carries out what a button asks for, on a separate thread: `drain` waits.
     fn act(&self, machine: String, wanted: &Value) {
         let Some(action) = Action::of(wanted) else { return };
         let shared = Arc::clone(&self.0);

@@ -85,7 +85,7 @@ fn percent(share: f64) -> f64 {
     (share * 100.0).round() / 100.0
 }
 
-/// Three digits are enough for whoever looks, and what does not change is not sent.
+/// Three digits are enough to look at, and what does not change is not sent.
 pub(super) fn rounded(rate: f64) -> f64 {
     let digits = if rate >= 1.0 { 10f64.powf(rate.log10().floor() - 2.0) } else { 0.01 };
     let rounded = (rate / digits).round() * digits;

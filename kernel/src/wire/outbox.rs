@@ -13,7 +13,7 @@ const PIECE: usize = 64 << 10;
 /// What a message takes beside its bytes, about.
 const OVERHEAD: usize = 64;
 
-/// A queue of messages as they go over the wire. Whoever fills it bounds it, by [`Outbox::waiting`].
+/// A queue of messages as they go over the wire. The producer bounds it, by [`Outbox::waiting`].
 #[derive(Debug, Default)]
 pub struct Outbox {
     messages: Mutex<VecDeque<Bytes>>,

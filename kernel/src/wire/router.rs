@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// The bounds of a request, whoever sends it: nothing else is known of it before its signature is verified.
+/// The bounds of a request from any sender: nothing else is known of it before its signature is verified.
 const LIMITS: Limits = Limits { bytes: 32 << 20, frames: 1_024 };
 /// How many verified requests wait for the server.
 const MOST_REQUESTS: usize = 64;

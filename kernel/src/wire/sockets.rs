@@ -77,7 +77,7 @@ impl Sockets {
                 Err(source) => Err(StartError::Bind { socket, endpoint, source }),
             }
         };
-        // All of them before the first one serves: whoever reaches one reaches all.
+        // All of them before the first one serves: a client that reaches one reaches all.
         let on_shell = listen("shell", ports.shell).await?;
         let on_control = listen("control", ports.control).await?;
         let on_stdin = listen("stdin", ports.stdin).await?;

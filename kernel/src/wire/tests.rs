@@ -255,7 +255,7 @@ fn a_reply_goes_to_who_asked_and_not_to_who_takes_its_name() {
     let mut back = kernel.peer(SHELL, "DEALER", "name");
     back.send(&request("3"));
     kernel.request();
-    // The end of the first connection is an event of its own: until it is seen, the reply goes there.
+    // The end of the first connection is its own event: until it is seen, the reply goes there.
     back.stream.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
     let comes = |_| {
         reply(&second, "second");

@@ -277,7 +277,7 @@ def test_an_iopub_client_that_does_not_read_stalls_nobody(counted: Notebook) -> 
 
 @contextmanager
 def publisher(data: bytes) -> Iterator[str]:
-    """An endpoint that sends bytes to whoever connects, and keeps the connection."""
+    """An endpoint that sends bytes to each client, and keeps the connection."""
     server = socket.create_server(("127.0.0.1", 0))
     server.settimeout(DEADLINE)
 

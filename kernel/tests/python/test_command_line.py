@@ -100,7 +100,7 @@ overflow-checks = false
 
 
 class Machine:
-    """The command line, with a directory of sockets of its own."""
+    """The command line, with its own directory of sockets."""
 
     def __init__(self, runtime: Path) -> None:
         self.runtime = runtime

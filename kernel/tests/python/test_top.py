@@ -1,4 +1,4 @@
-"""`machine top` and `machine tap` in a terminal of their own: what is on the screen, and what keys do."""
+"""`machine top` and `machine tap` in a terminal: what is on the screen, and what keys do."""
 
 import fcntl
 import json

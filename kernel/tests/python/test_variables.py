@@ -60,7 +60,7 @@ def test_variables_outlive_a_dependency_that_comes_later_but_not_one_that_change
         "#[derive(Default)]\npub struct Part { #[cfg(feature = \"large\")] before: [u64; 32], pub x: u64 }\n"
     )
     notebook.must("struct Own { x: u64 }\nlet own = vec![Own { x: 3 }, Own { x: 4 }];")
-    # It brings a crate of its own.
+    # It brings its own crate.
     notebook.must("MACHINE[0] = async |x: u64| x + 1;")
     notebook.must(f':dep later = {{ path = "{tmp_path}" }}\nstruct Whole(later::Part);\n'
                   "let whole = Whole(later::Part { x: 1 });")

@@ -1,6 +1,6 @@
 //! The boundary between cells and engine: one table of functions, and descriptors of types, slots and sources.
 //!
-//! A cell is compiled into a library of its own, by another build than the engine's. So no Rust type with an
+//! A cell is compiled into its own library, by another build than the engine's. So no Rust type with an
 //! unspecified layout crosses here: only pointers, lengths, `#[repr(C)]` structs, and functions that know what
 //! they point at. Every function that runs user code catches its panics on its own side of the boundary.
 //!
@@ -85,7 +85,7 @@ impl std::io::Write for ByteWriter<'_> {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Any type without a case of its own.
+    /// Any type without its own case.
     Other = 0,
     /// `bool`.
     Bool,
@@ -131,7 +131,7 @@ impl Kind {
     }
 }
 
-/// What the engine knows of a type: how large it is, and which functions of its own library handle it.
+/// What the engine knows of a type: how large it is, and which functions of that library handle it.
 ///
 /// One lives in the read-only data of each library that uses the type.
 #[repr(C)]

@@ -399,7 +399,7 @@ impl<T: Debug + ?Sized> Show for &T {
     }
 }
 
-/// Shows values of plain-data types, which have no method of their own for it, as what the kernel renders.
+/// Shows values of plain-data types, which cannot have a method for it, as what the kernel renders.
 pub trait ShowAs {
     /// Shows the value in the notebook.
     fn evcxr_display(&self);

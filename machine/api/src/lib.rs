@@ -20,6 +20,8 @@
 //!
 //! This crate is thin, because every notebook session compiles it: it knows the types. What runs is in
 //! `machine-engine`, reached through one table of functions ([`abi`]).
+//!
+//! Rooms, lowest first: `abi`, `exact`, `payload`, `shim`, `slot`, `source`, `cell`, `frame`, `handle`, `outputs`.
 
 pub mod abi;
 pub mod cell;

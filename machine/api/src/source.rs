@@ -1,4 +1,4 @@
-//! Sources: what a machine takes its messages from, by itself, on a thread of its own.
+//! Sources: what a machine takes its messages from, by itself, on a separate thread.
 //!
 //! [`Machine::source`](crate::Machine::source) takes any iterator, a function that makes one, and what is built in
 //! here: the lines of a file ([`lines`], [`json_lines`]), standard input ([`stdin`]), a clock ([`interval`]), a

@@ -5,7 +5,7 @@
 
 use crate::executor::{self, Lease, Location};
 use machine::abi::{AsyncCall, CANCELLED, Outcome, ParamDesc, Run, SlotDesc, Text, TypeDesc, host};
-use machine::shim::{bury, describe, panics};
+use machine::shim::{describe, drop_payload, panics};
 pub(crate) use machine::slot::Arg;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -78,7 +78,7 @@ impl Duty {
 
     fn complete(&self, outcome: Outcome, text: &str) {
         // SAFETY: the ticket is the engine's, and `done` and `drop` exclude each other; nothing of the call is left:
-        // whoever has a `Duty` drops the future first.
+        // the owner of a `Duty` drops the future first.
         unsafe { (host().complete)(self.0.ticket, outcome, Text::new(text)) };
     }
 }
@@ -159,7 +159,7 @@ fn poll(future: &mut Option<LocalFuture>, context: &mut Context<'_>) -> Option<E
         Ok(Poll::Ready(ended)) => Some(End::Of(ended)),
         Ok(Poll::Pending) => None,
         Err(payload) => {
-            bury(payload);
+            drop_payload(payload);
             Some(End::Panicked)
         }
     }

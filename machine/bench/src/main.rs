@@ -188,7 +188,7 @@ fn waiting() -> Result<(), Error> {
     Ok(())
 }
 
-/// From `put` to whoever waits for the outputs of an idle machine, and to the end of its last slot.
+/// From `put` to a thread that waits for the outputs of an idle machine, and to the end of its last slot.
 fn latency(m: &Machine) -> Result<(), machine::Error> {
     m.drain();
     let mut outputs = m.outputs()?;

@@ -19,9 +19,9 @@ use tokio::sync::Semaphore;
 mod call;
 #[path = "asynchronous/callers.rs"]
 mod callers;
+#[path = "asynchronous/cancelled.rs"]
+mod cancelled;
 mod common;
-#[path = "asynchronous/given_up.rs"]
-mod given_up;
 #[path = "asynchronous/in_flight.rs"]
 mod in_flight;
 #[path = "asynchronous/random.rs"]

@@ -174,8 +174,7 @@ fn a_queue_for_which_there_is_no_memory_is_refused() {
     // A system that promises more memory than there is gives it, as long as it is not used.
     if let Err(failure) = named("memory").queue(1 << 30).start() {
         assert_eq!(failure.kind(), ErrorKind::OutOfRange);
-        let message =
-            "queue is 1073741824: places for so many messages take 128 GiB, which are not to be had: take fewer";
+        let message = "cannot allocate a queue of 1073741824 messages (128 GiB); choose a smaller capacity";
         assert_eq!(failure.message(), message);
     }
 }

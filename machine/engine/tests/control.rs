@@ -1,4 +1,4 @@
-//! What is said to a machine is answered, whatever its slots and sinks do, and whoever says it.
+//! What is said to a machine is answered, whatever its slots and sinks do, and whatever thread asks.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use common::{answers, named, reconciles};

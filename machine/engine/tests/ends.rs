@@ -1,5 +1,5 @@
 //! How a pipeline's process ends: its exit code, the counts that it reports, and what it says was lost. Each pipeline is
-//! a process of its own, with signals and standard output as a shell gives them.
+//! a separate process, with signals and standard output as a shell gives them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 #![allow(clippy::print_stdout, reason = "pipelines print")]
 
@@ -17,7 +17,7 @@ const CHILD: &str = "MACHINE_TEST_ENDS";
 /// The longest that a pipeline may take: a deadline for the test, not something that it measures.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// A pipeline that runs in a process of its own.
+/// A pipeline that runs in a separate process.
 struct Pipeline(Child);
 
 /// How a pipeline ended.

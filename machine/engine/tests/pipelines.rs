@@ -1,4 +1,4 @@
-//! What a pipeline does at its end, and when it is asked to stop: each in a process of its own, for that waits for all of
+//! What a pipeline does at its end, and when it is asked to stop: each in a separate process, for that waits for all of
 //! its machines.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Tells that this is the process of a test's pipeline.
 const CHILD: &str = "MACHINE_TEST_PIPELINE";
 
-/// Runs the test of this name once more in a process of its own, with these options of a pipeline. Returns whether the
+/// Runs the test of this name once more in a separate process, with these options of a pipeline. Returns whether the
 /// calling one is that process.
 fn is_child(test: &str, options: &str) -> bool {
     if std::env::var_os(CHILD).is_some() {

@@ -134,8 +134,8 @@ fn until(happened: impl Fn() -> bool) {
 
 #[test]
 fn clients_that_are_gone_end_their_calls_and_those_that_wait_take_no_seat() -> Result<(), Box<dyn std::error::Error>> {
-    struct Inside(Arc<AtomicUsize>);
-    impl Drop for Inside {
+    struct Entered(Arc<AtomicUsize>);
+    impl Drop for Entered {
         fn drop(&mut self) {
             self.0.fetch_sub(1, SeqCst);
         }
@@ -146,7 +146,7 @@ fn clients_that_are_gone_end_their_calls_and_those_that_wait_take_no_seat() -> R
     let i = inside.clone();
     machine[0].set_async(async move |x: u64| {
         i.fetch_add(1, SeqCst);
-        let _inside = Inside(i.clone());
+        let _inside = Entered(i.clone());
         std::future::pending::<()>().await;
         x
     })?;

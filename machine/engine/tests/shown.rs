@@ -43,7 +43,7 @@ fn a_handle_tells_what_it_stands_for_now() -> Result<(), Error> {
         check(&output, &format!("Output({:?}, {values})", output.oid));
     }
     check(&m.call(1.5)?, "Call(in: 1.5, f0: 2.25, f1: 3.25)");
-    // An empty slot has nothing of its own, also where its value is missing.
+    // An empty slot adds nothing, also where its value is missing.
     check(&m.call(3.0)?, "Call(in: 3.0, f0: 9.0, f1: (f1 failed (error): too big))");
 
     let file = std::env::temp_dir().join(format!("machine-shown-{}.jsonl", std::process::id()));

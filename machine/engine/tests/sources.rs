@@ -346,7 +346,7 @@ fn a_function_that_is_called_again_is_replayed_anew() {
     assert_eq!(kept.source().dropped, 1);
 }
 
-/// Does nothing, unless the test below starts it in a process of its own.
+/// Does nothing, unless the test below starts it in a separate process.
 #[test]
 fn reader_of_standard_input() {
     if std::env::var_os("MACHINE_TEST_STDIN").is_none() {
@@ -392,7 +392,7 @@ fn standard_input_is_a_source_of_a_program() {
     assert!(child.wait().unwrap().success());
 }
 
-/// Does nothing, unless the test below starts it in a process of its own.
+/// Does nothing, unless the test below starts it in a separate process.
 #[test]
 fn pipeline_of_standard_input() {
     if std::env::var_os("MACHINE_TEST_PIPELINE").is_none() {
@@ -450,7 +450,7 @@ fn a_drain_that_ran_out_of_time_tells_that_the_source_goes_on() {
 
 #[test]
 fn a_process_that_runs_cells_has_no_standard_input() {
-    // Of the process, so it is asked for in one of its own.
+    // Of the process, so it is tested in a separate one.
     if std::env::var_os("MACHINE_TEST_CELLS").is_some() {
         machine_engine::set_cell_thread();
         let refused = Kept::new().machine.source(source::stdin()).unwrap_err();

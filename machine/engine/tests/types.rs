@@ -51,7 +51,7 @@ fn two_types_of_one_name_are_told_apart() {
     assert_eq!(half.to_bits(), 3.5_f64.to_bits(), "another type of that name reads what the first one wrote");
 }
 
-/// Whoever names it so writes no unsafe code.
+/// A user who names it so writes no unsafe code.
 #[test]
 fn a_type_is_taken_by_value_once_it_is_named() {
     #[derive(Serialize, Deserialize, Clone)]

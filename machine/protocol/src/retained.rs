@@ -186,7 +186,7 @@ impl DeadLetterQuery {
 }
 
 impl Retried {
-    /// Takes dead letters through the slots as they are now, whoever carries the commands: each tries some of them.
+    /// Takes dead letters through the slots as they are now, through any client: each command tries some of them.
     /// After each, `go_on` is told what has become of them so far; if it says no, `left` were not tried.
     ///
     /// # Errors

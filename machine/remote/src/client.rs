@@ -41,7 +41,7 @@ pub fn processes() -> Machines {
     let (tell, told) = mpsc::channel();
     for socket in sockets.clone() {
         let tell = tell.clone();
-        // Threads of their own, because connecting to a process that hangs may take forever.
+        // Separate threads, because connecting to a process that hangs may take forever.
         let ask = move || {
             let found = place::connect(&socket).and_then(|stream| {
                 let mut process = Process::greet(stream)?;
@@ -182,7 +182,7 @@ impl Process {
         self.next += 1;
         let request = Request { id, command };
         let answer = match write_frame(&mut Timed::new(&self.stream, ANSWER), &request) {
-            // Whoever has hung up may have said why.
+            // A server that has hung up may have said why.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => read_frame::<Answer>(&mut Timed::new(&self.stream, limit)),
         };

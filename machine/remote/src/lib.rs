@@ -30,7 +30,7 @@ pub fn close() {
     place::remove_all();
 }
 
-/// Removes the sockets of processes that are gone. Waits for that at most for a time: a process that hangs keeps whoever
+/// Removes the sockets of processes that are gone. Waits for that at most for a time: a process that hangs blocks a client that
 /// connects to it.
 pub fn sweep(limit: Duration) {
     place::sweep_within(limit);

@@ -234,7 +234,7 @@ fn listen_in(directory: &Path) -> io::Result<(UnixListener, PathBuf)> {
         if is_file || UnixStream::connect(&path).is_ok() {
             continue;
         }
-        // Bound under another name first: a socket is seen under its own only once somebody listens, so whoever
+        // Bound under another name first: a socket is seen under its own only once somebody listens, so a client that
         // finds one that refuses may remove it.
         let new = directory.join(format!("{pid}-{attempt}.new"));
         let _ = fs::remove_file(&new);

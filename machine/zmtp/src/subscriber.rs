@@ -16,7 +16,7 @@ pub fn hello() -> Vec<u8> {
 }
 
 /// What a subscriber says after the handshake: which messages it wants, by how their first frames begin. A message, as
-/// in version 3.0: whoever has a later one understands it too.
+/// in version 3.0: a peer with a later one understands it too.
 #[must_use]
 pub fn subscription(topic: &str) -> Vec<u8> {
     let mut bytes = Vec::new();

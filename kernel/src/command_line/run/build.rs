@@ -43,7 +43,7 @@ pub fn file(
         let is_end = message.starts_with("aborting due to");
         let told = script.and_then(|script| script.told(diagnostic, &file, colours)).or_else(rendered);
         if let Some(text) = told.filter(|_| !is_end) {
-            // Whoever closed standard error does not want to read it.
+            // A reader that closed standard error does not want to read it.
             let _ = writeln!(std::io::stderr(), "{text}\n");
         }
     };

@@ -1,4 +1,4 @@
-//! `machine run`: a pipeline built as a program of its own, and run in the place of this process.
+//! `machine run`: a pipeline built as its own program, and run in the place of this process.
 //!
 //! A file becomes a cargo project in the user's cache, `run/projects/STEM-HASH` with the hash of the file's path, so
 //! that each file has one and only what changed is compiled again; all share `run/target`, so that the engine is
@@ -76,7 +76,7 @@ fn file(path: &Path) -> Result<PathBuf, Failed> {
     let written = || -> io::Result<File> {
         session::directory::create_private(&cache)?;
         fs::create_dir_all(&place)?;
-        // Whoever runs the same file at this moment builds it first.
+        // Another process that runs the same file at this moment builds it first.
         let lock = File::create(place.join("lock"))?;
         lock.lock()?;
         write_if_new(&place.join("Cargo.toml"), &manifest)?;

@@ -74,7 +74,7 @@ pub fn make(source: &str, path: &Path) -> Result<Program, Failed> {
     Ok(program)
 }
 
-/// Where the name of the function `main` stands, if the file has one of its own.
+/// Where the name of the function `main` stands, if the file has one.
 fn main_of(rust: &str) -> Option<usize> {
     let file = SourceFile::parse(rust, Edition::Edition2024).syntax_node();
     let functions = file.children().filter_map(ast::Fn::cast);

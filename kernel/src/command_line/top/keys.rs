@@ -1,6 +1,6 @@
 //! What each key does.
 
-use super::feed::Found;
+use super::poller::Found;
 use super::view::{Focus, Page, Shown, UiCommand, View};
 use crate::watch::Action;
 use ratatui::termion::event::Key;

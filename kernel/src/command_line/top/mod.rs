@@ -1,12 +1,12 @@
 //! `machine top`: a machine of this user, live in a terminal.
 //!
-//! What is shown is read from the counters of its process, as any other client reads them ([`feed`]), and keys send
+//! What is shown is read from the counters of its process, as any other client reads them ([`poller`]), and keys send
 //! the commands that the notebook's buttons send. All that happens comes as an [`Event`] to one thread, which changes
-//! the [`View`] and draws it; whatever waits, waits on a thread of its own.
+//! the [`View`] and draws it; whatever waits, waits on a separate thread.
 
 mod draw;
-mod feed;
 mod keys;
+mod poller;
 mod screen;
 mod view;
 
@@ -16,8 +16,8 @@ mod tests;
 use super::control;
 use super::outcome::{Failed, Outcome};
 use crate::magic::quote;
-use feed::{Feed, Found, Look, Name};
 use machine_protocol::Error;
+use poller::{Found, Look, Name, Poller};
 use ratatui::termion::event::Key;
 use screen::Screen;
 use std::io::IsTerminal;
@@ -40,7 +40,7 @@ enum Event {
     Gone(Name, Error),
     /// The terminal has another size.
     Resized,
-    /// The terminal is gone, or the process shall end.
+    /// The terminal is gone, or the process should end.
     End,
 }
 
@@ -54,23 +54,23 @@ pub fn run(name: Option<&str>) -> Outcome {
     }
     let (tell, told) = mpsc::channel();
     let mut view = View::default();
-    let mut feed = match machine {
+    let mut poller = match machine {
         Some((process, machine)) => {
             let found = Found::new(&process, machine);
             view.show(found.clone(), true);
-            Feed::of_machine(found, Some(process), tell.clone())
+            Poller::of_machine(found, Some(process), tell.clone())
         }
         None => {
-            let machines = feed::machines();
+            let machines = poller::machines();
             match machines.as_slice() {
                 [] => return Err(Failed::new("no_such_machine", "no process of this user runs a machine")),
                 [only] => {
                     view.show(only.clone(), true);
-                    Feed::of_machine(only.clone(), None, tell.clone())
+                    Poller::of_machine(only.clone(), None, tell.clone())
                 }
                 _ => {
                     view.list(machines);
-                    Feed::of_all(tell.clone())
+                    Poller::of_all(tell.clone())
                 }
             }
         }
@@ -81,7 +81,7 @@ pub fn run(name: Option<&str>) -> Outcome {
             screen.draw(|frame| draw::draw(&mut view, frame))?;
             // The sender lives as long as this loop.
             let Ok(event) = told.recv() else { return Ok(String::new()) };
-            match happen(event, &mut view, &mut feed, &tell) {
+            match happen(event, &mut view, &mut poller, &tell) {
                 Next::Draw => {}
                 Next::Quit => return Ok(String::new()),
                 Next::Fail(failure) => return Err(failure.into()),
@@ -97,7 +97,7 @@ enum Next {
     Fail(Error),
 }
 
-fn happen(event: Event, view: &mut View, feed: &mut Feed, tell: &Sender<Event>) -> Next {
+fn happen(event: Event, view: &mut View, poller: &mut Poller, tell: &Sender<Event>) -> Next {
     let wish = match event {
         Event::End => return Next::Quit,
         Event::Resized => None,
@@ -125,16 +125,16 @@ fn happen(event: Event, view: &mut View, feed: &mut Feed, tell: &Sender<Event>) 
     match wish {
         None => {}
         Some(UiCommand::Quit) => return Next::Quit,
-        Some(UiCommand::Next) => feed::ask_for_next(tell.clone()),
+        Some(UiCommand::Next) => poller::ask_for_next(tell.clone()),
         Some(UiCommand::List) => {
             view.list(Vec::new());
-            *feed = Feed::of_all(tell.clone());
+            *poller = Poller::of_all(tell.clone());
         }
         Some(UiCommand::Show(found)) => {
             view.show(found.clone(), view.is_alone());
-            *feed = Feed::of_machine(found, None, tell.clone());
+            *poller = Poller::of_machine(found, None, tell.clone());
         }
-        Some(UiCommand::Act(found, action)) => feed::act(found, action, tell.clone()),
+        Some(UiCommand::Act(found, action)) => poller::act(found, action, tell.clone()),
     }
     Next::Draw
 }

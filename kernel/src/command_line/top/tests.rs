@@ -1,8 +1,8 @@
 //! What is drawn of a real machine, on terminals of several sizes, and what the keys do.
 
 use super::draw::draw;
-use super::feed::{Found, Look, Name};
 use super::keys::press;
+use super::poller::{Found, Look, Name};
 use super::view::{Focus, Page, Shown, UiCommand, View};
 use crate::watch::{Action, Flow, curves};
 use machine::prelude::*;
@@ -250,7 +250,7 @@ fn the_list_goes_on_to_a_machine_and_back() {
     assert!(matches!(press(&mut view, Key::Esc), Some(UiCommand::List)));
 }
 
-/// Panics below [`super::screen::guarded`], in a process of its own: what is done at a panic is the same for all
+/// Panics below [`super::screen::guarded`], in a separate process: what is done at a panic is the same for all
 /// threads of a process.
 #[test]
 #[ignore = "run by the test after it"]

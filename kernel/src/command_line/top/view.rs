@@ -1,6 +1,6 @@
 //! What is on the screen.
 
-use super::feed::{Found, Look, Name};
+use super::poller::{Found, Look, Name};
 use crate::watch::Action;
 
 /// What there is to see.

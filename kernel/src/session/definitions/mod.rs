@@ -24,7 +24,7 @@ struct Item {
     foreign: Option<String>,
 }
 
-/// What has no name of its own: an implementation, a glob import.
+/// Items without a name: an implementation, a glob import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Unnamed {
     /// The names of what it is part of; `None`: of all there is.
@@ -32,7 +32,7 @@ struct Unnamed {
     part: Item,
 }
 
-/// What has no name of its own, by the names of what it is part of.
+/// Items without a name, by the names of what they are part of.
 type Parts<'d> = BTreeMap<&'d str, Vec<&'d Item>>;
 
 /// What a name means, as far as that can be told without a compiler.
@@ -304,7 +304,7 @@ fn unnamed(item: &ast::Item, part: &Item) -> Option<Unnamed> {
             let part = if takes_part(item) {
                 part.clone()
             } else if item.trait_().is_some() {
-                // The trait may bring a constant of its own.
+                // The trait may bring its own constant.
                 Item { hash: 0, names: header.clone(), foreign: None }
             } else {
                 Item { hash: 0, names: BTreeSet::new(), foreign: None }
@@ -319,7 +319,7 @@ fn unnamed(item: &ast::Item, part: &Item) -> Option<Unnamed> {
     }
 }
 
-/// Whether what an implementation says can change the layout of a type, or has types of its own.
+/// Whether what an implementation says can change the layout of a type, or has its own types.
 fn takes_part(item: &ast::Impl) -> bool {
     item.assoc_item_list().into_iter().flat_map(|list| list.assoc_items()).any(|item| match item {
         ast::AssocItem::Const(_) | ast::AssocItem::TypeAlias(_) | ast::AssocItem::MacroCall(_) => true,

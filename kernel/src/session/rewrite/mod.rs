@@ -208,7 +208,7 @@ fn with_prelude(source: &str, base: usize, prelude: &str) -> Edited {
     edits.apply(source)
 }
 
-/// The prelude as it stands at the start of the Rust code: on a line of its own, if only commands come before it.
+/// The prelude as it stands at the start of the Rust code: on its own line, if only commands come before it.
 fn opening(source: &str, base: usize, prelude: &str) -> String {
     let line_is_open = source.get(..base).is_some_and(|head| !head.is_empty() && !head.ends_with('\n'));
     format!("{}{prelude}", if line_is_open { "\n" } else { "" })

@@ -148,7 +148,7 @@ struct OutgoingHeader<'a> {
 }
 
 impl Session {
-    /// A session with a name of its own.
+    /// A session with its own name.
     #[must_use]
     pub fn new(key: Key) -> Self {
         Self { id: uuid::Uuid::new_v4().to_string(), key, seen: Seen::default(), sent: AtomicU64::new(0) }

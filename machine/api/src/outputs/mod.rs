@@ -69,7 +69,7 @@ impl Machine {
     }
 
     /// Appends each message from now on to a file, as a line `{"oid":"…","outputs":[in,f0,…]}`. Outputs that are
-    /// missing are written as they are published. A thread of its own writes; [`drain`](Self::drain) and
+    /// missing are written as they are published. A separate thread writes; [`drain`](Self::drain) and
     /// [`stop`](Self::stop) wait for it. What cannot be written is counted, and told in the status. A last line that a
     /// killed process has left half gets an end first. A named pipe is written to while somebody reads it.
     ///

@@ -1,6 +1,6 @@
 //! Closures: what the engine calls for a message.
 
-use super::{bury, panics, say};
+use super::{drop_payload, panics, say};
 use crate::abi::{ByteWriter, MAX_ARITY, Outcome, ParamDesc, Run, SlotDesc, Text, TypeDesc};
 use std::any::type_name;
 use std::marker::PhantomData;
@@ -89,7 +89,7 @@ unsafe extern "C" fn call<C: Call>(
         };
     }));
     if let Err(payload) = result {
-        bury(payload);
+        drop_payload(payload);
         return Outcome::Panicked;
     }
     outcome

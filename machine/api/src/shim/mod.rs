@@ -25,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `f` and tells whether it panicked. Not generic, so that cells do not compile it again.
 pub fn panics(f: &mut dyn FnMut()) -> bool {
-    catch_unwind(AssertUnwindSafe(f)).map_err(bury).is_err()
+    catch_unwind(AssertUnwindSafe(f)).map_err(drop_payload).is_err()
 }
 
 /// What a panic says: the text in its payload, if there is one.
@@ -36,7 +36,7 @@ pub fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
 
 /// Drops the payload of a panic. One whose own destructor panics is leaked: it had its chance.
 #[cold]
-pub fn bury(payload: Box<dyn Any + Send>) {
+pub fn drop_payload(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(second);
     }
@@ -45,6 +45,6 @@ pub fn bury(payload: Box<dyn Any + Send>) {
 fn say(sink: *mut ByteWriter, text: std::fmt::Arguments<'_>) {
     // SAFETY: every caller passes the sink that the engine gave it for the call.
     let sink = unsafe { &mut *sink };
-    // Writing to a `ByteWriter` cannot fail; a `Display` that panics loses the rest of its own text.
+    // Writing to a `ByteWriter` cannot fail; a `Display` that panics loses the rest of its text.
     panics(&mut || drop(sink.write_fmt(text)));
 }

@@ -49,7 +49,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// What is counted, in a process of its own.
+/// What is counted, in a separate process.
 fn run(step: &str, messages: u32) -> Result<(), Box<dyn Error>> {
     machine_engine::init();
     let m = Machine::builder("w8").queue(usize::try_from(messages)?).start()?;

@@ -125,7 +125,12 @@ fn work(queue: &Queue, version: &AtomicU64, index: usize, ran: &std::sync::Mutex
 
 type Handles = std::sync::Mutex<Vec<thread::JoinHandle<()>>>;
 
-fn hire(queue: &Arc<Queue>, version: &Arc<AtomicU64>, ran: &Arc<std::sync::Mutex<Vec<u64>>>, handles: &Handles) {
+fn spawn_workers(
+    queue: &Arc<Queue>,
+    version: &Arc<AtomicU64>,
+    ran: &Arc<std::sync::Mutex<Vec<u64>>>,
+    handles: &Handles,
+) {
     let mut control = queue.control();
     while let Some(index) = queue.spawn_worker(&mut control) {
         let (queue, version, ran) = (queue.clone(), version.clone(), ran.clone());
@@ -155,7 +160,7 @@ fn everything_at_once() {
     let ran = Arc::new(std::sync::Mutex::new(Vec::new()));
     let handles = Handles::default();
     set_mode(&queue, Mode::Running);
-    hire(&queue, &version, &ran, &handles);
+    spawn_workers(&queue, &version, &ran, &handles);
     let message = |number| Message { number };
     let one = {
         let queue = queue.clone();
@@ -193,7 +198,7 @@ fn everything_at_once() {
     queue.set_workers(&mut queue.control(), 2);
     let _oldest = queue.take_oldest();
     set_mode(&queue, Mode::Running);
-    hire(&queue, &version, &ran, &handles);
+    spawn_workers(&queue, &version, &ran, &handles);
     queue.wake_all();
     one.join().unwrap();
     batches.join().unwrap();

@@ -22,7 +22,7 @@ fn membarrier(command: libc::c_int) -> bool {
 pub(crate) fn register() {
     #[cfg(all(target_os = "linux", not(miri)))]
     if !IS_REGISTERED.load(Ordering::Relaxed) {
-        // Relaxed: a thread that does not see it yet passes a barrier of its own, which is as good.
+        // Relaxed: a thread that does not see it yet passes its own barrier, which is as good.
         IS_REGISTERED.store(membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED), Ordering::Relaxed);
     }
 }

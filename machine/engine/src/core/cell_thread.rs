@@ -1,7 +1,7 @@
 //! The thread that runs the cells of a notebook, and what tells it to stop.
 //!
 //! A cell that cannot be stopped keeps its thread: the thread is *abandoned*, and another one runs the next cells. An
-//! abandoned thread may wake up at any time. It has no part in the cells any more: whoever asks about the calling
+//! abandoned thread may wake up at any time. It has no part in the cells any more: code that asks about the calling
 //! thread gets `false` there, and the code of its cell stops at the next place where it looks.
 //!
 //! Each library of a cell has a flag that its loops read. All of them are set while an interrupt is pending; the one

@@ -1,4 +1,4 @@
-//! Dead letters: messages that a slot failed on, kept for whoever wants to know, and to be tried again.
+//! Dead letters: messages that a slot failed on, kept for inspection and for retries.
 
 use crate::core::frame::SlotErrorKind;
 use crate::core::oid::{self, Oid};
@@ -83,7 +83,7 @@ pub(crate) fn after(number: u64) -> u64 {
     number - number % APART + APART
 }
 
-/// The newest letters, bounded; those that fall out are counted. Each has a number of its own, in the order of their
+/// The newest letters, bounded; those that fall out are counted. Each has its own number, in the order of their
 /// coming.
 ///
 /// A clone is a snapshot, pointers to the same letters: what takes long is asked of one, without the lock that workers

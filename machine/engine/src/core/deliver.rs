@@ -18,7 +18,7 @@ pub(crate) enum Way {
     Straight,
     /// With a worker, through slots in which it may have waited.
     InFlight,
-    /// On the thread of whoever asked for it.
+    /// On the caller's thread.
     Asked,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Delivery {
 }
 
 fn add(count: &AtomicU64, more: u64) {
-    // Only one thread writes it. Release: whoever sees the message done sees this.
+    // Only one thread writes it. Release: a thread that sees the message done sees this.
     count.store(count.load(Ordering::Relaxed) + more, Ordering::Release);
 }
 
@@ -73,7 +73,7 @@ impl Delivery {
             self.record(plan, frame, oid, errors);
         }
         let bytes = if times.is_some() || plan.hands_over {
-            self.hand_out(plan, frame, (oid, number), errors, times)
+            self.dispatch(plan, frame, (oid, number), errors, times)
         } else {
             0
         };
@@ -90,7 +90,7 @@ impl Delivery {
 
     /// Retains a message, and hands it to the sinks of its plan.
     #[inline(never)]
-    fn hand_out(
+    fn dispatch(
         &mut self,
         plan: &Plan,
         frame: &mut Frame,

@@ -30,11 +30,11 @@ pub(crate) fn observer() -> Option<&'static dyn Observer> {
     OBSERVER.get().map(|observer| &**observer)
 }
 
-/// Reports a warning to whoever listens, or on standard error.
+/// Reports a warning to the observer, or on standard error.
 pub(crate) fn notice(text: &str) {
     match observer() {
         Some(observer) => observer.notice(text),
-        // Whoever closed standard error does not want to read it.
+        // A reader that closed standard error does not want to read it.
         None => drop(writeln!(std::io::stderr(), "warning: {text}")),
     }
 }

@@ -1,7 +1,7 @@
 //! A bounded ring that many put into and many take from, without a lock.
 //!
 //! Each cell has a stamp that says whose turn it is: `2·lap` when the producer of that lap may write, `2·lap + 1`
-//! when a consumer may read. `tail` counts all messages ever put, `head` all ever taken; whoever moves one of them by
+//! when a consumer may read. `tail` counts all messages ever put, `head` all ever taken; a thread that moves one of them by
 //! compare-and-swap owns the cells it moved over. Memory starts as zeroes, which is lap 0, so a large ring takes no
 //! memory before it is used. (After the scheme of Vyukov's bounded MPMC queue.)
 //!
@@ -18,7 +18,7 @@ struct Cell<T> {
     message: UnsafeCell<MaybeUninit<T>>,
 }
 
-/// On a cache line of its own, so that who writes it does not slow those who read something else.
+/// On a separate cache line, so that writing it does not slow readers of something else.
 #[repr(align(128))]
 #[derive(Debug, Default)]
 pub(crate) struct Alone(pub AtomicU64);
@@ -44,7 +44,7 @@ impl<T> Ring<T> {
         capacity.next_power_of_two().saturating_mul(size_of::<Cell<T>>())
     }
 
-    /// A ring of at least this many cells; `None` if so much memory is not to be had.
+    /// A ring of at least this many cells; `None` if there is not enough memory.
     pub fn new(capacity: usize) -> Option<Self> {
         let cells = capacity.next_power_of_two();
         let layout = Layout::array::<Cell<T>>(cells).ok()?;

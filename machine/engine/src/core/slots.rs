@@ -79,7 +79,7 @@ impl Function {
         Self { desc, params, output, origin, tallies, times: Histogram::default() }
     }
 
-    /// The first type of its own that is an `Option` in an `Option`.
+    /// The first of its types that is an `Option` in an `Option`.
     pub fn nested_option(&self) -> Option<String> {
         let params = self.desc.params.iter().take(self.desc.arity).map(raw::param_name);
         let output = raw::type_name(self.output.desc);

@@ -1,4 +1,4 @@
-//! How what comes from outside becomes messages: pure functions from bytes to texts, for sources and for whoever
+//! How what comes from outside becomes messages: pure functions from bytes to texts, for sources and for clients that
 //! tries them with any bytes.
 
 pub mod body;

@@ -24,7 +24,7 @@ use machine_protocol::{Error, ErrorKind};
 use std::sync::TryLockError;
 use std::time::{Duration, Instant};
 
-/// How long one command tries at most: then whoever asks can show how far it is, or stop.
+/// How long one command tries at most: then the caller can show how far it is, or stop.
 const TURN: Duration = Duration::from_millis(250);
 
 fn selection(machine: &Machine, query: &DeadLetterQuery) -> Result<Selection, Error> {

@@ -231,7 +231,7 @@ impl Run {
 
     /// Returns when no source is running and no machine has something to do; machines that do not run are not waited for,
     /// but their sources are: somebody may start them from outside. A source that waits for a slot is not waited for:
-    /// whoever could have set one has returned. Returns whether that was so before the grace time was over.
+    /// the code that could have set one has returned. Returns whether that was so before the grace time was over.
     fn wait(&self, reported: &mut BTreeSet<u64>) -> bool {
         let mut ending = QuiescenceDetector::default();
         let mut quiet: Option<(Instant, u64)> = None;
@@ -349,7 +349,7 @@ fn machines() -> Vec<Status> {
 
 /// One line on standard error.
 fn say(line: &str) {
-    // Whoever closed it does not want to read it.
+    // A reader that closed it does not want to read it.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

@@ -1,4 +1,4 @@
-//! Runs a script: the statements of a notebook's cells as a program of its own.
+//! Runs a script: the statements of a notebook's cells as its own program.
 //!
 //! `machine run` makes the program, with the edits that a cell gets ([`machine::cell`]). So a `?` that fails tells its
 //! line, loops look for Ctrl-C, and what a final expression shows is printed.
@@ -31,7 +31,7 @@ pub fn run(file: &'static str, script: impl FnOnce()) -> ExitCode {
     })
 }
 
-/// Prints what a notebook would show. Whoever closed a stream does not want to read it.
+/// Prints what a notebook would show. A reader that closed a stream does not want to read it.
 struct Printer {
     file: &'static str,
 }

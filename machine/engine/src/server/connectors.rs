@@ -1,4 +1,4 @@
-//! The sources and sinks that commands can ask for. Whoever assembles the engine says which there are.
+//! The sources and sinks that commands can ask for. The crate that assembles the engine registers them.
 
 use crate::core::output::Sink;
 use crate::core::raw::Writer;

@@ -206,7 +206,7 @@ unsafe extern "C" fn outputs_id(handle: *const c_void) -> u64 {
 unsafe extern "C" fn outputs_free(handle: *mut c_void, why: Text) {
     // SAFETY: made by `outputs`, freed once; the cell's text lives for the call.
     let (taps, why) = unsafe { (Box::from_raw(handle.cast::<Taps>()), why.as_str()) };
-    // With an error it stays in the status, so that whoever looks there sees why nothing is taken any more.
+    // With an error it stays in the status, so that a user who looks there sees why nothing is taken any more.
     if why.is_empty() {
         taps.machine.remove_sinks(Some(taps.id));
     }

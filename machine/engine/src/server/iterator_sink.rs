@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a waiting cell sleeps before it looks whether it shall give up.
+/// How long a waiting cell sleeps before it looks whether it should give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// How long a waiting cell looks for an output before it sleeps, if it waited for the last one no longer than that. To
@@ -96,7 +96,7 @@ impl Tap {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next output. `ended` says whether none can come any more, `cancel` whether the cell shall stop.
+    /// The next output. `ended` says whether none can come any more, `cancel` whether the cell should stop.
     pub fn next(&self, timeout: Option<Duration>, ended: impl Fn() -> bool, cancel: impl Fn() -> bool) -> Next {
         let mut state = self.lock();
         self.put_down(&mut state);

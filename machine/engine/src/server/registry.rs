@@ -17,7 +17,7 @@ static MACHINES: [OnceLock<&'static Machine>; MOST_MACHINES] = [const { OnceLock
 static PASTS: [OnceLock<Mutex<Past>>; MOST_MACHINES] = [const { OnceLock::new() }; MOST_MACHINES];
 static NAMES: RwLock<Vec<&'static Machine>> = RwLock::new(Vec::new());
 
-/// All machines, without a list of its own: nothing is allocated while messages flow.
+/// All machines, without a separate list: nothing is allocated while messages flow.
 pub(crate) fn machines() -> impl Iterator<Item = &'static Machine> {
     MACHINES.iter().map_while(OnceLock::get).copied()
 }

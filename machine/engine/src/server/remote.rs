@@ -27,7 +27,7 @@ const TRANSFER: Duration = Duration::from_secs(10);
 /// keeps nobody.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Says `off` if a process shall not listen.
+/// Says `off` if a process should not listen.
 const SWITCH: &str = "MACHINE_REMOTE";
 /// Says what runs in this process, where it does not say so itself.
 const TITLE_VARIABLE: &str = "MACHINE_TITLE";
@@ -45,7 +45,7 @@ fn title() -> String {
     TITLE.get().cloned().or_else(|| std::env::var(TITLE_VARIABLE).ok()).or_else(executable).unwrap_or_default()
 }
 
-/// Listens from now on, on threads of its own.
+/// Listens from now on, on separate threads.
 ///
 /// # Errors
 /// If there can be no socket.

@@ -104,7 +104,7 @@ fn a_closure_lives_until_its_futures_end() {
     m.drain();
     until(|| closures.load(SeqCst) == 0);
     assert_eq!(sum.load(SeqCst), 1 + 2 + 3 + 4 + 5);
-    // Counts of a function are of its own messages.
+    // A function counts its own messages.
     counts(&m, 0, 5, 0, 0);
     counts(&m, 2, 10, 0, 0);
 }

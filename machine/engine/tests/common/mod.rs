@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// A machine of its own for a test: this name and a number.
+/// A separate machine for a test: this name and a number.
 pub fn named(name: &str) -> Builder {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     machine_engine::init();

@@ -79,7 +79,7 @@ fn outputs_end_when_the_machine_is_stopped_and_all_are_taken() {
     }
     m.drain().stop();
     assert_eq!(taker.join().unwrap(), (0..100).collect::<Vec<_>>());
-    // One that is begun on a stopped machine ends at once; on a running one it waits no longer than it shall.
+    // One that is begun on a stopped machine ends at once; on a running one it waits no longer than it should.
     assert!(m.outputs().unwrap().next().is_none());
     m.start();
     assert!(m.outputs().unwrap().next_timeout(Duration::from_millis(1)).is_none());
@@ -179,7 +179,7 @@ fn a_sink_that_was_ended_tells_what_became_of_its_last_messages() {
     assert_eq!((s.sent, s.waiting, s.lost, s.error.as_str()), (10, 0, 0, ""));
 }
 
-/// Whoever ends the process waits for what waits.
+/// Ending the process waits for what is left.
 #[test]
 fn what_a_closure_has_in_hand_waits() {
     let m = fresh();

@@ -15,7 +15,7 @@ fn address(kept: &Kept) -> String {
     kept.source().address.strip_prefix("http://").unwrap().to_owned()
 }
 
-/// Sends a request on a connection of its own; returns the status, the head and the JSON of the answer.
+/// Sends a request on a separate connection; returns the status, the head and the JSON of the answer.
 pub fn request(address: &str, head: &str, body: &[u8]) -> (u16, String, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
     let mut text = format!("{head} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");

@@ -198,7 +198,7 @@ fn of_two_that_are_set_at_once_one_is_taken() {
     }
 }
 
-/// Whoever waits for the end of a source looks at what is left in the same status.
+/// A caller that waits for the end of a source looks at what is left in the same status.
 #[test]
 fn in_a_status_in_which_a_source_has_ended_all_that_it_gave_is_counted() {
     // Many slots: a status takes its time.
@@ -223,7 +223,7 @@ fn a_source_waits_for_the_first_slot_or_output_and_says_so() {
     assert!(status.waiting_for_slot);
     assert_eq!((status.source.state.as_str(), status.source.taken), ("waiting", 0));
     assert_eq!(status.source.note, "waiting for a slot; %start --empty to run without");
-    // Whoever waits for its end could be the one who would set the slot.
+    // The thread that waits for its end could be the one who would set the slot.
     let left = common::answers(move || machine.drain_timeout(Duration::MAX)).unwrap_err();
     assert!(left.source_runs && left.messages == 0);
     // What is put is no news of the source: it goes through, as it always did.

@@ -35,10 +35,10 @@ const fn in_flight() -> usize {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Policy {
-    /// It is given back to whoever put it, and counted as refused.
+    /// It is returned to the caller, and counted as refused.
     #[default]
     Reject = 0,
-    /// Whoever puts it waits until there is room.
+    /// The caller waits until there is room.
     Block,
     /// The message that has waited longest is dropped for it, and counted.
     DropOldest,

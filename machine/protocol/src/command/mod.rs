@@ -1,4 +1,4 @@
-//! What can be asked of a machine: one set of commands for cells, magics, the command line and whoever else asks.
+//! What can be asked of a machine: one set of commands for cells, magics, the command line and other clients.
 
 mod config;
 mod reply;
@@ -275,7 +275,7 @@ pub enum Command {
     },
     /// From the kernel, before a cell runs: what the session defines now.
     Enter(Cell),
-    /// From the kernel: whether the running cell shall stop.
+    /// From the kernel: whether the running cell should stop.
     Interrupt {
         /// True to ask, false to take it back.
         on: bool,

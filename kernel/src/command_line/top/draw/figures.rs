@@ -1,6 +1,6 @@
 //! The numbers of a machine as a whole.
 
-use super::super::feed::{Found, Look};
+use super::super::poller::{Found, Look};
 use super::{BAD, BOLD, DIM, GOOD, WARN};
 use crate::display::{cut, duration, grouped, is_retried, one_line, rate};
 use crate::watch;

@@ -1,7 +1,7 @@
 //! The list of machines, and the help.
 
-use super::super::feed::Found;
 use super::super::keys::HELP;
+use super::super::poller::Found;
 use super::{BOLD, CHOSEN, DIM, figures, titled};
 use crate::display::{grouped, one_line, rate};
 use ratatui::Frame;

@@ -179,9 +179,9 @@ impl Output {
         // Each time: others may have appended to it, or cut it.
         let size = file.metadata()?.len();
         let room = if rotate == 0 { u64::MAX } else { rotate.saturating_sub(size) };
-        let length = match fitting(lines, room) {
+        let length = match whole_lines(lines, room) {
             0 if size > 0 => return self.rotate(path, keep).map(|()| 0),
-            // A line that is larger than a whole file gets a file of its own.
+            // A line that is larger than a whole file gets its own file.
             0 => first_line(lines),
             length => length,
         };
@@ -251,7 +251,7 @@ fn write_whole(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// How many bytes of whole lines fit into `room`.
-fn fitting(lines: &[u8], room: u64) -> usize {
+fn whole_lines(lines: &[u8], room: u64) -> usize {
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     if lines.len() <= room {
         return lines.len();

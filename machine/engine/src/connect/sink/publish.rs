@@ -234,7 +234,7 @@ impl Sink for Publisher {
     }
 }
 
-/// Serves whoever connects, until the publisher is closed.
+/// Serves each connection, until the publisher is closed.
 async fn attend<S, A, R, W, F>(shared: &Arc<Shared>, accept: impl Fn() -> F, split: impl Fn(S) -> (R, W))
 where
     F: Future<Output = io::Result<(S, A)>>,

@@ -200,7 +200,7 @@ impl Door {
             if !has_place {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
-            // Whoever comes again for a place shall find one.
+            // A client that retries should find a place.
             if !has_place || self.places.available_permits() == 0 || begin.elapsed() > TURN {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -19,7 +19,7 @@ use std::time::Duration;
 const PIECE: usize = 64 << 10;
 /// How many pieces are read ahead.
 const AHEAD: usize = 4;
-/// How long a source waits for a piece before it looks whether it shall end.
+/// How long a source waits for a piece before it looks whether it should end.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
 /// What has been read: pieces, and of the ones before them what no source has given yet.

@@ -58,7 +58,7 @@ impl Client {
         }
         let Some(host) = uri.host().filter(|host| !host.is_empty()) else { return Err(bad("there is no host")) };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        // After the last bracket: an address of version 6 has colons of its own.
+        // After the last bracket: an address of version 6 has its own colons.
         let after = uri.authority().and_then(|authority| authority.as_str().rsplit(']').next()).unwrap_or_default();
         let port = match uri.port_u16() {
             Some(port) => port,

@@ -53,7 +53,7 @@ pub(crate) struct Frame {
     pub input: &'static TypeInfo,
     input_place: Location,
     outputs: Vec<Option<Location>>,
-    /// The message and what each slot gives, as whoever looks at a finished message sees it.
+    /// The message and what each slot gives, as a reader of a finished message sees it.
     spots: Arc<[FieldPath]>,
     steps: Vec<Step>,
     preparation: Preparation,

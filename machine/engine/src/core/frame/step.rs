@@ -68,7 +68,7 @@ pub(super) unsafe extern "C" fn never(_: *const u8, _: *const *const u8, _: *mut
 #[derive(Debug)]
 pub(super) struct Preparation {
     pub prepares: Rc<[Prepare]>,
-    /// `Step::args` points into it: shared, for an owner of its own would be alone with it wherever it goes.
+    /// `Step::args` points into it: shared, for its own owner would be alone with it wherever it goes.
     pub args: Rc<[Cell<*const u8>]>,
     /// Converted arguments of this message that have to be dropped.
     pub made: Vec<Location>,

@@ -154,7 +154,7 @@ impl<'f> View<'f> {
     }
 }
 
-/// The values of one message, moved out of its frame. Whoever drops them has entered
+/// The values of one message, moved out of its frame. The thread that drops them has entered
 /// [`InSlot`](crate::core::hook::InSlot): their destructors are user code.
 #[derive(Debug)]
 pub(crate) struct Values {

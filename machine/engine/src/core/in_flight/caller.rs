@@ -2,7 +2,7 @@
 //!
 //! Such a message is in the table of its machine's flights (`InFlightTable::callers`), as those of the workers are: a timeout
 //! that is set later reaches it, and it is cancelled when the machine is stopped and cleared, when the slot that it
-//! waits for is changed, or when whoever waits for it is gone.
+//! waits for is changed, or when the caller is gone.
 
 use super::InFlightMessage;
 use machine::abi::CANCELLED;
@@ -51,7 +51,7 @@ impl fmt::Display for Cancelled {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Abandoned {
     pub why: Cancelled,
-    /// Its message was counted as given up by whoever cancelled it.
+    /// Its message was counted as given up by the thread that cancelled it.
     pub is_counted: bool,
 }
 

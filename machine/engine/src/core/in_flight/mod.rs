@@ -1,7 +1,7 @@
 //! Messages on their way through slots that are async, or have settings.
 //!
 //! Such a message is a *flight*: its frame, and how far it has come. A worker takes it from slot to slot until it has
-//! to wait: for a future, for a place in a slot, or before a call again. Then the flight is with whoever it waits for,
+//! to wait: for a future, for a place in a slot, or before a call again. Then the flight is with whatever it waits for,
 //! and nobody else touches it; the worker takes another message. What it waits for *lands* it: it goes on with the
 //! next worker that looks.
 //!
@@ -334,7 +334,7 @@ impl InFlightMessage {
         }
     }
 
-    /// What it waited for is there: whoever it belongs to takes it on.
+    /// What it waited for is there: whatever it belongs to takes it on.
     pub fn make_ready(self: Box<Self>) {
         match self.home.clone() {
             Home::Machine(machine) => machine.in_flight().make_ready(machine, self),

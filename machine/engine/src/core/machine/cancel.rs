@@ -1,7 +1,7 @@
 //! What is given up in flight: a machine that stands still and is cleared does not wait for messages any more whose
 //! futures may never end. Calls and steps are cancelled with them.
 //!
-//! Each message is counted by whoever takes it out of the place where it waits, so none is counted twice: the way into
+//! Each message is counted by the thread that takes it out of the place where it waits, so none is counted twice: the way into
 //! a slot, the wait before a call again, those that are ready, and the calls that run. A call that runs is told to
 //! end, and is none of the machine's business from then on: when its library has dropped the future and says so, what
 //! is left of the message is dropped. Messages that are between two such places are given up where they come to next.
@@ -43,7 +43,7 @@ impl Machine {
         (numbers.len() + cancelled.len()) as u64
     }
 
-    /// Waits until the step that was cancelled has returned: whoever cleared may step again.
+    /// Waits until the step that was cancelled has returned: the caller of `clear` may step again.
     fn wait_for_step(&self) {
         let deadline = Instant::now() + STEP_TIMEOUT;
         while self.one_step().is_err() && Instant::now() < deadline {
@@ -53,7 +53,7 @@ impl Machine {
 
     /// Messages that were in flight are not any more, and will not be processed.
     pub fn count_cancelled(&self, numbers: &[u64]) {
-        // Release: pairs with the Acquire in `status`: whoever sees it has seen the messages begun.
+        // Release: pairs with the Acquire in `status`: a thread that sees it has seen the messages begun.
         self.queue.given_up.fetch_add(numbers.len() as u64, Ordering::Release);
         self.withdraw(numbers.iter().copied());
         for _ in numbers {

@@ -81,7 +81,7 @@ impl Machine {
         // the lock.
         let _in_slot = InSlot::enter();
         drop(old);
-        // Told, not refused: whoever changes two slots that belong together has to begin with one of them.
+        // Told, not refused: a user who changes two slots that belong together has to begin with one of them.
         let unfit: Vec<String> = (slot..plan.slots.len()).filter_map(|slot| plan.mismatch(slot)).collect();
         drop(plan);
         Ok((!unfit.is_empty()).then(|| format!("{}: messages fail there until one changes", unfit.join("; "))))

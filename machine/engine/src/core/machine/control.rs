@@ -105,7 +105,7 @@ impl Machine {
             self.queue.accepted().saturating_sub(gone)
         };
         let runs = || guard(&self.source).as_ref().is_some_and(|feed| feed.is_awaited());
-        // Nor is a source that waits for a slot: whoever could set one may be the one who waits here.
+        // Nor is a source that waits for a slot: the thread that could set one may be the one that waits here.
         let is_awaited = || !self.waits_for_slot() && runs();
         // Outputs in order leave a moment after what they wait for is counted as discarded.
         let outputs = || {

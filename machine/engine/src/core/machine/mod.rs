@@ -98,9 +98,7 @@ impl Machine {
         bad_number("in_flight", config.in_flight, 1, 1 << 20)?;
         let queue = Queue::new(config.queue, config.workers, config.policy).ok_or_else(|| {
             let (queue, gib) = (config.queue, Queue::bytes(config.queue).div_ceil(1 << 30));
-            let message = format!(
-                "queue is {queue}: places for so many messages take {gib} GiB, which are not to be had: take fewer"
-            );
+            let message = format!("cannot allocate a queue of {queue} messages ({gib} GiB); choose a smaller capacity");
             failed(ErrorKind::OutOfRange, message)
         })?;
         Ok(Self {
@@ -186,7 +184,7 @@ impl Machine {
     /// The version of the plan, which is there once this is seen.
     #[inline]
     pub fn plan_version(&self) -> u64 {
-        // Acquire: pairs with the Release of whoever has changed it.
+        // Acquire: pairs with the Release of the thread that changed it.
         self.version.load(Ordering::Acquire)
     }
 
@@ -204,7 +202,7 @@ impl Machine {
     /// There is another plan, whose version is set: it may be the first one that does something, or no longer do so.
     fn note_use(&self, plan: &Plan) {
         let is_used = !plan.sinks.is_empty() || plan.slots.iter().any(|slot| slot.function.is_some());
-        // Relaxed: whoever sets it makes a plan after that.
+        // Relaxed: a thread that sets it makes a plan after that.
         let waits = !is_used && !self.runs_empty.load(Ordering::Relaxed);
         self.waits_for_slot.store(waits, Ordering::Release);
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// How long `stop` and the end of a sink wait until what is buffered is handed on.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a call that waits sleeps before it looks whether it shall give up.
+/// How long a call that waits sleeps before it looks whether it should give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
 fn state(attached: &Attached) -> SinkStatus {
@@ -120,7 +120,7 @@ impl Machine {
         }
     }
 
-    /// Hands out what waited in order for withdrawn messages: on a thread of its own, since that may wait for a sink.
+    /// Hands out what waited in order for withdrawn messages: on a separate thread, since that may wait for a sink.
     /// Returns when that is done, at the deadline, or when `cancel` says so.
     pub fn flush_withdrawn(&'static self, deadline: Option<Instant>, cancel: impl Fn() -> bool) {
         let Some(sequence) = self.sequence.as_ref().filter(|sequence| sequence.has_gone()) else { return };

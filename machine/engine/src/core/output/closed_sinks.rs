@@ -1,4 +1,4 @@
-//! Sinks that were taken off a machine: whoever has their handle still asks what became of the last messages.
+//! Sinks that were taken off a machine: their handles can still ask what became of the last messages.
 
 use super::Attached;
 use std::collections::VecDeque;

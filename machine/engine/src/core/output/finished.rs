@@ -98,7 +98,7 @@ impl<'a> Finished<'a> {
         Held::text(self.oid, self.json().clone(), why)
     }
 
-    /// Whether the output of a slot is put on another machine as it is, whoever else needs it; or is missing.
+    /// Whether the output of a slot is put on another machine as it is, whatever else needs it; or is missing.
     pub fn is_copied(&mut self, slot: usize) -> bool {
         self.view().is_none_or(|view| !view.is_present(slot + 1) || view.is_copied(slot + 1))
     }

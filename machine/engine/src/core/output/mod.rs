@@ -1,8 +1,8 @@
 //! What leaves a machine: finished messages, handed to its sinks.
 //!
 //! The sinks are part of the plan, so a message sees one set of them, and a machine without any pays nothing. A
-//! worker hands over each message after its slots and before it counts as processed: whoever has waited for a machine
-//! to drain finds all outputs handed over. A sink that does work of its own (files, sockets) does it on a thread of
+//! worker hands over each message after its slots and before it counts as processed: a caller that has waited for a machine
+//! to drain finds all outputs handed over. A sink that does its own work (files, sockets) does it on a thread of
 //! its own, behind a bounded buffer; what it cannot take is counted, or the worker waits, as chosen.
 
 mod cell_outputs;

@@ -6,7 +6,7 @@
 //! out. The lock is held meanwhile, so that the order holds at the sinks. What a sink reads as JSON is written before
 //! that, by each worker for its own message.
 //!
-//! A sink may make whoever hands out wait. So messages that were discarded are told without that lock: who puts never
+//! A sink may make the dispatching thread wait. So discarded messages are recorded without that lock: who puts never
 //! waits for a sink, and a thread that many machines share does not either.
 
 use super::finished::{Finished, Location};
@@ -175,7 +175,7 @@ impl Sequence {
     /// Hands out what waited for withdrawn messages, unless somebody is handing out, who then does that.
     pub fn flush_withdrawn(&self) {
         loop {
-            // Pairs with itself: either this one sees what is withdrawn, or whoever told it finds the lock free.
+            // Pairs with itself: either this one sees what is withdrawn, or the thread that recorded it finds the lock free.
             fence(Ordering::SeqCst);
             if !self.has_gone.load(Ordering::Relaxed) {
                 return;
@@ -242,7 +242,7 @@ fn keep(mut finished: Finished<'_>, sinks: &Sinks) -> Waiting {
 mod tests {
     use super::Sequence;
 
-    /// `drain` looks again and again while whoever hands out is with a sink that takes nothing.
+    /// `drain` looks again and again while the dispatching thread is with a sink that takes nothing.
     #[test]
     fn nobody_is_sent_to_hand_out_while_somebody_does() {
         let sequence = Sequence::default();

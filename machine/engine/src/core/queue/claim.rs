@@ -217,7 +217,7 @@ impl Queue {
 
     /// Discards all that waits, while the queue is held by `begin_peek`, and workers that have a claim are told to give
     /// it back before their next message. Returns how many messages that were, and those of them that are at hand, which
-    /// the caller drops without a lock; the others are with whoever has claimed them or looks at them, who drops them
+    /// the caller drops without a lock; the others belong to the threads that claimed or look at them, which drop them
     /// when he gives them back.
     pub fn take_all(&self) -> (u64, Vec<Message>) {
         let (control, inside) = self.inside();
@@ -244,7 +244,7 @@ impl Queue {
             all.extend(claimed);
         }
         let mut control = self.control();
-        // Last: whoever has begun to look meanwhile may have some of it, or has given that back.
+        // Last: a thread that has begun to look meanwhile may have some of it, or has given that back.
         control.clears += 1;
         count += std::mem::take(&mut control.lent);
         let returned = std::mem::take(&mut control.returned);
@@ -261,8 +261,8 @@ impl Queue {
     /// begin nothing.
     ///
     /// A worker looks whether the queue is held after each message, behind a light fence that costs it nothing. So once
-    /// the queue is held and the heavy fence has been passed, whoever looked before that is seen to have ended the message
-    /// that it looked after; and whoever is seen with a message in its slots has yet to look, and will see that the queue
+    /// the queue is held and the heavy fence has been passed, a worker that looked before that is seen to have ended the message
+    /// that it looked after; and a worker that is seen with a message in its slots has yet to look, and will see that the queue
     /// is held.
     fn inside(&self) -> (MutexGuard<'_, Control>, Vec<&WorkerStats>) {
         heavy_fence();

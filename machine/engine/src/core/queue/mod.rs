@@ -1,4 +1,4 @@
-//! The bounded queue between whoever puts and the workers.
+//! The bounded queue between producers and workers.
 //!
 //! Messages go through a ring without a lock. A worker claims up to 64 at once; a claimed message still counts as
 //! waiting until its worker begins it, so the capacity is exact. A worker that has to stop gives back what it has
@@ -40,7 +40,7 @@ pub(crate) struct Queue {
     all_progress: Box<[WorkerStats]>,
     /// How many of them have ever been used.
     used: AtomicUsize,
-    /// How many workers there are to be, for whoever claims.
+    /// How many workers there are to be, for the thread that claims.
     workers: AtomicUsize,
     policy: AtomicU8,
     pub refused: AtomicU64,
@@ -55,7 +55,7 @@ pub(crate) struct Queue {
     control: Mutex<Control>,
     /// How many messages were given back and not claimed again.
     returned: AtomicUsize,
-    /// Set while workers shall give back what they have claimed.
+    /// Set while workers should give back what they have claimed.
     hold: AtomicBool,
     /// Workers asleep that nobody has told to wake, calls asleep for want of room, calls that wait for the end.
     asleep: AtomicUsize,
@@ -70,12 +70,12 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// How much memory a queue of this capacity has once it was full, without what its messages have of their own.
+    /// How much memory a queue of this capacity has once it was full, without what its messages allocate.
     pub const fn bytes(capacity: usize) -> usize {
         Ring::<Message>::bytes(capacity + SPARE)
     }
 
-    /// `None` if so much memory is not to be had.
+    /// `None` if there is not enough memory.
     pub fn new(capacity: usize, workers: usize, policy: Policy) -> Option<Self> {
         register_fences();
         Some(Self {
@@ -129,7 +129,7 @@ impl Queue {
 
     pub fn set_policy(&self, policy: Policy) {
         self.policy.store(policy as u8, Ordering::Relaxed);
-        // Whoever waits for room asks again what to do.
+        // Producers that wait for room check the policy again.
         self.wake_all();
     }
 

@@ -44,14 +44,14 @@ impl Queue {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether workers shall give back what they have claimed.
+    /// Whether workers should give back what they have claimed.
     #[inline]
     pub fn is_paused(&self) -> bool {
         // Relaxed: seen at the next message at the latest; the lock in `give_back` orders the rest.
         self.hold.load(Ordering::Relaxed)
     }
 
-    /// Whether a worker that waits for other messages to finish shall go on all the same: the queue is held, or
+    /// Whether a worker that waits for other messages to finish should go on all the same: the queue is held, or
     /// messages were given back, and what it waits for may be among those.
     pub fn wants_workers(&self) -> bool {
         self.is_paused() || self.returned.load(Ordering::Acquire) > 0

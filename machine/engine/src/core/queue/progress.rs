@@ -51,7 +51,7 @@ impl WorkerStats {
     /// A message is through.
     #[inline]
     pub fn finish(&self) {
-        // Release: whoever sees this message done sees its errors counted.
+        // Release: a thread that sees this message done sees its errors counted.
         self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
         // Pairs with the heavy fence in `Queue::inside`: no look whether the queue is held comes before this.
         light_fence();

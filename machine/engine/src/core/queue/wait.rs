@@ -6,7 +6,7 @@ use super::mode::Control;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-/// How long a waiting call sleeps before it looks whether it shall give up.
+/// How long a waiting call sleeps before it looks whether it should give up.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
 fn wait_a_little(times: u32) {

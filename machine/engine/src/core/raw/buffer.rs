@@ -95,7 +95,7 @@ impl Buffer {
         0
     }
 
-    /// Lends all items to whoever moves or drops each of them: their type, where they lie, and how many there are.
+    /// Lends all items to a caller that moves or drops each of them: their type, where they lie, and how many there are.
     pub fn take_items(&mut self) -> (&'static TypeDesc, *mut u8, usize) {
         (self.desc.item, self.memory, std::mem::take(&mut self.filled))
     }

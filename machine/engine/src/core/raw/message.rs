@@ -41,7 +41,7 @@ unsafe fn copy_small(from: *const u8, to: *mut u8, size: usize) {
     }
 }
 
-/// Moves a value into memory of its own. Not inlined: what is put is to be so, in each place.
+/// Moves a value into its own memory. Not inlined: what is put is to be so, in each place.
 ///
 /// # Safety
 /// As `Message::take`.
@@ -108,7 +108,7 @@ impl Message {
     }
 }
 
-/// The right to move a message's value out of where the message lies, once. Whoever hands it out never touches the
+/// The right to move a message's value out of where the message lies, once. The thread that hands it out never touches the
 /// message again; if it is not used, the value is leaked.
 #[derive(Debug)]
 pub(crate) struct InPlace<'m>(&'m Message);

@@ -1,6 +1,6 @@
 //! Values of types that the engine does not know: storage, and the functions of their descriptors.
 //!
-//! Each value has one owner: a `Value` here, or a place in a `Frame`. Whoever owns it drops it once.
+//! Each value has one owner: a `Value` here, or a place in a `Frame`. The owner drops it once.
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 mod buffer;

@@ -3,7 +3,7 @@
 
 use machine::abi::{ByteWriter, WriterDesc, Written};
 
-/// A writer of a cell's. Whoever uses or drops it has entered [`InSlot`](crate::core::hook::InSlot): it is user code.
+/// A writer of a cell's. The thread that uses or drops it has entered [`InSlot`](crate::core::hook::InSlot): it is user code.
 #[derive(Debug)]
 pub(crate) struct Writer(WriterDesc);
 

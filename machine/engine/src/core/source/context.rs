@@ -23,7 +23,7 @@ pub(crate) enum Stop {
     Failed(String),
 }
 
-/// Whether a source shall end, for threads and for tasks that wait.
+/// Whether a source should end, for threads and for tasks that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Shutdown {
     ended: AtomicBool,
@@ -39,7 +39,7 @@ impl Shutdown {
     }
 
     pub fn end(&self) {
-        // SeqCst: before the wake-ups; whoever misses them sees this.
+        // SeqCst: before the wake-ups; a thread that misses them sees this.
         self.ended.store(true, Ordering::SeqCst);
         drop(self.lock());
         self.changed.notify_all();

@@ -1,6 +1,6 @@
 //! What feeds a machine by itself: an iterator of the user's, a function that makes one, or what is built in.
 //!
-//! Each source has a thread of its own. It waits while the machine does not run, until an item is due and while the
+//! Each source has a separate thread. It waits while the machine does not run, until an item is due and while the
 //! queue is full, and `clear_source` wakes it from each of these. Only an endpoint puts from elsewhere, and refuses
 //! instead of waiting.
 
@@ -235,7 +235,7 @@ impl SourceTask {
         }
     }
 
-    /// Whoever sees the end in the status finds that nothing runs any more: the lock is held until both are so.
+    /// A caller that sees the end in the status finds that nothing runs any more: the lock is held until both are so.
     fn stop_running(&self, mut running: MutexGuard<'_, bool>, machine: &Machine, result: Result<(), Stop>) {
         match result {
             Ok(()) => self.set_state(SourceState::Exhausted),
@@ -272,7 +272,7 @@ impl SourceTask {
         texts.error = error;
     }
 
-    /// What was given is no message: counted, and kept for whoever wants to know.
+    /// What was given is no message: counted, and kept as a dead letter.
     pub fn bad(&self, machine: &Machine, place: &str, why: &str, bytes: &[u8]) {
         self.errors.fetch_add(1, Ordering::Relaxed);
         keep(machine, format!("{place}: {why}"), bytes);

@@ -79,15 +79,15 @@ pub struct Look {
 }
 
 /// A thread that looks again and again, until this is dropped.
-pub struct Feed(#[expect(dead_code, reason = "the thread sees that it is gone")] Option<Sender<()>>);
+pub struct Poller(#[expect(dead_code, reason = "the thread sees that it is gone")] Option<Sender<()>>);
 
-impl Feed {
+impl Poller {
     /// Nobody looks.
     pub fn idle() -> Self {
         Self(None)
     }
 
-    /// Looks at one machine: on this connection, or on one of its own.
+    /// Looks at one machine: on this connection, or on a separate one.
     pub fn of_machine(found: Found, process: Option<Process>, tell: Sender<Event>) -> Self {
         let (name, failed) = (found.name.clone(), tell.clone());
         let spawned = Self::spawn(LOOK, move || {
@@ -122,7 +122,7 @@ impl Feed {
             let mut look = make();
             while look() && stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {}
         };
-        std::thread::Builder::new().name("top-feed".to_owned()).spawn(run)?;
+        std::thread::Builder::new().name("top-poller".to_owned()).spawn(run)?;
         Ok(Self(Some(stop)))
     }
 }
@@ -195,14 +195,14 @@ pub fn machines() -> Vec<Found> {
     remote::processes().found.into_iter().flat_map(of).collect()
 }
 
-/// Looks at all machines once, on a thread of its own: a process that hangs is waited for.
+/// Looks at all machines once, on a separate thread: a process that hangs is waited for.
 pub fn ask_for_next(tell: Sender<Event>) {
     let ask = move || tell.send(Event::Next(machines()));
     // Without a thread nothing happens, and the next key asks again.
     let _ = std::thread::Builder::new().name("top-machines".to_owned()).spawn(ask);
 }
 
-/// Carries out what a key asks for, on a thread and a connection of its own: it may take long.
+/// Carries out what a key asks for, on a separate thread and connection: it may take long.
 pub fn act(found: Found, action: Action, tell: Sender<Event>) {
     let failed = tell.clone();
     let act = move || {
