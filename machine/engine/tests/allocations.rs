@@ -5,11 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where it fails, and says that it passed")]
 
 use machine::prelude::*;
+use machine_testkit::{Barrier, Drained, eventually};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Barrier};
-use std::thread;
 
 /// The system's allocator, with a count of what is asked of it.
 struct Counting;
@@ -78,23 +78,21 @@ fn w8() -> (Machine, Arc<AtomicU64>) {
 
 /// Waits until so many messages have reached the last slot.
 fn wait(through: &AtomicU64, messages: u64) {
-    while through.load(SeqCst) < messages {
-        thread::yield_now();
-    }
+    eventually!(through.load(SeqCst) >= messages);
 }
 
 /// How many allocations there are while `put` puts that many messages and the worker takes them.
 fn allocations(name: &str, m: &Machine, through: &AtomicU64, mut put: impl FnMut(u64)) {
     let before = through.load(SeqCst);
     put(WARM_UP);
-    m.drain();
+    m.drained();
     put(WARM_UP);
     wait(through, before + 2 * WARM_UP);
     let allocated = ALLOCATIONS.load(SeqCst);
     put(COUNTED);
     wait(through, before + 2 * WARM_UP + COUNTED);
     let allocated = ALLOCATIONS.load(SeqCst) - allocated;
-    m.drain();
+    m.drained();
     assert_eq!(allocated, 0, "{name}: so many allocations for {COUNTED} messages");
     println!("{name}: no allocation for {COUNTED} messages");
 }
@@ -115,7 +113,7 @@ fn from_a_source(m: &Machine, through: &AtomicU64) {
     });
     m.source(items).unwrap();
     wait(through, before + LAST + 1);
-    m.drain();
+    m.drained();
     let allocated = END.load(Relaxed) - BEGIN.load(Relaxed);
     assert_eq!(allocated, 0, "source: so many allocations for {COUNTED} messages");
     println!("source: no allocation for {COUNTED} messages");
@@ -124,14 +122,12 @@ fn from_a_source(m: &Machine, through: &AtomicU64) {
 /// A thread that starts allocates: those of the engine have started after this.
 fn wait_for_threads() {
     MACHINE.put(MESSAGE).unwrap();
-    MACHINE.drain();
+    MACHINE.drained();
     #[cfg(target_os = "linux")]
-    while !std::fs::read_dir("/proc/self/task").unwrap().any(|task| {
+    eventually!(std::fs::read_dir("/proc/self/task").unwrap().any(|task| {
         let name = task.and_then(|task| std::fs::read_to_string(task.path().join("comm")));
         name.is_ok_and(|name| name.trim() == "machine/clock")
-    }) {
-        thread::yield_now();
-    }
+    }));
 }
 
 fn main() -> ExitCode {
@@ -160,7 +156,7 @@ fn main() -> ExitCode {
     // Each of the two has its first message now.
     IN_PAIRS.store(true, Relaxed);
     one_by_one(2);
-    m.drain();
+    m.drained();
     IN_PAIRS.store(false, Relaxed);
     allocations("put, two workers", &m, &through, one_by_one);
     ExitCode::SUCCESS

@@ -11,7 +11,6 @@ use machine::prelude::*;
 use machine_async::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::thread;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -33,13 +32,6 @@ const FOREVER: Duration = Duration::from_hours(1);
 
 fn fresh() -> Builder {
     named("a").queue(10_000)
-}
-
-/// Ends when something has happened, which it will.
-fn until(happened: impl Fn() -> bool) {
-    while !happened() {
-        thread::yield_now();
-    }
 }
 
 fn put_all(m: &Machine, numbers: std::ops::Range<u64>) {

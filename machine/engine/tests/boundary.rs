@@ -5,6 +5,7 @@
 use common::{named, reconciles};
 use machine::prelude::*;
 use machine_async::prelude::*;
+use machine_testkit::{Drained, Joined, Received};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -73,7 +74,7 @@ fn values_go_by_reference_by_value_and_converted() {
     for x in 0..3_u64 {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let out = m.call(1_u64).unwrap();
     assert_eq!(out.get::<u64>(2).unwrap(), 9);
     assert_eq!(out.get::<Large>(3).unwrap(), [9_f64.to_bits(); 16]);
@@ -104,8 +105,8 @@ fn options_go_by_reference_by_value_and_converted() {
     m.put(None::<u64>).unwrap();
     let mut batch = vec![None, Some(2_u64)];
     m.put_batch_wait(&mut batch).unwrap();
-    m.drain();
-    next.drain();
+    m.drained();
+    next.drained();
     let s = m.status();
     reconciles(&s);
     let counted: Vec<[u64; 4]> = s.slots.iter().take(5).map(|it| [it.ok, it.errored, it.skipped, it.none]).collect();
@@ -137,7 +138,7 @@ fn messages_of_any_size_are_moved_once_and_given_back() {
     assert_eq!(m.try_put_batch(&mut batch).unwrap(), 4);
     assert_eq!((batch.len(), living.load(SeqCst)), (2, 6));
     drop(batch);
-    m.start().drain();
+    m.start().drained();
     assert_eq!(living.load(SeqCst), 0);
     reconciles(&m.status());
 }
@@ -153,8 +154,8 @@ fn sources_and_sinks_get_the_values_themselves() {
     let (tell, told) = mpsc::channel();
     let closure = next.on_output(move |output| tell.send(output.get::<u64>(0).unwrap()).unwrap()).unwrap();
     m.source((0..4_u64).map(|x| x * 2)).unwrap();
-    m.drain();
-    next.drain();
+    m.drained();
+    next.drained();
     chain.stop();
     closure.stop();
     let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|o| o.get::<Counted>(0).unwrap().number).collect();
@@ -177,7 +178,7 @@ fn closures_are_swapped_and_dropped_once_and_panics_end_here() {
         for x in 0..3_u64 {
             m.put(x).unwrap();
         }
-        m.drain();
+        m.drained();
     }
     let s = m.status();
     assert_eq!((s.processed, s.errored, s.slots[0].revision), (9, 3, 3));
@@ -185,7 +186,7 @@ fn closures_are_swapped_and_dropped_once_and_panics_end_here() {
     m[0].clear().unwrap();
     // A worker lets go of the last slots when it takes up the new ones.
     m.put(1_u64).unwrap();
-    m.drain().stop();
+    m.drained().stop();
     assert_eq!(closures.load(SeqCst), 0);
 }
 
@@ -204,7 +205,7 @@ fn futures_borrow_their_arguments_and_are_dropped_once() {
     for x in 0..4_u64 {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let s = m.status();
     reconciles(&s);
     assert_eq!((s.processed, s.errored, s.slots[2].ok, living.load(SeqCst)), (4, 1, 3, 0));
@@ -223,15 +224,15 @@ fn an_abandoned_thread_has_no_part_in_the_cells_any_more() {
             set_cell_thread();
             let before = here();
             ready.send(()).unwrap();
-            wait.recv().unwrap();
+            wait.received();
             (before, here())
         });
         // The next thread takes over.
         let second = scope.spawn(move || {
-            is_ready.recv().unwrap();
+            is_ready.received();
             set_cell_thread();
             go.send(()).unwrap();
-            let first = first.join().unwrap();
+            let first = first.joined();
             let before = here();
             interrupt(true);
             let asked = here();
@@ -239,7 +240,7 @@ fn an_abandoned_thread_has_no_part_in_the_cells_any_more() {
             abandon_cell_thread();
             (first, before, asked, here())
         });
-        let (first, before, asked, after) = second.join().unwrap();
+        let (first, before, asked, after) = second.joined();
         assert_eq!(first, ((true, false, false), (false, true, true)));
         assert_eq!((before, asked, after), ((true, false, false), (true, false, true), (false, true, true)));
     });
@@ -269,7 +270,7 @@ fn a_writer_gets_lines_and_is_dropped_once() {
     m[0].set(|x: u64| format!("line {x}")).unwrap();
     let sink = m.to_lines(0, Writer(dropped.clone(), tell)).unwrap();
     (0..3_u64).for_each(|x| m.put_wait(x).unwrap());
-    m.drain();
+    m.drained();
     sink.stop();
     // The channel ends with the writer.
     assert_eq!(told.iter().collect::<String>(), "line 0\nline 1\nline 2\n");

@@ -7,6 +7,7 @@
 use machine::prelude::*;
 use machine::status::SlotErrorKind;
 use machine::status::SourceState;
+use machine_testkit::{DEADLINE, Drained, Received};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -42,7 +43,7 @@ fn numbers_text_and_types_go_through() {
     for x in 0..1000 {
         m.put_wait(f64::from(x)).unwrap();
     }
-    m.drain();
+    m.drained();
     let status = m.status();
     assert_eq!(status.processed, 1000);
     assert_eq!(status.accepted, 1000);
@@ -62,7 +63,7 @@ fn errors_panics_and_skips_are_counted() {
     for x in 0..30_u64 {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let s = m.status();
     assert_eq!((s.processed, s.errored), (30, 10 + 4));
     assert_eq!((s.slots[0].ok, s.slots[0].errored, s.slots[0].skipped), (20, 10, 0));
@@ -86,7 +87,7 @@ fn json_and_mismatch() {
     m[2].set(|t: &Tweet| t.text.clone()).unwrap();
     assert_eq!(m.status().slots[2].mismatch, "f2 takes &Tweet, but f1 gives usize");
     m.put(json!({"user": {"name": "ann"}})).unwrap();
-    m.drain();
+    m.drained();
     let e = m.errors();
     assert_eq!((e[0].kind.as_str(), e[0].error.as_str()), ("type", "f2 takes &Tweet, but f1 gives usize"));
     assert_eq!(m[9].set(|x: f64| x).unwrap_err().to_string(), "there is no f9: json has the slots f0 to f7");
@@ -105,12 +106,12 @@ fn source_and_captures() {
     .unwrap();
     m.source(0..100_000_u64).unwrap();
     assert!(m.source(0..1_u64).is_err());
-    m.drain();
+    m.drained();
     assert_eq!(seen.load(Relaxed), 99_999 * 100_000 / 2);
     assert_eq!(m.status().source.state, SourceState::Exhausted);
     m.clear_source();
     m.source(vec![1_u64]).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(m.status().processed, 100_001);
 }
 
@@ -127,7 +128,7 @@ fn pause_stop_clear_count() {
     let s = m.status();
     assert_eq!((s.queue_size, s.in_flight, s.processed, s.refused), (16, 0, 0, 1));
     assert!(!s.running);
-    m.start().drain();
+    m.start().drained();
     assert_eq!(m.status().processed, 16);
     m.stop();
     for x in 0..5 {
@@ -146,12 +147,12 @@ fn put_never_waits_for_a_slow_slot() {
     let (began, gone) = (std::sync::Mutex::new(began), std::sync::Mutex::new(gone));
     m[0].set(move |x: u64| {
         began.lock().unwrap().send(()).unwrap();
-        let _ = gone.lock().unwrap().recv();
+        let _ = gone.lock().unwrap().recv_timeout(DEADLINE);
         x
     })
     .unwrap();
     m.put(0_u64).unwrap();
-    begun.recv().unwrap();
+    begun.received();
     // One is in the slot, four places are free, and the fifth is refused at once, whatever place it would take.
     for x in 1..=4_u64 {
         m.put(x).unwrap();
@@ -160,7 +161,7 @@ fn put_never_waits_for_a_slow_slot() {
     let s = m.status();
     assert_eq!((s.in_flight, s.queue_size, s.processed), (1, 4, 0));
     drop(go);
-    m.drain();
+    m.drained();
     assert_eq!(m.status().processed, 5);
 }
 

@@ -15,9 +15,9 @@ use machine::prelude::*;
 use machine::status::SourceState;
 use machine_protocol::command::{Command, Outputs as Made, Reply, Target};
 use machine_protocol::retained::DeadLetterQuery;
+use machine_testkit::{Drained, eventually};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 mod common;
 
@@ -60,7 +60,7 @@ fn a_fat_pipeline_hands_on_all_outputs_nearest_first() {
     let wanted: Vec<(usize, Vec<u64>)> =
         (0..9).map(|slot| (slot, (10..10 + slot as u64).rev().chain([5]).collect())).collect();
     m.put(5_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(std::mem::take(&mut *calls.lock().unwrap()), wanted, "by put");
     let out = m.call(5_u64).unwrap();
     assert_eq!(std::mem::take(&mut *calls.lock().unwrap()), wanted, "by call");
@@ -88,7 +88,7 @@ fn a_slot_takes_the_nearest_outputs_in_its_own_way() {
     let out = m.call("abc".to_owned()).unwrap();
     assert_eq!(out.json(4).unwrap(), r#"[["3 abc abc",3],"3 abc abc",3.0]"#);
     m.put("abc".to_owned()).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(m.status().errored, 0, "{:?}", m.errors());
 }
 
@@ -101,12 +101,12 @@ fn empty_slots_pass_on_what_came_before_them() {
     m[5].set(|x: f64| if x > 10.0 { Err("too much") } else { Ok(x * 2.0) }).unwrap();
     m.put(1.0).unwrap();
     m.put(9.0).unwrap();
-    m.drain();
+    m.drained();
     // Emptied again, a slot passes on again; to empty an empty one is no change.
     m[2].clear().unwrap();
     m[2].clear().unwrap();
     m.put(4.0).unwrap();
-    m.drain();
+    m.drained();
     let got: Vec<Output> = outputs.timeout(std::time::Duration::ZERO).collect();
     let row = |at: usize| (0..8).map(|slot| got[at].json(slot).ok()).collect::<Vec<_>>();
     let texts = |all: [&str; 8]| all.map(|text| (!text.is_empty()).then(|| text.to_owned())).to_vec();
@@ -232,11 +232,11 @@ fn a_source_that_ends_says_so_and_makes_way_for_the_next() {
     let m = named("ends").queue(4).start().unwrap();
     m.start_empty().pause();
     m.source(0..10_u64).unwrap();
-    m.start().drain();
+    m.start().drained();
     let source = m.status().source;
     assert_eq!((source.state.as_str(), source.taken, source.errors), ("exhausted", 10, 0));
     m.source(0..1_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!((m.status().source.taken, m.status().processed), (1, 11));
     m.clear_source();
     assert_eq!(m.status().source.state, SourceState::None);
@@ -256,13 +256,11 @@ fn a_source_waits_while_the_queue_is_full() {
         .unwrap();
         let closed = gate.lock().unwrap();
         m.source(0..1_000_u64).unwrap();
-        while m.status().queue_size < 2 {
-            thread::yield_now();
-        }
+        eventually!(m.status().queue_size >= 2);
         let s = m.status();
         assert_eq!((s.source.state.as_str(), s.processed, s.refused), ("running", 0, 0));
         drop(closed);
-        m.drain();
+        m.drained();
         assert!(seen.lock().unwrap().iter().copied().eq(0..1_000));
         let s = m.status();
         assert_eq!((s.accepted, s.refused, s.discarded, s.drops.newest), (1_000, 0, 0, 0));
@@ -275,18 +273,16 @@ fn a_source_that_fails_says_why_and_harms_nothing_else() {
     let m = fresh();
     m.start_empty();
     m.source((0..10_u64).inspect(|x| assert!(*x < 7, "no more than {x}"))).unwrap();
-    m.drain();
-    while m.status().source.state == SourceState::Running {
-        thread::yield_now();
-    }
-    m.drain();
+    m.drained();
+    eventually!(m.status().source.state != SourceState::Running);
+    m.drained();
     let s = m.status();
     assert_eq!((s.source.state.as_str(), s.processed), ("failed", 7));
     assert!(s.source.error.starts_with("the source panicked: no more than 7 ("), "{}", s.source.error);
     let errors = m.errors();
     assert_eq!((errors[0].slot.as_str(), errors[0].error.as_str()), ("source", s.source.error.as_str()));
     m.put(1_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(m.status().processed, 8);
 }
 
@@ -298,7 +294,7 @@ fn the_last_ten_errors_are_at_hand() {
     for x in 0..50_u64 {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let s = m.status();
     let newest: Vec<String> = s.errors.iter().map(|line| line.err.clone()).collect();
     assert_eq!(newest, (15..25).rev().map(|x| format!("even {}", 2 * x)).collect::<Vec<_>>());
@@ -316,7 +312,7 @@ fn the_last_outputs_have_the_published_form() {
     m[0].set(|x: u64| if x == 1 { Err("one") } else { Ok(x) }).unwrap();
     m[1].set(|x: u64| x + 1).unwrap();
     m.put(1_u64).unwrap();
-    m.drain();
+    m.drained();
     let last = &m.last_outputs()[0];
     assert_eq!((last.input.as_str(), last.outputs.len()), ("1", 8));
     assert_eq!(last.outputs[0], r#"{"_exception":{"exc_value":"one","exc_type":"Error","task":"f0"}}"#);

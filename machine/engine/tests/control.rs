@@ -8,6 +8,7 @@ use machine::prelude::*;
 use machine_async::prelude::*;
 use machine_protocol::Error;
 use machine_protocol::command::{Command, Outputs, Reply, Target};
+use machine_testkit::{DEADLINE, Drained, Joined, Received, eventually};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -22,13 +23,6 @@ mod in_hand;
 mod random;
 #[path = "control/within.rs"]
 mod within;
-
-/// Ends when something has happened, which it will.
-fn until(happened: impl Fn() -> bool) {
-    while !happened() {
-        thread::yield_now();
-    }
-}
 
 fn target(m: &Machine) -> Target {
     Target::Name(m.status().machine)
@@ -74,7 +68,7 @@ fn slow(m: &Machine, slot: usize) -> (Receiver<u64>, Sender<()>) {
         .set(move |x: u64| {
             began.lock().unwrap().send(x).unwrap();
             // Nobody holds it any more once the test is over.
-            let _ = gone.lock().unwrap().recv();
+            let _ = gone.lock().unwrap().recv_timeout(DEADLINE);
             x
         })
         .unwrap();
@@ -96,7 +90,7 @@ fn clear_and_drain_do_not_wait_for_a_sink() {
     .unwrap();
     a.put(0_u64).unwrap();
     a.put(1_u64).unwrap();
-    until(|| a.status().out_of_order == 1);
+    eventually!(a.status().out_of_order == 1);
     assert_eq!(answers(move || a.stop().clear()), 1);
     assert_eq!(answers(move || a.clear()), 0);
     // Nothing is left; its outputs are.
@@ -105,8 +99,8 @@ fn clear_and_drain_do_not_wait_for_a_sink() {
     a.put(2_u64).unwrap();
     answers(move || a.drain_timeout(Duration::from_millis(1)).unwrap_err());
     full.start();
-    a.drain();
-    full.drain();
+    a.drained();
+    full.drained();
     let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
     assert_eq!(got, [u64::MAX, 1, 2]);
     reconciles(&a.status());
@@ -116,7 +110,7 @@ fn clear_and_drain_do_not_wait_for_a_sink() {
 fn fast(m: &Machine) {
     for x in 1..=20_u64 {
         m.put(x).unwrap();
-        m.drain();
+        m.drained();
     }
     m.pause();
 }
@@ -132,15 +126,15 @@ fn outputs_in_order_do_not_wait_for_what_was_discarded_behind_a_slow_message() {
         m.put(x).unwrap();
     }
     m.start();
-    assert_eq!(begun.recv().unwrap(), 100);
+    assert_eq!(begun.received(), 100);
     assert_eq!(m.clear(), 9);
     // Another worker is through with this one before.
     m.workers(2).unwrap();
     m[7].clear().unwrap();
     m.put(200_u64).unwrap();
-    until(|| m.status().out_of_order == 1);
+    eventually!(m.status().out_of_order == 1);
     go.send(()).unwrap();
-    m.drain();
+    m.drained();
     let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
     assert_eq!(got, (1..=20).chain([100, 200]).collect::<Vec<_>>());
 }
@@ -157,24 +151,24 @@ fn clear_does_not_wait_for_a_worker_that_tells_what_was_discarded() {
         m.put(x).unwrap();
     }
     m.start();
-    assert_eq!(begun.recv().unwrap(), 100);
+    assert_eq!(begun.received(), 100);
     assert_eq!(m.clear(), 9);
     // Another worker is through with this one before; this one alone goes to the sink.
     m.to(&full, 0).unwrap();
     m.workers(2).unwrap();
     m[7].clear().unwrap();
     m.put(200_u64).unwrap();
-    until(|| m.status().out_of_order == 1);
+    eventually!(m.status().out_of_order == 1);
     go.send(()).unwrap();
-    until(|| m.status().in_flight == 0 && full.status().waiting_puts == 1);
+    eventually!(m.status().in_flight == 0 && full.status().waiting_puts == 1);
     let began = Instant::now();
     for _ in 0..40 {
         answers(move || m.clear());
     }
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     full.start();
-    m.drain();
-    full.drain();
+    m.drained();
+    full.drained();
     let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
     assert_eq!(got, [u64::MAX, 200]);
 }
@@ -199,7 +193,7 @@ impl Serialize for Looked {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Some((tell, wait)) = self.0.lock().unwrap().take() {
             tell.send(()).unwrap();
-            wait.recv().unwrap();
+            wait.received();
         }
         serializer.serialize_u64(0)
     }
@@ -216,23 +210,23 @@ fn outputs_in_order_do_not_wait_for_what_was_discarded_while_it_was_looked_at() 
     m.put(100_u64).unwrap();
     m.put(looked.clone()).unwrap();
     m.start();
-    assert_eq!(begun.recv().unwrap(), 100);
+    assert_eq!(begun.received(), 100);
     // As above; the one between the two is given back.
     m.workers(2).unwrap();
     m[7].clear().unwrap();
     m.put(200_u64).unwrap();
-    until(|| m.status().out_of_order == 1);
+    eventually!(m.status().out_of_order == 1);
     m.pause();
     go.send(()).unwrap();
-    until(|| peek(&m).unwrap() == 1);
+    eventually!(peek(&m).unwrap() == 1);
     let (told, go) = looked.hold();
     let look = thread::spawn(move || peek(&m).unwrap());
-    told.recv().unwrap();
+    told.received();
     assert_eq!(m.clear(), 1);
     assert_eq!(m.status().out_of_order, 1);
     go.send(()).unwrap();
-    assert_eq!(look.join().unwrap(), 1);
-    answers(move || until(|| m.status().out_of_order == 0));
+    assert_eq!(look.joined(), 1);
+    answers(move || eventually!(m.status().out_of_order == 0));
     let got: Vec<u64> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
     assert_eq!(got, (1..=20).chain([100, 200]).collect::<Vec<_>>());
 }
@@ -247,7 +241,7 @@ fn what_is_looked_at_can_be_discarded() {
     m.put(Looked::default()).unwrap();
     let (told, go) = looked.hold();
     let look = thread::spawn(move || peek(&m).unwrap());
-    told.recv().unwrap();
+    told.received();
     assert_eq!(m.status().queue_size, 2);
     assert_eq!(
         answers(move || [peek(&m).unwrap_err().kind(), step(&m).unwrap_err().kind()]),
@@ -258,9 +252,9 @@ fn what_is_looked_at_can_be_discarded() {
     let s = m.status();
     assert_eq!((s.queue_size, s.discarded, s.accepted), (0, 2, 2));
     go.send(()).unwrap();
-    assert_eq!(look.join().unwrap(), 2);
+    assert_eq!(look.joined(), 2);
     m.put(Looked::default()).unwrap();
-    m.drain();
+    m.drained();
     let s = m.status();
     assert_eq!((s.processed, s.discarded, s.queue_size), (1, 2, 0));
 }
@@ -273,7 +267,7 @@ fn the_oldest_makes_room_also_after_it_was_looked_at() {
     for x in 1..=20_u64 {
         go.send(()).unwrap();
         m.put(x).unwrap();
-        m.drain();
+        m.drained();
     }
     m.pause();
     for x in 0..=10_u64 {
@@ -281,10 +275,10 @@ fn the_oldest_makes_room_also_after_it_was_looked_at() {
     }
     assert_eq!(peek(&m).unwrap(), 11);
     m.start();
-    until(|| begun.recv().unwrap() == 0);
+    eventually!(begun.received() == 0);
     answers(move || (11..=12_u64).for_each(|x| m.put(x).unwrap()));
     assert_eq!((m.status().drops.oldest, m.status().queue_size), (1, 11));
     drop(go);
-    m.drain();
+    m.drained();
     assert_eq!(begun.try_iter().collect::<Vec<_>>(), (2..=12).collect::<Vec<_>>());
 }

@@ -5,12 +5,14 @@
 
 use machine::prelude::*;
 use machine_protocol::Error;
+use machine_testkit::{Received, eventually};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Marks the process of a test's pipeline.
 const CHILD: &str = "MACHINE_TEST_ENDS";
@@ -41,22 +43,18 @@ impl Pipeline {
     /// Waits until it has ended.
     fn end(mut self) -> Ended {
         let mut stderr = self.0.stderr.take().unwrap();
-        let read = thread::spawn(move || {
+        let (read, all) = channel();
+        thread::spawn(move || {
             let mut errors = String::new();
-            stderr.read_to_string(&mut errors).map(|_| errors).unwrap_or_default()
+            let _ = stderr.read_to_string(&mut errors);
+            let _ = read.send(errors);
         });
-        let begin = Instant::now();
-        let status = loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                break status;
-            }
-            if begin.elapsed() > DEADLINE {
-                self.0.kill().unwrap();
-                panic!("the pipeline did not end: {}", read.join().unwrap());
-            }
-            thread::sleep(Duration::from_millis(5));
+        // Its standard error ends with it.
+        let Ok(errors) = all.recv_timeout(DEADLINE) else {
+            self.0.kill().unwrap();
+            panic!("the pipeline did not end: {}", all.received());
         };
-        Ended { code: status.code(), errors: read.join().unwrap() }
+        Ended { code: self.0.wait().unwrap().code(), errors }
     }
 }
 
@@ -72,12 +70,6 @@ fn run(pipeline: impl FnOnce() -> Result<(), Error>) -> ! {
     std::process::exit(number.parse().unwrap())
 }
 
-fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 /// The number before a word in the counts of a pipeline.
 fn number(ended: &Ended, word: &str) -> u64 {
     let before = ended.errors.split(&format!(" {word}")).next().unwrap();
@@ -91,7 +83,7 @@ fn a_source_that_is_ended_has_taken_what_was_processed() {
         run(|| {
             MACHINE[0].set(|x: u64| x)?;
             thread::spawn(|| {
-                until(|| MACHINE.status().processed > 100_000);
+                eventually!(MACHINE.status().processed > 100_000);
                 signal_hook::low_level::raise(SIGINT).unwrap();
             });
             MACHINE.source(0_u64..)
@@ -109,11 +101,12 @@ fn a_hang_up_ends_the_sources_and_processes_what_waits() {
     if is_pipeline() {
         run(|| {
             MACHINE[0].set(|x: u64| {
+                // Slower than its source.
                 thread::sleep(Duration::from_millis(1));
                 x
             })?;
             thread::spawn(|| {
-                until(|| MACHINE.status().queue_size > 100);
+                eventually!(MACHINE.status().queue_size > 100);
                 signal_hook::low_level::raise(SIGHUP).unwrap();
             });
             MACHINE.source(0_u64..)
@@ -137,7 +130,7 @@ fn a_slot_that_hangs_is_waited_for_as_long_as_the_grace_time() {
                 x
             })?;
             thread::spawn(|| {
-                until(|| MACHINE.status().in_flight == 1 && MACHINE.status().processed == 3);
+                eventually!(MACHINE.status().in_flight == 1 && MACHINE.status().processed == 3);
                 signal_hook::low_level::raise(SIGTERM).unwrap();
             });
             MACHINE.source(0_u64..10)
@@ -208,7 +201,7 @@ fn outputs_that_are_lost_are_a_warning_and_an_error_if_asked() {
         run(|| {
             MACHINE.on_output(|_| {
                 if SEEN.fetch_add(1, Relaxed) == 0 {
-                    until(|| MACHINE.status().processed == 20_000);
+                    eventually!(MACHINE.status().processed == 20_000);
                 }
             })?;
             MACHINE.source(0_u64..20_000)

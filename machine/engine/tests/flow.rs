@@ -3,6 +3,7 @@
 
 use common::{named, reconciles};
 use machine::prelude::*;
+use machine_testkit::{DEADLINE, Drained, Joined, Received, eventually};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -25,7 +26,7 @@ impl Slow {
         m[0].set(move |x: u64| {
             // Nobody listens any more once the test is over.
             let _ = began.lock().unwrap().send(x);
-            let _ = gone.lock().unwrap().recv();
+            let _ = gone.lock().unwrap().recv_timeout(DEADLINE);
             x
         })
         .unwrap();
@@ -47,7 +48,7 @@ fn pause_stop_and_start_answer_while_a_slot_is_slow_and_can_be_said_twice() {
     for x in 0..5_u64 {
         m.put(x).unwrap();
     }
-    assert_eq!(slow.begun.recv().unwrap(), 0);
+    assert_eq!(slow.begun.received(), 0);
     for (turn, state) in [
         (Machine::pause as fn(&Machine) -> &Machine, "paused"),
         (Machine::stop, "stopped"),
@@ -70,7 +71,7 @@ fn pause_stop_and_start_answer_while_a_slot_is_slow_and_can_be_said_twice() {
     assert_eq!((s.discarded, s.drops.cleared, s.in_flight), (4, 4, 1), "what is in the slot is no longer in the queue");
     m.put(9).unwrap();
     slow.open();
-    m.start().start().drain();
+    m.start().start().drained();
     let s = m.status();
     assert_eq!((s.accepted, s.processed, s.discarded, s.workers), (6, 2, 4, 1));
     assert_eq!(slow.begun.try_iter().collect::<Vec<_>>(), [9]);
@@ -92,20 +93,20 @@ fn clear_discards_what_waits_behind_a_slow_message() {
         m[0].set(move |x: u64| {
             began.lock().unwrap().send(x).unwrap();
             if x == 0 {
-                gone.lock().unwrap().recv().unwrap();
+                gone.lock().unwrap().received();
             }
         })
         .unwrap();
         for x in 1..=20_u64 {
             m.put(x).unwrap();
-            m.drain();
+            m.drained();
         }
         m.pause();
         for x in 0..=10_u64 {
             m.put(x).unwrap();
         }
         m.start();
-        while begun.recv().unwrap() != 0 {}
+        while begun.received() != 0 {}
         if let Some(hold) = hold {
             hold(&m);
         }
@@ -119,7 +120,7 @@ fn clear_discards_what_waits_behind_a_slow_message() {
         m.put(99_u64).unwrap();
         assert_eq!(m.status().queue_size, 1);
         go.send(()).unwrap();
-        m.start().drain();
+        m.start().drained();
         assert_eq!(begun.try_iter().collect::<Vec<_>>(), [99]);
         let s = m.status();
         assert_eq!((s.accepted, s.processed, s.queue_size, s.in_flight, s.discarded), (34, 22, 0, 0, 12));
@@ -138,7 +139,7 @@ fn stop_keeps_the_queue_and_its_order() {
     }
     let s = m.stop().status();
     assert_eq!((s.queue_size, s.processed, s.running), (100, 0, false));
-    m.start().drain();
+    m.start().drained();
     assert!(seen.lock().unwrap().iter().copied().eq(0..100));
 }
 
@@ -151,16 +152,16 @@ fn drain_waits_so_long_and_says_what_is_left() {
     for x in 0..3_u64 {
         m.put(x).unwrap();
     }
-    slow.begun.recv().unwrap();
+    slow.begun.received();
     assert_eq!(left(Duration::ZERO), 3);
     assert_eq!(left(Duration::from_millis(1)), 3);
     slow.open();
     assert_eq!(left(Duration::MAX), 0);
     // What a machine keeps that does not run is not waited for.
     m.pause().put(3).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(left(Duration::MAX), 1);
-    m.stop().drain();
+    m.stop().drained();
     assert_eq!(m.status().queue_size, 1);
 }
 
@@ -179,9 +180,9 @@ fn put_timeout_waits_so_long_whatever_the_policy_and_gives_the_message_back() {
         thread::scope(|scope| {
             let put = scope.spawn(|| m.put_timeout(2_u64, Duration::MAX));
             m.start();
-            assert_eq!(put.join().unwrap(), Ok(()));
+            assert_eq!(put.joined(), Ok(()));
         });
-        m.drain();
+        m.drained();
         assert_eq!(m.status().processed, 3);
     }
 }
@@ -206,7 +207,7 @@ fn a_batch_does_what_the_policy_says_and_keeps_the_order() {
         let s = m.status();
         assert_eq!((s.drops.oldest, s.drops.newest, s.drops.cleared), (oldest, newest, 0), "{policy:?}");
         reconciles(&s);
-        m.start().drain();
+        m.start().drained();
         assert_eq!(*seen.lock().unwrap(), kept, "{policy:?}");
         assert_eq!(m.try_put_batch(&mut Vec::<u64>::new()).unwrap(), 0);
     }
@@ -246,7 +247,7 @@ fn many_producers_at_once() {
             });
         }
     });
-    m.drain();
+    m.drained();
     let seen = std::mem::take(&mut *seen.lock().unwrap());
     for producer in 0..8 {
         let own = producer * EACH..(producer + 1) * EACH;
@@ -275,7 +276,7 @@ fn drops_are_counted_by_reason() {
     assert_eq!((s.refused, s.drops.oldest, s.drops.newest, s.drops.cleared), (3, 5, 3, 4));
     assert_eq!((s.accepted, s.discarded, s.queue_size), (13, 9, 4));
     reconciles(&s);
-    m.start().drain();
+    m.start().drained();
     assert_eq!(m.status().processed, 4);
 }
 
@@ -310,10 +311,8 @@ fn ordered_outputs_with_workers_that_come_and_go() {
             }
         }
     });
-    m.start().drain();
-    while seen.lock().unwrap().len() as u64 + sink.status().unwrap().lost < ALL {
-        thread::yield_now();
-    }
+    m.start().drained();
+    eventually!(seen.lock().unwrap().len() as u64 + sink.status().unwrap().lost >= ALL);
     let (seen, lost) = (seen.lock().unwrap(), sink.status().unwrap().lost);
     assert!(seen.is_sorted(), "an output left before its turn");
     assert_eq!(seen.len() as u64 + lost, ALL);
@@ -329,7 +328,7 @@ fn a_wait_for_room_behind_a_slow_message_ends_in_time() {
     let waits = std::sync::Mutex::new(waits);
     m[0].set(move |x: u64| {
         if x == 0 {
-            waits.lock().unwrap().recv().unwrap();
+            waits.lock().unwrap().received();
         }
     })
     .unwrap();
@@ -337,7 +336,7 @@ fn a_wait_for_room_behind_a_slow_message_ends_in_time() {
     for x in 1..10_000_u64 {
         m.put_wait(x).unwrap();
     }
-    m.drain().pause();
+    m.drained().pause();
     for x in 0..500_u64 {
         m.put(x).unwrap();
     }
@@ -350,7 +349,7 @@ fn a_wait_for_room_behind_a_slow_message_ends_in_time() {
         }
     }
     door.send(()).unwrap();
-    m.drain();
+    m.drained();
     reconciles(&m.status());
 }
 
@@ -399,7 +398,7 @@ fn machines_never_share_an_oid() {
     }
     let mut all = std::collections::BTreeSet::new();
     for (m, outputs) in machines.iter().zip(outputs) {
-        m.drain();
+        m.drained();
         let own: Vec<String> = outputs.timeout(Duration::ZERO).map(|output| output.oid).collect();
         assert!(own.is_sorted() && own.len() == 100, "sorted by the order of arrival within a machine");
         all.extend(own);
@@ -419,7 +418,7 @@ fn a_batch_that_waits_is_put_whole_and_in_order() {
         m.put_batch_wait(&mut batch).unwrap();
         assert!(batch.is_empty());
     }
-    m.drain();
+    m.drained();
     let got: Vec<String> = outputs.timeout(Duration::ZERO).map(|output| output.input().unwrap()).collect();
     let put: Vec<String> =
         [0, 1, 7, 8, 9, 500].into_iter().flat_map(|size: u64| 0..size).map(|x| x.to_string()).collect();
@@ -435,12 +434,10 @@ fn a_batch_that_waits_is_put_whole_and_in_order() {
         let put = m.put_batch_wait(&mut batch);
         (put.unwrap_err().kind(), batch)
     });
-    while m.status().queue_size < 8 {
-        thread::yield_now();
-    }
+    eventually!(m.status().queue_size >= 8);
     let interrupt = |on| drop(machine::handle::ask(&machine_protocol::command::Command::Interrupt { on }));
     interrupt(true);
-    let left = left.join().unwrap();
+    let left = left.joined();
     interrupt(false);
     assert_eq!(left, (machine::ErrorKind::Interrupted, (8..20).collect()));
     m.clear();

@@ -4,10 +4,11 @@
 use machine::prelude::*;
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::history::History;
+use machine_testkit::{DEADLINE, Drained, Joined, eventually_with, watchdog};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn history(machine: &str, since_ms: u64) -> History {
     let machine = Target::Name(machine.to_owned());
@@ -18,16 +19,10 @@ fn history(machine: &str, since_ms: u64) -> History {
 }
 
 /// The history once it fulfils a condition; the clock's thread writes it.
+#[track_caller]
 fn once(machine: &str, condition: impl Fn(&History) -> bool) -> History {
-    let begin = Instant::now();
-    loop {
-        let history = history(machine, 0);
-        if condition(&history) {
-            return history;
-        }
-        assert!(begin.elapsed() < Duration::from_mins(1), "{history:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    watchdog();
+    eventually_with("the history", || history(machine, 0), condition)
 }
 
 #[test]
@@ -36,7 +31,7 @@ fn the_history_counts_what_the_machine_counts_and_goes_on_while_it_stands() {
     let machine = Machine::builder("past").queue(10_000).start().unwrap();
     machine[0].set(|x: u64| if x.is_multiple_of(10) { Err("ten") } else { Ok(x) }).unwrap();
     (1..=1000).for_each(|n: u64| machine.put_wait(n).unwrap());
-    machine.drain();
+    machine.drained();
     let sum = |history: &History, of: fn(&machine_protocol::history::Point) -> u64| {
         history.points.iter().map(of).sum::<u64>()
     };
@@ -66,7 +61,7 @@ fn a_worker_that_sits_in_a_slot_is_seen_busy_and_one_without_messages_idle() {
     let gate = std::sync::Mutex::new(gate);
     machine[0]
         .set(move |x: u64| {
-            let _ = gate.lock().unwrap().recv();
+            let _ = gate.lock().unwrap().recv_timeout(DEADLINE);
             x
         })
         .unwrap();
@@ -95,17 +90,14 @@ fn workers_that_wait_for_a_full_output_are_blocked_and_calls_that_wait_for_room_
         once("blocked", |history| history.points.last().is_some_and(|point| point.blocked_ratio() == Some(1.0)));
     assert_eq!(point.points.last().and_then(machine_protocol::history::Point::busy_ratio), Some(0.0));
     // The call is between two naps for moments, the shares are those of some seconds.
-    let (begin, mut status) = (Instant::now(), machine.status());
-    while status.waiting_puts != 1 || status.load.is_none_or(|load| load.blocked < 1.0) {
-        assert!(begin.elapsed() < Duration::from_mins(1), "{status:?}");
-        std::thread::sleep(Duration::from_millis(5));
-        status = machine.status();
-    }
+    let blocked =
+        |status: &machine::Status| status.waiting_puts == 1 && status.load.is_some_and(|load| load.blocked >= 1.0);
+    let status = eventually_with("both workers are blocked, and a call waits", || machine.status(), blocked);
     assert_eq!(status.load.map(|load| (load.busy, load.idle)), Some((0.0, 0.0)));
 
     next.start();
-    putter.join().unwrap();
-    machine.drain();
+    putter.joined();
+    machine.drained();
     let idle = |history: &History| {
         history.points.last().is_some_and(|point| (point.busy_ratio(), point.blocked_ratio()) == (Some(0.0), Some(0.0)))
     };
@@ -115,6 +107,7 @@ fn workers_that_wait_for_a_full_output_are_blocked_and_calls_that_wait_for_room_
 
 fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -135,7 +128,7 @@ fn metrics_are_the_counters() {
     let machine = Machine::builder("metered").start().unwrap();
     machine[1].set(|x: u64| if x == 3 { Err("three") } else { Ok(x) }).unwrap();
     (1..=5).for_each(|n: u64| machine.put_wait(n).unwrap());
-    machine.drain();
+    machine.drained();
     let (_runtime, port) = serve(move || machine_telemetry::text(&[(String::new(), machine.status())], None));
     let answer = get(port, "/metrics");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -188,11 +181,12 @@ fn who_asks_for_metrics_slowly_keeps_nobody_for_long() {
     // Often enough that no single read takes long; nobody listens in the end.
     let drip = thread::spawn(move || {
         while slow.write_all(b"G").is_ok() {
+            // The client that this test is about.
             thread::sleep(Duration::from_millis(20));
         }
     });
     let mut answer = String::new();
     quick.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with("all\n"), "{answer}");
-    drip.join().unwrap();
+    drip.joined();
 }

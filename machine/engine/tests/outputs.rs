@@ -8,6 +8,7 @@
 
 use common::named;
 use machine::prelude::*;
+use machine_testkit::{Drained, Joined};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -66,8 +67,8 @@ fn sinks_come_and_go_under_load() {
         taken += outputs.timeout(Duration::ZERO).take(50).count();
         m[1].clear().unwrap();
     }
-    producer.join().unwrap();
-    m.drain();
-    to.drain();
+    producer.joined();
+    m.drained();
+    to.drained();
     assert_eq!((count.load(Relaxed), sum.load(Relaxed)), (20_000, 20_000 * 20_001 / 2), "taken meanwhile: {taken}");
 }

@@ -4,6 +4,7 @@
 
 use machine::prelude::*;
 use machine::status::SourceState;
+use machine_testkit::{DEADLINE, eventually};
 use signal_hook::consts::SIGINT;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -35,12 +36,6 @@ fn gives(code: ExitCode, expected: ExitCode) {
     assert_eq!(format!("{code:?}"), format!("{expected:?}"));
 }
 
-fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 /// A machine whose source has no end, so that its process goes on until it is asked to stop.
 fn endless() -> Machine {
     let clock = Machine::builder("clock").start().unwrap();
@@ -57,7 +52,9 @@ fn a_closure_is_through_with_the_last_output_when_its_process_ends() {
     }
     let code = machine_engine::run(|| {
         MACHINE.on_output(|_| {
-            thread::sleep(Duration::from_millis(200));
+            eventually!(MACHINE.status().processed == 3);
+            // A process that does not wait for this closure ends meanwhile: nothing but time shows that it does not.
+            thread::sleep(Duration::from_millis(50));
             DONE.fetch_add(1, Relaxed);
         })?;
         MACHINE.source(0..3)
@@ -77,9 +74,10 @@ fn what_waits_when_a_process_is_asked_to_stop_goes_through_all_machines() {
         let (open, opened) = mpsc::channel::<()>();
         let opened = std::sync::Mutex::new(opened);
         first[0].set(move |x: u64| {
-            let _door = opened.lock().unwrap().recv();
+            let _door = opened.lock().unwrap().recv_timeout(DEADLINE);
             x
         })?;
+        // Slower than the machine before it, so that messages wait here in the end.
         last[0].set(|_: u64| thread::sleep(Duration::from_millis(2)))?;
         first.to(&last, 0)?;
         for x in 0..MESSAGES {
@@ -88,9 +86,9 @@ fn what_waits_when_a_process_is_asked_to_stop_goes_through_all_machines() {
         let clock = endless();
         thread::spawn(move || {
             signal_hook::low_level::raise(SIGINT).unwrap();
-            until(|| clock.status().source.state == SourceState::None);
-            // What is waited for has been counted by then, most likely; before that it would be no news.
-            thread::sleep(Duration::from_millis(500));
+            eventually!(clock.status().source.state == SourceState::None);
+            // Nothing tells that what is waited for has been counted: most likely it has by then.
+            thread::sleep(Duration::from_millis(200));
             drop(open);
         });
         Ok::<_, Box<dyn std::error::Error>>(())
@@ -107,7 +105,7 @@ fn a_source_that_failed_is_not_forgotten_when_its_process_is_asked_to_stop() {
     let code = machine_engine::run(|| {
         endless();
         thread::spawn(|| {
-            until(|| MACHINE.status().source.state == SourceState::Failed);
+            eventually!(MACHINE.status().source.state == SourceState::Failed);
             signal_hook::low_level::raise(SIGINT).unwrap();
         });
         MACHINE.start_empty().source((0..3).inspect(|x| assert!(*x < 2, "two is too many")))

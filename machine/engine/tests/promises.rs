@@ -7,6 +7,7 @@
 
 use common::{named, reconciles};
 use machine::prelude::*;
+use machine_testkit::{DEADLINE, Drained, Joined, eventually};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -123,11 +124,11 @@ proptest! {
                 }
             }
             for producer in producers {
-                producer.join().unwrap();
+                producer.joined();
             }
-            m.start().drain();
+            m.start().drained();
             over.store(true, Relaxed);
-            reader.join().unwrap();
+            reader.joined();
         });
         let s = m.status();
         reconciles(&s);
@@ -212,10 +213,10 @@ proptest! {
                 }
             }
             for producer in producers {
-                producer.join().unwrap();
+                producer.joined();
             }
         });
-        m.start().drain();
+        m.start().drained();
         let s = m.status();
         reconciles(&s);
         let ran: u64 = fates.iter().map(|fate| fate.0.load(Relaxed)).sum();
@@ -236,7 +237,7 @@ fn a_full_queue_does_what_its_policy_says() {
         let keep = kept.clone();
         m[0].set(move |x: u64| keep.lock().unwrap().push(x)).unwrap();
         let refused = (0..10_u64).filter(|x| m.put(*x).is_err()).count();
-        m.start().drain();
+        m.start().drained();
         let s = m.status();
         reconciles(&s);
         let kept = std::mem::take(&mut *kept.lock().unwrap());
@@ -256,13 +257,13 @@ fn a_put_that_blocks_goes_on_when_there_is_room_or_the_policy_changes() {
     thread::scope(|scope| {
         let blocked = scope.spawn(|| m.put(2_u64));
         m.policy(Policy::Reject);
-        assert_eq!(blocked.join().unwrap(), Err(Full(2)));
+        assert_eq!(blocked.joined(), Err(Full(2)));
         m.policy(Policy::Block);
         let blocked = scope.spawn(|| m.put(3_u64));
         m.start();
-        assert_eq!(blocked.join().unwrap(), Ok(()));
+        assert_eq!(blocked.joined(), Ok(()));
     });
-    m.drain();
+    m.drained();
     assert_eq!(m.status().processed, 2);
 }
 
@@ -278,9 +279,9 @@ fn as_many_run_at_once_as_there_are_workers() {
         let mut count = count.lock().unwrap();
         *count += 1;
         changed.notify_all();
-        while *count < usize::try_from(wanted).unwrap() {
-            count = changed.wait(count).unwrap();
-        }
+        let wanted = usize::try_from(wanted).unwrap();
+        let wait = changed.wait_timeout_while(count, DEADLINE, |count| *count < wanted);
+        assert!(!wait.unwrap().1.timed_out(), "fewer than {wanted} at once");
     })
     .unwrap();
     for workers in [1, 64, 3, 256, 2] {
@@ -290,7 +291,7 @@ fn as_many_run_at_once_as_there_are_workers() {
         for _ in 0..workers {
             m.put_wait(workers as u64).unwrap();
         }
-        m.drain();
+        m.drained();
     }
     assert_eq!(m.status().processed, 1 + 64 + 3 + 256 + 2);
     assert!(m.workers(0).is_err() && m.workers(257).is_err());
@@ -331,9 +332,9 @@ fn a_thousand_swaps_under_load_and_every_message_sees_one_set() {
             generation(g);
         }
         over.store(true, Relaxed);
-        producer.join().unwrap()
+        producer.joined()
     });
-    m.drain();
+    m.drained();
     let status = m.status();
     assert_eq!(wrong.load(Relaxed), 0);
     assert_eq!(seen.load(Relaxed), put);
@@ -361,7 +362,7 @@ fn one_worker_keeps_the_order_over_pauses() {
             m.stop().start();
         }
     });
-    m.drain();
+    m.drained();
     assert_eq!((disorder.load(Relaxed), last.load(Relaxed)), (0, 20_000));
 }
 
@@ -394,15 +395,13 @@ fn values_and_closures_are_dropped_once() {
     for x in 0..1000 {
         m.put_wait(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let status = m.status();
     assert_eq!((status.processed, status.slots[1].errored), (1000, 200));
     m[1].clear().unwrap();
     m[0].clear().unwrap();
     m.put(1_u64).unwrap();
-    m.drain();
-    while LIVE.load(Relaxed) > 0 {
-        thread::yield_now(); // a worker that sleeps lets go of the old slots once it has woken
-    }
+    m.drained();
+    eventually!(LIVE.load(Relaxed) == 0); // a worker that sleeps lets go of the old slots once it has woken
     assert_eq!(m.status().processed, 1001);
 }

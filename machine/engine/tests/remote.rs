@@ -6,6 +6,7 @@ use machine_async::prelude::*;
 use machine_protocol::command::{Cell, Command, Reply, Target, Undrained};
 use machine_protocol::{Error, ErrorKind};
 use machine_remote::{Answer, Hello, Process, Request, attach, processes, read_frame, write_frame};
+use machine_testkit::{DEADLINE, eventually};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,7 +56,7 @@ fn a_drain_from_outside_comes_back_although_nothing_moves() -> Result<(), Box<dy
     let (open, gate) = std::sync::mpsc::channel::<()>();
     let gate = Mutex::new(gate);
     machine[0].set(move |x: f64| {
-        let _ = gate.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let _ = gate.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(DEADLINE);
         x
     })?;
     machine.put(1.0)?;
@@ -103,9 +104,7 @@ fn connections_are_bounded_and_come_back() {
     assert!(processes().silent.iter().any(|(_, why)| why.contains("all 32 connections")));
     held.clear();
     // The seats are free once the threads have seen the ends of the streams.
-    while own("main").is_err() {
-        std::thread::yield_now();
-    }
+    eventually!(own("main").is_ok());
 }
 
 /// A connection to this process, of a client that need not wait for its answer.
@@ -123,13 +122,6 @@ fn connect() -> Result<UnixStream, Box<dyn std::error::Error>> {
     let stream = socket.ok_or("no socket of this process")?;
     read_frame::<Hello>(&mut &stream)?.ok_or("no greeting")?;
     Ok(stream)
-}
-
-/// Ends when something has happened, which it will.
-fn until(happened: impl Fn() -> bool) {
-    while !happened() {
-        std::thread::yield_now();
-    }
 }
 
 #[test]
@@ -158,9 +150,9 @@ fn clients_that_are_gone_end_their_calls_and_those_that_wait_take_no_seat() -> R
     machine.pause().put(7_u64)?;
     let step = send(Command::Step { machine: target("stuck") })?;
     let call = || send(Command::Call { machine: target("stuck"), json: "1".to_owned() });
-    until(|| inside.load(SeqCst) == 1);
+    eventually!(inside.load(SeqCst) == 1);
     let calls = (1..32).map(|_| call()).collect::<Result<Vec<_>, _>>()?;
-    until(|| inside.load(SeqCst) == 32);
+    eventually!(inside.load(SeqCst) == 32);
     // One too many is refused; all else is answered.
     let refused = call()?;
     match read_frame::<Answer>(&mut &refused)?.ok_or("no answer")?.reply {
@@ -172,8 +164,8 @@ fn clients_that_are_gone_end_their_calls_and_those_that_wait_take_no_seat() -> R
         assert!(process.machines()?.iter().any(|status| status.machine == "stuck" && status.in_flight == 1));
     }
     drop((step, calls));
-    until(|| inside.load(SeqCst) == 0);
-    until(|| machine.status().in_flight == 0);
+    eventually!(inside.load(SeqCst) == 0);
+    eventually!(machine.status().in_flight == 0);
     let letter = &machine.errors()[0];
     assert_eq!(letter.error, "cancelled: the client that asked for it has disconnected");
     assert_eq!(letter.input, "7");

@@ -5,12 +5,13 @@ use common::named;
 use machine::prelude::*;
 use machine::status::SourceState;
 use machine_protocol::status::SourceStatus;
+use machine_testkit::Drained;
 
 mod common;
 
 /// Takes a source to its end; returns its state, and how many messages the machine has processed.
 fn to_the_end(machine: &Machine) -> (SourceStatus, u64) {
-    machine.drain();
+    machine.drained();
     let status = machine.status();
     machine.clear_source();
     assert_eq!(status.source.state, SourceState::Exhausted);

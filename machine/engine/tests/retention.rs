@@ -16,6 +16,7 @@ use machine::retained::MessageState;
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::retained::{DeadLetterQuery, Explained, Kept, RetainedQuery, Retried};
 use machine_protocol::{Error, ErrorKind};
+use machine_testkit::{Drained, Joined, Received, eventually, eventually_with};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -86,12 +87,7 @@ impl Fresh {
     }
 
     fn wait_until_held(&self) -> machine_protocol::command::Outputs {
-        loop {
-            if let Some(held) = self.in_hand() {
-                return held;
-            }
-            thread::yield_now();
-        }
+        eventually_with("a message is held", || self.in_hand(), Option::is_some).unwrap()
     }
 }
 
@@ -103,7 +99,7 @@ fn a_machine_that_is_not_too_fast_keeps_everything() {
     for x in 0..1_000 {
         m.put(f64::from(x)).unwrap();
     }
-    m.drain();
+    m.drained();
     let kept = m.kept(RetainedQuery::default()).unwrap();
     assert_eq!((kept.processed, kept.evicted, kept.not_kept, kept.messages.len()), (1_000, 0, 0, 1_000));
     let third = &kept.messages[3];
@@ -123,7 +119,7 @@ fn a_machine_that_is_not_too_fast_keeps_everything() {
     let later = m.kept(RetainedQuery { since: few.next, ..RetainedQuery::default() }).unwrap();
     assert!(later.messages.is_empty());
     m.put(7.0).unwrap();
-    m.drain();
+    m.drained();
     let later = m.kept(RetainedQuery { since: few.next, ..RetainedQuery::default() }).unwrap();
     assert_eq!(later.messages[0].input, "7.0");
 }
@@ -136,7 +132,7 @@ fn what_is_not_kept_is_counted() {
     for x in 0..ALL {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let kept = m.kept(RetainedQuery::default()).unwrap();
     assert_eq!(kept.processed, ALL);
     assert_eq!(kept.processed, kept.evicted + kept.not_kept + kept.messages.len() as u64);
@@ -155,7 +151,7 @@ fn large_messages_do_not_fill_the_memory() {
     for _ in 0..200 {
         m.put_wait(text.clone()).unwrap();
     }
-    m.drain();
+    m.drained();
     let kept = m.kept(RetainedQuery { slot: Some(0), ..RetainedQuery::default() }).unwrap();
     assert_eq!(kept.processed, kept.evicted + kept.not_kept + kept.messages.len() as u64);
     assert!((1..=64).contains(&kept.messages.len()), "{}", kept.messages.len());
@@ -166,7 +162,7 @@ fn conditions_that_cannot_be_are_told_with_what_there_is() {
     let m = fresh();
     m[0].set(|x: f64| json!({ "polarity": x })).unwrap();
     m.put(1.0).unwrap();
-    m.drain();
+    m.drained();
     let error = m.tap(0, "polarty < 1").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchColumn);
     assert!(error.message().contains("no message of f0 has polarty: there is polarity, in, oid"), "{error}");
@@ -186,7 +182,7 @@ fn dead_letters_keep_what_was_made_of_them_and_are_tried_again() {
     for x in 0..100 {
         m.put(f64::from(x)).unwrap();
     }
-    m.drain();
+    m.drained();
     let before = m.status();
     assert_eq!((before.errored, before.dead_letters), (50, 50));
     let letter = m.errors()[0].clone();
@@ -237,7 +233,7 @@ fn dead_letters_come_in_as_many_answers_as_they_take_and_what_fits_in_none_is_co
     for times in [1, 3, 1, 1, 0] {
         m.put_wait(times).unwrap();
     }
-    m.drain();
+    m.drained();
     let inputs = |errors: &Errors| errors.iter().map(|letter| letter.input.clone()).collect::<String>();
     let all = m.errors();
     assert_eq!((inputs(&all).as_str(), all.left_out), ("0111", 1));
@@ -273,7 +269,7 @@ fn no_dead_letter_is_tried_twice_at_the_same_time() {
     let m = fresh();
     m[0].set(|_: f64| -> Result<f64, &str> { Err("no") }).unwrap();
     m.put(1.0).unwrap();
-    m.drain();
+    m.drained();
     let (begun, begins) = std::sync::mpsc::channel();
     let (resume, goes_on) = std::sync::mpsc::channel();
     let goes_on = std::sync::Mutex::new(goes_on);
@@ -281,21 +277,21 @@ fn no_dead_letter_is_tried_twice_at_the_same_time() {
     m[0].set(move |x: f64| {
         if calls.fetch_add(1, Relaxed) == 0 {
             begun.send(itself.retry_errors("")).unwrap();
-            goes_on.lock().unwrap().recv().unwrap();
+            goes_on.lock().unwrap().received();
         }
         x
     })
     .unwrap();
     let retried = thread::scope(|scope| {
         let first = scope.spawn(|| m.retry(DeadLetterQuery::default()).unwrap());
-        let inside = begins.recv().unwrap();
+        let inside = begins.received();
         let second = m.retry(DeadLetterQuery::default());
         resume.send(()).unwrap();
         for error in [inside.unwrap_err(), second.unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::RetryRunning);
             assert!(error.message().contains("is already running"), "{error}");
         }
-        first.join().unwrap()
+        first.joined()
     });
     assert_eq!((retried.tried, retried.passed, m.status().retried), (1, 1, 1));
     // The next one finds nothing, and says so.
@@ -316,7 +312,7 @@ fn what_waits_is_shown_and_stays() {
     assert_eq!(m.explain(&first[1].0).unwrap().state, MessageState::Waits);
     let outputs = m.outputs().unwrap();
     m.start();
-    m.drain();
+    m.drained();
     let order: Vec<f64> = outputs.take(100).map(|output| output.input::<f64>().unwrap()).collect();
     assert!(order.is_sorted() && order.len() == 100);
     assert_eq!(m.peek(3), (0, Vec::new()));
@@ -333,9 +329,9 @@ fn a_look_at_a_machine_that_runs_loses_and_doubles_nothing() {
         for x in 0..50_000_u64 {
             m.put(x).unwrap();
         }
-        looks.join().unwrap();
+        looks.joined();
     });
-    m.drain();
+    m.drained();
     assert_eq!((m.status().processed, sum.load(Relaxed)), (50_000, 50_000 * 49_999 / 2));
 }
 
@@ -348,7 +344,7 @@ fn an_explanation_tells_which_code_made_what() {
     m[2].set_from(|x: f64| if x > 0.0 { Ok(x) } else { Err("small") }, &origin("check")).unwrap();
     m.put(1.0).unwrap();
     m.put(-9.0).unwrap();
-    m.drain();
+    m.drained();
     m[0].set_from(|x: f64| x + 2.0, &origin("|x: f64| x + 2.0")).unwrap();
     let kept = m.kept(RetainedQuery::default()).unwrap();
     let first = m.explain(&kept.messages[0].oid).unwrap();
@@ -387,13 +383,11 @@ fn a_breakpoint_holds_the_message_that_matches() {
     let status = m.status();
     assert_eq!((status.processed, status.in_flight, status.queue_size), (5, 1, 4));
     assert_eq!(m.resume(), Reply::Done);
-    while m.in_hand().is_none_or(|held| held.input != "6.0") {
-        thread::yield_now();
-    }
+    eventually!(m.in_hand().is_some_and(|held| held.input == "6.0"));
     // Taken away: the message that is held goes on all the same.
     assert_eq!(ask(&Command::Break { machine: m.target.clone(), slot: None, filter: String::new() }), Reply::Done);
     assert_eq!(m.resume(), Reply::Done);
-    m.drain();
+    m.drained();
     let status = m.status();
     assert_eq!((status.processed, calls.load(Relaxed), status.errored), (10, 10, 0));
     assert_eq!((status.slots[0].ok, status.slots[3].ok), (10, 10));
@@ -415,7 +409,7 @@ fn an_error_past_a_breakpoint_is_an_error_like_others() {
     }
     m.wait_until_held();
     m.start();
-    m.drain();
+    m.drained();
     let status = m.status();
     assert_eq!((status.processed, status.errored, status.slots[1].skipped, status.slots[1].ok), (4, 1, 1, 3));
 }
@@ -449,8 +443,8 @@ fn what_is_kept_is_kept_whole_while_it_is_asked_for() {
         for x in 0..30_000_u64 {
             m.put_wait(x).unwrap();
         }
-        m.drain();
-        asking.join().unwrap();
+        m.drained();
+        asking.joined();
     });
     assert!(asked.load(Relaxed) > 0);
     let all = m.kept(RetainedQuery::default()).unwrap();
@@ -465,7 +459,7 @@ fn what_is_too_much_falls_out_oldest_first_and_is_counted() {
     for x in 0..2_000_u64 {
         m.put_wait(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let kept = m.kept(RetainedQuery::default()).unwrap();
     assert_eq!((kept.processed, kept.evicted, kept.not_kept, kept.messages.len()), (2_000, 1_500, 0, 500));
     let inputs: Vec<&str> = kept.messages.iter().map(|it| it.input.as_str()).collect();
@@ -504,7 +498,7 @@ fn one_odd_value_takes_nothing_else_along() {
         let put = Command::Put { machine: m.target.clone(), json: json.clone() };
         ask(&put).checked().unwrap();
     }
-    m.drain();
+    m.drained();
     let matching = |filter: &str| {
         let kept = m.kept(RetainedQuery { filter: filter.to_owned(), ..RetainedQuery::default() }).unwrap();
         (kept.matching, kept.unread)

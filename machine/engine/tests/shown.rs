@@ -2,6 +2,7 @@
 
 use machine::prelude::*;
 use machine_protocol::Error;
+use machine_testkit::Drained;
 use std::time::Duration;
 
 #[track_caller]
@@ -30,7 +31,7 @@ fn a_handle_tells_what_it_stands_for_now() -> Result<(), Error> {
     check(&m, r#"Machine("shown", paused, 3 slots, 0 processed, 2 waiting)"#);
     let outputs = m.outputs().unwrap();
     check(&outputs, r#"Outputs("shown", 0 waiting, 0 lost)"#);
-    check(m.start().drain(), r#"Machine("shown", running, 3 slots, 2 processed, 0 waiting)"#);
+    check(m.start().drained(), r#"Machine("shown", running, 3 slots, 2 processed, 0 waiting)"#);
     check(&outputs, r#"Outputs("shown", 2 waiting, 0 lost)"#);
     check(&m[0], r#"SlotRef("shown", f0, |x: f64| x * x, 2 ok, 0 errored)"#);
     check(&m[1], r#"SlotRef("shown", f1, |square: f64| { …, 1 ok, 1 errored, timeout 2s)"#);

@@ -6,6 +6,7 @@ use machine::ErrorKind;
 use machine::prelude::*;
 use machine::status::SourceState;
 use machine_protocol::status::SourceStatus;
+use machine_testkit::{Drained, eventually};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -61,7 +62,7 @@ impl Kept {
     /// Waits until as many items came, and no more, and returns them.
     #[track_caller]
     fn wait_for(&self, items: usize) -> Vec<Value> {
-        until(|| self.items.lock().unwrap().len() >= items);
+        eventually!(self.items.lock().unwrap().len() >= items);
         let all = self.items();
         assert_eq!(all.len(), items, "{all:?}");
         all
@@ -69,7 +70,7 @@ impl Kept {
 
     /// Waits for the end of the source and of what it put; returns all items.
     fn to_the_end(&self) -> Vec<Value> {
-        self.machine.drain();
+        self.machine.drained();
         assert_eq!(self.source().state, SourceState::Exhausted);
         self.items()
     }
@@ -78,16 +79,6 @@ impl Kept {
         let mut errors: Vec<_> = self.machine.errors().iter().map(|e| (e.error.clone(), e.input.clone())).collect();
         errors.reverse();
         errors
-    }
-}
-
-/// Waits until something holds that another thread brings about.
-#[track_caller]
-fn until(mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !holds() {
-        assert!(Instant::now() < deadline, "it does not come about");
-        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -104,7 +95,7 @@ fn threads_named(name: &str) -> usize {
 fn is_gone(kept: &Kept) {
     assert_eq!(kept.source().state, SourceState::None);
     #[cfg(target_os = "linux")]
-    until(|| threads_named(&format!("{}/source", kept.name)) == 0);
+    eventually!(threads_named(&format!("{}/source", kept.name)) == 0);
 }
 
 struct Scratch {
@@ -156,11 +147,11 @@ fn a_function_is_called_again_after_stop_and_start() {
         0_u64..
     };
     kept.machine.source(endless).unwrap();
-    until(|| kept.source().taken > 10);
+    eventually!(kept.source().taken > 10);
     kept.machine.stop().start();
-    until(|| calls.load(Relaxed) == 2 && kept.items()[6..].iter().filter(|item| **item == 0).count() == 2);
+    eventually!(calls.load(Relaxed) == 2 && kept.items()[6..].iter().filter(|item| **item == 0).count() == 2);
     kept.machine.clear_source();
-    kept.machine.drain();
+    kept.machine.drained();
     let items: Vec<u64> = kept.items()[6..].iter().map(|item| item.as_u64().unwrap()).collect();
     let anew = items[1..].iter().position(|item| *item == 0).unwrap() + 1;
     assert!(items[..anew].iter().copied().eq(0..anew as u64), "{items:?}");
@@ -177,7 +168,7 @@ fn a_function_that_panics_fails_the_source_until_it_is_started_again() {
         [7]
     };
     kept.machine.source(second_time).unwrap();
-    until(|| kept.source().state == SourceState::Failed);
+    eventually!(kept.source().state == SourceState::Failed);
     assert!(kept.source().error.starts_with("the function panicked: not yet (machine/"), "{}", kept.source().error);
     let errors = kept.machine.errors();
     assert_eq!((errors[0].slot.as_str(), errors[0].kind.as_str(), errors[0].oid.as_str()), ("source", "source", ""));
@@ -197,9 +188,9 @@ fn what_fails_when_it_is_called_again_is_not_asked_on() {
         0_u64..
     };
     kept.machine.source(not_again).unwrap();
-    until(|| kept.source().taken > 0);
+    eventually!(kept.source().taken > 0);
     kept.machine.stop().start();
-    until(|| kept.source().state != SourceState::Running);
+    eventually!(kept.source().state != SourceState::Running);
     let status = kept.source();
     let text = |error: &str| error.split(" (").next().unwrap_or_default().to_owned();
     assert_eq!((status.state.as_str(), text(&status.error).as_str()), ("failed", "the function panicked: not again"));
@@ -211,9 +202,9 @@ fn what_fails_when_it_is_called_again_is_not_asked_on() {
         (0_u64..).inspect(move |_| assert!(call < 2 || count.fetch_add(1, Relaxed) > 0, "broken"))
     };
     kept.machine.source(broken_later).unwrap();
-    until(|| kept.source().taken > 0);
+    eventually!(kept.source().taken > 0);
     kept.machine.stop().start();
-    until(|| asked.load(Relaxed) > 0 && (kept.source().state != SourceState::Running || asked.load(Relaxed) > 1));
+    eventually!(asked.load(Relaxed) > 0 && (kept.source().state != SourceState::Running || asked.load(Relaxed) > 1));
     let status = kept.source();
     assert_eq!((status.state.as_str(), text(&status.error).as_str()), ("failed", "the source panicked: broken"));
     assert_eq!(asked.load(Relaxed), 1);
@@ -225,7 +216,7 @@ fn clearing_wakes_a_source_that_waits_for_room_and_counts_what_it_held() {
     kept.machine.pause();
     kept.machine.source(0_u64..1_000).unwrap();
     kept.machine.start();
-    until(|| kept.source().taken > 0);
+    eventually!(kept.source().taken > 0);
     kept.machine.pause();
     let given = Arc::new(AtomicUsize::new(0));
     let count = given.clone();
@@ -233,7 +224,7 @@ fn clearing_wakes_a_source_that_waits_for_room_and_counts_what_it_held() {
     // From here on nothing comes from it.
     kept.machine.clear();
     assert_eq!(kept.machine.status().queue_size, 0);
-    until(|| threads_named(&format!("{}/source", kept.name)) == 0);
+    eventually!(threads_named(&format!("{}/source", kept.name)) == 0);
     let before = kept.source().dropped;
     let (block, blocked) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
     let (key, reached) = (block.clone(), blocked.clone());
@@ -251,22 +242,22 @@ fn clearing_wakes_a_source_that_waits_for_room_and_counts_what_it_held() {
         }))
         .unwrap();
     // Held up by a full queue: one in the slot, eight wait, one in hand.
-    until(|| given.load(Relaxed) == 10);
+    eventually!(given.load(Relaxed) == 10);
     kept.machine.clear_source();
-    until(|| kept.source().dropped == before + 1);
+    eventually!(kept.source().dropped == before + 1);
     drop(held);
-    kept.machine.drain();
+    kept.machine.drained();
     assert_eq!(given.load(Relaxed), 10);
     let status = kept.machine.status();
     assert_eq!(status.accepted, status.processed + status.discarded);
-    until(|| threads_named(&format!("{}/source", kept.name)) == 0);
+    eventually!(threads_named(&format!("{}/source", kept.name)) == 0);
 }
 
 #[test]
 fn a_clock_ticks_and_is_not_waited_for() {
     let kept = Kept::new();
     kept.machine.source(source::interval(Duration::from_millis(1))).unwrap();
-    until(|| kept.items().len() >= 3);
+    eventually!(kept.items().len() >= 3);
     kept.machine.pause();
     let ticks: Vec<source::Tick> = kept.items().into_iter().map(|tick| serde_json::from_value(tick).unwrap()).collect();
     assert!(ticks.windows(2).all(|two| two[0].tick < two[1].tick && two[0].time <= two[1].time), "{ticks:?}");
@@ -274,8 +265,8 @@ fn a_clock_ticks_and_is_not_waited_for() {
     kept.machine.clear_source();
     is_gone(&kept);
     kept.machine.start().source(source::interval(Duration::from_hours(24))).unwrap();
-    until(|| kept.source().taken == 1);
-    kept.machine.drain();
+    eventually!(kept.source().taken == 1);
+    kept.machine.drained();
     assert_eq!(kept.source().state, SourceState::Running);
     kept.machine.clear_source();
     is_gone(&kept);
@@ -288,13 +279,13 @@ fn pauses_between_items_end_when_the_source_is_cleared() {
     let items = [json!({ "at": { "time": 0 } }), json!({ "at": { "time": year } }), json!(1)];
     let kept = Kept::new();
     kept.machine.source(items.clone().replay("at.time", 1.0)).unwrap();
-    until(|| kept.source().taken == 1);
+    eventually!(kept.source().taken == 1);
     kept.machine.clear_source();
-    until(|| kept.source().dropped == 1);
+    eventually!(kept.source().dropped == 1);
     kept.machine.source([1, 2].rate(1e-6)).unwrap();
-    until(|| kept.source().taken == 1);
+    eventually!(kept.source().taken == 1);
     kept.machine.clear_source();
-    until(|| kept.source().dropped == 2);
+    eventually!(kept.source().dropped == 2);
     // As fast as possible, or nearly so.
     kept.machine.source(items.clone().replay("at.time", f64::INFINITY)).unwrap();
     assert_eq!(kept.to_the_end().len(), 5);
@@ -312,17 +303,18 @@ fn pauses_between_items_end_when_the_source_is_cleared() {
 
 #[test]
 fn a_pause_while_an_item_waits_for_its_time_does_not_count() {
-    const APART: Duration = Duration::from_secs(3);
+    // At three times the speed.
+    const APART: Duration = Duration::from_secs(1);
     let kept = Kept::new();
-    let items = [0, APART.as_secs()].map(|time| json!({ "at": time }));
-    kept.machine.source(items.replay("at", 1.0)).unwrap();
-    until(|| kept.source().taken == 1);
+    let items = [0, 3 * APART.as_secs()].map(|time| json!({ "at": time }));
+    kept.machine.source(items.replay("at", 3.0)).unwrap();
+    eventually!(kept.source().taken == 1);
     kept.machine.pause();
-    // More than it waits for.
-    thread::sleep(APART + Duration::from_millis(500));
+    // More than it waits for: the machine reads the clock of the system.
+    thread::sleep(APART + Duration::from_millis(200));
     let before = Instant::now();
     kept.machine.start();
-    until(|| kept.source().taken == 2);
+    eventually!(kept.source().taken == 2);
     assert!(before.elapsed() > APART / 3, "{:?}", before.elapsed());
 }
 
@@ -330,18 +322,24 @@ fn a_pause_while_an_item_waits_for_its_time_does_not_count() {
 fn a_function_that_is_called_again_is_replayed_anew() {
     let year = 365 * 86_400;
     let kept = Kept::new();
-    let mut calls = 0;
+    let (mut calls, given) = (0, Arc::new(AtomicUsize::new(0)));
+    let gave = given.clone();
     let earlier_the_second_time = move || {
         calls += 1;
         let times = if calls == 1 { vec![9 * year] } else { vec![0, year] };
-        times.into_iter().map(|time| json!({ "at": time }))
+        let gave = gave.clone();
+        times.into_iter().map(move |time| {
+            gave.fetch_add(1, Relaxed);
+            json!({ "at": time })
+        })
     };
     kept.machine.source(earlier_the_second_time.replay("at", 1.0)).unwrap();
     assert_eq!(kept.to_the_end().len(), 1);
     kept.machine.stop().start();
-    until(|| kept.source().taken > 1);
+    // One of the first call, two of the second.
+    eventually!(given.load(Relaxed) == 3, kept.source());
     kept.machine.clear_source();
-    until(|| threads_named(&format!("{}/source", kept.name)) == 0);
+    eventually!(threads_named(&format!("{}/source", kept.name)) == 0);
     // The last one waited for its time.
     assert_eq!(kept.source().dropped, 1);
 }
@@ -355,12 +353,12 @@ fn reader_of_standard_input() {
     let kept = Kept::new();
     // One that is slow: it has one line in hand, and leaves the rest of what it has read.
     kept.machine.source(source::stdin().json().rate(1e-6)).unwrap();
-    until(|| kept.source().taken == 1);
+    eventually!(kept.source().taken == 1);
     kept.machine.clear_source();
-    until(|| kept.source().dropped == 1);
+    eventually!(kept.source().dropped == 1);
     is_gone(&kept);
     kept.machine.source(source::stdin().json()).unwrap();
-    until(|| kept.source().taken == 2);
+    eventually!(kept.source().taken == 2);
     kept.machine.clear_source();
     is_gone(&kept);
     println!("ready");
@@ -430,7 +428,7 @@ fn a_drain_that_ran_out_of_time_tells_that_the_source_goes_on() {
     let (more, items) = std::sync::mpsc::channel::<u64>();
     kept.machine.source(items).unwrap();
     more.send(1).unwrap();
-    until(|| kept.machine.status().processed == 1);
+    eventually!(kept.machine.status().processed == 1);
     let left = kept.machine.drain_timeout(Duration::ZERO).unwrap_err();
     assert!(left.source_runs);
     assert_eq!(

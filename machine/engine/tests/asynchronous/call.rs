@@ -1,10 +1,11 @@
 //! One call of an async function: its arguments, its result, and what is dropped.
 
-use crate::{Counted, FOREVER, Output, counts, fresh, put_all, until};
+use crate::{Counted, FOREVER, Output, counts, fresh, put_all};
 use machine::prelude::*;
 use machine::status::SlotErrorKind;
 use machine_async::prelude::*;
 use machine_protocol::command::{Command, Reply, Target};
+use machine_testkit::{Drained, eventually};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -41,7 +42,7 @@ fn async_and_plain_slots_take_turns_and_borrow_across_awaits() {
     for id in 0..3000 {
         m.put_wait(Tweet { id, text: "word ".repeat(usize::try_from(id % 7).unwrap()) }).unwrap();
     }
-    m.drain();
+    m.drained();
     for slot in 0..4 {
         counts(&m, slot, 3000, 0, 0);
     }
@@ -62,7 +63,7 @@ fn messages_begin_in_order() {
     })
     .unwrap();
     put_all(&m, 0..500);
-    m.drain();
+    m.drained();
     assert!(order.lock().unwrap().iter().copied().eq(0..500));
 }
 
@@ -79,7 +80,7 @@ fn an_error_a_panic_and_what_follows_are_counted_as_for_plain_slots() {
     m[2].set_async(async |before: Option<u64>| before.is_some()).unwrap();
     m[3].set_async(async |_: bool, _: Ignored, _: Ignored, n: &u64| n.to_string().parse::<u64>()).unwrap();
     put_all(&m, 0..1000);
-    m.drain();
+    m.drained();
     counts(&m, 0, 600, 400, 0);
     counts(&m, 1, 600, 0, 400);
     counts(&m, 2, 1000, 0, 0);
@@ -146,12 +147,12 @@ fn values_futures_and_closures_are_dropped_once() {
     })
     .unwrap();
     put_all(&m, 0..400);
-    m.drain();
+    m.drained();
     counts(&m, 0, 100, 300, 0);
     assert_eq!(m.status().slots[0].retried, 300);
     assert_eq!((futures.load(SeqCst), outputs.load(SeqCst), closures.load(SeqCst)), (0, 0, 1));
     m[0].clear().unwrap();
-    until(|| closures.load(SeqCst) == 0);
+    eventually!(closures.load(SeqCst) == 0);
 }
 
 /// An interruption ends what a cell waits for, and the call itself; the message that the cell had taken is kept.
@@ -163,7 +164,7 @@ fn an_interruption_ends_the_call_and_loses_no_message() {
     let m = fresh().start().unwrap();
     m[0].set_async(async |_: u64| Err::<u64, _>("no")).unwrap();
     m.put(7_u64).unwrap();
-    m.drain();
+    m.drained();
     let inside = Arc::new(AtomicUsize::new(0));
     let waits = || {
         let i = inside.clone();
@@ -179,14 +180,14 @@ fn an_interruption_ends_the_call_and_loses_no_message() {
     let interrupted = |wait: &dyn Fn()| {
         thread::scope(|scope| {
             scope.spawn(|| {
-                until(|| inside.load(SeqCst) == 1);
+                eventually!(inside.load(SeqCst) == 1);
                 interrupt(true);
             });
             wait();
         });
         interrupt(false);
         // Its place is free for the next.
-        until(|| inside.load(SeqCst) == 0);
+        eventually!(inside.load(SeqCst) == 0);
     };
     let letters = || -> Vec<_> { m.errors().iter().map(|it| (it.error.clone(), it.input.clone())).collect() };
     interrupted(&|| assert!(m.call(1_u64).unwrap().get::<u64>(0).is_err()));
@@ -201,7 +202,7 @@ fn an_interruption_ends_the_call_and_loses_no_message() {
     m[0].set_async(async |_: u64| Err::<u64, _>("in hand")).unwrap();
     m.start();
     m.put(9_u64).unwrap();
-    until(|| !m.status().in_hand.is_empty());
+    eventually!(!m.status().in_hand.is_empty());
     waits();
     interrupted(&|| assert!(m.retry().is_ok()));
     m[0].set(|n: u64| n + 1).unwrap();

@@ -1,11 +1,12 @@
 //! Calls, steps and retries whose futures never end: what gets them out.
 
-use crate::{Counted, FOREVER, counts, fresh, reconciles, until};
+use crate::{Counted, FOREVER, counts, fresh, reconciles};
 use machine::handle::ask;
 use machine::prelude::*;
 use machine_async::prelude::*;
 use machine_protocol::command::{Command, Outputs, Reply, Target};
 use machine_protocol::{Error, ErrorKind};
+use machine_testkit::{Drained, eventually};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
@@ -39,7 +40,7 @@ fn begun<T: Send + 'static>(inside: &Arc<AtomicUsize>, what: impl FnOnce() -> T 
     let (tell, told) = channel();
     let before = inside.load(SeqCst);
     thread::spawn(move || tell.send(what()));
-    until(|| inside.load(SeqCst) > before);
+    eventually!(inside.load(SeqCst) > before);
     told
 }
 
@@ -62,7 +63,7 @@ fn a_timeout_that_is_set_later_ends_a_call_and_a_step() {
     m[0].timeout(Duration::from_millis(1)).unwrap();
     assert_eq!(ended(&called), "f0 failed (timeout): timed out after 1ms");
     assert_eq!(ended(&stepped).slots[0].error.as_deref(), Some("f0 failed (timeout): timed out after 1ms"));
-    until(|| inside.load(SeqCst) == 0);
+    eventually!(inside.load(SeqCst) == 0);
     counts(&m, 0, 0, 1, 0);
     assert_eq!((m.errors()[0].input.as_str(), m.status().in_flight), ("7", 0));
 }
@@ -87,7 +88,7 @@ fn stop_and_clear_end_a_call_and_a_step_whose_message_is_discarded() {
     assert_eq!((s.in_flight, s.discarded, s.drops.in_flight, s.processed), (0, 3, 1, 0));
     assert_eq!(ended(&stepped).kind(), ErrorKind::Cancelled);
     assert_eq!(ended(&called), "f0 failed (error): cancelled: the machine was stopped and cleared");
-    until(|| inside.load(SeqCst) == 0);
+    eventually!(inside.load(SeqCst) == 0);
     // All goes on, also steps, and outputs in order wait for nothing.
     m[0].set(|n: u64| n + 1).unwrap();
     m.put(9_u64).unwrap();
@@ -111,7 +112,7 @@ fn another_function_ends_a_call_and_a_step_of_the_one_before() {
     m[0].set(|n: u64| n).unwrap();
     assert_eq!(ended(&called), "f0 failed (error): cancelled: f0 was changed while it ran");
     ended(&stepped);
-    until(|| inside.load(SeqCst) == 0);
+    eventually!(inside.load(SeqCst) == 0);
     // Its message can be tried again.
     assert_eq!((m.status().processed, m.status().errored, m.status().in_flight), (1, 1, 0));
     assert_eq!(m.retry_errors("").unwrap().passed, 1);
@@ -122,7 +123,7 @@ fn a_call_that_waits_for_a_place_and_a_retry_are_ended_too() {
     let m = fresh().start().unwrap();
     m[0].set_async(async |_: u64| Err::<u64, _>("no")).unwrap();
     m.put(7_u64).unwrap();
-    m.drain();
+    m.drained();
     m[0].concurrency(1).unwrap();
     let inside = never(&m, 0);
     let retried = begun(&inside, move || m.retry_errors("").unwrap().tried);
@@ -134,7 +135,7 @@ fn a_call_that_waits_for_a_place_and_a_retry_are_ended_too() {
     m[0].timeout(Duration::from_millis(1)).unwrap();
     let message = ended(&called);
     assert!(message.contains("cancelled: the machine was stopped") || message.contains("timed out"), "{message}");
-    until(|| inside.load(SeqCst) == 0);
+    eventually!(inside.load(SeqCst) == 0);
     assert_eq!((m.errors()[0].error.as_str(), m.errors()[0].input.as_str()), ("no", "7"));
     m[0].timeout(Duration::ZERO).unwrap();
     m[0].set_async(async |n: u64| n).unwrap();

@@ -1,13 +1,13 @@
 //! Futures that never end: what gets their messages out.
 
-use crate::{Counted, FOREVER, Output, counts, fresh, held, put_all, reconciles, until};
+use crate::{Counted, FOREVER, Output, counts, fresh, held, put_all, reconciles};
 use machine::prelude::*;
 use machine_async::prelude::*;
+use machine_testkit::{Drained, Received, eventually};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -25,14 +25,14 @@ fn a_stopped_machine_that_is_cleared_gives_up_what_is_in_flight() {
     })
     .unwrap();
     put_all(&m, 0..150);
-    until(|| alive.load(SeqCst) == 100 && m.status().processed == 10);
+    eventually!(alive.load(SeqCst) == 100 && m.status().processed == 10);
     m[0].set_async(async |n: u64| n + 1).unwrap();
     // 100 are in flight, 40 wait.
     assert_eq!(m.stop().clear(), 140);
     let s = m.status();
     reconciles(&s);
     assert_eq!((s.in_flight, s.queue_size, s.discarded, s.drops.in_flight, s.drops.cleared), (0, 0, 140, 100, 40));
-    until(|| alive.load(SeqCst) == 0);
+    eventually!(alive.load(SeqCst) == 0);
     m.start();
     put_all(&m, 0..200);
     assert_eq!(m.drain_timeout(FOREVER), Ok(()));
@@ -47,13 +47,13 @@ fn a_machine_that_runs_or_is_paused_keeps_what_is_in_flight() {
     let m = fresh().in_flight(10).start().unwrap();
     let (doors, inside) = held(&m, 0);
     put_all(&m, 0..12);
-    until(|| inside.load(SeqCst) == 10);
+    eventually!(inside.load(SeqCst) == 10);
     assert_eq!(m.clear(), 2);
     put_all(&m, 0..3);
     assert_eq!(m.pause().clear(), 3);
     assert_eq!(m.status().in_flight, 10);
     doors.add_permits(10);
-    m.start().drain();
+    m.start().drained();
     counts(&m, 0, 10, 0, 0);
 }
 
@@ -64,20 +64,20 @@ fn messages_that_wait_before_a_slot_or_a_call_again_are_given_up_too() {
     m[1].retry(3, Duration::from_secs(30)).unwrap();
     let (_doors, inside) = held(&m, 0);
     put_all(&m, 0..30);
-    until(|| inside.load(SeqCst) == 10 && m.status().in_flight == 30);
+    eventually!(inside.load(SeqCst) == 10 && m.status().in_flight == 30);
     assert_eq!(m.stop().clear(), 30);
     m[0].set(|n: u64| n).unwrap();
     m[1].set(|_: u64| -> Result<u64, String> { Err("not yet".to_owned()) }).unwrap();
     m.start();
     put_all(&m, 0..20);
-    until(|| m.status().in_flight == 20);
+    eventually!(m.status().in_flight == 20);
     // The places in the first slot are free.
-    until(|| m.status().queue_size == 0);
+    eventually!(m.status().queue_size == 0);
     assert_eq!(m.stop().clear(), 20);
     m[1].clear().unwrap();
     m.start();
     put_all(&m, 0..40);
-    m.drain();
+    m.drained();
     counts(&m, 0, 40, 0, 0);
     assert_eq!(m.status().discarded, 50);
 }
@@ -93,22 +93,22 @@ fn what_a_future_gives_after_it_was_given_up_is_dropped_once() {
     m[0].set_async(async move |_: u64| {
         b.fetch_add(1, SeqCst);
         // Blocks its thread: nobody can end that.
-        opened.lock().unwrap().recv().unwrap();
+        opened.lock().unwrap().received();
         Output { _counted: Counted::new(&count) }
     })
     .unwrap();
     put_all(&m, 0..2);
-    until(|| begun.load(SeqCst) == 1 && m.status().in_flight == 2);
+    eventually!(begun.load(SeqCst) == 1 && m.status().in_flight == 2);
     assert_eq!(m.stop().clear(), 2);
     assert_eq!((m.status().in_flight, m.status().discarded), (0, 2));
     // A new function, and messages, while the old future is still at it.
     m[0].set(|n: u64| n).unwrap();
     m.start();
     put_all(&m, 0..5);
-    m.drain();
+    m.drained();
     counts(&m, 0, 5, 0, 0);
     open.send(()).unwrap();
-    until(|| Arc::strong_count(&made) == 1);
+    eventually!(Arc::strong_count(&made) == 1);
     assert_eq!((made.load(SeqCst), begun.load(SeqCst)), (0, 1));
     let s = m.status();
     reconciles(&s);
@@ -120,12 +120,12 @@ fn a_timeout_that_is_set_later_ends_calls_that_run() {
     let m = fresh().in_flight(100).start().unwrap();
     let (_doors, inside) = held(&m, 0);
     put_all(&m, 0..150);
-    until(|| inside.load(SeqCst) == 100);
+    eventually!(inside.load(SeqCst) == 100);
     m[0].set_async(async |n: u64| n).unwrap();
     m[0].timeout(FOREVER).unwrap();
     assert_eq!(m.drain_timeout(Duration::from_millis(1)).map_err(|left| left.messages), Err(150));
     m[0].timeout(Duration::from_millis(1)).unwrap();
-    m.drain();
+    m.drained();
     let s = m.status();
     reconciles(&s);
     assert_eq!((s.processed, s.errored, s.discarded), (150, 100, 0));
@@ -134,16 +134,22 @@ fn a_timeout_that_is_set_later_ends_calls_that_run() {
 
 #[test]
 fn a_timeout_that_is_taken_back_lets_calls_go_on() {
+    const TIMEOUT: Duration = Duration::from_secs(1);
     let m = fresh().start().unwrap();
-    m[0].timeout(Duration::from_secs(2)).unwrap();
+    m[0].timeout(TIMEOUT).unwrap();
     let (doors, inside) = held(&m, 0);
     put_all(&m, 0..5);
-    until(|| inside.load(SeqCst) == 5);
+    eventually!(inside.load(SeqCst) == 5);
     m[0].timeout(Duration::ZERO).unwrap();
-    thread::sleep(Duration::from_millis(2100));
+    // A call that began later, and kept the timeout, has timed out.
+    let other = fresh().start().unwrap();
+    other[0].timeout(TIMEOUT).unwrap();
+    let _held = held(&other, 0);
+    other.put(1_u64).unwrap();
+    eventually!(other.status().errored == 1, other.status());
     assert_eq!(m.status().in_flight, 5);
     doors.add_permits(5);
-    m.drain();
+    m.drained();
     counts(&m, 0, 5, 0, 0);
 }
 
@@ -224,7 +230,7 @@ proptest! {
             reconciles(&m.status());
         }
         m.stop().clear();
-        until(|| { m.clear(); m.status().in_flight == 0 });
+        eventually!({ m.clear(); m.status().in_flight == 0 });
         let s = m.status();
         reconciles(&s);
         prop_assert_eq!((s.accepted, s.queue_size), (accepted, 0));
@@ -240,11 +246,11 @@ proptest! {
         prop_assert_eq!(m.drain_timeout(FOREVER), Ok(()));
         let after = m.status();
         prop_assert_eq!((after.processed, after.discarded), (s.processed + 100, s.discarded));
-        until(|| out.lock().unwrap().len() as u64 >= after.processed);
+        eventually!(out.lock().unwrap().len() as u64 >= after.processed);
         let numbers = out.lock().unwrap().clone();
         prop_assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len(), "some went out twice");
         prop_assert_eq!(numbers.len() as u64, after.processed);
         prop_assert!(!ordered || numbers.is_sorted());
-        until(|| made.load(SeqCst) == 0);
+        eventually!(made.load(SeqCst) == 0);
     }
 }

@@ -1,7 +1,8 @@
 //! Messages in flight while the machine is drained, paused, changed, and asked.
 
-use crate::{Counted, FOREVER, counts, fresh, held, put_all, reconciles, until};
+use crate::{Counted, FOREVER, counts, fresh, held, put_all, reconciles};
 use machine_async::prelude::*;
+use machine_testkit::{Drained, Joined, eventually};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -14,18 +15,18 @@ fn as_many_messages_are_in_flight_as_was_said_and_no_more() {
         let m = fresh().workers(workers).in_flight(100).start().unwrap();
         let (doors, inside) = held(&m, 0);
         put_all(&m, 0..1000);
-        until(|| inside.load(SeqCst) == 100);
+        eventually!(inside.load(SeqCst) == 100);
         for _ in 0..9 {
             let s = m.status();
             reconciles(&s);
             assert_eq!((s.in_flight, s.queue_size), (100, 1000 - s.processed - 100));
             doors.add_permits(100);
             let before = s.processed;
-            until(|| m.status().processed >= before + 100 && inside.load(SeqCst) == 100);
+            eventually!(m.status().processed >= before + 100 && inside.load(SeqCst) == 100);
             assert!(m.status().in_flight <= 100);
         }
         doors.add_permits(100);
-        m.drain();
+        m.drained();
         counts(&m, 0, 1000, 0, 0);
     }
 }
@@ -35,12 +36,12 @@ fn drain_waits_for_futures() {
     let m = fresh().start().unwrap();
     let (doors, inside) = held(&m, 0);
     put_all(&m, 0..10);
-    until(|| inside.load(SeqCst) == 10);
+    eventually!(inside.load(SeqCst) == 10);
     assert_eq!(m.drain_timeout(Duration::from_millis(1)).map_err(|left| left.messages), Err(10));
     thread::scope(|scope| {
-        let drained = scope.spawn(|| m.drain().status());
+        let drained = scope.spawn(|| m.drained().status());
         doors.add_permits(10);
-        assert_eq!(drained.join().unwrap().processed, 10);
+        assert_eq!(drained.joined().processed, 10);
     });
 }
 
@@ -52,7 +53,7 @@ fn what_ends_while_the_machine_stands_is_held_until_it_starts() {
     for round in 0..3 {
         // One more than there can be in flight: it waits.
         put_all(&m, 0..11);
-        until(|| inside.load(SeqCst) == 10);
+        eventually!(inside.load(SeqCst) == 10);
         if round == 1 {
             m.stop()
         } else {
@@ -60,13 +61,13 @@ fn what_ends_while_the_machine_stands_is_held_until_it_starts() {
         };
         let cleared = if round < 2 { 0 } else { m.clear() };
         doors.add_permits(10);
-        until(|| inside.load(SeqCst) == 0);
+        eventually!(inside.load(SeqCst) == 0);
         let s = m.status();
         reconciles(&s);
         assert_eq!((s.in_flight, s.queue_size, cleared), if round < 2 { (10, 1, 0) } else { (10, 0, 1) });
         m.start();
         doors.add_permits(usize::try_from(s.queue_size).unwrap());
-        m.drain();
+        m.drained();
     }
     let s = m.status();
     reconciles(&s);
@@ -94,15 +95,15 @@ fn a_closure_lives_until_its_futures_end() {
     let s = sum.clone();
     m[2].set(move |n: u64| s.fetch_add(n, SeqCst)).unwrap();
     put_all(&m, 0..5);
-    until(|| began.load(SeqCst) == 5);
+    eventually!(began.load(SeqCst) == 5);
     m[0].set(|n: u64| n).unwrap();
     m[1].set(|_: u64| 0_u64).unwrap();
     put_all(&m, 0..5);
-    until(|| m.status().processed == 5);
+    eventually!(m.status().processed == 5);
     assert_eq!((closures.load(SeqCst), m.status().in_flight), (1, 5));
     doors.add_permits(5);
-    m.drain();
-    until(|| closures.load(SeqCst) == 0);
+    m.drained();
+    eventually!(closures.load(SeqCst) == 0);
     assert_eq!(sum.load(SeqCst), 1 + 2 + 3 + 4 + 5);
     // A function counts its own messages.
     counts(&m, 0, 5, 0, 0);
@@ -154,13 +155,13 @@ fn flights_that_land_together_do_not_wait_for_each_other_where_outputs_go_in_ord
     .unwrap();
     let outputs = m.outputs_bounded(8192).unwrap();
     put_all(&m, 0..AHEAD + 2);
-    until(|| m.status().processed == AHEAD && inside.load(SeqCst) == 2);
+    eventually!(m.status().processed == AHEAD && inside.load(SeqCst) == 2);
     m.pause();
     // The last one lands first.
     for (door, left) in [(1, 1), (0, 0)] {
         doors[door].add_permits(1);
-        until(|| inside.load(SeqCst) == left);
-        // Most likely it is ready then; if not, nothing else is tested than that it comes out.
+        eventually!(inside.load(SeqCst) == left);
+        // Nothing tells that it is ready; most likely it is then, and if not, nothing else is tested than that it comes out.
         thread::sleep(Duration::from_millis(10));
     }
     m.start();
@@ -189,9 +190,9 @@ fn what_waits_for_its_turn_is_bounded_with_several_workers_too() {
     .unwrap();
     let outputs = m.outputs_bounded(20_000).unwrap();
     put_all(&m, 0..MESSAGES);
-    until(|| m.status().out_of_order >= AHEAD);
-    // More would have time to become ready.
-    thread::sleep(Duration::from_millis(500));
+    eventually!(m.status().out_of_order >= AHEAD);
+    // Nothing but time shows that no more become ready: without the bound it would be all of them.
+    thread::sleep(Duration::from_millis(200));
     let status = m.status();
     assert!(status.out_of_order < AHEAD + u64::from(FLIGHTS) + 100 && status.queue_size > 0, "{status:?}");
     door.add_permits(1);
@@ -207,19 +208,19 @@ fn a_machine_starts_while_a_step_waits_for_a_place_in_a_slot() {
     let (doors, inside) = held(&m, 0);
     m[0].concurrency(1).unwrap();
     m.put(1_u64).unwrap();
-    until(|| inside.load(SeqCst) == 1);
+    eventually!(inside.load(SeqCst) == 1);
     m.pause();
     doors.add_permits(2);
-    until(|| inside.load(SeqCst) == 0);
+    eventually!(inside.load(SeqCst) == 0);
     m.put(2_u64).unwrap();
     let step = machine_protocol::command::Command::Step {
         machine: machine_protocol::command::Target::Name(m.status().machine),
     };
     thread::scope(|scope| {
         let stepped = scope.spawn(|| machine::handle::ask(&step));
-        until(|| m.status().in_flight == 2 || stepped.is_finished());
+        eventually!(m.status().in_flight == 2 || stepped.is_finished());
         m.start();
-        assert!(matches!(stepped.join().unwrap(), machine_protocol::command::Reply::Outputs(_)));
+        assert!(matches!(stepped.joined(), machine_protocol::command::Reply::Outputs(_)));
     });
     assert!(m.drain_timeout(Duration::from_secs(20)).is_ok(), "{:?}", m.status());
     counts(&m, 0, 2, 0, 0);

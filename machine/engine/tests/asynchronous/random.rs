@@ -3,6 +3,7 @@
 use crate::{counts, fresh, put_all, reconciles};
 use machine::prelude::*;
 use machine_async::prelude::*;
+use machine_testkit::{Drained, Joined};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -46,7 +47,7 @@ fn a_thousand_swaps_between_async_and_plain_lose_nothing() {
         }
         over.store(true, SeqCst);
     });
-    m.drain();
+    m.drained();
     let s = m.status();
     reconciles(&s);
     assert_eq!((s.processed, s.errored), (s.accepted, 0));
@@ -145,10 +146,10 @@ proptest! {
                     Op::ClearQueue => { discarded.fetch_add(m.clear(), SeqCst); },
                 }
             }
-            producer.join().unwrap();
-            m.start().drain();
+            producer.joined();
+            m.start().drained();
             over.store(true, SeqCst);
-            reader.join().unwrap();
+            reader.joined();
         });
         let s = m.status();
         reconciles(&s);
@@ -159,7 +160,7 @@ proptest! {
         // All functions are counted alike: a last round reaches each of them.
         let before: Vec<u64> = s.slots.iter().map(|slot| slot.ok + slot.errored + slot.skipped).collect();
         put_all(&m, 0..50);
-        m.drain();
+        m.drained();
         let after = m.status();
         for (slot, before) in after.slots.iter().zip(before).filter(|(slot, _)| !slot.gives.is_empty()) {
             prop_assert_eq!(slot.ok + slot.errored + slot.skipped, before + 50, "{:?}", slot);

@@ -1,7 +1,8 @@
 //! Timeouts, retries and concurrency of slots.
 
-use crate::{Counted, FOREVER, Output, counts, fresh, held, put_all, until};
+use crate::{Counted, FOREVER, Output, counts, fresh, held, put_all};
 use machine_async::prelude::*;
+use machine_testkit::{Barrier, Drained, eventually};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -22,7 +23,7 @@ fn a_future_that_takes_too_long_is_dropped() {
     })
     .unwrap();
     put_all(&m, 0..3);
-    m.drain();
+    m.drained();
     counts(&m, 0, 2, 1, 0);
     assert_eq!(alive.load(SeqCst), 0);
     let errors = m.errors();
@@ -36,18 +37,19 @@ fn a_plain_function_that_took_too_long_has_failed() {
     m[0].timeout(Duration::from_nanos(1)).unwrap();
     let count = dropped.clone();
     m[0].set(move |_: u64| {
+        // The function that takes too long.
         thread::sleep(Duration::from_micros(10));
         Output { _counted: Counted::new(&count) }
     })
     .unwrap();
     put_all(&m, 0..2);
-    m.drain();
+    m.drained();
     counts(&m, 0, 0, 2, 0);
     assert_eq!(dropped.load(SeqCst), 0);
     assert!(m.errors()[0].error.starts_with("timed out after 1ns: it returned after "), "{:?}", m.errors());
     m[0].timeout(Duration::ZERO).unwrap();
     put_all(&m, 0..1);
-    m.drain();
+    m.drained();
     counts(&m, 0, 1, 2, 0);
 }
 
@@ -73,7 +75,7 @@ fn a_failed_call_is_made_again_with_the_same_arguments() {
             m[1].set(move |text: &str, n: u64| attempt(text, n)).unwrap();
         }
         put_all(&m, 0..6);
-        m.drain();
+        m.drained();
         counts(&m, 1, 4, 2, 0);
         assert_eq!(m.status().slots[1].retried, 1 + 2 + 3 + 3 + 3);
         assert_eq!(calls.lock().unwrap().len(), 6 + 12);
@@ -88,7 +90,7 @@ fn many_calls_again_are_counted() {
     m[0].retry(100_000, Duration::ZERO).unwrap();
     m[0].set(|_: u64| Err::<u64, _>("never")).unwrap();
     put_all(&m, 0..1);
-    m.drain();
+    m.drained();
     assert_eq!((m.status().slots[0].retried, m.status().errored), (100_000, 1));
 }
 
@@ -97,7 +99,7 @@ fn of_two_changes_at_a_time_the_one_that_is_shown_holds() {
     let m = fresh().workers(1).in_flight(100).start().unwrap();
     let (doors, inside) = held(&m, 0);
     for _ in 0..100 {
-        let (barrier, most) = (std::sync::Barrier::new(2), [2, 3]);
+        let (barrier, most) = (Barrier::new(2), [2, 3]);
         thread::scope(|scope| {
             for most in most {
                 let (m, barrier) = (&m, &barrier);
@@ -109,10 +111,10 @@ fn of_two_changes_at_a_time_the_one_that_is_shown_holds() {
         });
         put_all(&m, 0..4);
         let shown = usize::try_from(m.status().slots[0].settings.concurrency).unwrap();
-        until(|| m.status().in_flight == 4 && inside.load(SeqCst) >= shown);
+        eventually!(m.status().in_flight == 4 && inside.load(SeqCst) >= shown);
         assert_eq!(inside.load(SeqCst), shown);
         doors.add_permits(4);
-        m.drain();
+        m.drained();
     }
 }
 
@@ -122,7 +124,7 @@ fn a_backoff_keeps_no_worker_and_no_other_message() {
     m[0].retry(1, FOREVER).unwrap();
     m[0].set(|n: u64| if n == 0 { Err("zero".to_owned()) } else { Ok(n) }).unwrap();
     put_all(&m, 0..100);
-    until(|| m.status().processed == 99);
+    eventually!(m.status().processed == 99);
     m.pause();
     m.start();
     assert_eq!((m.status().in_flight, m.status().workers), (1, 1));
@@ -145,18 +147,19 @@ fn no_more_messages_are_in_a_slot_than_its_concurrency() {
             })
             .unwrap();
             put_all(&m, 0..500);
-            m.drain();
+            m.drained();
         } else {
             m[0].clear().unwrap();
             m[1].set(move |n: u64| {
                 let _inside = Counted::new(&inside);
                 most.fetch_max(inside.load(SeqCst), SeqCst);
+                // Others are in the slot meanwhile.
                 thread::sleep(Duration::from_micros(50));
                 n
             })
             .unwrap();
             put_all(&m, 0..500);
-            m.drain();
+            m.drained();
         }
         counts(&m, slot, 500, 0, 0);
     }
@@ -169,14 +172,14 @@ fn a_raised_concurrency_lets_in_those_that_wait() {
     m[0].concurrency(2).unwrap();
     let (doors, inside) = held(&m, 0);
     put_all(&m, 0..20);
-    until(|| m.status().in_flight == 20);
-    until(|| inside.load(SeqCst) == 2);
+    eventually!(m.status().in_flight == 20);
+    eventually!(inside.load(SeqCst) == 2);
     m[0].concurrency(5).unwrap();
-    until(|| inside.load(SeqCst) == 5);
+    eventually!(inside.load(SeqCst) == 5);
     m[0].concurrency(0).unwrap();
-    until(|| inside.load(SeqCst) == 20);
+    eventually!(inside.load(SeqCst) == 20);
     doors.add_permits(20);
-    m.drain();
+    m.drained();
     counts(&m, 0, 20, 0, 0);
 }
 

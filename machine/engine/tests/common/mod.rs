@@ -1,13 +1,13 @@
 //! What several files of tests begin with, and what holds in all of them.
 
 use machine::{Builder, Machine, Status};
+use machine_testkit::{watchdog, within};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
 /// A separate machine for a test: this name and a number.
 pub fn named(name: &str) -> Builder {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
+    watchdog();
     machine_engine::init();
     Machine::builder(&format!("{name}{}", NEXT.fetch_add(1, Relaxed)))
 }
@@ -25,9 +25,6 @@ pub fn reconciles(s: &Status) {
 /// Does something that may hang, and ends the test if it does.
 #[track_caller]
 #[allow(dead_code, reason = "as above")]
-#[allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 pub fn answers<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
-    let (tell, told) = channel();
-    std::thread::spawn(move || tell.send(what()));
-    told.recv_timeout(Duration::from_secs(20)).unwrap()
+    within("a call", what)
 }

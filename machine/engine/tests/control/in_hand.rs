@@ -2,11 +2,12 @@
 
 use crate::*;
 use machine_protocol::Error;
+use machine_testkit::{Drained, Joined, Received, eventually};
 
 /// A message that a slot fails on is in hand, and the machine is paused.
 fn held(m: &Machine, x: u64) {
     m.debug(true).put(x).unwrap();
-    until(|| !m.status().in_hand.is_empty());
+    eventually!(!m.status().in_hand.is_empty());
 }
 
 #[test]
@@ -15,13 +16,13 @@ fn start_answers_while_the_message_in_hand_is_in_a_slow_slot() {
     let (begun, go) = slow(&m, 1);
     assert_eq!(hold_before(&m, Some(1)), Reply::Done);
     m.put(7_u64).unwrap();
-    until(|| !m.status().in_hand.is_empty());
+    eventually!(!m.status().in_hand.is_empty());
     assert_eq!(answers(move || resume(&m)), Reply::Done);
     assert!(m.status().running && m.status().in_hand.is_empty());
-    assert_eq!(begun.recv().unwrap(), 7);
+    assert_eq!(begun.received(), 7);
     assert_eq!(m.status().in_flight, 1);
     go.send(()).unwrap();
-    m.drain();
+    m.drained();
     let s = m.status();
     assert_eq!((s.processed, s.in_flight, s.slots[1].ok), (1, 0, 1));
 }
@@ -37,8 +38,8 @@ fn start_answers_while_the_sink_of_the_message_in_hand_is_full() {
     let s = m.debug(false).status();
     assert_eq!((s.running, s.in_hand.as_str(), s.in_flight, s.errored + s.processed <= 1), (true, "", 1, true));
     full.start();
-    m.drain();
-    full.drain();
+    m.drained();
+    full.drained();
     assert_eq!((m.errors()[0].input.as_str(), m.status().processed, full.status().processed), ("7", 1, 2));
 }
 
@@ -62,7 +63,7 @@ fn a_slot_that_is_stepped_starts_its_machine() {
     m.debug(false).put(1_u64).unwrap();
     answers(move || step(&m).unwrap());
     assert_eq!(*told.lock().unwrap(), [machine::ErrorKind::StepRunning; 3]);
-    m.drain();
+    m.drained();
     let s = m.status();
     assert_eq!((s.running, s.processed, s.errored, s.in_flight), (true, 2, 1, 0));
 }
@@ -82,16 +83,16 @@ fn start_answers_while_a_step_waits_for_a_place_in_a_slot() {
     m[1].set(|x: u64| if x == 0 { Err("zero") } else { Ok(x) }).unwrap();
     m.debug(true);
     (0..3_u64).for_each(|x| m.put(x).unwrap());
-    until(|| m.status().in_flight == 3);
+    eventually!(m.status().in_flight == 3);
     doors.add_permits(1);
-    until(|| !m.status().in_hand.is_empty());
+    eventually!(!m.status().in_hand.is_empty());
     m.debug(false).put(3_u64).unwrap();
     let stepped = thread::spawn(move || step(&m).unwrap());
-    until(|| m.status().in_flight == 4);
+    eventually!(m.status().in_flight == 4);
     answers(move || m.start().status());
     doors.add_permits(3);
-    assert_eq!(answers(move || stepped.join().unwrap()).input, "3");
-    m.drain();
+    assert_eq!(answers(move || stepped.joined()).input, "3");
+    m.drained();
     let s = m.status();
     assert_eq!((s.processed, s.errored, s.in_flight), (4, 1, 0));
 }
@@ -110,21 +111,21 @@ fn a_machine_does_not_run_with_a_message_in_hand() {
             return Ok(x);
         }
         began.lock().unwrap().send(()).unwrap();
-        gone.lock().unwrap().recv().unwrap();
+        gone.lock().unwrap().received();
         Err("no")
     })
     .unwrap();
     let again = thread::spawn(move || m.retry());
-    begun.recv().unwrap();
+    begun.received();
     m.start();
     m.put(1_u64).unwrap();
-    until(|| m.status().out_of_order == 1);
+    eventually!(m.status().out_of_order == 1);
     go.send(()).unwrap();
-    assert!(again.join().unwrap().unwrap().slots[0].error.is_some());
+    assert!(again.joined().unwrap().slots[0].error.is_some());
     let s = m.status();
     assert_eq!((s.running, s.in_hand.is_empty(), s.in_flight), (false, false, 1));
     assert_eq!(answers(move || m.drain_timeout(Duration::from_mins(1))).unwrap_err().messages, 1);
-    answers(move || m.start().drain().status());
+    answers(move || m.start().drained().status());
     assert_eq!((m.status().processed, m.status().errored, m.status().out_of_order), (2, 1, 0));
 }
 
@@ -139,9 +140,9 @@ fn a_worker_is_idle_after_its_message_was_given_up() {
         m.start();
     }
     m.put(3_u64).unwrap();
-    m.drain();
+    m.drained();
     // The load is that of the last seconds.
-    answers(move || until(|| m.status().load.is_some_and(|load| load.idle > 0.99)));
+    answers(move || eventually!(m.status().load.is_some_and(|load| load.idle > 0.99)));
 }
 
 /// A breakpoint stays whatever becomes of the slots, and holds what waits on its way, too.
@@ -172,22 +173,22 @@ fn a_breakpoint_holds_messages_of_slots_that_are_async_or_have_settings() {
         }
         let outputs = m.outputs().unwrap();
         m.put(1_u64).unwrap();
-        m.drain();
+        m.drained();
         m.put(2_u64).unwrap();
-        until(|| !m.status().in_hand.is_empty());
+        eventually!(!m.status().in_hand.is_empty());
         let s = m.status();
         reconciles(&s);
         assert!(s.in_hand.ends_with("held before f1"), "{}", s.in_hand);
         assert_eq!((s.running, s.in_flight, s.slots[0].ok, s.slots[1].ok), (false, 1, 1, 1));
         assert_eq!(answers(move || resume(&m)), Reply::Done);
-        m.drain();
+        m.drained();
         // Given up, it goes on from there as well.
         m.put(2_u64).unwrap();
-        until(|| !m.status().in_hand.is_empty());
+        eventually!(!m.status().in_hand.is_empty());
         assert!(answers(move || m.give_up()));
         assert_eq!(hold_before(&m, None), Reply::Done);
         m.start().put(2_u64).unwrap();
-        m.drain();
+        m.drained();
         let s = m.status();
         reconciles(&s);
         assert_eq!((s.processed, s.in_flight, s.errored), (4, 0, 0));

@@ -1,6 +1,7 @@
 //! Two threads that say what they like: nothing is lost, and all snapshots reconcile.
 
 use crate::*;
+use machine_testkit::{Joined, eventually};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -72,6 +73,7 @@ fn assign(m: &Machine, kind: u8) {
         0 => m[1].set(|n: &Noted| if n.0.is_multiple_of(40) { Err("fortieth".to_owned()) } else { Ok(n.0) }),
         1 => m[1].set(|n: &Noted| {
             if n.0.is_multiple_of(20) {
+                // A slot that takes time, so that what is said meets a message in it.
                 thread::sleep(Duration::from_millis(1));
             }
             n.0
@@ -141,7 +143,7 @@ proptest! {
             let threads = ops.each_ref().map(|ops| scope.spawn(|| ops.iter().for_each(say)));
             let ends = threads.map(thread::ScopedJoinHandle::join);
             over.store(true, SeqCst);
-            reader.join().unwrap();
+            reader.joined();
             for end in ends {
                 end.unwrap();
             }
@@ -161,9 +163,9 @@ proptest! {
         let gone = || out.lock().unwrap().len() as u64 + sink.status().unwrap().lost;
         answers({
             let live = live.clone();
-            move || until(|| live.load(SeqCst) == 0)
+            move || eventually!(live.load(SeqCst) == 0)
         });
-        until(|| gone() >= s.processed);
+        eventually!(gone() >= s.processed);
         prop_assert_eq!(gone(), s.processed);
         let numbers = out.lock().unwrap().clone();
         prop_assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len(), "some went out twice");

@@ -1,6 +1,7 @@
 //! What is said to a machine by its own slots, and by what writes and drops its messages.
 
 use crate::*;
+use machine_testkit::eventually;
 use std::cell::Cell;
 
 /// The machine that the messages of this test are on.
@@ -85,12 +86,12 @@ fn whatever_slots_and_values_say_to_their_own_machine_is_answered() {
             for x in 0..3 {
                 m.put(Says(x)).unwrap();
             }
-            until(|| {
+            eventually!({
                 m.status().accepted == m.status().processed + m.status().discarded || !m.status().in_hand.is_empty()
             });
             // Whatever became of those: now with a message in hand. One that still says something may discard the next.
             m.pause().clear();
-            until(|| {
+            eventually!({
                 let s = m.start().status();
                 if s.queue_size + s.in_flight == 0 {
                     m.put(Says(1)).unwrap();
@@ -104,12 +105,12 @@ fn whatever_slots_and_values_say_to_their_own_machine_is_answered() {
         *MACHINE.lock().unwrap() = None;
         answers(move || {
             m.debug(false);
-            until(|| {
+            eventually!({
                 reconciles(&m.status());
                 m.start().drain_timeout(Duration::from_millis(100)).is_ok() && m.status().in_flight == 0
             });
         });
-        until(|| out.load(SeqCst) == m.status().processed);
+        eventually!(out.load(SeqCst) == m.status().processed);
     }
     assert!(SAID.load(SeqCst) > 10, "{SAID:?}");
 }

@@ -2,6 +2,7 @@
 
 use crate::{all, fresh, named};
 use machine::ErrorKind;
+use machine_testkit::{Drained, Joined, Received, eventually};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
@@ -12,7 +13,7 @@ fn the_last_ten_outputs_are_at_hand() {
     assert!(m.last_outputs().is_empty());
     for x in 0..25_u64 {
         m.put(x).unwrap();
-        m.drain();
+        m.drained();
     }
     let last = m.last_outputs();
     assert_eq!(
@@ -35,10 +36,8 @@ fn debug_mode_stops_at_the_first_error_with_the_message_in_hand() {
     for x in 0..10_u64 {
         m.put(x).unwrap();
     }
-    m.drain();
-    while m.status().in_hand.is_empty() {
-        thread::yield_now();
-    }
+    m.drained();
+    eventually!(!m.status().in_hand.is_empty());
     let s = m.pause().status();
     assert_eq!((s.state.to_string().as_str(), s.processed, s.in_flight, s.errored), ("paused", 3, 1, 0));
     assert_eq!(s.accepted, s.processed + s.queue_size + s.in_flight + s.discarded);
@@ -58,13 +57,11 @@ fn debug_mode_stops_at_the_first_error_with_the_message_in_hand() {
     let s = m.status();
     assert_eq!((s.processed, s.in_flight, s.errored), (4, 0, 0));
     m.start();
-    while m.status().in_hand.is_empty() {
-        thread::yield_now();
-    }
+    eventually!(!m.status().in_hand.is_empty());
     // Given up, it is what it would have been: a dead letter, and published.
     assert!(m.give_up() && !m.give_up());
     assert_eq!(m.errors()[0].input, "6");
-    m.debug(false).start().drain();
+    m.debug(false).start().drained();
     let s = m.status();
     assert_eq!((s.processed, s.errored, s.in_flight, s.queue_size), (10, 1, 0, 0));
     let got: Vec<u64> = all(outputs).iter().map(|o| o.input().unwrap()).collect();
@@ -82,32 +79,30 @@ fn a_message_that_fails_while_another_is_tried_again_is_not_lost() {
     let waits = [first_waits, second_waits].map(Mutex::new);
     m[0].set(move |x: usize| {
         in_slot.send(x).unwrap();
-        waits[x].lock().unwrap().recv().unwrap();
+        waits[x].lock().unwrap().received();
         Err::<u64, _>("no")
     })
     .unwrap();
     m.put(0_usize).unwrap();
     m.put(1_usize).unwrap();
-    entered.iter().take(2).for_each(drop);
+    for _ in 0..2 {
+        entered.received();
+    }
     first.send(()).unwrap();
     let held = || m.in_hand().map(|outputs| outputs.input);
-    while held().is_none() {
-        thread::yield_now();
-    }
+    eventually!(held().is_some());
     thread::scope(|scope| {
         let again = scope.spawn(|| m.retry().unwrap());
-        assert_eq!(entered.recv().unwrap(), 0);
+        assert_eq!(entered.received(), 0);
         second.send(()).unwrap();
-        while held().as_deref() != Some("1") {
-            thread::yield_now();
-        }
+        eventually!(held().as_deref() == Some("1"));
         first.send(()).unwrap();
-        again.join().unwrap();
+        again.joined();
     });
     assert_eq!(held().as_deref(), Some("1"));
     let s = m.status();
     assert_eq!((s.accepted, s.processed, s.in_flight, s.errored), (2, 1, 1, 1), "{s:?}");
     assert!(m.give_up());
-    m.start().drain();
+    m.start().drained();
     assert_eq!(m.status().processed, 2);
 }

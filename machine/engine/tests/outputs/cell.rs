@@ -2,6 +2,7 @@
 
 use crate::{all, fresh};
 use machine::prelude::*;
+use machine_testkit::{Drained, Joined, Received, eventually};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -18,7 +19,7 @@ fn a_cell_gets_the_values_themselves() {
     for x in [1.0, 0.0, -1.0] {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let got = all(outputs);
     assert_eq!(got.len(), 3);
     // JSON has no infinity: these have not been written and read.
@@ -43,7 +44,7 @@ fn two_cells_get_the_same_outputs() {
     for x in 0..5_u64 {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let (one, two) = (all(one), all(two));
     assert_eq!((one.len(), two.len()), (5, 5));
     for (one, two) in one.iter().zip(&two) {
@@ -61,7 +62,7 @@ fn what_a_cell_does_not_take_is_counted() {
     for x in 0..25 {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let status = m.status().outputs;
     assert_eq!((status[0].kind.as_str(), status[0].waiting, status[0].lost, status[0].sent), ("outputs", 10, 15, 0));
     assert_eq!(outputs.lost(), 15);
@@ -77,8 +78,8 @@ fn outputs_end_when_the_machine_is_stopped_and_all_are_taken() {
     for x in 0..100_u32 {
         m.put_wait(x).unwrap();
     }
-    m.drain().stop();
-    assert_eq!(taker.join().unwrap(), (0..100).collect::<Vec<_>>());
+    m.drained().stop();
+    assert_eq!(taker.joined(), (0..100).collect::<Vec<_>>());
     // One that is begun on a stopped machine ends at once; on a running one it waits no longer than it should.
     assert!(m.outputs().unwrap().next().is_none());
     m.start();
@@ -98,15 +99,15 @@ fn on_output_runs_on_a_thread_of_its_own_until_it_is_ended() {
     for x in 0..3_u64 {
         m.put(x).unwrap();
     }
-    let got: Vec<_> = receiver.iter().take(3).collect();
+    let got: Vec<_> = (0..3).map(|_| receiver.received()).collect();
     assert_eq!(got.iter().map(|(x, _)| *x).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(got[0].1.as_deref().unwrap().ends_with("/on_output"));
     // It goes on after the machine was stopped.
     m.stop().start();
     m.put(9_u64).unwrap();
-    assert_eq!(receiver.recv().unwrap().0, 10);
+    assert_eq!(receiver.received().0, 10);
     sink.stop();
-    assert!(receiver.recv().is_err(), "the closure is dropped");
+    receiver.closed();
     assert!(m.status().outputs.is_empty());
 }
 
@@ -122,11 +123,9 @@ fn a_panic_of_on_output_ends_it_and_is_told() {
     for x in 0..3_u64 {
         m.put(x).unwrap();
     }
-    m.drain();
-    assert!(receiver.recv().is_err());
-    while m.status().outputs[0].error.is_empty() {
-        thread::yield_now(); // the closure is dropped before or after the error is noted
-    }
+    m.drained();
+    receiver.closed();
+    eventually!(!m.status().outputs[0].error.is_empty()); // the closure is dropped before or after the error is noted
     assert_eq!(m.status().outputs[0].error, "it panicked: one is too many");
     m.clear_outputs();
     assert!(m.status().outputs.is_empty());
@@ -140,14 +139,12 @@ fn every_output_of_a_closure_that_panics_is_counted() {
         for x in 0..100_u64 {
             m.put(x).unwrap();
         }
-        m.drain();
-        while sink.status().unwrap().error.is_empty() {
-            thread::yield_now();
-        }
+        m.drained();
+        eventually!(!sink.status().unwrap().error.is_empty());
         for x in 0..50_u64 {
             m.put(x).unwrap();
         }
-        m.drain();
+        m.drained();
         let s = sink.status().unwrap();
         assert_eq!((s.sent + s.lost, s.waiting, s.error.as_str()), (150, 0, "it panicked: twenty"));
         assert!(s.lost >= 50, "{s:?}");
@@ -155,7 +152,7 @@ fn every_output_of_a_closure_that_panics_is_counted() {
         // Taken off, it keeps its count.
         sink.stop();
         m.put(1_u64).unwrap();
-        m.drain();
+        m.drained();
         assert_eq!((sink.status().unwrap(), m.status().outputs.len()), (s, 0));
     }
 }
@@ -164,17 +161,15 @@ fn every_output_of_a_closure_that_panics_is_counted() {
 fn a_sink_that_was_ended_tells_what_became_of_its_last_messages() {
     let m = fresh();
     let (open, opened) = mpsc::channel::<()>();
-    let sink = m.on_output(move |_| opened.recv().unwrap()).unwrap();
+    let sink = m.on_output(move |_| opened.received()).unwrap();
     for x in 0..10_u64 {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     sink.stop();
     assert!(m.status().outputs.is_empty());
     (0..10).for_each(|_| open.send(()).unwrap());
-    while sink.status().unwrap().sent < 10 {
-        thread::yield_now();
-    }
+    eventually!(sink.status().unwrap().sent >= 10);
     let s = sink.status().unwrap();
     assert_eq!((s.sent, s.waiting, s.lost, s.error.as_str()), (10, 0, 0, ""));
 }
@@ -187,18 +182,16 @@ fn what_a_closure_has_in_hand_waits() {
     let sink = m
         .on_output(move |_| {
             begun.send(()).unwrap();
-            opened.recv().unwrap();
+            opened.received();
         })
         .unwrap();
     for sent in 0..3 {
         m.put(sent).unwrap();
-        begins.recv().unwrap();
+        begins.received();
         let s = sink.status().unwrap();
         assert_eq!((s.sent, s.waiting, s.lost), (sent, 1, 0));
         open.send(()).unwrap();
-        while sink.status().unwrap().waiting > 0 {
-            thread::yield_now();
-        }
+        eventually!(sink.status().unwrap().waiting == 0);
     }
     assert_eq!(sink.status().unwrap().sent, 3);
 }

@@ -2,8 +2,8 @@
 
 use crate::{all, fresh, named};
 use machine::prelude::*;
+use machine_testkit::{Drained, eventually};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread;
 
 #[test]
 fn a_slot_feeds_another_machine() {
@@ -15,8 +15,8 @@ fn a_slot_feeds_another_machine() {
     for x in 0..300_u64 {
         a.put_wait(x).unwrap();
     }
-    a.drain();
-    b.drain();
+    a.drained();
+    b.drained();
     let sums: Vec<u64> = all(outputs).iter().map(|o| o.get(0).unwrap()).collect();
     assert_eq!(sums, (0..300).filter(|x| x % 3 != 0).map(|x| x * 4).collect::<Vec<_>>());
     let status = chain.status().unwrap();
@@ -58,16 +58,16 @@ fn a_chain_moves_values() {
     for _ in 0..100 {
         a.put(f64::INFINITY).unwrap();
     }
-    a.drain();
-    b.drain();
+    a.drained();
+    b.drained();
     assert_eq!(all(outputs).iter().filter(|o| o.get(0).unwrap()).count(), 100);
     assert_eq!(LIVE.load(Relaxed), 0);
     // With somebody else who wants the values it is JSON that is handed on, unless it is a number.
     let outputs = a.outputs().unwrap();
     let seen = b.outputs().unwrap();
     a.put(1.0).unwrap();
-    a.drain();
-    b.drain();
+    a.drained();
+    b.drained();
     assert_eq!(all(outputs)[0].json(3).unwrap(), "1.0");
     assert!(!all(seen)[0].get::<bool>(0).unwrap());
 }
@@ -80,7 +80,7 @@ fn a_chain_loses_and_counts_if_told_so() {
     for x in 0..20 {
         a.put(x).unwrap();
     }
-    a.drain();
+    a.drained();
     let status = chain.status().unwrap();
     assert_eq!((status.sent, status.lost), (5, 15));
     assert!(chain.rotate(1, 1).unwrap_err().message().contains("not a file"));
@@ -95,11 +95,9 @@ fn a_chain_that_is_ended_holds_nobody() {
     for x in 0..3 {
         a.put(x).unwrap();
     }
-    while a.status().in_flight == 0 || b.status().queue_size == 0 {
-        thread::yield_now();
-    }
+    eventually!(a.status().in_flight != 0 && b.status().queue_size != 0);
     chain.stop();
-    a.drain();
+    a.drained();
     assert_eq!((a.status().processed, b.status().accepted), (3, 1));
 }
 
@@ -121,8 +119,8 @@ fn what_cannot_be_written_is_not_handed_on() {
     let _outputs = a.outputs().unwrap();
     let looks_so = json!({ "_exception": {} });
     a.put(looks_so.clone()).unwrap();
-    a.drain();
-    b.drain();
+    a.drained();
+    b.drained();
     let status = secret.status().unwrap();
     assert_eq!((status.sent, status.lost), (0, 1));
     assert!(status.error.contains("what f1 gave cannot be written: ") && status.error.contains("secret"), "{status:?}");

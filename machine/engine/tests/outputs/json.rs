@@ -2,6 +2,7 @@
 
 use crate::{fresh, named};
 use machine::prelude::*;
+use machine_testkit::{Drained, Joined, eventually};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 fn temporary(name: &str) -> std::path::PathBuf {
@@ -34,7 +35,7 @@ fn the_wire_format() {
         m.put(x).unwrap();
     }
     m.put(json!({"not": "a number"})).unwrap();
-    m.drain();
+    m.drained();
     let text = std::fs::read_to_string(&path).unwrap();
     let outputs: Vec<&str> =
         text.lines().map(|line| line.split_once("\"outputs\":").unwrap().1.strip_suffix('}').unwrap()).collect();
@@ -65,7 +66,7 @@ fn numbers_are_written_as_serde_json_writes_them() {
     fn same<T: Serialize + Send + 'static>(m: &Machine, value: T) {
         let text = serde_json::to_string(&value).unwrap();
         m.put(value).unwrap();
-        m.drain();
+        m.drained();
         let line = lines(std::path::Path::new(&m.status().outputs[0].endpoint)).pop().unwrap();
         assert_eq!(serde_json::to_string(&line["outputs"][0]).unwrap(), text);
     }
@@ -95,7 +96,7 @@ fn json_that_goes_over_several_lines_is_one_line() {
         json: "{\n  \"a\\n\": [1,\r\n 2]\n}".to_owned(),
     };
     assert!(matches!(machine::handle::ask(&put), machine_protocol::command::Reply::Oid(_)));
-    m.drain();
+    m.drained();
     assert_eq!(lines(&path)[0]["outputs"][7], json!({"a\n": [1, 2]}));
 }
 
@@ -106,7 +107,7 @@ fn a_file_is_put_aside_before_it_is_too_large() {
     let sink = m.to_json_lines(&path).unwrap().rotate(2_000, 3).unwrap();
     for x in 0..100 {
         m.put(x).unwrap();
-        m.drain();
+        m.drained();
     }
     let status = sink.status().unwrap();
     assert_eq!((status.sent, status.waiting, status.lost, status.error.as_str()), (100, 0, 0, ""));
@@ -120,7 +121,7 @@ fn a_file_is_put_aside_before_it_is_too_large() {
     assert!(!path.with_extension("jsonl.4").exists());
     sink.stop();
     m.put(100).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(lines(&path).last().unwrap()["outputs"][0], 99);
 }
 
@@ -132,7 +133,7 @@ fn what_cannot_be_written_is_counted_and_tried_again() {
     for x in 0..10 {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let status = sink.status().unwrap();
     assert_eq!((status.sent, status.lost, m.status().processed), (0, 10, 10));
     assert!(status.error.contains("No space left"), "{}", status.error);
@@ -145,17 +146,17 @@ fn a_file_that_was_deleted_is_begun_anew() {
     let path = temporary("deleted.jsonl");
     let sink = m.to_json_lines(&path).unwrap();
     m.put(1_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(lines(&path).len(), 1);
     std::fs::remove_file(&path).unwrap();
     for x in [2_u64, 3] {
         m.put(x).unwrap();
-        m.drain();
+        m.drained();
     }
     assert_eq!(lines(&path).iter().map(|line| line["outputs"][0].clone()).collect::<Vec<_>>(), [json!(2), json!(3)]);
     std::fs::rename(&path, temporary("away.jsonl")).unwrap();
     m.put(4_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(lines(&path).len(), 1);
     assert_eq!((sink.status().unwrap().sent, sink.status().unwrap().lost), (4, 0));
 }
@@ -174,7 +175,7 @@ fn a_file_has_one_output_at_a_time() {
         m.put(1_u64).unwrap();
         sink.stop();
     }
-    m.drain();
+    m.drained();
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn a_line_that_a_killed_process_has_left_half_spoils_none() {
         std::fs::write(&path, before).unwrap();
         let sink = m.to_json_lines(&path).unwrap();
         m.put(1_u64).unwrap();
-        m.drain();
+        m.drained();
         sink.stop();
         let text = std::fs::read_to_string(&path).unwrap();
         let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -206,7 +207,7 @@ fn a_file_that_others_cut_is_as_large_as_it_is() {
         for x in 0..15 {
             m.put(x).unwrap();
         }
-        m.drain();
+        m.drained();
         assert_eq!(lines(&path).len(), 15);
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
     }
@@ -240,19 +241,17 @@ fn a_pipe_is_written_to_while_somebody_reads_it() {
     for _ in 0..500 {
         m.put_wait(text.clone()).unwrap();
     }
-    assert_eq!(reader.join().unwrap(), vec![json!(text); 500]);
+    assert_eq!(reader.joined(), vec![json!(text); 500]);
     for lost in 1..=2 {
         m.put(0).unwrap();
-        while sink.status().unwrap().lost < lost {
-            std::thread::yield_now();
-        }
+        eventually!(sink.status().unwrap().lost >= lost);
     }
     let s = sink.status().unwrap();
     assert!((s.sent, s.waiting) == (500, 0) && s.error.contains("nobody reads"), "{s:?}");
     let reader = read(1);
     while sink.status().unwrap().sent == 500 {
         m.put(7).unwrap();
-        m.drain();
+        m.drained();
     }
-    assert_eq!(reader.join().unwrap(), [7]);
+    assert_eq!(reader.joined(), [7]);
 }

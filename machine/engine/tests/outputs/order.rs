@@ -2,9 +2,10 @@
 
 use crate::{all, named};
 use machine::prelude::*;
+use machine_testkit::{Barrier, DEADLINE, Drained, Received, eventually};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many values are being written as JSON, and how many ever were at one time.
 type Writing = Arc<(Mutex<(usize, usize)>, Condvar)>;
@@ -34,7 +35,7 @@ fn ordered_outputs_are_written_by_several_workers_at_a_time() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let writing = Writing::default();
     let m = named("ordered").workers(2).ordered(true).start().unwrap();
-    let (gate, own) = (Arc::new(std::sync::Barrier::new(2)), writing.clone());
+    let (gate, own) = (Arc::new(Barrier::new(2)), writing.clone());
     m[0].set(move |_: u64| {
         // Two workers have one each.
         gate.wait();
@@ -51,10 +52,9 @@ fn ordered_outputs_are_written_by_several_workers_at_a_time() {
     .unwrap();
     m.put(0_u64).unwrap();
     m.put(1_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(writing.0.lock().unwrap().1, 2, "one at a time: the lock was held");
-    let counts =
-        taken.wait_timeout_while(counts.lock().unwrap(), Duration::from_secs(20), |all| all.len() < 2).unwrap().0;
+    let counts = taken.wait_timeout_while(counts.lock().unwrap(), DEADLINE, |all| all.len() < 2).unwrap().0;
     assert_eq!(*counts, [0, 1]);
 }
 
@@ -67,7 +67,7 @@ fn outputs_that_are_held_back_for_their_turn_are_counted() {
     let opened = Mutex::new(opened);
     m[0].set(move |x: u64| {
         if x == 0 {
-            opened.lock().unwrap().recv().unwrap();
+            opened.lock().unwrap().received();
         }
         x
     })
@@ -77,17 +77,14 @@ fn outputs_that_are_held_back_for_their_turn_are_counted() {
     for x in 0..6_u64 {
         m.put(x).unwrap();
     }
-    let begun = Instant::now();
-    while m.status().processed < 5 && begun.elapsed() < Duration::from_secs(20) {
-        thread::yield_now();
-    }
+    eventually!(m.status().processed == 5, m.status());
     let s = m.status();
     assert_eq!((s.out_of_order, s.outputs.len()), (5, 2));
     for sink in &s.outputs {
         assert_eq!((sink.sent, sink.waiting, sink.held, sink.lost), (0, 5, 5, 0), "{sink:?}");
     }
     open.send(()).unwrap();
-    m.drain();
+    m.drained();
     let status = lines.status().unwrap();
     assert_eq!((status.sent, status.waiting, status.held, status.lost), (6, 0, 0, 0));
     assert_eq!(m.status().outputs[1].waiting, 6);
@@ -115,8 +112,8 @@ fn ordered_outputs_keep_the_order_of_arrival() {
                 m.stop().start();
             }
         }
-        m.drain();
-        next.drain();
+        m.drained();
+        next.drained();
         let status = m.status();
         assert!(status.reordered > 0 && status.out_of_order == 0, "{status:?}");
         let got = all(outputs);
@@ -154,7 +151,7 @@ fn ordered_outputs_do_not_wait_for_what_was_discarded() {
             m.start();
         }
     }
-    m.drain();
+    m.drained();
     let got: Vec<u64> = all(outputs).iter().map(|o| o.input().unwrap()).collect();
     assert_eq!(got.len() as u64, put - discarded);
     assert!(got.is_sorted());
@@ -176,23 +173,21 @@ fn ordered_outputs_wait_for_messages_that_wait() {
     for x in 0..2_000_u64 {
         m.put_wait(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let got: Vec<u64> = all(outputs).iter().map(|o| o.get(7).unwrap()).collect();
     assert_eq!(got, (0..2_000).collect::<Vec<_>>());
     // Debug mode keeps one of these too.
     m.debug(true);
     m[1].set(|x: u64| if x == 5 { Err("five") } else { Ok(x) }).unwrap();
     m.put(5_u64).unwrap();
-    while m.status().in_hand.is_empty() {
-        thread::yield_now();
-    }
+    eventually!(!m.status().in_hand.is_empty());
     m[1].clear().unwrap();
     assert_eq!(m.retry().unwrap().slots[7].output.as_deref(), Some("5"));
     let s = m.status();
     assert_eq!((s.processed, s.in_flight, s.errored), (2_001, 0, 0));
     m.start();
     m.put(6_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!(m.status().processed, 2_002);
 }
 
@@ -206,9 +201,7 @@ fn whoever_drops_the_oldest_does_not_wait_for_a_sink() {
     let outputs = full.outputs().unwrap();
     m.put(0_u64).unwrap();
     m.put(1_u64).unwrap();
-    while m.status().processed == 0 || m.status().in_flight == 0 {
-        thread::yield_now();
-    }
+    eventually!(m.status().processed != 0 && m.status().in_flight != 0);
     // Its worker hands out the second one, or is about to.
     for x in 2..1000_u64 {
         thread::yield_now();
@@ -216,8 +209,8 @@ fn whoever_drops_the_oldest_does_not_wait_for_a_sink() {
     }
     assert!(m.status().discarded > 900, "{:?}", m.status());
     full.start();
-    m.drain();
-    full.drain();
+    m.drained();
+    full.drained();
     let status = m.status();
     assert_eq!((status.processed + status.discarded, status.out_of_order), (1000, 0), "{status:?}");
     let got: Vec<u64> = all(outputs).iter().map(|o| o.input().unwrap()).collect();

@@ -2,6 +2,7 @@
 
 use crate::{fresh, named};
 use machine::prelude::*;
+use machine_testkit::{DEADLINE, DRAIN_DEADLINE, Drained, Joined, Received, eventually};
 use std::sync::mpsc;
 use std::thread;
 
@@ -16,8 +17,16 @@ impl Subscriber {
     fn connect(endpoint: &str) -> Self {
         use std::io::{Read, Write};
         let mut stream: Box<dyn Stream> = match endpoint.strip_prefix("ipc://") {
-            Some(path) => Box::new(std::os::unix::net::UnixStream::connect(path).unwrap()),
-            None => Box::new(std::net::TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap()),
+            Some(path) => {
+                let stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+                stream.set_read_timeout(Some(DRAIN_DEADLINE)).unwrap();
+                Box::new(stream)
+            }
+            None => {
+                let stream = std::net::TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap();
+                stream.set_read_timeout(Some(DRAIN_DEADLINE)).unwrap();
+                Box::new(stream)
+            }
         };
         let mut greeting = [0; 64];
         stream.read_exact(&mut greeting).unwrap();
@@ -66,9 +75,7 @@ impl Subscriber {
 }
 
 fn wait_for_subscribers(sink: &SinkHandle, count: u64) {
-    while sink.status().unwrap().subscribers != count {
-        thread::yield_now();
-    }
+    eventually!(sink.status().unwrap().subscribers == count);
 }
 
 #[test]
@@ -91,7 +98,7 @@ fn subscribers_get_what_they_ask_for() {
         for x in [3_u64, 300] {
             m.put(x).unwrap();
         }
-        m.drain();
+        m.drained();
         let (oid, outputs) = everything.message();
         assert_eq!((oid.len(), &outputs[1], &outputs[2]), (24, &json!(3), &json!("xxx")));
         let long = everything.message().1;
@@ -130,7 +137,7 @@ fn every_published_message_is_delivered_or_counted() {
         let mut slow = Subscriber::connect(sink.endpoint()).subscribe("");
         let (go, gone) = mpsc::channel::<()>();
         let reader = thread::spawn(move || {
-            let _ = gone.recv();
+            let _ = gone.recv_timeout(DEADLINE);
             std::iter::from_fn(|| slow.try_message())
                 .map(|(_, outputs)| outputs[0].as_u64().unwrap())
                 .collect::<Vec<_>>()
@@ -149,19 +156,14 @@ fn every_published_message_is_delivered_or_counted() {
             m.put_wait(x).unwrap();
         }
         if !no_loss {
-            while m.status().processed < MESSAGES {
-                thread::yield_now();
-            }
+            eventually!(m.status().processed >= MESSAGES);
             assert!(sink.status().unwrap().lost > 0, "nothing was read, and nobody waited");
             go.send(()).unwrap();
         }
-        while sink.status().unwrap().waiting > 0 {
-            m.drain();
-        }
-        m.drain();
+        eventually!(m.drained().status().outputs[0].waiting == 0, m.status());
         let status = sink.status().unwrap();
         sink.stop();
-        let got = reader.join().unwrap();
+        let got = reader.joined();
         assert!(got.windows(2).all(|pair| pair[0] < pair[1]), "in order, and each once");
         if no_loss {
             assert_eq!(got, (0..MESSAGES).collect::<Vec<_>>());
@@ -185,9 +187,7 @@ fn marks_of_none_and_of_few() {
         m.put_wait(text.clone()).unwrap();
     }
     // Not `drain`, which waits for subscribers.
-    while m.status().processed < 2_000 {
-        thread::yield_now();
-    }
+    eventually!(m.status().processed >= 2_000);
     let s = sink.status().unwrap();
     assert_eq!((m.status().processed, s.sent + s.waiting, s.lost), (2_000, 2_000, 0));
     assert!(s.waiting > 0, "{s:?}");
@@ -201,7 +201,7 @@ fn marks_of_none_and_of_few() {
     for x in 0..30_000_u64 {
         m.put_wait(x).unwrap();
     }
-    reader.join().unwrap();
+    reader.joined();
 }
 
 /// What a subscriber that takes nothing had not got when its publisher was ended is counted.
@@ -215,14 +215,10 @@ fn a_publisher_that_was_ended_tells_what_was_lost() {
     for _ in 0..100 {
         m.put_wait(text.clone()).unwrap();
     }
-    while sink.status().unwrap().waiting < 10 {
-        thread::yield_now();
-    }
+    eventually!(sink.status().unwrap().waiting >= 10);
     sink.stop();
-    m.drain();
-    while sink.status().unwrap().waiting > 0 {
-        thread::yield_now();
-    }
+    m.drained();
+    eventually!(sink.status().unwrap().waiting == 0);
     let s = sink.status().unwrap();
     assert!(s.lost >= 10 && m.status().processed == 100, "{s:?}");
     drop(stalled);
@@ -239,7 +235,7 @@ fn what_waited_for_its_turn_before_anybody_subscribed_is_not_sent() {
     m[0].set(move |x: u64| {
         if x == 0 {
             in_slot.send(()).unwrap();
-            waits.lock().unwrap().recv().unwrap();
+            waits.lock().unwrap().received();
         }
         x
     })
@@ -249,28 +245,24 @@ fn what_waited_for_its_turn_before_anybody_subscribed_is_not_sent() {
     for x in 1..30_000_u64 {
         m.put_wait(x).unwrap();
     }
-    m.drain();
+    m.drained();
     m.put(0_u64).unwrap();
-    entered.recv().unwrap();
+    entered.received();
     for x in 30_000..33_000_u64 {
         m.put_wait(x).unwrap();
     }
-    while m.status().processed < 32_999 {
-        thread::yield_now();
-    }
+    eventually!(m.status().processed >= 32_999);
     let mut subscriber = Subscriber::connect(sink.endpoint()).subscribe("");
     wait_for_subscribers(&sink, 1);
     door.send(()).unwrap();
-    m.drain();
+    m.drained();
     m.put(33_000_u64).unwrap();
-    m.drain();
-    loop {
+    m.drained();
+    let mut last = 0;
+    while last < 33_000 {
         let (_, outputs) = subscriber.message();
-        let x = outputs[0].as_u64().unwrap();
-        assert_eq!(outputs[1], json!(x));
-        if x == 33_000 {
-            break;
-        }
+        last = outputs[0].as_u64().unwrap();
+        assert_eq!(outputs[1], json!(last));
     }
 }
 
@@ -322,9 +314,7 @@ fn more_peers_than_there_are_places_for_are_turned_away() {
     assert_eq!(sink.status().unwrap().error, "a peer was turned away: 64 are connected, the most");
     wait_for_subscribers(&sink, 64);
     connected.pop();
-    while !is_attended() {
-        thread::yield_now();
-    }
+    eventually!(is_attended());
     assert_eq!(connected.len(), 63);
 }
 
@@ -344,21 +334,17 @@ fn what_waits_for_a_subscriber_is_bounded_in_bytes() {
             m.put_wait(text.clone()).unwrap();
         }
         let most = (64 << 20) / 900_000 + 1;
-        while sink.status().unwrap().waiting < most {
-            thread::yield_now();
-        }
+        eventually!(sink.status().unwrap().waiting >= most);
         if no_loss {
             assert!(m.status().processed < MESSAGES, "the machine waits");
         } else {
-            while m.status().processed < MESSAGES {
-                thread::yield_now();
-            }
+            eventually!(m.status().processed >= MESSAGES);
             let s = sink.status().unwrap();
             assert_eq!((s.sent + s.waiting + s.lost, s.waiting), (MESSAGES, most));
         }
         let expected = if no_loss { MESSAGES } else { MESSAGES - sink.status().unwrap().lost };
         (0..expected).for_each(|_| drop(stalled.message()));
-        m.drain();
+        m.drained();
         let s = sink.status().unwrap();
         assert_eq!((s.sent, s.waiting, s.lost), (expected, 0, MESSAGES - expected));
     }

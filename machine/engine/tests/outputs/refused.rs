@@ -3,6 +3,7 @@
 use crate::{fresh, named};
 use machine::prelude::*;
 use machine::status::SourceState;
+use machine_testkit::{Drained, Received, eventually};
 
 #[track_caller]
 fn says<T: std::fmt::Debug>(result: Result<T, machine_protocol::Error>, expected: &str) {
@@ -106,14 +107,12 @@ fn who_has_been_stopped_stops_at_once() {
     let (open, opened) = std::sync::mpsc::channel::<()>();
     let opened = std::sync::Mutex::new(opened);
     m[0].set(move |x: u64| {
-        opened.lock().unwrap().recv().unwrap();
+        opened.lock().unwrap().received();
         x
     })
     .unwrap();
     m.put(1_u64).unwrap();
-    while m.status().in_flight == 0 {
-        std::thread::yield_now();
-    }
+    eventually!(m.status().in_flight != 0);
     // A quarter of a second each would be minutes.
     for _ in 0..1_000 {
         m.pause();
@@ -123,6 +122,6 @@ fn who_has_been_stopped_stops_at_once() {
     }
     assert_eq!(m.status().state, machine_protocol::status::State::Stopped);
     open.send(()).unwrap();
-    m.start().drain();
+    m.start().drained();
     assert_eq!(m.status().processed, 1);
 }

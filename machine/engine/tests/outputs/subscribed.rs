@@ -4,8 +4,8 @@ use machine::handle::ask;
 use machine::prelude::*;
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::retained::RetainedQuery;
+use machine_testkit::{Drained, eventually};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread;
 use zeromq::{Socket, SocketRecv, SubSocket};
 
 /// More than a machine keeps of so many that come at once: what is kept is serialised too.
@@ -40,16 +40,14 @@ fn take_through(m: &Machine, name: &str) -> (u64, u64) {
     for x in 0..MANY {
         m.put_wait(x).unwrap();
     }
-    m.drain();
+    m.drained();
     let (all, after) = kept(name);
     assert_eq!(all - processed, MANY);
     (WRITTEN.load(Relaxed) - written, after - before)
 }
 
 fn wait_for_subscribers(sink: &SinkHandle, count: u64) {
-    while sink.status().unwrap().subscribers != count {
-        thread::yield_now();
-    }
+    eventually!(sink.status().unwrap().subscribers == count);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::{all, named};
 use machine::prelude::*;
 use machine_async::prelude::*;
+use machine_testkit::Drained;
 use std::collections::BTreeMap;
 
 /// JSON has no such keys.
@@ -34,7 +35,7 @@ fn what_cannot_be_written_is_an_error_of_its_slot() {
         for x in 0..100_u64 {
             m.put_wait(x).unwrap();
         }
-        m.drain();
+        m.drained();
         let s = m.status();
         assert_eq!((s.processed, s.errored, s.dead_letters), (100, 50, 50), "{ordered} {is_async}");
         assert_eq!((counts(&m, 0), counts(&m, 1), counts(&m, 2)), ((100, 0, 0), (50, 50, 0), (100, 0, 0)));
@@ -57,17 +58,17 @@ fn all_that_fail_are_counted_once_one_was_seen() {
     let m = named("unwritten").start().unwrap();
     m[0].set(|x: u64| unwritable(2 * x)).unwrap();
     m.put(0_u64).unwrap();
-    m.drain();
+    m.drained();
     // The last outputs are kept.
     assert_eq!(m.status().errored, 1);
     for x in 0..30_000_u64 {
         m.put_wait(x).unwrap();
     }
-    m.drain();
+    m.drained();
     assert_eq!((m.status().errored, counts(&m, 0)), (30_001, (0, 30_001, 0)));
     m[0].set(|x: u64| x).unwrap();
     m.put(1_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!((m.status().errored, counts(&m, 0)), (30_001, (1, 0, 0)));
 }
 
@@ -80,7 +81,7 @@ fn what_does_not_convert_since_it_cannot_be_written_is_the_givers_error() {
     m[2].set(|_: Ignored, value: &Value| value.is_object()).unwrap();
     let outputs = m.outputs().unwrap();
     m.put(1_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!((counts(&m, 0), counts(&m, 1), counts(&m, 2)), ((0, 1, 0), (0, 0, 1), (0, 0, 1)));
     assert_eq!((m.status().errored, m.errors().len(), m.errors()[0].slot.as_str()), (1, 1, "f0"));
     assert!(all(outputs)[0].error(0).unwrap().contains("does not serialise"));

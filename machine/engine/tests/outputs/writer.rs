@@ -2,17 +2,11 @@
 
 use super::named;
 use machine::prelude::*;
+use machine_testkit::{DEADLINE, Drained, eventually};
 use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
-
-fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        thread::sleep(Duration::from_millis(1));
-    }
-}
 
 /// Keeps what is written, and what became of the writer.
 #[derive(Clone, Default)]
@@ -46,7 +40,7 @@ struct Gated(Receiver<()>, Written);
 
 impl Write for Gated {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _open = self.0.recv();
+        let _open = self.0.recv_timeout(DEADLINE);
         self.1.write(bytes)
     }
 
@@ -74,7 +68,7 @@ fn each_output_is_a_line_in_order_and_the_writer_is_dropped_at_the_end() {
         let lists = Written::default();
         m.to_lines(1, Written(lists.0.clone())).unwrap();
         (0..1_000_u64).for_each(|x| m.put(x).unwrap());
-        m.drain();
+        m.drained();
         let expected: String = (0..1_000).filter(|x| x % 5 != 4).map(|x| format!("line {x}\n")).collect();
         assert_eq!(texts.text(), expected);
         let expected: String = (0..1_000).map(|x| format!("[{x},{}]\n", x + 1)).collect();
@@ -83,7 +77,7 @@ fn each_output_is_a_line_in_order_and_the_writer_is_dropped_at_the_end() {
         assert_eq!((status.kind.as_str(), status.endpoint.as_str()), ("lines", "f0"));
         assert_eq!((status.sent, status.waiting, status.lost), (800, 0, 0));
         sink.stop();
-        until(|| texts.0.lock().unwrap().1);
+        eventually!(texts.0.lock().unwrap().1);
         m.clear_outputs();
     }
 }
@@ -97,10 +91,10 @@ fn the_machine_waits_for_a_slow_writer_and_no_line_is_lost() {
     let sink = m.to_lines(0, writer).unwrap();
     m.source(0..LINES).unwrap();
     // 8 MiB are buffered, some lines are with the writer, one waits in the worker's hand, four in the queue.
-    until(|| m.status().queue_size == 4 && m.status().in_flight == 1);
+    eventually!(m.status().queue_size == 4 && m.status().in_flight == 1);
     assert!(m.status().processed < LINES / 2);
     drop(open);
-    m.drain();
+    m.drained();
     assert_eq!(written.text().lines().count() as u64, LINES);
     assert_eq!((sink.status().unwrap().sent, sink.status().unwrap().lost), (LINES, 0));
 }
@@ -125,9 +119,9 @@ fn an_error_of_the_writer_ends_it_and_all_that_is_not_written_is_lost() {
         let m = named("broken").start().unwrap();
         let sink = m.to_lines(0, Broken(kind)).unwrap();
         m.put(1_u64).unwrap();
-        until(|| sink.status().unwrap().lost == 1);
+        eventually!(sink.status().unwrap().lost == 1);
         m.put(2_u64).unwrap();
-        m.drain();
+        m.drained();
         let status = sink.status().unwrap();
         assert_eq!((status.sent, status.waiting, status.lost), (0, 0, 2));
         // A panic has its place after it.
@@ -149,7 +143,7 @@ fn what_cannot_be_written_as_json_is_lost_and_there_has_to_be_a_slot() {
     m[0].set(|_: u64| Unwritable).unwrap();
     let sink = m.to_lines(0, Written::default()).unwrap();
     m.put(1_u64).unwrap();
-    m.drain();
+    m.drained();
     let status = sink.status().unwrap();
     assert_eq!((status.sent, status.lost), (0, 1));
     let expected = ["the output of f0 cannot be written: ", "not for the eyes of others"];
@@ -167,31 +161,31 @@ fn on_output_without_loss_makes_the_machine_wait() {
     let see = seen.clone();
     let sink = m
         .on_output(move |output| {
-            let _open = opened.recv();
+            let _open = opened.recv_timeout(DEADLINE);
             see.lock().unwrap().push(output.input::<u64>().unwrap());
         })
         .unwrap()
         .no_loss()
         .unwrap();
     m.source(0..MESSAGES).unwrap();
-    until(|| sink.status().unwrap().waiting > 16_384 && m.status().queue_size == 4);
+    eventually!(sink.status().unwrap().waiting > 16_384 && m.status().queue_size == 4);
     assert!(m.status().processed < MESSAGES / 2);
     drop(open);
-    m.drain();
-    until(|| sink.status().unwrap().sent == MESSAGES);
+    m.drained();
+    eventually!(sink.status().unwrap().sent == MESSAGES);
     assert_eq!(sink.status().unwrap().lost, 0);
     assert!(seen.lock().unwrap().iter().copied().eq(0..MESSAGES));
     // Ended while the machine waits for it, it lets go.
     let (_never, opened) = channel::<()>();
     let sink = m
         .on_output(move |_| {
-            let _closed = opened.recv();
+            let _closed = opened.recv_timeout(DEADLINE);
         })
         .unwrap()
         .no_loss()
         .unwrap();
     m.source(0..MESSAGES).unwrap();
-    until(|| sink.status().unwrap().waiting > 16_384 && m.status().queue_size == 4);
+    eventually!(sink.status().unwrap().waiting > 16_384 && m.status().queue_size == 4);
     sink.stop();
     assert_eq!(m.drain_timeout(Duration::from_mins(1)), Ok(()));
 }

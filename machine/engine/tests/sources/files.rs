@@ -1,10 +1,11 @@
 //! Lines of files.
 
-use crate::{Kept, Scratch, is_gone, until};
+use crate::{Kept, Scratch, is_gone};
 use machine::ErrorKind;
 use machine::prelude::*;
 use machine::status::SlotErrorKind;
 use machine::status::SourceState;
+use machine_testkit::{Drained, eventually};
 use proptest::prelude::*;
 
 #[test]
@@ -29,11 +30,11 @@ fn lines_go_to_slots_of_texts_and_of_types() {
     kept.machine[0].set(|tweet: &Tweet| tweet.text.clone()).unwrap();
     kept.machine[1].set(|text: &str| text.split(' ').count()).unwrap();
     kept.machine.source(source::json_lines(&scratch.path)).unwrap();
-    kept.machine.drain();
+    kept.machine.drained();
     kept.machine.clear_source();
     kept.machine[0].set(str::to_uppercase as fn(&str) -> String).unwrap();
     kept.machine.source(source::lines(&scratch.path)).unwrap();
-    kept.machine.drain();
+    kept.machine.drained();
     let status = kept.machine.status();
     assert_eq!((status.processed, status.errored), (2, 0), "{:?}", status.errors);
 }
@@ -61,7 +62,7 @@ fn packed_files_are_unpacked_or_named() {
         let scratch = Scratch::new(bytes);
         let kept = Kept::new();
         kept.machine.source(source::json_lines(&scratch.path)).unwrap();
-        until(|| kept.source().state == SourceState::Failed);
+        eventually!(kept.source().state == SourceState::Failed);
         let status = format!("{:?}", kept.source());
         assert!(status.contains(expected), "{status}");
     }
@@ -88,11 +89,11 @@ fn a_followed_file_is_read_as_it_grows_is_cut_and_is_replaced() {
     assert_eq!(kept.wait_for(2), [1, 2]); // the third line may go on
     scratch.append("0\n4\n");
     assert_eq!(kept.wait_for(4)[2..], [30, 4]);
-    kept.machine.drain(); // it has no end, so it is not waited for
+    kept.machine.drained(); // it has no end, so it is not waited for
     std::fs::write(&scratch.path, "5\n").unwrap();
     assert_eq!(kept.wait_for(5)[4..], [5]);
     scratch.append("no\n");
-    until(|| kept.source().errors == 1);
+    eventually!(kept.source().errors == 1);
     let renamed = scratch.path.with_extension("old");
     std::fs::rename(&scratch.path, &renamed).unwrap();
     let mut old = std::fs::OpenOptions::new().append(true).open(&renamed).unwrap();
@@ -100,7 +101,7 @@ fn a_followed_file_is_read_as_it_grows_is_cut_and_is_replaced() {
     std::fs::write(&scratch.path, "8\n9\n").unwrap();
     assert_eq!(kept.wait_for(9)[5..], [6, 7, 8, 9]);
     scratch.append("no\n");
-    until(|| kept.source().errors == 2);
+    eventually!(kept.source().errors == 2);
     let not_json = |line: u64| (format!("line {line}: not JSON: expected ident, column 2"), "\"no\"".to_owned());
     assert_eq!(kept.errors(), [not_json(2), not_json(3)]);
     kept.machine.clear_source();
@@ -113,7 +114,7 @@ fn a_followed_file_may_come_later_and_be_read_from_its_end() {
     std::fs::remove_file(&scratch.path).unwrap();
     let kept = Kept::new();
     kept.machine.source(source::json_lines(&scratch.path).follow()).unwrap();
-    until(|| kept.source().state == SourceState::Waiting);
+    eventually!(kept.source().state == SourceState::Waiting);
     std::fs::write(&scratch.path, "1\n").unwrap();
     kept.wait_for(1);
     assert_eq!(kept.source().state, SourceState::Running);
@@ -148,7 +149,7 @@ fn a_paused_machine_takes_nothing_and_goes_on_where_it_was() {
     let kept = Kept::with_queue(16);
     kept.machine.source(source::json_lines(&scratch.path)).unwrap();
     for turn in 0..20 {
-        until(|| kept.source().taken >= turn * 100);
+        eventually!(kept.source().taken >= turn * 100);
         if turn % 2 == 0 {
             kept.machine.pause()
         } else {

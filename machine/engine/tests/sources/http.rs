@@ -1,9 +1,10 @@
 //! The HTTP endpoint, with a client that is a plain socket.
 
 use crate::common::reconciles;
-use crate::{Kept, fresh, is_gone, until};
+use crate::{Kept, fresh, is_gone};
 use machine::ErrorKind;
 use machine::prelude::*;
+use machine_testkit::{DEADLINE, Drained, eventually};
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,9 +16,16 @@ fn address(kept: &Kept) -> String {
     kept.source().address.strip_prefix("http://").unwrap().to_owned()
 }
 
+/// A connection whose answers have to come in time.
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
 /// Sends a request on a separate connection; returns the status, the head and the JSON of the answer.
 pub fn request(address: &str, head: &str, body: &[u8]) -> (u16, String, Value) {
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = connect(address);
     let mut text = format!("{head} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     if head.starts_with("POST") {
         write!(text, "Content-Length: {}\r\n", body.len()).unwrap();
@@ -38,7 +46,7 @@ fn answer(stream: &mut TcpStream) -> (u16, String, Value) {
 const LINES: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n";
 
 fn post_lines(address: &str, body: &str) -> (u16, String, Value) {
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = connect(address);
     stream.write_all(format!("{LINES}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
     answer(&mut stream)
 }
@@ -73,7 +81,7 @@ fn takes_one_value_or_lines_and_nothing_else() {
     let (status, _, json) = request(&at, "POST / HTTP/1.1\r\nOrigin: http://elsewhere.example\r\nX: y", b"1");
     assert!(status == 403 || status == 400, "{json}");
 
-    kept.machine.drain();
+    kept.machine.drained();
     let status = kept.source();
     assert_eq!((status.taken, status.errors), (4, 4));
     assert_eq!(kept.items().len(), 4);
@@ -86,7 +94,7 @@ fn takes_one_value_or_lines_and_nothing_else() {
 fn web_pages_are_refused() {
     let kept = Kept::new();
     kept.machine.source(source::http("127.0.0.1:0")).unwrap();
-    let mut stream = TcpStream::connect(address(&kept)).unwrap();
+    let mut stream = connect(&address(&kept));
     stream
         .write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://b\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")
         .unwrap();
@@ -99,7 +107,7 @@ fn names_that_others_pointed_here_are_refused() {
     let kept = Kept::new();
     kept.machine.source(source::http("127.0.0.1:0")).unwrap();
     for header in ["Host: evil.example", "Host: localhost\r\nSec-Fetch-Site: same-site"] {
-        let mut stream = TcpStream::connect(address(&kept)).unwrap();
+        let mut stream = connect(&address(&kept));
         let head = format!("POST / HTTP/1.1\r\n{header}\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1");
         stream.write_all(head.as_bytes()).unwrap();
         let (status, _, json) = answer(&mut stream);
@@ -119,7 +127,7 @@ fn a_packed_body_is_unpacked_or_named() {
     kept.machine.source(source::http(0).max_bytes(100)).unwrap();
     let at = address(&kept);
     let send = |headers: &str, body: &[u8]| {
-        let mut stream = TcpStream::connect(&at).unwrap();
+        let mut stream = connect(&at);
         let head = format!(
             "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\nContent-Length: {}\r\n\r\n",
             body.len()
@@ -152,7 +160,7 @@ fn a_body_that_is_much_too_large_is_refused_and_not_reset() {
     let body = vec![b' '; 60 << 20];
     assert_eq!(request(&address(&kept), "POST /", &body).0, 413);
     // One that waits before it sends the body is answered at once.
-    let mut stream = TcpStream::connect(address(&kept)).unwrap();
+    let mut stream = connect(&address(&kept));
     let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 62914560\r\n\r\n";
     stream.write_all(head).unwrap();
     assert_eq!(answer(&mut stream).0, 413);
@@ -162,7 +170,7 @@ fn a_body_that_is_much_too_large_is_refused_and_not_reset() {
 fn a_body_in_pieces_that_is_too_large_is_refused() {
     let kept = Kept::new();
     kept.machine.source(source::http(0).max_bytes(1_000)).unwrap();
-    let mut stream = TcpStream::connect(address(&kept)).unwrap();
+    let mut stream = connect(&address(&kept));
     stream
         .write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
         .unwrap();
@@ -187,7 +195,7 @@ fn what_is_announced_takes_no_memory_before_it_comes() {
     kept.machine.source(source::http(0).max_bytes(1 << 30)).unwrap();
     let before = reserved();
     let announce = |_| {
-        let mut stream = TcpStream::connect(address(&kept)).unwrap();
+        let mut stream = connect(&address(&kept));
         let head = format!(
             "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
             1 << 30
@@ -265,14 +273,12 @@ fn many_clients_at_once_and_each_message_once() {
             scope.spawn(move || {
                 for number in 0..EACH {
                     let body = (client * EACH + number).to_string();
-                    while request(at, "POST /", body.as_bytes()).0 == 429 {
-                        thread::yield_now();
-                    }
+                    eventually!(request(at, "POST /", body.as_bytes()).0 != 429);
                 }
             });
         }
     });
-    kept.machine.drain();
+    kept.machine.drained();
     let mut items: Vec<u64> = kept.items().iter().map(|item| item.as_u64().unwrap()).collect();
     items.sort_unstable();
     assert_eq!(items, (0..CLIENTS * EACH).collect::<Vec<_>>());
@@ -282,7 +288,7 @@ fn many_clients_at_once_and_each_message_once() {
 fn one_connection_for_many_requests() {
     let kept = Kept::new();
     kept.machine.source(source::http(0)).unwrap();
-    let mut stream = TcpStream::connect(address(&kept)).unwrap();
+    let mut stream = connect(&address(&kept));
     for number in 0..5 {
         stream
             .write_all(format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n{number}").as_bytes())
@@ -319,7 +325,7 @@ fn who_finds_all_places_taken_is_told_and_finds_one_after_the_next_answer() {
     let kept = Kept::new();
     kept.machine.source(source::http(0)).unwrap();
     let at = address(&kept);
-    let mut clients: Vec<_> = (0..64).map(|_| TcpStream::connect(&at).unwrap()).collect();
+    let mut clients: Vec<_> = (0..64).map(|_| connect(&at)).collect();
     // Those that have connected before are accepted before.
     let (status, head, json) = request(&at, "POST /", b"9");
     assert_eq!((status, &json["accepted"], &json["error"]), (503, &json!(0), &json!("busy")), "{json}");
@@ -328,11 +334,11 @@ fn who_finds_all_places_taken_is_told_and_finds_one_after_the_next_answer() {
     // All are taken: the next answer ends its connection.
     let head = post_on(&mut clients[7], 1);
     assert!(head.starts_with("http/1.1 202") && head.contains("connection: close"), "{head}");
-    until(|| request(&at, "POST /", b"2").0 == 202);
+    eventually!(request(&at, "POST /", b"2").0 == 202);
     // There are places again: connections stay.
     clients.truncate(32);
-    until(|| {
-        let mut client = TcpStream::connect(&at).unwrap();
+    eventually!({
+        let mut client = connect(&at);
         !post_on(&mut client, 3).contains("connection: close") && post_on(&mut client, 4).starts_with("http/1.1 202")
     });
     kept.machine.clear_source();
@@ -357,22 +363,22 @@ fn a_sender_is_refused_where_all_that_waits_is_in_a_claim() {
     kept.machine.source(source::http(0)).unwrap();
     let at = address(&kept);
     let mut rounds = 0;
-    until(|| {
+    eventually!({
         // A worker that has just been quick claims several.
         kept.machine.policy(Policy::Block);
         (0..100).for_each(|_| kept.machine.put_wait(1_u64).unwrap());
-        kept.machine.drain();
+        kept.machine.drained();
         let held = block.lock().unwrap();
         kept.machine.pause();
         (0..4_u64).for_each(|number| kept.machine.put(number).unwrap());
         kept.machine.start();
         rounds += 1;
-        until(|| hung.load(Relaxed) == rounds);
+        eventually!(hung.load(Relaxed) == rounds);
         kept.machine.policy(Policy::DropOldest);
         // Each takes the place of the one before, until the next place is one that is claimed.
         let (status, _, json) = post_lines(&at, &"4\n".repeat(2_000));
         drop(held);
-        kept.machine.drain();
+        kept.machine.drained();
         assert_eq!(json["error"].as_str(), (status == 429).then_some("queue_full"), "{json}");
         status == 429
     });
@@ -385,9 +391,9 @@ fn nothing_is_put_once_the_source_is_being_cleared() {
     let kept = Kept::new();
     kept.machine.source(source::http(0)).unwrap();
     let at = address(&kept);
-    let mut idle = TcpStream::connect(&at).unwrap();
+    let mut idle = connect(&at);
     // Answered once its head is read, so it is under way.
-    let mut late = TcpStream::connect(&at).unwrap();
+    let mut late = connect(&at);
     late.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").unwrap();
     let mut resume = [0; 25];
     late.read_exact(&mut resume).unwrap();
@@ -410,8 +416,8 @@ fn the_port_is_free_after_clear_also_with_clients_connected() {
     let kept = Kept::new();
     kept.machine.source(source::http(0)).unwrap();
     let at = address(&kept);
-    let mut idle = TcpStream::connect(&at).unwrap();
-    let mut half = TcpStream::connect(&at).unwrap();
+    let mut idle = connect(&at);
+    let mut half = connect(&at);
     half.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1").unwrap();
     assert_eq!(request(&at, "POST /", b"1").0, 202);
     let (other, _) = fresh(4);
@@ -422,5 +428,5 @@ fn the_port_is_free_after_clear_also_with_clients_connected() {
     assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0);
     other.source(source::http(&at)).unwrap();
     assert_eq!(request(&at, "POST /", b"1").0, 202);
-    until(|| other.status().processed == 1);
+    eventually!(other.status().processed == 1);
 }

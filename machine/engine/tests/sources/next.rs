@@ -1,11 +1,12 @@
 //! One source at a time: one that has ended makes way for the next, one that has not is to be cleared first.
 
-use super::{Kept, Scratch, common, fresh, http, is_gone, named, threads_named, until};
+use super::{Kept, Scratch, common, fresh, http, is_gone, named, threads_named};
 use machine::ErrorKind;
 use machine::prelude::*;
 use machine::status::SourceState;
+use machine_testkit::{Barrier, Drained, Joined, eventually};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ fn what_has_ended_makes_way_and_all_that_it_gave_is_counted() {
     for _ in 0..2 {
         // The file is closed by then, and read again from its beginning.
         kept.machine.source(source::json_lines(&file.path)).unwrap();
-        kept.machine.drain();
+        kept.machine.drained();
         assert_eq!((kept.source().taken, kept.source().errors), (2, 1));
     }
     kept.machine.source([3, 4, 5]).unwrap();
@@ -34,7 +35,7 @@ fn what_has_failed_makes_way_and_its_error_stays_at_hand() {
     let kept = Kept::new();
     let panics = (0..5).inspect(|item| assert!(*item < 2, "broken"));
     kept.machine.source(panics).unwrap();
-    until(|| kept.source().state == SourceState::Failed);
+    eventually!(kept.source().state == SourceState::Failed);
     kept.machine.source([7]).unwrap();
     assert_eq!(kept.to_the_end(), [0, 1, 7]);
     assert_eq!(kept.source().error, "");
@@ -48,11 +49,9 @@ fn whoever_has_seen_the_end_may_set_the_next() {
     let kept = Kept::with_queue(4_096);
     for _ in 0..500 {
         kept.machine.source([1]).unwrap();
-        while kept.source().state != SourceState::Exhausted {
-            thread::yield_now();
-        }
+        eventually!(kept.source().state == SourceState::Exhausted);
     }
-    kept.machine.drain();
+    kept.machine.drained();
     assert_eq!(kept.items().len(), 500);
 }
 
@@ -70,7 +69,7 @@ fn what_may_still_give_something_is_not_replaced() {
     refused("running");
     kept.machine.clear_source();
     kept.machine.source(source::lines(missing).follow()).unwrap();
-    until(|| kept.source().state == SourceState::Waiting);
+    eventually!(kept.source().state == SourceState::Waiting);
     refused("waiting");
     kept.machine.clear_source();
     // Nothing takes its items, so it has not come to its end.
@@ -124,16 +123,14 @@ fn what_is_replaced_or_cleared_is_gone_at_once() {
             [1]
         };
         kept.machine.source(once).unwrap();
-        while kept.source().state != SourceState::Exhausted {
-            thread::yield_now();
-        }
+        eventually!(kept.source().state == SourceState::Exhausted);
         if round % 2 == 0 {
             kept.machine.source([2]).unwrap();
         } else {
             kept.machine.clear_source();
         }
         assert_eq!((Arc::strong_count(&calls), calls.load(Relaxed)), (1, 1), "round {round}");
-        kept.machine.drain();
+        kept.machine.drained();
         kept.machine.clear_source();
     }
 }
@@ -147,7 +144,7 @@ fn a_function_is_called_again_or_makes_way_never_both() {
         let count = calls.clone();
         let endless_after_stop = move || if count.fetch_add(1, Relaxed) == 0 { 0..0 } else { 0..u64::MAX };
         machine.source(endless_after_stop).unwrap();
-        machine.drain();
+        machine.drained();
         machine.stop();
         let both = Barrier::new(2);
         let set = thread::scope(|scope| {
@@ -162,12 +159,12 @@ fn a_function_is_called_again_or_makes_way_never_both() {
             Ok(()) => 1,
             Err(refused) => {
                 assert_eq!(refused.kind(), ErrorKind::SourceIsSet);
-                until(|| calls.load(Relaxed) == 2);
+                eventually!(calls.load(Relaxed) == 2);
                 2
             }
         };
         machine.clear_source();
-        until(|| threads_named(&format!("{name}/source")) == 0);
+        eventually!(threads_named(&format!("{name}/source")) == 0);
         assert_eq!((calls.load(Relaxed), Arc::strong_count(&calls)), (expected, 1));
     }
 }
@@ -179,7 +176,7 @@ fn of_two_that_are_set_at_once_one_is_taken() {
         // In the place of none, and of one that has ended.
         if round % 2 == 0 {
             machine.source([0]).unwrap();
-            machine.drain();
+            machine.drained();
         }
         let both = Barrier::new(2);
         let set = || {
@@ -188,13 +185,13 @@ fn of_two_that_are_set_at_once_one_is_taken() {
         };
         let (one, other) = thread::scope(|scope| {
             let other = scope.spawn(set);
-            (set(), other.join().unwrap())
+            (set(), other.joined())
         });
         let refused = one.as_ref().err().or(other.as_ref().err()).unwrap();
         assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
         assert_eq!(refused.kind(), ErrorKind::SourceIsSet);
         machine.clear_source();
-        until(|| threads_named(&format!("{name}/source")) == 0);
+        eventually!(threads_named(&format!("{name}/source")) == 0);
     }
 }
 
@@ -228,10 +225,10 @@ fn a_source_waits_for_the_first_slot_or_output_and_says_so() {
     assert!(left.source_runs && left.messages == 0);
     // What is put is no news of the source: it goes through, as it always did.
     machine.put(7_u64).unwrap();
-    until(|| machine.status().processed == 1);
+    eventually!(machine.status().processed == 1);
     assert!(machine.status().waiting_for_slot);
     machine[1].set(|x: u64| x).unwrap();
-    machine.drain();
+    machine.drained();
     let status = machine.status();
     assert_eq!((status.processed, status.slots[1].ok, status.waiting_for_slot), (11, 10, false));
 }
@@ -243,13 +240,13 @@ fn a_source_runs_for_an_output_alone_and_waits_again_without_it() {
     let mut outputs = machine.outputs().unwrap();
     assert_eq!(outputs.next().unwrap().input::<u64>(), Ok(0));
     drop(outputs);
-    until(|| machine.status().waiting_for_slot);
+    eventually!(machine.status().waiting_for_slot);
     // What it had on the way goes through, and nothing comes after that: otherwise this would not return.
     let left = common::answers(move || machine.drain_timeout(Duration::MAX)).unwrap_err();
     assert!(left.source_runs && left.messages == 0);
     machine.start_empty();
     let taken = machine.status().source.taken;
-    until(|| machine.status().source.taken > taken + 1_000);
+    eventually!(machine.status().source.taken > taken + 1_000);
     machine.clear_source();
 }
 
@@ -262,6 +259,6 @@ fn an_endpoint_refuses_until_there_is_a_slot() {
     assert_eq!((code, answer["error"].as_str()), (503, Some("waiting_for_slot")), "{answer}");
     machine[0].set(|x: u64| x).unwrap();
     assert_eq!(http::request(&at, "POST /", b"1").0, 202);
-    until(|| machine.status().slots[0].ok == 1);
+    eventually!(machine.status().slots[0].ok == 1);
     machine.clear_source();
 }

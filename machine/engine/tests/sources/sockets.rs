@@ -1,10 +1,11 @@
 //! `ZeroMQ` and WebSockets, with real peers.
 
-use crate::{Kept, fresh, is_gone, until};
+use crate::{Kept, fresh, is_gone};
 use futures_util::{SinkExt, StreamExt};
 use machine::ErrorKind;
 use machine::prelude::*;
 use machine::status::SourceState;
+use machine_testkit::{Drained, eventually};
 use std::io::{Read, Write};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -27,7 +28,7 @@ fn frames(frames: &[&str]) -> ZmqMessage {
 /// Publishes a first message until one arrives: a subscription takes its time.
 fn publish_until_heard(runtime: &Runtime, publisher: &mut PubSocket, kept: &Kept) {
     let before = kept.source().taken;
-    until(|| {
+    eventually!({
         runtime.block_on(publisher.send(frames(&["hello", "\"hello\""]))).unwrap();
         kept.source().taken > before
     });
@@ -49,13 +50,13 @@ fn a_publisher_is_heard_and_heard_again_after_it_was_gone() {
     for message in [&["69200000aaaaaaaa00000001", "[1,2]"][..], &["no"], &["{\"a\":1}"]] {
         runtime.block_on(publisher.send(frames(message))).unwrap();
     }
-    until(|| without_hello(&kept).len() == 2 && kept.source().errors == 1);
+    eventually!(without_hello(&kept).len() == 2 && kept.source().errors == 1);
     assert_eq!(without_hello(&kept), [json!([1, 2]), json!({ "a": 1 })]);
     assert!(kept.errors()[0].0.contains(": not JSON: "), "{:?}", kept.errors());
     drop(publisher);
-    until(|| kept.source().state == SourceState::Connecting);
+    eventually!(kept.source().state == SourceState::Connecting);
     let mut publisher = PubSocket::new();
-    until(|| runtime.block_on(publisher.bind(&endpoint)).is_ok());
+    eventually!(runtime.block_on(publisher.bind(&endpoint)).is_ok());
     publish_until_heard(&runtime, &mut publisher, &kept);
     let status = kept.source();
     assert_eq!((status.state.as_str(), status.reconnects, status.address), ("running", 1, endpoint));
@@ -71,23 +72,23 @@ fn topics_texts_and_single_slots() {
     let endpoint = runtime.block_on(publisher.bind("tcp://127.0.0.1:0")).unwrap().to_string();
     let kept = Kept::new();
     kept.machine.source(source::zmq_sub(&endpoint).topic("he").text()).unwrap();
-    until(|| {
+    eventually!({
         runtime.block_on(publisher.send(frames(&["other", "not for us"]))).unwrap();
         runtime.block_on(publisher.send(frames(&["hello", "a \"text\""]))).unwrap();
         kept.source().taken > 0
     });
     kept.machine.clear_source();
-    kept.machine.drain();
+    kept.machine.drained();
     assert!(kept.items().iter().all(|item| *item == "a \"text\""), "{:?}", kept.items());
     let before = kept.items().len();
     kept.machine.source(source::zmq_sub(&endpoint).slot(1)).unwrap();
-    until(|| {
+    eventually!({
         runtime.block_on(publisher.send(frames(&["oid", "[1,2,3]"]))).unwrap();
         runtime.block_on(publisher.send(frames(&["oid", "[1,2,{\"_exception\":{}}]"]))).unwrap();
         kept.source().taken > 0 && kept.source().errors > 0
     });
     kept.machine.clear_source();
-    kept.machine.drain();
+    kept.machine.drained();
     assert!(kept.items().iter().skip(before).all(|item| *item == 3));
 }
 
@@ -95,11 +96,11 @@ fn topics_texts_and_single_slots() {
 fn a_publisher_that_is_not_there_is_waited_for_and_given_up_at_once() {
     let kept = Kept::new();
     kept.machine.source(source::zmq_sub("ipc:///tmp/no-such-directory/socket")).unwrap();
-    until(|| kept.source().state == SourceState::Connecting);
+    eventually!(kept.source().state == SourceState::Connecting);
     kept.machine.clear_source();
     is_gone(&kept);
     kept.machine.source(source::zmq_sub("tcp://127.0.0.1:1")).unwrap();
-    until(|| kept.source().state == SourceState::Connecting);
+    eventually!(kept.source().state == SourceState::Connecting);
     kept.machine.clear_source();
     is_gone(&kept);
     assert_eq!(kept.machine.source(source::zmq_sub("nonsense")).unwrap_err().kind(), ErrorKind::BadEndpoint);
@@ -176,7 +177,7 @@ fn a_publisher_that_goes_before_it_has_heard_what_is_wanted_is_connected_to_agai
     drop(publisher);
     let (mut other, _) = listener.accept().unwrap();
     other.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-    until(|| kept.source().note == "not connected: no greeting of ZeroMQ");
+    eventually!(kept.source().note == "not connected: no greeting of ZeroMQ");
     Publisher::accept(&listener).publish("2");
     assert_eq!(kept.wait_for(2), [1, 2]);
 }
@@ -207,11 +208,11 @@ fn outputs_of_one_machine_are_messages_of_another() {
         let kept = Kept::new();
         let sink = publishing.publish(endpoint).unwrap();
         kept.machine.source(source::zmq_sub(&sink.status().unwrap().endpoint).slot(0)).unwrap();
-        until(|| sink.status().unwrap().subscribers == 1);
+        eventually!(sink.status().unwrap().subscribers == 1);
         (0..100_u64).for_each(|number| publishing.put_wait(number).unwrap());
         assert_eq!(kept.wait_for(100), (1..=100).map(Value::from).collect::<Vec<_>>(), "{turn}");
         sink.stop();
-        until(|| kept.source().state == SourceState::Connecting);
+        eventually!(kept.source().state == SourceState::Connecting);
     }
 }
 
@@ -222,7 +223,7 @@ fn what_a_slot_failed_on_is_an_error_of_whoever_hears_its_topic() {
     let kept = Kept::new();
     let sink = publishing.publish("").unwrap();
     kept.machine.source(source::zmq_sub(&sink.status().unwrap().endpoint).topic("f0.")).unwrap();
-    until(|| sink.status().unwrap().subscribers == 1);
+    eventually!(sink.status().unwrap().subscribers == 1);
     (0..3_u64).for_each(|number| publishing.put_wait(number).unwrap());
     assert_eq!(kept.wait_for(2), [Value::from(0), Value::from(2)]);
     let [(error, _)] = kept.errors().try_into().unwrap();
@@ -298,11 +299,11 @@ fn attempts_are_limited_if_one_says_so() {
     drop(server);
     let kept = Kept::new();
     kept.machine.source(source::websocket(&url).attempts(2)).unwrap();
-    until(|| kept.source().state == SourceState::Failed);
+    eventually!(kept.source().state == SourceState::Failed);
     assert!(kept.source().error.starts_with(&format!("2 attempts to connect to {url}: ")), "{:?}", kept.source());
     kept.machine.clear_source();
     kept.machine.source(source::websocket(&url)).unwrap();
-    until(|| !kept.source().note.is_empty());
+    eventually!(!kept.source().note.is_empty());
     kept.machine.clear_source();
     is_gone(&kept);
 }

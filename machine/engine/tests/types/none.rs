@@ -4,6 +4,7 @@ use crate::common::{named, reconciles};
 use machine::ErrorKind;
 use machine::prelude::*;
 use machine_async::prelude::*;
+use machine_testkit::Drained;
 use std::time::Duration;
 
 /// How many messages of a slot were ok, errored, skipped, none.
@@ -46,7 +47,7 @@ fn none_is_a_missing_output_and_no_error() {
         for x in 0..10_u64 {
             m.put(x).unwrap();
         }
-        m.drain();
+        m.drained();
         assert_eq!(counts(&m, 0), [5, 0, 0, 5]);
         assert_eq!(counts(&m, 1), [5, 0, 5, 0]);
         assert_eq!((counts(&m, 2), counts(&m, 3)), ([10, 0, 0, 0], [10, 0, 0, 0]));
@@ -80,7 +81,7 @@ fn an_error_is_no_none() {
     for x in 1..4_u64 {
         m.put(x).unwrap();
     }
-    m.drain();
+    m.drained();
     assert_eq!((counts(&m, 0), counts(&m, 1), counts(&m, 2)), ([1, 1, 0, 1], [2, 0, 1, 0], [3, 0, 0, 0]));
 }
 
@@ -95,8 +96,8 @@ fn on_wires_none_is_null_and_nothing_is_handed_on() {
     for text in ["+a", "b", "+cc"] {
         m.put(text.to_owned()).unwrap();
     }
-    m.drain();
-    next.drain();
+    m.drained();
+    next.drained();
     let lines = std::fs::read_to_string(file.path()).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[1]["outputs"], json!(["b", null, null, null, null, null, null, null, null]));
@@ -116,7 +117,7 @@ fn messages_that_are_options_are_taken_as_outputs_are() {
     m.put(Some(3_u8)).unwrap();
     m.put(None::<u8>).unwrap();
     m.source([Some(4_u8), None]).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!((counts(&m, 0), counts(&m, 1), counts(&m, 2)), ([4, 0, 0, 0], [4, 0, 0, 0], [2, 0, 2, 0]));
     // As text it is `null`.
     let called = m.call(Value::Null).unwrap();
@@ -129,7 +130,7 @@ fn null_stays_a_value() {
     m[0].set(|_: u64| Value::Null).unwrap();
     m[1].set(|value: &Value| value.is_null()).unwrap();
     m.put(1_u64).unwrap();
-    m.drain();
+    m.drained();
     assert_eq!((counts(&m, 0), counts(&m, 1)), ([1, 0, 0, 0], [1, 0, 0, 0]));
     assert_eq!(m.call(1_u64).unwrap().get::<Value>(0), Ok(Value::Null));
 }
@@ -177,8 +178,8 @@ fn what_is_in_some_is_dropped_once() {
         for x in 0..9_u64 {
             m.put(x).unwrap();
         }
-        m.drain();
-        next.drain();
+        m.drained();
+        next.drained();
         assert_eq!((outputs.timeout(Duration::ZERO).count(), next.status().slots[0].ok), (9, 3));
         assert_eq!(m.call(3_u64).unwrap().get::<u64>(2), Ok(3));
         m[0].clear().unwrap();
