@@ -148,6 +148,7 @@ fn of_ps(line: &str) -> Option<Process> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use machine_testkit::eventually;
     use std::process::Command;
 
     #[test]
@@ -171,19 +172,12 @@ mod tests {
             .args(["-c", "trap '' TERM; sleep 600 & while :; do wait; done"])
             .spawn()
             .expect("started");
-        let until = Instant::now() + Duration::from_secs(20);
-        while Process::descendants_of(child.id()).is_empty() {
-            assert!(Instant::now() < until, "it starts nothing");
-            std::thread::sleep(END_INTERVAL);
-        }
+        eventually!(!Process::descendants_of(child.id()).is_empty());
         let all: Vec<_> = one(child.id()).into_iter().chain(Process::descendants_of(child.id())).collect();
         assert!(all.len() > 1);
         end(&all);
         child.wait().expect("ended");
         // The other one is no child of this process, so its end is another's to see.
-        while all.iter().any(Process::is_there) {
-            assert!(Instant::now() < until, "{all:?}");
-            std::thread::sleep(END_INTERVAL);
-        }
+        eventually!(!all.iter().any(Process::is_there), &all);
     }
 }

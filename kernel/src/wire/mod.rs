@@ -25,6 +25,8 @@ mod sockets;
 
 pub use connection::{Connection, Ports};
 pub use message::{Incoming, Outgoing};
+#[cfg(test)]
+pub use sockets::{Queue, Sent};
 pub use sockets::{Receiver, Sender, Sockets, StartError};
 
 /// Version of the messaging protocol that is spoken here.

@@ -179,8 +179,29 @@ impl Sender {
     }
 }
 
+/// A message that a [`Sender`] has sent.
+#[cfg(test)]
+#[derive(Debug)]
+pub struct Sent {
+    /// Its type.
+    pub msg_type: String,
+    /// The header of the request that it belongs to.
+    pub parent: Value,
+    /// Its content.
+    pub content: Value,
+}
+
 #[cfg(test)]
 impl Queue {
+    /// The next message.
+    #[track_caller]
+    pub fn next(&self) -> Sent {
+        let frames = machine_testkit::Received::received(&self.0);
+        let json: Vec<Value> = frames.iter().rev().take(4).map(|it| serde_json::from_slice(it).unwrap()).collect();
+        let [content, _metadata, parent, header] = json.try_into().unwrap();
+        Sent { msg_type: header["msg_type"].as_str().unwrap().to_owned(), parent, content }
+    }
+
     /// The contents of all messages that wait, as JSON text.
     pub fn contents(&mut self) -> Vec<String> {
         let content = |frames: Vec<Bytes>| frames.last().map(|it| String::from_utf8_lossy(it).into_owned());

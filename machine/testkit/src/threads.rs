@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle, ScopedJoinHandle};
 
-/// Calls something that may hang, on a thread of its own, and returns what it returned.
+/// Calls something that may hang, on a separate thread, and returns what it returned.
 ///
 /// # Panics
 /// As the call does, and if it has not returned within [`DEADLINE`].

@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_mins(15);
 /// Ends this process with a message if it is still there after a quarter of an hour. The message names the threads:
 /// a test's thread has the name of the test.
 ///
-/// What waits for room in a queue, or for a socket, has no deadline of its own in most tests.
+/// What waits for room in a queue, or for a socket, has no separate deadline in most tests.
 #[allow(clippy::print_stderr, reason = "the process ends here")]
 pub fn watchdog() {
     static STARTED: Once = Once::new();

@@ -9,6 +9,7 @@ use machine::prelude::*;
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::retained::DeadLetterQuery;
 use machine_protocol::status::Status;
+use machine_testkit::Drained;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -89,7 +90,7 @@ fn worked(name: &str) -> Machine {
     machine[1].set(|x: i64| if x % 3 == 0 { Err(format!("three divides {x}")) } else { Ok(x.to_string()) }).unwrap();
     machine[3].set(|text: String| text.len()).unwrap();
     (0..30).for_each(|n| machine.put_wait(f64::from(n)).unwrap());
-    machine.drain();
+    machine.drained();
     machine.pause();
     (0..700).for_each(|n| machine.put(f64::from(n)).unwrap());
     machine
@@ -169,7 +170,7 @@ fn what_is_chosen_is_unfolded_and_stays_chosen_while_newer_ones_come() {
     // Of what is put again, a third fails: more than are looked at.
     for _ in 0..2 {
         machine.start();
-        machine.drain();
+        machine.drained();
         view.look(look("top-letters"));
         assert_eq!(shown(&view).oid(), Some(chosen.oid.as_str()));
         assert_eq!(shown(&view).letters(), 51);

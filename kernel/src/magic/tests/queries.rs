@@ -5,6 +5,7 @@ use crate::display::{self, Columns, Wanted, frame_of_messages};
 use crate::query;
 use machine::prelude::*;
 use machine_protocol::Error;
+use machine_testkit::Drained;
 use polars::prelude::DataFrame;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -149,7 +150,7 @@ fn a_sample_is_a_warning_above_and_can_be_scaled_or_refused() {
     let machine = fresh("sampled");
     machine[0].set(|n: u64| n).unwrap();
     machine.source((0..all).map(|n| n % 2)).unwrap();
-    machine.drain();
+    machine.drained();
     let counted = json_of("%sql --machine sampled SELECT count(*) AS n FROM input");
     let n = counted["rows"][0][0].as_u64().unwrap();
     assert!(n < all && counted["of_messages"] == n && counted["messages"] == all, "{counted}");
@@ -172,7 +173,7 @@ fn a_sample_is_a_warning_above_and_can_be_scaled_or_refused() {
     let kept = json_of("%keep all --machine whole");
     assert_eq!((&kept["keeping"]["keep"], &kept["keeping"]["most_bytes"]), (&json!("all"), &json!(1_u64 << 30)));
     whole.source((0..all).map(|n| n % 2)).unwrap();
-    whole.drain();
+    whole.drained();
     let counted = json_of("%sql --machine whole --exact SELECT count(*) AS n, sum(input) AS s FROM input");
     assert_eq!((&counted["rows"][0], &counted["warnings"]), (&json!([all, all / 2]), &json!([])));
     whole.keep(1_000).unwrap();
@@ -353,7 +354,7 @@ fn slots_conditions_and_queries_agree_on_every_count() {
         })
         .unwrap();
     machine.source(source::json_lines(file.path())).unwrap();
-    machine.drain();
+    machine.drained();
     let status = machine.status();
     assert_eq!((status.processed, status.errored), (MESSAGES, 0), "{seed}");
     for ((sql, condition, _), count) in QUESTIONS.iter().zip(counts.iter()) {

@@ -106,6 +106,18 @@ impl Incoming {
     }
 }
 
+#[cfg(test)]
+impl Incoming {
+    /// A message as from a front end without a key.
+    pub fn for_test(header: &Value, content: &Value) -> Self {
+        let json = |value: &Value| Bytes::from(value.to_string());
+        let empty = Bytes::from_static(b"{}");
+        let frames =
+            vec![Bytes::from_static(DELIMITER), Bytes::new(), json(header), empty.clone(), empty, json(content)];
+        Self::decode(frames, &Key::new(b"")).unwrap()
+    }
+}
+
 /// Any JSON object; its fields are only looked over.
 struct Object;
 

@@ -214,3 +214,6 @@ fn answer(request: &Request, cells: &dyn Cells, running: bool) -> Result<Value, 
 fn refusal(ename: &str, evalue: &str) -> CellError {
     CellError { ename: ename.to_owned(), evalue: evalue.to_owned(), traceback: vec![evalue.to_owned()] }
 }
+
+#[cfg(test)]
+mod tests;
