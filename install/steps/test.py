@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import environment, fuzzing, interpreting, kernel, new_machine, places, repeating, sanitizing, tweets
+from . import book, environment, fuzzing, interpreting, kernel, new_machine, places, repeating, sanitizing, tweets
 from .progress import Failed, command, elapsed, quiet, say
 
 CARGO_DENY = "cargo-deny"
@@ -25,6 +25,8 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["--fuzz", seconds]:
             fuzz(summary, int(seconds))
+        case ["--book"]:
+            summary.run("book", lambda: book.build(book.install()))
         case ["--repeat", rounds]:
             repeat(summary, int(rounds))
         case ["--sanitize", *names]:
@@ -42,6 +44,10 @@ def everything(summary: "Summary") -> None:
     summary.run("clippy", lambda: cargo("clippy", *WORKSPACE, "--all-targets", "--", "--deny", "warnings"))
     for name, script in SCRIPTS.items():
         summary.run(name, lambda script=script: command([sys.executable, places.ROOT / "install" / script], cwd=places.ROOT))
+    if mdbook := book.find():
+        summary.run("book", lambda: book.build(mdbook))
+    else:
+        summary.skip("book", "mdbook is not installed: install/test --book installs it under the target directory")
     summary.run("Rust tests", rust_tests)
     summary.run("model checking", lambda: cargo("test", "--release", "--locked", "--package", MODELS))
     if interpreting.is_there():
