@@ -25,6 +25,8 @@ fn main() {
             for symbol in ["machine_host_v1"].iter().chain(&REPLACED) {
                 println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol={symbol}");
             }
+            // A third of the file are symbols that nobody looks up: what is exported stays.
+            println!("cargo::rustc-link-arg-bins=-Wl,--strip-all");
         }
         Ok("macos") => println!("cargo::rustc-link-arg-bins=-Wl,-exported_symbol,_machine_host_v1"),
         _ => {}

@@ -25,7 +25,7 @@ def values() -> Notebook:
     ("MACHINE.call(2.0)?", r"in  2.0\nf0  4.0\nf1  5.0"),
     ("MACHINE.call(3.0)?", r"in  3.0\nf0  9.0\nf1  \(f1 failed \(error\): too big\)"),
     ("MACHINE.errors()", r"(?s).*f1.*too big.*3\.0.*"),
-    ("MACHINE.outputs()", r'Outputs\("main", 0 waiting, 0 lost\)'),
+    ("MACHINE.outputs()?", r'Outputs\("main", 0 waiting, 0 lost\)'),
     ('MACHINE.publish("tcp://127.0.0.1:*")?',
      r'SinkHandle\("main", publish, "tcp://127.0.0.1:\d+", 0 sent, 0 waiting, 0 lost, 0 subscribed\)'),
     ("MACHINE[1].retry(2, std::time::Duration::from_millis(1))?", r'SlotRef\("main", f1, .*, 2 retries from 1ms\)'),
