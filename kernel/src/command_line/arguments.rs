@@ -111,6 +111,12 @@ pub enum Commands {
     Kernel(Kernel),
     /// Prepare what the first cell of a session needs
     Warm,
+    /// Print a generated page of the book, in Markdown.
+    #[command(hide = true)]
+    Book {
+        /// Which
+        page: super::book::Page,
+    },
     /// Run cells from standard input, without Jupyter: for tests of the session.
     #[command(hide = true)]
     Cells,

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod attached;
+mod book;
 mod control;
 mod interrupt;
 mod log;
@@ -48,6 +49,10 @@ fn carry_out(command: Commands) -> ExitCode {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut arguments::CommandLine::command(), "machine", &mut script);
             outcome::print(&String::from_utf8_lossy(&script));
+            ExitCode::SUCCESS
+        }
+        Commands::Book { page } => {
+            outcome::print(&page.text());
             ExitCode::SUCCESS
         }
         Commands::Machines { json } => outcome::end(machines::list(json), json),

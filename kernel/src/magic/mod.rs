@@ -65,6 +65,7 @@ pub use complete::{Completions, complete};
 pub use help::{help, inspect};
 use machine_protocol::Error;
 pub use magic_error::{MagicError, closest_match, did_you_mean, quote};
+pub use registry::{MAGICS, Magic};
 pub use words::Word;
 
 use crate::output::{CellError, Display, Executed, Output};
