@@ -56,6 +56,7 @@ pub mod prelude {
     pub use crate::handle::Refused::Full;
     pub use crate::retention::Keep;
     pub use crate::source::{self, Pace as _};
+    pub use crate::status::SourceState;
     pub use crate::{
         Builder, Call, Errors, Ignored, MACHINE, Machine, Output, Outputs, Refused, SinkHandle, SlotRef, Value, frame,
         progress,
