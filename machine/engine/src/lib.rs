@@ -1,6 +1,6 @@
 //! What runs a machine: queue, workers, frames, counters.
 //!
-//! A program calls [`init`] once and then uses the `machine` crate; [`run`] also waits for the end and counts. The
+//! A program calls [`init`] once and then uses the `machine` crate; [`run()`] also waits for the end and counts. The
 //! kernel also sends [`command`]s and listens ([`observe`]) to what cells and engine have to say.
 //!
 //! Rooms, lowest first: `closest_match`, `json`, `decode`, `filter`, `core`, `inspect`, `server`, `connect`, `run`.

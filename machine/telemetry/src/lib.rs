@@ -1,7 +1,7 @@
 //! A machine's counters for systems that watch many processes, from its status alone: one model of metrics, written in
 //! two ways.
 //!
-//! Prometheus fetches its text format ([`prometheus`]) from `/metrics` of a loopback port (`server`). For OpenTelemetry
+//! Prometheus fetches its text format ([`text`]) from `/metrics` of a loopback port (`server`). For OpenTelemetry
 //! the same metrics are posted to a collector as protobuf (`otlp`).
 //!
 //! Rooms, lowest first: `family`, `table`, `prometheus`, `server`, `otlp`.

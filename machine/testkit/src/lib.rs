@@ -8,9 +8,9 @@
 //! | a message of a channel | [`Received::received`] |
 //! | a thread | [`Joined::joined`] |
 //! | both sides at one point | [`Barrier`] |
-//! | permission to go on, inside a slot | [`door`] |
+//! | permission to go on, inside a slot | [`door()`] |
 //!
-//! [`watchdog`] ends a test program in which something waits that none of these guards.
+//! [`watchdog()`] ends a test program in which something waits that none of these guards.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 mod condition;

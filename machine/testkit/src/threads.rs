@@ -46,7 +46,7 @@ impl<T> Joined<T> for JoinHandle<T> {
     }
 }
 
-/// The scope of a thread that never ends waits for it: the [watchdog](crate::watchdog) ends such a test after the
+/// The scope of a thread that never ends waits for it: the [watchdog](crate::watchdog()) ends such a test after the
 /// message of this one.
 impl<T> Joined<T> for ScopedJoinHandle<'_, T> {
     #[track_caller]

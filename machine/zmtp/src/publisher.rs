@@ -14,7 +14,7 @@ pub enum Event {
     Subscribe(Vec<u8>),
     /// It takes one such subscription back.
     Cancel(Vec<u8>),
-    /// It wants to hear that we live; to be answered with [`pong`].
+    /// It wants to hear that we live; to be answered with [`pong`](crate::pong).
     Ping(Vec<u8>),
 }
 

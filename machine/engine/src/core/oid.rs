@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Oid {
     /// Seconds since 1970, UTC; good until the year 2106.
     pub seconds: u32,
-    /// The machine, among all machines of all processes: see [`MachineNumber`].
+    /// The machine, among all machines of all processes: see `MachineNumber`.
     pub machine: u32,
     /// Distinguishes the messages of one second; a machine makes at most 2³² of them.
     pub counter: u32,

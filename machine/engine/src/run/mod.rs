@@ -354,7 +354,7 @@ fn say(line: &str) {
 }
 
 /// Starts the engine: registers it with the `machine` crate of this program, makes the default machine, sets the panic
-/// hook, and lets other processes of this user attach to the machines (see [`remote`](crate::remote)). The second call does nothing.
+/// hook, and lets other processes of this user attach to the machines (see the crate `machine-remote`). The second call does nothing.
 pub fn init() {
     connectors::set(&BuiltIn);
     start::init();

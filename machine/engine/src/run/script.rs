@@ -19,7 +19,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// The exit code of a script that panics, as Rust's own.
 const PANICKED: u8 = 101;
 
-/// Runs a script as [`run`](crate::run) runs a `main`. `file` is how it is called when it fails.
+/// Runs a script as [`run()`](crate::run()) runs a `main`. `file` is how it is called when it fails.
 pub fn run(file: &'static str, script: impl FnOnce()) -> ExitCode {
     observe(Box::new(Printer { file }));
     super::run(|| match catch_unwind(AssertUnwindSafe(script)) {
