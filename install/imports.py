@@ -192,6 +192,8 @@ def check(name: str, sources: Path) -> list[str]:
         wrong.append(f"{name}: a circle of {largest} files: " + " ".join(map(str, found[0])))
     if len(against) > UPWARD.get(name, 0):
         wrong += [f"{name}: {path} imports {other}, which is in a higher room" for path, other in against]
+    if largest < CIRCLES.get(name, 0) or len(against) < UPWARD.get(name, 0):
+        wrong.append(f"{name}: it is better than its limits in CIRCLES and UPWARD: lower them")
     if len(imports) > 12 and not order:
         wrong.append(f"{name}: lib.rs does not list its rooms")
     return wrong

@@ -63,13 +63,13 @@ pub enum Commands {
     /// A source waits for the first function in a slot, or the first output, unless --empty is given.
     #[command(after_help = "Examples:\n  machine start main\n  machine start main --empty")]
     Start(Start),
-    /// Hold between two messages
+    /// Pause between messages
     #[command(after_help = "Example:\n  machine pause main")]
     Pause(Named),
-    /// End the workers; the queue is kept
+    /// Stop the workers; keeps the queue
     #[command(after_help = "Example:\n  machine stop main")]
     Stop(Named),
-    /// Wait until all messages have gone through, and its source has come to its end if it has one
+    /// Wait until every message is processed and the source, if any, has ended
     #[command(after_help = "Examples:\n  machine drain main\n  machine drain main --timeout 30s")]
     Drain(Drain),
     /// Take one message through and show every output
@@ -78,7 +78,7 @@ pub enum Commands {
     /// Put a message
     #[command(after_help = "Example:\n  machine put main '{\"text\": \"hello\", \"score\": 1.5}'")]
     Put(Message),
-    /// Try a message on all slots: it is not counted and not published
+    /// Run a message through the slots without recording or publishing it
     #[command(after_help = "Example:\n  machine call main 14.0")]
     Call(Message),
     /// Discard what waits in the queue
@@ -89,7 +89,7 @@ pub enum Commands {
         machine log main -n 10\n  \
         machine log tcp://127.0.0.1:5555 --slot f1 --json | head")]
     Log(Log),
-    /// Offer the counters of all machines of this user to Prometheus, on a port of this computer alone
+    /// Serve Prometheus metrics for all of your machines on a local port
     ///
     /// A process with machines does the same for its own if `MACHINE_METRICS` names a port.
     #[command(after_help = "Example:\n  machine metrics 9464 & curl -s http://127.0.0.1:9464/metrics")]
@@ -109,7 +109,7 @@ pub enum Commands {
     },
     /// Run a kernel; front ends do this
     Kernel(Kernel),
-    /// Prepare what the first cell of a session needs
+    /// Pre-build the session cache so that the first cell starts quickly
     Warm,
     /// Print a generated page of the book, in Markdown.
     #[command(hide = true)]

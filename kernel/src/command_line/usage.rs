@@ -13,7 +13,7 @@ pub fn report(error: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            crate::server::log("no command; `machine --help` shows what there is");
+            crate::server::log("no command; see `machine --help`");
             ExitCode::from(outcome::UNUSABLE)
         }
         _ => {
@@ -28,7 +28,7 @@ fn one_line(error: &clap::Error) -> String {
     let what = match error.kind() {
         ErrorKind::InvalidSubcommand => format!("unknown command `{}`", context(ContextKind::InvalidSubcommand)),
         ErrorKind::UnknownArgument => format!("unexpected argument `{}`", context(ContextKind::InvalidArg)),
-        ErrorKind::MissingRequiredArgument => format!("{} is missing", context(ContextKind::InvalidArg)),
+        ErrorKind::MissingRequiredArgument => format!("missing argument {}", context(ContextKind::InvalidArg)),
         ErrorKind::InvalidValue => {
             let (given, of) = (context(ContextKind::InvalidValue), context(ContextKind::InvalidArg));
             let expected = context(ContextKind::ValidValue);
@@ -47,7 +47,7 @@ fn one_line(error: &clap::Error) -> String {
     };
     match meant(error) {
         Some(name) => format!("{what}; did you mean `{name}`?"),
-        None => format!("{what}; `{} --help` shows what there is", command(error)),
+        None => format!("{what}; see `{} --help`", command(error)),
     }
 }
 
@@ -104,18 +104,18 @@ mod tests {
         for (line, expected) in [
             ("statsu main", "unknown command `statsu`; did you mean `status`?"),
             ("kernle", "unknown command `kernle`; did you mean `kernel`?"),
-            ("frobnicate", "unknown command `frobnicate`; `machine --help` shows what there is"),
-            ("status", "<NAME> is missing; `machine status --help` shows what there is"),
+            ("frobnicate", "unknown command `frobnicate`; see `machine --help`"),
+            ("status", "missing argument <NAME>; see `machine status --help`"),
             ("status main --jsno", "unexpected argument `--jsno`; did you mean `--json`?"),
-            ("status main other", "unexpected argument `other`; `machine status --help` shows what there is"),
-            ("kernel", "--connection-file <FILE> is missing; `machine kernel --help` shows what there is"),
+            ("status main other", "unexpected argument `other`; see `machine status --help`"),
+            ("kernel", "missing argument --connection-file <FILE>; see `machine kernel --help`"),
             (
                 "completions bsh",
                 "`bsh` was given for <SHELL>; expected one of bash, elvish, fish, powershell, zsh; did you mean `bash`?",
             ),
             (
                 "log main -n x",
-                "invalid value 'x' for '-n <COUNT>': invalid digit found in string; `machine --help` shows what there is",
+                "invalid value 'x' for '-n <COUNT>': invalid digit found in string; see `machine --help`",
             ),
         ] {
             assert_eq!(mistake(line), expected, "{line}");

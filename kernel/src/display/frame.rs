@@ -67,7 +67,7 @@ pub fn arrow_file(name: &str, path: &Path, height: usize, width: usize) -> Displ
     // As a literal of Rust and of Python.
     let literal = format!("{:?}", path.display().to_string());
     let text = format!(
-        "{} rows and {} columns written to {}\n\n\
+        "Wrote {} rows and {} columns to {}\n\n\
          in a cell:  :dep polars = {{ version = \"0.55\", default-features = false, features = [\"ipc\"] }}\n            \
          use polars::prelude::*;\n            \
          let {name} = IpcReader::new(std::fs::File::open({literal})?).finish()?;\n\

@@ -71,7 +71,7 @@ pub fn plot(plot: &Plot, note: &str) -> Display {
     let thinned = if step > 1 { format!("; 1 of {step} points drawn") } else { String::new() };
     let note = format!("{note}{thinned}");
     let title = match plot.kind {
-        PlotKind::Histogram => format!("how often {} is how large", plot.x),
+        PlotKind::Histogram => format!("Distribution of {}", plot.x),
         PlotKind::Line | PlotKind::Scatter | PlotKind::Bars => format!("{} by {}", plot.y, plot.x),
     };
     let drawing = svg(plot, &points, &title);

@@ -155,9 +155,9 @@ fn curves(history: &History) -> Markup {
     html! {
         @if history.points.is_empty() { p { "nothing yet" } }
         @else {
-            (curve("processed a second", "", &per_second(|point| point.processed)))
+            (curve("processed/s", "", &per_second(|point| point.processed)))
             (curve("messages that wait", "", &waiting.collect::<Vec<_>>()))
-            (curve("errors a second", "errors", &per_second(|point| point.errored)))
+            (curve("errors/s", "errors", &per_second(|point| point.errored)))
             p { "over the last " (duration(Duration::from_secs(span / 1000))) }
         }
     }

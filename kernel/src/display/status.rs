@@ -113,7 +113,7 @@ pub fn is_retried(status: &Status) -> bool {
 fn failures(status: &Status) -> String {
     let mut failures = errored(status);
     if status.dead_letters > 0 {
-        failures.push_str(&format!(", {} dead letters kept", grouped(status.dead_letters)));
+        failures.push_str(&format!(", {} dead letters", grouped(status.dead_letters)));
     }
     if status.dead_letters_dropped > 0 {
         failures.push_str(&format!(", {} older ones dropped", grouped(status.dead_letters_dropped)));

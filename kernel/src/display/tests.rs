@@ -141,7 +141,7 @@ fn a_status() {
         &expect![[r#"
             main running · 4,200 processed · 12,346/s · 1 worker · 25 % busy, 10 % blocked by full outputs
             queue 12 of 1,024 (1 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded
-            135 errored, 100 dead letters kept, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken
+            135 errored, 100 dead letters, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken
 
             slot  code                                                   rev  cell       ok  errored  skipped     p50    p99  takes → gives
             f0    |m: &Value| { …                                          1  In [3]  4,200        0        0  850 ns  12 µs  &Value → Value
@@ -161,7 +161,7 @@ fn a_status() {
         &expect![[r#"
             <p><strong>main</strong> <strong>running</strong> · 4,200 processed · 12,346/s · 1 worker · 25 % busy, 10 % blocked by full outputs<br>
             queue <meter min="0" max="1024" low="614" high="870" optimum="0" value="12"></meter> 12 of 1,024 (1 %) · 4,213 accepted, 1 in flight, 2 refused, 0 discarded<br>
-            135 errored, 100 dead letters kept, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken</p>
+            135 errored, 100 dead letters, 35 older ones dropped · last 65f0c0de0123456789abcdef at 2024-03-12 20:54:54.123 UTC · source running, 4,213 taken</p>
             <table><thead><tr><th style="text-align:left;white-space:nowrap">slot</th><th style="text-align:left">code</th><th style="text-align:right;white-space:nowrap">rev</th><th style="text-align:left;white-space:nowrap">cell</th><th style="text-align:left">takes → gives</th><th style="text-align:right;white-space:nowrap">ok</th><th style="text-align:right;white-space:nowrap">errored</th><th style="text-align:right;white-space:nowrap">skipped</th><th style="text-align:right;white-space:nowrap">p50</th><th style="text-align:right;white-space:nowrap">p99</th></tr>
             </thead>
             <tbody><tr><th style="text-align:left;white-space:nowrap">f0</th><td style="text-align:left"><details><summary><code>|m: &amp;Value| { …</code></summary><pre><code>|m: &amp;Value| {

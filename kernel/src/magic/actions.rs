@@ -171,7 +171,7 @@ pub fn put(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Ma
         Reply::Oid(oid) if arguments.json => {
             Ok(display::json(json!({ "machine": machine_name(arguments), "oid": oid })))
         }
-        Reply::Oid(oid) => Ok(display::line(&format!("{} took it: {oid}", machine_name(arguments)))),
+        Reply::Oid(oid) => Ok(display::line(&format!("{} accepted it as {oid}", machine_name(arguments)))),
         reply => Err(unexpected(reply)),
     }
 }
@@ -253,7 +253,6 @@ fn number_of(arguments: &Arguments<'_>, engine: &dyn Engine, other: &str) -> Res
     }
     let names: Vec<&str> = status.slots.iter().map(|slot| slot.slot.as_str()).collect();
     let (first, last) = (names.first().unwrap_or(&""), names.last().unwrap_or(&""));
-    let what = if number.is_some() { "has no slot" } else { "has slots, and none is called" };
     // Who counts from 1 means the last slot by a number that is too large by one; any other number is no slip.
     let all = || names.iter().copied().chain((!other.is_empty()).then_some(other));
     let meant = match number {
@@ -263,7 +262,7 @@ fn number_of(arguments: &Arguments<'_>, engine: &dyn Engine, other: &str) -> Res
     let other = if other.is_empty() { String::new() } else { format!(", and {other}") };
     Err(MagicError::usage(
         format!(
-            "{} {what} {}; it has {first} to {last}{other}{}",
+            "{} has no slot {}; it has {first} to {last}{other}{}",
             status.machine,
             quote(&word.text),
             did_you_mean(meant.map(str::to_owned))

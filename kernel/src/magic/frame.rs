@@ -24,8 +24,8 @@ pub const FRAME: Magic = Magic {
         kind: Kind::File,
         help: "the name, or a path: NAME.arrow is written in the directory of the session",
     }],
-    summary: "writes what the last %sql or %tap gave as an Arrow IPC file, and tells how to read it",
-    details: "An Arrow file of that name is replaced, and no other. Rust, Python, R and others read it without a change.",
+    summary: "writes the last %sql or %tap result as an Arrow IPC file, and shows how to read it",
+    details: "An Arrow file of that name is replaced, any other file is not. Rust, Python and R read it as it is.",
     example: "%frame langs",
     action: Action::Line(frame),
 };

@@ -62,7 +62,7 @@ pub fn lsmagic(arguments: &Arguments<'_>, _: &dyn Engine) -> Result<Display, Mag
         return Ok(display::json(json!({ "magics": magics })));
     }
     let rows = MAGICS.iter().map(|magic| [magic.usage(), magic.summary.to_owned()]).collect();
-    Ok(display::two_columns(["magic", "shows or does"], rows, "%help NAME tells more about one."))
+    Ok(display::two_columns(["command", "description"], rows, "%help NAME describes one."))
 }
 
 /// Help on one magic.

@@ -58,7 +58,7 @@ pub fn alert(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
     }
     let text = rule.text.clone();
     watches.alert(&status.machine, rule);
-    shown(arguments, engine, &format!("{}: told when {text}, and when it ends", status.machine))
+    shown(arguments, engine, &format!("Alert set on {}: {text}", status.machine))
 }
 
 /// All alerts of a machine.
@@ -106,11 +106,11 @@ pub fn report(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display,
     if arguments.json {
         return Ok(display::json(json!({ "file": file, "bytes": bytes })));
     }
-    Ok(display::line(&format!("{} is in {file}, {} bytes", status.machine, display::grouped(bytes))))
+    Ok(display::line(&format!("Wrote a report on {} to {file} ({} bytes)", status.machine, display::grouped(bytes))))
 }
 
 fn watches(engine: &dyn Engine) -> Result<&Watches, MagicError> {
-    engine.watches().ok_or_else(|| MagicError::usage("alerts are told in notebooks only".to_owned(), None))
+    engine.watches().ok_or_else(|| MagicError::usage("alerts are shown in notebooks only".to_owned(), None))
 }
 
 /// Where the rule stands.

@@ -26,12 +26,8 @@ pub const SLOT: Parameter = Parameter {
     kind: Kind::Origin,
     help: "only those of this slot: f3, 3, or source",
 };
-pub const LIMIT: Parameter = Parameter {
-    names: &["-n", "--limit"],
-    value: "COUNT",
-    kind: Kind::Limit,
-    help: "how many at most; 20 unless told",
-};
+pub const LIMIT: Parameter =
+    Parameter { names: &["-n", "--limit"], value: "COUNT", kind: Kind::Limit, help: "how many at most (default: 20)" };
 pub const SINCE: Parameter = Parameter {
     names: &["--since"],
     value: "TIME",
@@ -49,18 +45,13 @@ pub const WHERE: Parameter = Parameter {
 pub const RETRY: Magic = Magic {
     name: "retry",
     parameters: &[
-        Parameter {
-            names: &[],
-            value: "WHICH",
-            kind: Kind::Which,
-            help: "a slot, an oid, or all, which is meant without it",
-        },
+        Parameter { names: &[], value: "WHICH", kind: Kind::Which, help: "a slot, an oid, or all (default: all)" },
         SINCE,
         WHERE,
         MACHINE,
     ],
-    summary: "takes dead letters through the slots as they are now; what passes leaves the list",
-    details: "Each message keeps its oid and goes where outputs go. It is counted apart, not as processed once more.",
+    summary: "reprocesses dead letters with the current slots; those that pass leave the list",
+    details: "Each message keeps its oid and goes to the outputs. Retries are counted separately from processed messages.",
     example: "%retry f3",
     action: Action::Live(retry),
 };
@@ -73,21 +64,16 @@ pub const TAP: Magic = Magic {
             names: &[],
             value: "SLOT",
             kind: Kind::Slot,
-            help: "whose output: f1 or 1; without it, the messages themselves",
+            help: "whose output: f1 or 1 (default: the messages themselves)",
         },
         LIMIT,
         WHERE,
-        Parameter {
-            names: &["--every"],
-            value: "COUNT",
-            kind: Kind::Every,
-            help: "one of so many of those that match",
-        },
+        Parameter { names: &["--every"], value: "COUNT", kind: Kind::Every, help: "every Nth match" },
         Parameter {
             names: &["--follow"],
             value: "",
             kind: Kind::Follow,
-            help: "goes on showing the newest, until it is interrupted",
+            help: "keeps showing the newest until interrupted",
         },
         MACHINE,
     ],
@@ -101,8 +87,8 @@ pub const TAP: Magic = Magic {
 pub const PEEK: Magic = Magic {
     name: "peek",
     parameters: &[LIMIT, MACHINE],
-    summary: "what waits in the queue, oldest first; it stays there",
-    details: "A machine that runs holds between two messages for that moment.",
+    summary: "the messages in the queue, oldest first; they stay there",
+    details: "A running machine pauses between two messages for that moment.",
     example: "%peek -n 5",
     action: Action::Line(peek),
 };
@@ -115,11 +101,11 @@ pub const EXPLAIN: Magic = Magic {
             names: &[],
             value: "OID",
             kind: Kind::Which,
-            help: "24 hex digits, as %tap and %errors show them; the newest that is kept, without it",
+            help: "24 hex digits, as %tap and %errors show them; default: the newest that is kept",
         },
         MACHINE,
     ],
-    summary: "where a message has been: when it was put, how long it waited, what each slot made of it, by which code",
+    summary: "the way of a message: when it was put, how long it waited, what each slot returned, with which code",
     details: "Times between slots are measured; waiting is known to some milliseconds.",
     example: "%explain 65f0c0de0123456789abcdef",
     action: Action::Line(explain),
@@ -133,13 +119,13 @@ pub const BREAK: Magic = Magic {
             names: &[],
             value: "SLOT",
             kind: Kind::Slot,
-            help: "before which slot; without it, the breakpoint is taken away",
+            help: "before which slot; without it, removes the breakpoint",
         },
         WHERE,
         MACHINE,
     ],
-    summary: "holds the machine before a slot, with the message in hand",
-    details: "The condition sees in, f0, f1, …; other names are looked for in what the slot before gave. %continue goes on.",
+    summary: "stops the machine before a slot, with the message at hand",
+    details: "The condition sees in, f0, f1, …; other names are fields of the previous output. %continue resumes.",
     example: "%break f3 --where \"polarity < -0.5\"",
     action: Action::Line(set_break),
 };
@@ -148,8 +134,8 @@ pub const BREAK: Magic = Magic {
 pub const CONTINUE: Magic = Magic {
     name: "continue",
     parameters: &[MACHINE],
-    summary: "takes the message that %break holds on, and starts the machine",
-    details: "The breakpoint stays: the machine holds again on the next message that matches.",
+    summary: "resumes the message that %break stopped, and starts the machine",
+    details: "The breakpoint stays: the machine stops again at the next message that matches.",
     example: "%continue",
     action: Action::Line(resume),
 };
@@ -159,7 +145,7 @@ pub const HELD: Magic = Magic {
     name: "held",
     parameters: &[MACHINE],
     summary: "the message that a breakpoint or debug mode holds, with what each slot made of it",
-    details: "%continue goes on after a breakpoint, %start gives up a message that failed.",
+    details: "%continue resumes after a breakpoint; %start makes a failed message a dead letter.",
     example: "%held",
     action: Action::Line(held),
 };
@@ -413,11 +399,12 @@ fn set_break(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
             json!({ "machine": name, "slot": slot.map(|slot| format!("f{slot}")), "where": filter }),
         ));
     }
-    let which =
-        if filter.is_empty() { "the next message".to_owned() } else { format!("a message with {}", quote(&filter)) };
+    let condition = if filter.is_empty() { String::new() } else { format!(" when {}", quote(&filter)) };
     Ok(display::line(&match slot {
-        Some(slot) => format!("{name} will hold {which} before f{slot}; %held shows it, %continue goes on"),
-        None => format!("{name} holds no message any more"),
+        Some(slot) => {
+            format!("Breakpoint set on {name} before f{slot}{condition}; %held inspects the message, %continue resumes")
+        }
+        None => format!("Breakpoint removed from {name}"),
     }))
 }
 

@@ -18,7 +18,7 @@ pub const KIND: Parameter = Parameter {
     names: &["--kind"],
     value: "KIND",
     kind: Kind::Shape,
-    help: "line, hist or scatter, of a query also bar; line unless told",
+    help: "line, hist or scatter, for a query also bar (default: line)",
 };
 
 /// `%plot`
@@ -29,20 +29,20 @@ pub const PLOT: Magic = Magic {
             names: &[],
             value: "WHAT",
             kind: Kind::Which,
-            help: "what goes up: f1.polarity, f0, in.user.followers",
+            help: "the y values: f1.polarity, f0, in.user.followers",
         },
         Parameter {
             names: &["--against"],
             value: "WHAT",
             kind: Kind::Against,
-            help: "what goes across; the order of the messages unless told",
+            help: "the x values (default: the order of the messages)",
         },
         Parameter { names: &["--by"], value: "WHAT", kind: Kind::By, help: "a colour for each value of this: in.lang" },
         KIND,
         WHERE,
         MACHINE,
     ],
-    summary: "draws numbers of the messages that went through",
+    summary: "plots values of processed messages",
     details: "Of the messages that %tap shows. JupyterLab draws it with Vega-Lite; elsewhere it is a picture.",
     example: "%plot f1.polarity --kind hist",
     action: Action::Line(plot),

@@ -42,7 +42,7 @@ pub const SQL: Magic = Magic {
         EXACT,
         Parameter { names: &[], value: "QUERY", kind: Kind::Query, help: "the rest of the line" },
     ],
-    summary: "a query over what flowed: the last outputs of each slot, errors and history are tables",
+    summary: "SQL over the last outputs of each slot, errors and history",
     details: DETAILS,
     example: "%sql SELECT f1, count(*) AS n FROM f1 GROUP BY f1 ORDER BY n DESC",
     action: Action::Live(sql),
@@ -52,7 +52,7 @@ pub const SQL: Magic = Magic {
 pub const SQL_CELL: Magic = Magic {
     name: "sql",
     parameters: &[MACHINE, SCALE, EXACT],
-    summary: "a query over what flowed, on the lines below",
+    summary: "SQL over outputs, errors and history, on the lines below",
     details: DETAILS,
     example: "%%sql\nSELECT input.lang, avg(f1.polarity) FROM input JOIN f1 USING (oid) GROUP BY input.lang",
     action: Action::Body(sql),
@@ -102,7 +102,7 @@ pub fn answer(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Outpu
     let began = Instant::now();
     let at = |error: SyntaxError| {
         let offset = query.start + error.offset.unwrap_or(query.text.len());
-        MagicError::usage(format!("this is no SQL: {}", error.message), Some(offset..offset + 1))
+        MagicError::usage(format!("SQL syntax error: {}", error.message), Some(offset..offset + 1))
     };
     let statement = Statement::read(query.text).map_err(at)?;
     let wanted = Wanted { names: statement.names(), all: statement.wants_all() };
@@ -156,7 +156,7 @@ fn trouble(
 ) -> MagicError {
     let text = match error {
         QueryError::Refused(text) => text,
-        QueryError::Syntax(error) => return MagicError::usage(format!("this is no SQL: {}", error.message), None),
+        QueryError::Syntax(error) => return MagicError::usage(format!("SQL syntax error: {}", error.message), None),
         QueryError::Interrupted => return MagicError::Interrupted("the query was ended".to_owned()),
         QueryError::Died(text) => return MagicError::usage(text, None),
     };
@@ -171,7 +171,7 @@ fn trouble(
         // A column of numbers may be text; the warnings say which and why.
         let warnings =
             if text.contains("compare string") { format!(". {}", warnings.join(" ")) } else { String::new() };
-        return MagicError::usage(format!("polars refuses it: {text}{warnings}"), None);
+        return MagicError::usage(format!("the query failed: {text}{warnings}"), None);
     };
     let meant = closest_match(name, columns.iter().map(String::as_str)).map(str::to_owned);
     let shown = columns.get(..LISTED).unwrap_or(columns);

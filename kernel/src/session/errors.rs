@@ -128,7 +128,7 @@ pub fn takes_display_for_granted(error: &CompilationError) -> bool {
 
 /// Whether it only follows from another one: what is no async slot is no slot either.
 fn says_it_again(message: &Message<'_>) -> bool {
-    message.text.contains("does not fit in a slot")
+    message.text.contains("cannot be used as a slot")
         && message.json.to_string().contains("is not implemented for `Async<")
 }
 

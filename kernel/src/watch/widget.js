@@ -168,7 +168,7 @@ function render({ model, el }) {
     rate_in: new Figure("in", "messages accepted a second"),
     rate_out: new Figure("out", "messages processed a second"),
     errored: new Figure("errored", "messages with at least one error"),
-    wait: new Figure("wait in queue", "how long a message waits before it is begun: queue over rate"),
+    wait: new Figure("queue delay", "how long a message waits before it is begun: queue over rate"),
     busy: new Figure("busy", "what the workers do"),
     flight: new Figure("in flight", "messages in the slots now"),
     refused: new Figure("refused", "messages that were refused because the queue was full"),
@@ -182,7 +182,7 @@ function render({ model, el }) {
   const queue = node("div", { class: "queue" }, node("div", { class: "words" }, queueWords, fullWords), bar);
   const row = node("div", { class: "row", role: "list", "aria-label": "slots" });
   const detail = node("div", { class: "detail", hidden: true });
-  const curves = [["out", "processed a second", ""], ["queue", "waiting", "green"], ["errors", "errors a second", "red"]].map(([key, name, kind]) => {
+  const curves = [["out", "processed/s", ""], ["queue", "queue", "green"], ["errors", "errors/s", "red"]].map(([key, name, kind]) => {
     const curve = new Curve(36, `${name}, last 5 minutes`), most = node("span");
     const element = node("div", { class: kind }, node("div", { class: "words" }, node("span", {}, name), most), curve.element);
     return { key, curve, most, element };

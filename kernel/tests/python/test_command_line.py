@@ -349,7 +349,7 @@ def test_a_cargo_project_runs(machine: Machine, files: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "main: 10 processed" in ran.stderr
     ran = machine("run", files)
-    assert ran.returncode == 2 and "is no cargo project" in ran.stderr
+    assert ran.returncode == 2 and "is not a Cargo project" in ran.stderr
 
 
 def test_ctrl_c_ends_the_sources_and_finishes_what_waits(machine: Machine, endless: Callable) -> None:

@@ -84,7 +84,7 @@ def test_a_breakpoint_holds_and_continues(filled: Notebook) -> None:
     held = filled.run("%held")
     while not held.ok:
         held = filled.run("%held")
-    assert "not yet: held before f1" in held.text and "500.0" in held.text
+    assert "not run yet (stopped before f1)" in held.text and "500.0" in held.text
     assert asked(filled, "%peek")["first"][0]["value"] == 3.0
     filled.must("%break\n%continue\n%drain")
     assert asked(filled, "%status")["processed"] == 103

@@ -58,7 +58,7 @@ def test_what_is_wrong_with_a_query_is_told(filled: Notebook) -> None:
         ("%sql SELECT x FROM f0 JOIN input USING (oid)", "there is no column x; there is oid, put, input, half, of.parity"),
         ("%sql SELECT * FROM f9", "there is no table f9; there is input, f0,"),
         ("%sql SELECT * FROM imput", "did you mean input?"),
-        ("%sql SELECT half FROM f0 WHERE", "this is no SQL"),
+        ("%sql SELECT half FROM f0 WHERE", "SQL syntax error"),
         ("%sql DROP TABLE f0; SELECT 1", "one statement"),
         ("%%plot\nSELECT oid FROM f0", "oid is no number"),
         ("%%plot hlf\nSELECT half FROM f0", "the query gives no hlf; it gives half; did you mean half?"),

@@ -180,14 +180,14 @@ by_value_generic! {
 /// # Safety
 /// What `erase` gives describes the function as it is.
 #[diagnostic::on_unimplemented(
-    message = "this does not fit in a slot",
-    label = "not a function of a slot",
+    message = "this cannot be used as a slot",
+    label = "expected a closure or function with typed parameters",
     note = "a slot takes a closure or function of 1 to 9 parameters with their types written out: `|t: &Tweet| …`",
     note = "each parameter is `&T`, `&str`, a number, `String`, `&Value`, …, or `Option` of one of these",
-    note = "what it takes goes from thread to thread, so it is `Send`: no `Rc` in there",
+    note = "its arguments must be `Send` (for example, no `Rc`)",
     note = "it must be `Send + Sync + 'static`: share with `Arc` and `Mutex` and `move`; no `Rc`, no borrowed locals",
     note = "it gives a type that derives `Serialize`, or a `Result` of one with an error",
-    note = "an async closure goes in with `MACHINE[1] = async |id: u64| …;` in a cell, and elsewhere with `set_async` of `machine_async::prelude`"
+    note = "assign async closures with `MACHINE[1] = async |id: u64| …;` in a cell; in a program, use `set_async` of `machine_async::prelude`"
 )]
 pub unsafe trait Slot<Signature>: Send + Sync + 'static {
     /// Erases the types.

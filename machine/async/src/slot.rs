@@ -21,7 +21,7 @@ use std::marker::PhantomData;
     label = "not an async function of a slot",
     note = "an async slot takes a closure or function of 1 to 9 parameters with their types written out: `async |id: u64| …`",
     note = "each parameter is `&T`, `&str`, a number, `String`, `&Value`, …, or `Option` of one of these",
-    note = "what it takes goes from thread to thread, so it is `Send`: no `Rc` in there",
+    note = "its arguments must be `Send` (for example, no `Rc`)",
     note = "it must be `Send + Sync + 'static`: share with `Arc` and `Mutex` and `async move`; no `Rc`, no borrowed locals",
     note = "it gives a type that derives `Serialize`, or a `Result` of one with an error"
 )]

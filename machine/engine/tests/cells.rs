@@ -91,7 +91,7 @@ fn json_and_mismatch() {
     let e = m.errors();
     assert_eq!((e[0].kind.as_str(), e[0].error.as_str()), ("type", "f2 takes &Tweet, but f1 gives usize"));
     assert_eq!(m[9].set(|x: f64| x).unwrap_err().to_string(), "there is no f9: json has the slots f0 to f7");
-    assert!(m[0].set(|x: f64, _y: f64| x).unwrap_err().to_string().contains("f0 takes 2 arguments"));
+    assert!(m[0].set(|x: f64, _y: f64| x).unwrap_err().to_string().contains("f0 has 2 parameters"));
 }
 
 #[test]

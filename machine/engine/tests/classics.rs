@@ -210,7 +210,7 @@ fn call_gives_the_values_and_their_json_if_asked() {
     let out = m.call(9_u64).unwrap();
     assert_eq!(out.json(0).unwrap(), "10");
     assert_eq!(out.get::<u64>(1).unwrap_err().to_string(), "f1 failed (error): above five");
-    assert_eq!(out.json(2).unwrap_err().to_string(), "f2 was skipped: it needs f1, which is missing");
+    assert_eq!(out.json(2).unwrap_err().to_string(), "f2 was skipped because f1 produced no output");
     // Neither counted nor kept.
     let s = m.status();
     assert_eq!((s.accepted, s.processed, s.errored, s.dead_letters), (0, 0, 0, 0));
@@ -316,7 +316,7 @@ fn the_last_outputs_have_the_published_form() {
     let last = &m.last_outputs()[0];
     assert_eq!((last.input.as_str(), last.outputs.len()), ("1", 8));
     assert_eq!(last.outputs[0], r#"{"_exception":{"exc_value":"one","exc_type":"Error","task":"f0"}}"#);
-    let skipped = r#"{"_exception":{"exc_value":"f1 was skipped: it needs f0, which is missing","exc_type":"UpstreamError","task":"f1"}}"#;
+    let skipped = r#"{"_exception":{"exc_value":"f1 was skipped because f0 produced no output","exc_type":"UpstreamError","task":"f1"}}"#;
     assert!(last.outputs[1..].iter().all(|output| output == skipped), "{:?}", last.outputs);
 }
 

@@ -377,7 +377,7 @@ fn a_breakpoint_holds_the_message_that_matches() {
     let held = m.wait_until_held();
     assert_eq!((held.input.as_str(), held.slots[0].output.as_deref()), ("5.0", Some(r#"{"n":5.0}"#)));
     assert_eq!(held.slots[3].args, [r#"{"n":5.0}"#]);
-    assert_eq!(held.slots[3].error.as_deref(), Some("not yet: held before f3"));
+    assert_eq!(held.slots[3].error.as_deref(), Some("not run yet (stopped before f3)"));
     assert_eq!((calls.load(Relaxed), m.status().state), (5, machine_protocol::status::State::Paused));
     assert!(m.status().in_hand.ends_with("held before f3"));
     let status = m.status();

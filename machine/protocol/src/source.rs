@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The longest line, body or message that is taken unless told otherwise: 16 MiB.
+/// The longest line, body or message that is accepted by default: 16 MiB.
 pub const MAX_BYTES: usize = 16 << 20;
 
 /// A source that is built in.
@@ -84,7 +84,7 @@ impl Lines {
         self
     }
 
-    /// The longest line, bytes; [`MAX_BYTES`] unless told otherwise. A longer one is an error of the source.
+    /// The longest line, bytes (default: [`MAX_BYTES`]). A longer one is an error of the source.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
@@ -108,7 +108,7 @@ impl Stdin {
         self
     }
 
-    /// The longest line, bytes; [`MAX_BYTES`] unless told otherwise. A longer one is an error of the source.
+    /// The longest line, bytes (default: [`MAX_BYTES`]). A longer one is an error of the source.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
@@ -170,7 +170,7 @@ impl ZmqSub {
         self
     }
 
-    /// The longest message (its last frame), bytes; [`MAX_BYTES`] unless told otherwise, 1 GiB at most. A longer one is
+    /// The longest message (its last frame), bytes (default: [`MAX_BYTES`], 1 GiB at most). A longer one is
     /// an error of the source.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
@@ -189,7 +189,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// The largest body, bytes; [`MAX_BYTES`] unless told otherwise, 1 GiB at most. A larger one is answered with 413.
+    /// The largest body, bytes (default: [`MAX_BYTES`], 1 GiB at most). A larger one is answered with 413.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
@@ -217,13 +217,13 @@ impl WebSocket {
         self
     }
 
-    /// Gives up after so many attempts to connect without a message in between; 0, as unless told otherwise: never.
+    /// Gives up after so many attempts to connect without a message in between; 0 (the default): never.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// The largest message, bytes; [`MAX_BYTES`] unless told otherwise, 1 GiB at most. After a larger one it connects
+    /// The largest message, bytes (default: [`MAX_BYTES`], 1 GiB at most). After a larger one it connects
     /// anew.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;

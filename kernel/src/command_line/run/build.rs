@@ -57,7 +57,7 @@ pub fn file(
 pub fn project(manifest: &Path, program: Option<&str>) -> Result<PathBuf, Failed> {
     if !manifest.is_file() {
         let directory = manifest.parent().unwrap_or(manifest).display();
-        return Err(Failed::Usage(format!("{directory} is no cargo project: it has no Cargo.toml")));
+        return Err(Failed::Usage(format!("{directory} is not a Cargo project (no Cargo.toml)")));
     }
     let mut cargo = cargo("build", RENDERED, manifest);
     match program {
@@ -99,7 +99,7 @@ fn executables(mut cargo: Command, tell: &dyn Fn(&Value)) -> Result<Vec<(String,
     match child.wait() {
         Ok(status) if status.success() => Ok(found),
         // Cargo has said why.
-        Ok(_) => Err(Failed::new("not_built", "the pipeline was not built; cargo says why above")),
+        Ok(_) => Err(Failed::new("not_built", "build failed (see above)")),
         Err(error) => Err(Failed::new("not_built", format!("cargo was lost: {error}"))),
     }
 }

@@ -35,7 +35,7 @@ const MAX_SOURCE: u64 = 16 << 20;
 pub fn run(arguments: &Run) -> Outcome {
     let grace = magic::time(&arguments.grace).map_err(Failed::Usage)?;
     let path = arguments.path.canonicalize().map_err(|error| {
-        Failed::Usage(format!("{}: {error}; expected a file of Rust or a cargo project", arguments.path.display()))
+        Failed::Usage(format!("{}: {error}; expected a Rust file or a Cargo project", arguments.path.display()))
     })?;
     let executable = if path.is_dir() {
         build::project(&path.join("Cargo.toml"), arguments.bin.as_deref())?

@@ -68,7 +68,7 @@ fn the_engine_answers_every_magic() {
     text("%break f1 --where 'f0 = 3'");
     text("%put 9");
     let held = std::iter::repeat_with(|| ask("%held")).find_map(Result::ok).unwrap();
-    assert!(text_of(&held).contains("not yet: held before f1"));
+    assert!(text_of(&held).contains("not run yet (stopped before f1)"));
     text("%break");
     assert_eq!(json("%continue")["state"], "running");
     text("%drain");

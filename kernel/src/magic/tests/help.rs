@@ -79,46 +79,46 @@ fn completion_knows_names_options_slots_and_machines() {
 #[test]
 fn list_and_help() {
     expect![[r"
-        magic                                                                                                         shows or does
+        command                                                                                                       description
         %status [NAME] [--frame] [--machine NAME] [--json]                                                            what a machine has done, what waits, and what each slot does
-        %watch [NAME] [--machine NAME] [--json]                                                                       a live display of a machine: slots, queue, rates, errors, and buttons
-        %alert [RULE] [--clear] [--machine NAME] [--json]                                                             tells when a rule begins to hold and when it ends
-        %alerts [NAME] [--machine NAME] [--json]                                                                      the alerts of a machine, and which of them hold
+        %watch [NAME] [--machine NAME] [--json]                                                                       a live display of a machine: slots, queue, rates, errors and buttons
+        %alert [RULE] [--clear] [--machine NAME] [--json]                                                             notifies when a rule becomes true and when it clears
+        %alerts [NAME] [--machine NAME] [--json]                                                                      the alerts of a machine, and which of them are active
         %report [FILE] [--machine NAME] [--json]                                                                      writes a page with a machine's state, history, errors and code
         %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]          the messages that a slot failed on, newest first, as a DataFrame
         %slots [NAME] [--machine NAME] [--json]                                                                       the code in each slot, the cell it came from, what it takes and gives
         %start [NAME] [--empty] [--machine NAME] [--json]                                                             resumes processing
-        %pause [NAME] [--machine NAME] [--json]                                                                       holds between two messages
-        %stop [NAME] [--machine NAME] [--json]                                                                        ends the workers; the queue is kept
-        %drain [NAME] [--timeout TIME] [--machine NAME] [--json]                                                      waits until all messages have gone through, and its source has come to its end if it has one
+        %pause [NAME] [--machine NAME] [--json]                                                                       pauses between messages
+        %stop [NAME] [--machine NAME] [--json]                                                                        stops the workers; keeps the queue
+        %drain [NAME] [--timeout TIME] [--machine NAME] [--json]                                                      waits until every message is processed and the source, if any, has ended
         %step [NAME] [--machine NAME] [--json]                                                                        takes one message through and shows every output
         %put [--machine NAME] [--json] JSON                                                                           puts a message
-        %call [--machine NAME] [--json] JSON                                                                          tries one message on all slots, here and now
-        %retry [WHICH] [--since TIME] [--where CONDITION] [--machine NAME] [--json]                                   takes dead letters through the slots as they are now; what passes leaves the list
+        %call [--machine NAME] [--json] JSON                                                                          runs one message through the slots without recording it
+        %retry [WHICH] [--since TIME] [--where CONDITION] [--machine NAME] [--json]                                   reprocesses dead letters with the current slots; those that pass leave the list
         %tap [SLOT] [-n COUNT] [--where CONDITION] [--every COUNT] [--follow] [--machine NAME] [--json]               the last outputs of a slot as a DataFrame; fields become columns
-        %peek [-n COUNT] [--machine NAME] [--json]                                                                    what waits in the queue, oldest first; it stays there
+        %peek [-n COUNT] [--machine NAME] [--json]                                                                    the messages in the queue, oldest first; they stay there
         %keep [HOW_MUCH] [--machine NAME] [--json]                                                                    keeps every message from now on for %sql, %tap and %plot, or a sample again
-        %sql [--machine NAME] [--scale] [--exact] [--json] [QUERY]                                                    a query over what flowed: the last outputs of each slot, errors and history are tables
-        %%sql [--machine NAME] [--scale] [--exact] [--json]                                                           a query over what flowed, on the lines below
-        %frame [NAME] [--json]                                                                                        writes what the last %sql or %tap gave as an Arrow IPC file, and tells how to read it
-        %plot [WHAT] [--against WHAT] [--by WHAT] [--kind KIND] [--where CONDITION] [--machine NAME] [--json]         draws numbers of the messages that went through
-        %%plot [COLUMN] [--against COLUMN] [--by COLUMN] [--kind KIND] [--machine NAME] [--scale] [--exact] [--json]  draws what the query on the lines below gives
-        %explain [OID] [--machine NAME] [--json]                                                                      where a message has been: when it was put, how long it waited, what each slot made of it, by which code
-        %break [SLOT] [--where CONDITION] [--machine NAME] [--json]                                                   holds the machine before a slot, with the message in hand
+        %sql [--machine NAME] [--scale] [--exact] [--json] [QUERY]                                                    SQL over the last outputs of each slot, errors and history
+        %%sql [--machine NAME] [--scale] [--exact] [--json]                                                           SQL over outputs, errors and history, on the lines below
+        %frame [NAME] [--json]                                                                                        writes the last %sql or %tap result as an Arrow IPC file, and shows how to read it
+        %plot [WHAT] [--against WHAT] [--by WHAT] [--kind KIND] [--where CONDITION] [--machine NAME] [--json]         plots values of processed messages
+        %%plot [COLUMN] [--against COLUMN] [--by COLUMN] [--kind KIND] [--machine NAME] [--scale] [--exact] [--json]  plots the result of the query on the lines below
+        %explain [OID] [--machine NAME] [--json]                                                                      the way of a message: when it was put, how long it waited, what each slot returned, with which code
+        %break [SLOT] [--where CONDITION] [--machine NAME] [--json]                                                   stops the machine before a slot, with the message at hand
         %held [--machine NAME] [--json]                                                                               the message that a breakpoint or debug mode holds, with what each slot made of it
-        %continue [--machine NAME] [--json]                                                                           takes the message that %break holds on, and starts the machine
+        %continue [--machine NAME] [--json]                                                                           resumes the message that %break stopped, and starts the machine
         %machines [--json]                                                                                            all machines of this session
-        %%time [--json]                                                                                               runs the rest of the cell and tells how long that took
+        %%time [--json]                                                                                               runs the rest of the cell and shows how long it took
         %lsmagic [--json]                                                                                             all magics
         %help [NAME] [--json]                                                                                         how a magic is used
-        %help NAME tells more about one.
+        %help NAME describes one.
     "]].assert_eq(text_of(&run_alone("%lsmagic").unwrap()));
     expect![[r#"
         %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]
         the messages that a slot failed on, newest first, as a DataFrame. slot source has what a source gave that is no message. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.
 
           SLOT               only those of this slot: f3, 3, or source
-          -n, --limit COUNT  how many at most; 20 unless told
+          -n, --limit COUNT  how many at most (default: 20)
           --slot SLOT        only those of this slot: f3, 3, or source
           --since TIME       only what failed in the last 10m, 30s, 2h
           --where CONDITION  in quotes: "error like '%utf%' and in.lang = 'en'"; and, or, not, like, in, between, is null

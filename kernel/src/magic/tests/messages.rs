@@ -31,12 +31,12 @@ fn messages_are_shown_in_columns_with_what_is_not_shown() {
         12 messages wait; 11 more than are shown
     "]]
     .assert_eq(text_of(&run_alone("%peek").unwrap()));
-    expect!["main will hold a message with x > 1 before f3; %held shows it, %continue goes on"]
+    expect!["Breakpoint set on main before f3 when x > 1; %held inspects the message, %continue resumes"]
         .assert_eq(text_of(&run_alone("%break f3 --where 'x > 1'").unwrap()));
     assert!(run_alone("%break --where 'x > 1'").unwrap_err().evalue.contains("needs a slot"));
     expect![[r"
         ⚠ A sample: 50 % of 20,000 messages (10,000). 7,000 older ones fell out. 3,000 were never kept, because the machine was too fast. %keep all keeps every message from then on.
-        [plot: how often in.polarity is how large, 2 points] 2 of 20,000 messages; 1 kept ones without a number, 10,000 not kept
+        [plot: Distribution of in.polarity, 2 points] 2 of 20,000 messages; 1 kept ones without a number, 10,000 not kept
     "]].assert_eq(text_of(&run_alone("%plot in.polarity --kind hist").unwrap()));
     let display = run_alone("%plot in.polarity --by in.user.name").unwrap();
     assert!(display.data["application/vnd.vegalite.v5+json"]["data"]["values"].is_array());

@@ -91,7 +91,7 @@ fn mistakes_are_told_in_one_line_and_pointed_at() {
         &expect![[r"
               1 | %errors score
                           ^^^^^
-            UsageError: main has slots, and none is called score; it has f0 to f7, and source
+            UsageError: main has no slot score; it has f0 to f7, and source
         "]],
     );
     check_error(

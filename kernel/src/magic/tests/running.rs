@@ -31,13 +31,13 @@ fn a_cell_runs_its_magics_and_then_its_rust() {
     check(
         "%pause\n\n%put 1\n",
         &expect![[
-            r#"[main is running: 4,200 processed, 12 wait, 1 in flight] Some("main took it: 65f0c0de0123456789abcdef")"#
+            r#"[main is running: 4,200 processed, 12 wait, 1 in flight] Some("main accepted it as 65f0c0de0123456789abcdef")"#
         ]],
     );
     check(
         "// look\n%pause\nlet x = 1;\n%put 2",
         &expect![[
-            r#"[main is running: 4,200 processed, 12 wait, 1 in flight][Rust "// look\n\nlet x = 1;\n"] Some("main took it: 65f0c0de0123456789abcdef")"#
+            r#"[main is running: 4,200 processed, 12 wait, 1 in flight][Rust "// look\n\nlet x = 1;\n"] Some("main accepted it as 65f0c0de0123456789abcdef")"#
         ]],
     );
     check("%%time\nlet x = 1;", &expect![[r#"[Rust "\nlet x = 1;"][wall time] None"#]]);

@@ -12,32 +12,32 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many slots, 1 to [`MAX_SLOTS`](super::MAX_SLOTS); 8 unless told otherwise.
+    /// How many slots, 1 to [`MAX_SLOTS`](super::MAX_SLOTS) (default: 8).
     pub fn slots(mut self, slots: usize) -> Self {
         self.config.slots = slots;
         self
     }
 
-    /// How many messages wait at most; 1,024 unless told otherwise.
+    /// How many messages wait at most (default: 1,024).
     pub fn queue(mut self, messages: usize) -> Self {
         self.config.queue = messages;
         self
     }
 
-    /// How many threads take messages through the slots; 1 unless told otherwise.
+    /// How many threads take messages through the slots (default: 1).
     pub fn workers(mut self, workers: usize) -> Self {
         self.config.workers = workers;
         self
     }
 
-    /// What becomes of a message for which there is no room; [`Policy::Reject`] unless told otherwise.
+    /// What becomes of a message for which there is no room (default: [`Policy::Reject`]).
     pub fn policy(mut self, policy: Policy) -> Self {
         self.config.policy = policy;
         self
     }
 
-    /// How many messages may be in async slots, or in slots with a timeout, retries or a concurrency, at once; 1,024
-    /// unless told otherwise.
+    /// How many messages may be in async slots, or in slots with a timeout, retries or a concurrency, at once
+    /// (default: 1,024).
     pub fn in_flight(mut self, messages: usize) -> Self {
         self.config.in_flight = messages;
         self

@@ -78,7 +78,7 @@ impl Machine {
     ///
     /// # Errors
     /// [`Refused::Full`] gives the message back if the queue is full and the machine's policy is [`Policy::Reject`],
-    /// as it is unless told otherwise.
+    /// as it is by default.
     #[inline]
     pub fn put<T: Serialize + Send + 'static>(&self, message: T) -> Result<(), Refused<T>> {
         refused(raw::put(self.id, message, PutWait::POLICY))

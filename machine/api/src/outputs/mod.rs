@@ -18,9 +18,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-/// How many outputs wait for a cell at most, unless told otherwise.
+/// How many outputs wait for a cell at most by default.
 const MOST_WAITING: usize = 16_384;
-/// How many messages wait for a subscriber at most, unless told otherwise.
+/// How many messages wait for a subscriber at most by default.
 const HIGH_WATER_MARK: u64 = 65_536;
 
 impl Machine {
@@ -332,7 +332,7 @@ impl SinkHandle {
         })
     }
 
-    /// Of a socket: how many messages wait for a subscriber at most; 65,536 unless told otherwise, and no more than come to
+    /// Of a socket: how many messages wait for a subscriber at most (default: 65,536), and no more than come to
     /// 64 MiB. 0 is no limit, as with other ZeroMQ sockets, of bytes neither: then none is lost or waited for, and a
     /// subscriber that takes nothing costs more and more memory.
     ///

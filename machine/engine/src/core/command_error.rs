@@ -14,5 +14,5 @@ pub(crate) fn bad_number(what: &str, given: usize, least: usize, most: usize) ->
     if (least..=most).contains(&given) {
         return Ok(());
     }
-    Err(failed(ErrorKind::OutOfRange, format!("{what} is {given}: it goes from {least} to {most}")))
+    Err(failed(ErrorKind::OutOfRange, format!("{what} must be between {least} and {most} (got {given})")))
 }

@@ -126,7 +126,7 @@ fn outputs(visit: &Execution, before: Option<usize>) -> Outputs {
         for slot in outputs.slots.iter_mut().filter(|slot| slot.slot >= first) {
             slot.output = None;
             slot.nanos = 0;
-            slot.error = (!slot.args.is_empty()).then(|| format!("not yet: held before {place}"));
+            slot.error = (!slot.args.is_empty()).then(|| format!("not run yet (stopped before {place})"));
         }
     }
     outputs

@@ -105,8 +105,8 @@ fn missing_dependency(frame: &Frame, slot: usize) -> String {
             .find_map(|from| if let From::Slot(f) = from { (!frame.is_present(from)).then_some(f) } else { None })
     });
     match missing_dependency {
-        Some(f) if frame.is_none(From::Slot(f)) => format!("f{slot} was skipped: it needs f{f}, which gave None"),
-        Some(f) => format!("f{slot} was skipped: it needs f{f}, which is missing"),
+        Some(f) if frame.is_none(From::Slot(f)) => format!("f{slot} was skipped: it needs f{f}, which returned None"),
+        Some(f) => format!("f{slot} was skipped because f{f} produced no output"),
         None if frame.is_none(From::Input) => format!("f{slot} was skipped: it needs the message, which is None"),
         None => format!("f{slot} was skipped"),
     }

@@ -88,8 +88,10 @@ pub(crate) fn make(config: Config) -> Result<u32, Error> {
         return Err(failed(ErrorKind::NameTaken, message));
     }
     if config.name.is_empty() || config.name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
-        let message =
-            format!("{:?} is no name of a machine: letters, digits and signs without spaces and slashes", config.name);
+        let message = format!(
+            "invalid machine name {:?}: use letters, digits and punctuation, without spaces or slashes",
+            config.name
+        );
         return Err(failed(ErrorKind::BadName, message));
     }
     let id = names.len();

@@ -27,7 +27,7 @@ fn a_cell_gets_the_values_themselves() {
     assert_eq!(got[2].get::<f64>(1).unwrap(), f64::NEG_INFINITY);
     assert_eq!(got[1].input::<f64>().unwrap(), 0.0);
     assert_eq!(got[1].error(1).unwrap(), "f1 failed (error): not a number");
-    assert_eq!(got[1].error(2).unwrap(), "f2 was skipped: it needs f1, which is missing");
+    assert_eq!(got[1].error(2).unwrap(), "f2 was skipped because f1 produced no output");
     // An empty slot passes on what the one before it gave, also an error.
     assert_eq!(got[1].error(7), got[1].error(2));
     assert_eq!(got[0].error(7), None);

@@ -45,7 +45,7 @@ fn the_wire_format() {
     let failed = r#"{"_exception":{"exc_value":"too \"big\"\n","exc_type":"Error","task":"f2"}}"#;
     let skipped = |slot: u32, lacks: u32| {
         format!(
-            r#"{{"_exception":{{"exc_value":"f{slot} was skipped: it needs f{lacks}, which is missing","exc_type":"UpstreamError","task":"f{slot}"}}}}"#
+            r#"{{"_exception":{{"exc_value":"f{slot} was skipped because f{lacks} produced no output","exc_type":"UpstreamError","task":"f{slot}"}}}}"#
         )
     };
     let f4 = skipped(4, 2);
@@ -128,7 +128,7 @@ fn a_file_is_put_aside_before_it_is_too_large() {
 #[test]
 fn what_cannot_be_written_is_counted_and_tried_again() {
     let m = fresh();
-    assert!(m.to_json_lines("/nowhere/at/all.jsonl").unwrap_err().message().contains("cannot be opened"));
+    assert!(m.to_json_lines("/nowhere/at/all.jsonl").unwrap_err().message().contains("cannot open"));
     let sink = m.to_json_lines("/dev/full").unwrap();
     for x in 0..10 {
         m.put(x).unwrap();
@@ -170,7 +170,7 @@ fn a_file_has_one_output_at_a_time() {
         let sink = m.to_json_lines(&path).unwrap();
         for machine in [&m, &other] {
             let refused = machine.to_json_lines(&path).unwrap_err().to_string();
-            assert!(refused.contains("another output writes to it: stop that one first"), "{refused}");
+            assert!(refused.contains("another output is already writing to it; stop it"), "{refused}");
         }
         m.put(1_u64).unwrap();
         sink.stop();
@@ -222,10 +222,7 @@ fn a_pipe_is_written_to_while_somebody_reads_it() {
     let path = temporary("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let refused = m.to_json_lines(&path).unwrap_err().to_string();
-    assert!(
-        refused.contains("pipe cannot be opened to append to it: it is a pipe that nobody reads: start"),
-        "{refused}"
-    );
+    assert!(refused.contains("pipe for appending: it is a pipe that nobody reads: start"), "{refused}");
     let read = |count: usize| {
         let path = path.clone();
         std::thread::spawn(move || {

@@ -38,11 +38,11 @@ fn wrong_inputs_are_told() {
         (m.source(source::zmq_sub("tcp://:5555")), "there is no host"),
         (m.source(source::zmq_sub("tcp://127.0.0.1:x")), "the port is no number from 1 to 65535"),
         (m.source(source::zmq_sub("ipc://")), "there is no path"),
-        (m[0].set(|a: u64, b: u64| a + b), "f0 takes 2 arguments, but there is only one: the message itself"),
-        (m[1].set(|a: u64, b: u64, c: u64| a + b + c), "but there are only 2: f0 and the message itself"),
+        (m[0].set(|a: u64, b: u64| a + b), "f0 has 2 parameters, but only 1 value is available: the message"),
+        (m[1].set(|a: u64, b: u64, c: u64| a + b + c), "but only 2 values are available: f0 and the message"),
         (
             m[2].set(|a: u64, b: u64, c: u64, d: u64| a + b + c + d),
-            "but there are only 3: f1, f0 and the message itself",
+            "but only 3 values are available: f1, f0 and the message",
         ),
     ];
     for (result, expected) in cases {
@@ -96,8 +96,8 @@ fn a_slot_runs_without_what_it_only_may_have() {
     m[2].set(|_: Option<u64>, f0: u64| f0).unwrap();
     let call = m.call(1_u64).unwrap();
     let why = |slot| call.json(slot).unwrap_err().to_string();
-    assert!(why(1).contains("it needs f0, which is missing"), "{}", why(1));
-    assert!(why(2).contains("f2 was skipped: it needs f0, which is missing"), "{}", why(2));
+    assert!(why(1).contains("because f0 produced no output"), "{}", why(1));
+    assert!(why(2).contains("f2 was skipped because f0 produced no output"), "{}", why(2));
 }
 
 /// A pause and a stop that change nothing do not wait for a slot again.

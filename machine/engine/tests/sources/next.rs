@@ -63,7 +63,10 @@ fn what_may_still_give_something_is_not_replaced() {
     let refused = |what: &str| {
         let refused = kept.machine.source([1]).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::SourceIsSet, "{what}");
-        assert!(refused.message().contains(what) && refused.message().ends_with("with clear_source()"), "{refused}");
+        assert!(
+            refused.message().contains(what) && refused.message().ends_with("call `clear_source()` first"),
+            "{refused}"
+        );
     };
     kept.machine.source(source::interval(Duration::from_hours(24))).unwrap();
     refused("running");

@@ -67,7 +67,7 @@ fn none_is_a_missing_output_and_no_error() {
         }
         let called = m.call(3_u64).unwrap();
         assert_eq!(called.get::<Option<u64>>(0), Ok(None));
-        assert_eq!(called.get::<u64>(1).unwrap_err().message(), "f1 was skipped: it needs f0, which gave None");
+        assert_eq!(called.get::<u64>(1).unwrap_err().message(), "f1 was skipped: it needs f0, which returned None");
     }
 }
 

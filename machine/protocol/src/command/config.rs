@@ -25,7 +25,7 @@ pub struct Config {
     pub ordered: bool,
 }
 
-/// Messages in flight unless told otherwise.
+/// Messages in flight by default.
 const fn in_flight() -> usize {
     1024
 }

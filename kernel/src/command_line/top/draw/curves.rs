@@ -33,7 +33,7 @@ pub fn draw(shown: &Shown, frame: &mut Frame<'_>, area: Rect) {
         let most = most(&values);
         let title = Line::from(vec![
             Span::raw(format!(" {name}")),
-            Span::styled(format!(", 5 min, most {}", words(most)), DIM),
+            Span::styled(format!(", 5 min, peak {}", words(most)), DIM),
         ]);
         let bars = values.iter().map(|value| {
             let height = value.map(|value| if most > 0.0 { whole(value / most * STEPS) } else { 0 });

@@ -68,7 +68,7 @@ pub fn figures(look: &Look, width: u16) -> Vec<Line<'static>> {
         ("busy", if runs { percent(load.map(|load| load.busy)) } else { "held".to_owned() }, Style::new()),
         ("idle", percent(load.map(|load| load.idle)), Style::new()),
         ("blocked", percent(load.map(|load| load.blocked)), when(load.is_some_and(|load| load.blocked >= 0.5), WARN)),
-        ("wait in queue", wait, Style::new()),
+        ("queue delay", wait, Style::new()),
         ("in flight", grouped(status.in_flight), Style::new()),
         ("refused or discarded", grouped(dropped), when(dropped > 0, WARN)),
     ];

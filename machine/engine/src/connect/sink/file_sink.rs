@@ -52,9 +52,8 @@ impl Lines {
             rotation: Mutex::new((rotate, keep)),
             buffered: Buffered::default(),
         });
-        let output = Output::open(&shared.path).map_err(|error| {
-            failed(ErrorKind::CannotOpen, format!("{path} cannot be opened to append to it: {error}"))
-        })?;
+        let output = Output::open(&shared.path)
+            .map_err(|error| failed(ErrorKind::CannotOpen, format!("cannot open {path} for appending: {error}")))?;
         let writer = shared.clone();
         let write = move |output: &mut Output, batch: &[u8], lines: u64| {
             let rotation = *writer.rotation();
@@ -118,7 +117,7 @@ impl Output {
         let found = file.metadata()?;
         // Two outputs in one file would rotate it under each other. What cannot be locked, on some network, is not.
         if found.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-            let message = "another output writes to it: stop that one first, or name another file";
+            let message = "another output is already writing to it; stop it or choose another file";
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
         }
         if found.is_file() && ends_within_a_line(path, &file)? {

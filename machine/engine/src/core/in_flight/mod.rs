@@ -6,7 +6,7 @@
 //! next worker that looks.
 //!
 //! A machine has a bounded number of flights at once. `pause` and `stop` hold flights that are ready until `start`;
-//! futures are let finish. What was told to end sooner is in `cancelled_below.rs`.
+//! futures are let finish. What ends sooner is in `cancel.rs`.
 
 mod caller;
 mod table;

@@ -47,11 +47,11 @@ impl Machine {
                 let (takes, there) = (function.params.len(), slot + 1);
                 let names: Vec<String> = (0..slot).rev().map(|f| format!("f{f}")).collect();
                 let message = if names.is_empty() {
-                    format!("f{slot} takes {takes} arguments, but there is only one: the message itself")
+                    format!("f{slot} has {takes} parameters, but only 1 value is available: the message")
                 } else {
                     let names = names.join(", ");
                     format!(
-                        "f{slot} takes {takes} arguments, but there are only {there}: {names} and the message itself"
+                        "f{slot} has {takes} parameters, but only {there} values are available: {names} and the message"
                     )
                 };
                 return Err(failed(ErrorKind::TooManyArguments, message));
@@ -84,7 +84,8 @@ impl Machine {
         // Told, not refused: a user who changes two slots that belong together has to begin with one of them.
         let unfit: Vec<String> = (slot..plan.slots.len()).filter_map(|slot| plan.mismatch(slot)).collect();
         drop(plan);
-        Ok((!unfit.is_empty()).then(|| format!("{}: messages fail there until one changes", unfit.join("; "))))
+        Ok((!unfit.is_empty())
+            .then(|| format!("{}; every message fails there until one of them changes", unfit.join("; "))))
     }
 
     /// Changes how functions are run in a slot.

@@ -60,7 +60,7 @@ pub(crate) struct Machine {
     letters: Mutex<DeadLetterQueue>,
     source: Mutex<Option<Arc<SourceTask>>>,
     /// What the source had done that was cleared last.
-    cleared_source: Mutex<Option<SourceStatus>>,
+    cleared_source: Mutex<Option<Arc<SourceTask>>>,
     /// Messages processed, at moments of the last seconds.
     recent: Mutex<VecDeque<(Instant, u64)>>,
     /// What its workers did in the last seconds.
@@ -235,28 +235,31 @@ impl Machine {
 
     fn is_fed(&self, feed: &SourceTask) -> Error {
         let (name, state) = (&self.config.name, feed.status().state);
-        let message =
-            format!("{name} has a source already, which has not ended ({state}): clear it first, with clear_source()");
+        let message = format!("{name} already has a source ({state}); call `clear_source()` first");
         failed(ErrorKind::SourceIsSet, message)
     }
 
     /// Takes the source away. Waits until what is built in has given back its file or port, or a second has gone by.
     pub fn clear_source(&self) {
-        let feed = guard(&self.source).take();
+        let mut source = guard(&self.source);
+        let feed = source.take();
+        // Under the lock of the source: what looks for both finds one of them at any time.
+        let before = feed.as_ref().and_then(|feed| guard(&self.cleared_source).replace(feed.clone()));
+        drop(source);
+        drop(before);
         if let Some(feed) = &feed {
             feed.end();
         }
         self.queue.wake_all();
         if let Some(feed) = feed {
             feed.wait_over();
-            *guard(&self.cleared_source) = Some(feed.status());
             feed.discard();
         }
     }
 
     /// What the source had done that was cleared last.
     pub fn cleared_source(&self) -> Option<SourceStatus> {
-        guard(&self.cleared_source).clone()
+        guard(&self.cleared_source).as_ref().map(|feed| feed.status())
     }
 
     /// From now on the outputs of these slots, as bits, are written for each message, whether or not anybody reads them.
