@@ -69,7 +69,7 @@ pub fn source(status: &Status) -> String {
     let source = &status.source;
     let mut words = match source.state {
         SourceState::None => return String::new(),
-        state => format!("{} {state}, {} taken", source.description, crate::display::grouped(source.taken)),
+        state => format!("{} · {state}, {} taken", source.description, crate::display::grouped(source.taken)),
     };
     if status.waiting_for_slot {
         words.push_str(&format!(": {}", source.note));

@@ -286,7 +286,7 @@ function render({ model, el }) {
 
   const showSeries = () => {
     const series = model.get("series") ?? {};
-    curves.forEach(({ key, curve, most }) => put(most, "most " + short(curve.draw(series[key] ?? []))));
+    curves.forEach(({ key, curve, most }) => put(most, "peak " + short(curve.draw(series[key] ?? []))));
     rooms.forEach((room) => room.curve.draw(series.slots?.[room.index]?.rate ?? []));
   };
 
