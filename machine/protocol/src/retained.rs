@@ -187,7 +187,7 @@ impl DeadLetterQuery {
 
 impl Retried {
     /// Takes dead letters through the slots as they are now, through any client: each command tries some of them.
-    /// After each, `go_on` is told what has become of them so far; if it says no, `left` were not tried.
+    /// After each, `go_on` gets the counts so far; if it returns false, `left` were not tried.
     ///
     /// # Errors
     /// The first refusal: what passed before it has passed.

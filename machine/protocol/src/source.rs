@@ -211,7 +211,7 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    /// Sends a text after each connect: many servers want to be told what to send.
+    /// Sends a text after each connect: many servers wait for a subscription.
     pub fn send(mut self, text: &str) -> Self {
         self.greetings.push(text.to_owned());
         self
@@ -269,7 +269,7 @@ pub fn zmq_sub(endpoint: &str) -> ZmqSub {
 /// The address is `host:port`, or a port alone, then of this computer only; port 0 is any free one, and the status
 /// tells which. Answers are JSON: 202 if all was put; 429 if there was no room, with how much was `accepted` and
 /// what to send again, also if the machine is to drop the newest ([`Policy::DropNewest`](crate::command::Policy)): its
-/// sender can be told; 400 with the `line` of what is not JSON, and then nothing of the request is put; 413 if the
+/// sender gets an answer; 400 with the `line` of what is not JSON, and then nothing of the request is put; 413 if the
 /// body is too large; 503 if the source was cleared meanwhile, or if 64 clients are connected already, to be sent again
 /// after a second. A connection is for many requests, for a minute or so; while all 64 are taken, for one. While the machine is paused or stopped messages are
 /// taken until the queue is full. Web pages of other servers are refused (403).

@@ -38,9 +38,9 @@ pub struct Machines {
 #[must_use]
 pub fn processes() -> Machines {
     let sockets = place::sockets();
-    let (tell, told) = mpsc::channel();
+    let (sender, answers) = mpsc::channel();
     for socket in sockets.clone() {
-        let tell = tell.clone();
+        let sender = sender.clone();
         // Separate threads, because connecting to a process that hangs may take forever.
         let ask = move || {
             let found = place::connect(&socket).and_then(|stream| {
@@ -48,16 +48,16 @@ pub fn processes() -> Machines {
                 let machines = process.machines().map_err(io::Error::other)?;
                 Ok((process, machines))
             });
-            let _ = tell.send((socket, found));
+            let _ = sender.send((socket, found));
         };
-        // A process that cannot be asked is told as silent.
+        // A process that cannot be asked is reported as silent.
         let _ = std::thread::Builder::new().spawn(ask);
     }
-    drop(tell);
+    drop(sender);
     let until = Instant::now() + GREETING;
     let mut all = Machines::default();
     let mut waiting = sockets;
-    while let Ok((socket, found)) = told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+    while let Ok((socket, found)) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
         waiting.retain(|other| *other != socket);
         match found {
             Ok(found) => all.found.push(found),

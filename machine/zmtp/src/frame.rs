@@ -21,6 +21,14 @@ pub(crate) const COMMAND: u8 = 4;
 /// The longest frame that a subscriber may send: subscriptions and commands are short.
 pub(crate) const LONGEST: u64 = 64 << 10;
 
+/// How far a conversation with a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Greeting,
+    Handshake,
+    Traffic,
+}
+
 /// Appends a frame of a message.
 #[inline]
 pub fn frame(to: &mut Vec<u8>, body: &[u8], more: bool) {

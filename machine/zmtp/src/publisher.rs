@@ -1,6 +1,6 @@
 //! What a publisher hears from a subscriber: greeting, the NULL handshake, subscriptions, PING.
 
-use crate::frame::{COMMAND, GREETING, LONG, LONGEST, MORE, greets, header, properties};
+use crate::frame::{COMMAND, GREETING, LONG, LONGEST, MORE, Phase, greets, header, properties};
 
 /// The command that ends our side of the handshake: we are a PUB.
 pub const READY: &[u8] = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03PUB";
@@ -16,14 +16,6 @@ pub enum Event {
     Cancel(Vec<u8>),
     /// It wants to hear that we live; to be answered with [`pong`](crate::pong).
     Ping(Vec<u8>),
-}
-
-/// Where a conversation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Greeting,
-    Handshake,
-    Traffic,
 }
 
 /// Reads what a subscriber sends, in pieces of any size.

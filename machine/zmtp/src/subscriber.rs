@@ -3,7 +3,7 @@
 //! Of a message only the last frame is kept, as long as it is not too long, and the first if it is short, as a topic is:
 //! memory is bounded by that, whatever comes.
 
-use crate::frame::{COMMAND, GREETING, LONG, LONGEST, MORE, frame, greets, header, pong, properties};
+use crate::frame::{COMMAND, GREETING, LONG, LONGEST, MORE, Phase, frame, greets, header, pong, properties};
 use std::ops::Range;
 
 /// The longest first frame that is kept, bytes.
@@ -48,13 +48,6 @@ enum Found {
     Message(Range<usize>),
     /// Nothing that anybody has to know of.
     Nothing,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Greeting,
-    Handshake,
-    Traffic,
 }
 
 /// Reads what a publisher sends, in pieces of any size.

@@ -47,7 +47,7 @@ pub enum Policy {
 }
 
 impl Config {
-    /// What a machine has unless it is told otherwise: 8 slots, a queue of 1,024 messages, one worker, 1,024 messages
+    /// The defaults of a machine: 8 slots, a queue of 1,024 messages, one worker, 1,024 messages
     /// in flight.
     #[must_use]
     pub fn new(name: &str) -> Self {

@@ -42,7 +42,7 @@ pub enum Reply {
         /// How many there are.
         matching: u64,
         /// How many were passed over because one alone would fit in no answer. Of those between the first and the
-        /// last that is told, and of all older ones if there is no `next`.
+        /// last one in the reply, and of all older ones if there is no `next`.
         #[serde(default)]
         too_long: u64,
         /// What to ask for to get the older ones: [`DeadLetterQuery::before`](crate::retained::DeadLetterQuery::before). Nothing

@@ -17,7 +17,7 @@ pub(super) struct Config {
     pub resource: Vec<(String, String)>,
 }
 
-/// What was read, and what is told to the user, a line each.
+/// What was read, and what the user should read, a line each.
 #[derive(Debug, PartialEq)]
 pub(super) struct Read {
     /// None if there is nothing to export to.
@@ -86,7 +86,7 @@ fn config(variable: &dyn Fn(&str) -> Option<String>, warnings: &mut Vec<String>)
     let mut headers = Vec::new();
     if let Some((name, list)) = metrics_or("OTEL_EXPORTER_OTLP_HEADERS") {
         headers = pairs(&name, &list, warnings);
-        // Whatever stands there may be a secret: the name alone is told.
+        // The value may be a secret: only the name is reported.
         headers.retain(|(header, value)| {
             let is_good = hyper::header::HeaderName::try_from(header).is_ok()
                 && hyper::header::HeaderValue::try_from(value).is_ok();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_told() {
+    fn what_is_not_supported_is_reported() {
         check(
             &[(BASE, "https://here:4318")],
             "",

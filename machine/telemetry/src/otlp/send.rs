@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 const PROTOBUF: &str = "application/x-protobuf";
 /// How much of an answer is read.
 const LONGEST: usize = 64 << 10;
-/// How much of it is told.
+/// How much of it is reported.
 const TOLD: usize = 200;
 
 /// Why a collector did not take what it was sent.
