@@ -52,7 +52,10 @@ impl Directory {
         Err(io::Error::other(format!("{POOL} sessions are running already, their locks are in {}", pool.display())))
     }
 
-    /// Takes the template, to build it. Waits while another process builds it, or copies it.
+    /// Takes the template, to build it from nothing. Waits while another process builds it, or copies it.
+    ///
+    /// The libraries of an earlier version would stay beside the new ones and be copied into every session. Crates from a
+    /// registry are in the store, so only the machine's own are compiled again.
     ///
     /// # Errors
     /// If the cache directory cannot be written.
@@ -63,6 +66,7 @@ impl Directory {
         let path = pool.join("0");
         fs::create_dir_all(&path)?;
         remove(&path.join(SEAL))?;
+        remove_tree(&path.join("target"))?;
         Ok(Self { path: path.canonicalize()?, _lock: lock })
     }
 
@@ -125,10 +129,7 @@ impl Directory {
     }
 
     fn begin_anew(&self, check: Check) -> io::Result<bool> {
-        match fs::remove_dir_all(self.path.join("target")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_tree(&self.path.join("target"))?;
         for name in ["Cargo.toml", "Cargo.lock", SEAL] {
             remove(&self.path.join(name))?;
         }
@@ -197,6 +198,13 @@ fn hash(path: &Path) -> io::Result<u64> {
     let mut hasher = DefaultHasher::new();
     hasher.write(&fs::read(path)?);
     Ok(hasher.finish())
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -305,8 +313,8 @@ mod tests {
         let pool = tempfile::tempdir()?;
         let build = |content: &str| -> io::Result<()> {
             let template = Directory::claim_template(pool.path())?;
+            assert!(!template.path().join("target").exists(), "what an earlier version compiled is still there");
             fs::create_dir_all(template.path().join("target"))?;
-            remove(&template.path().join("target/a.rlib"))?;
             fs::write(template.path().join("target/a.rlib"), content)?;
             seal(template.path())
         };
