@@ -21,7 +21,7 @@ pub enum Commands {
     /// program; both may use `machine::prelude::*`, serde and serde_json, and name more in front matter as cargo scripts
     /// have it, or in `:dep` lines. It is built optimised, and runs until its sources have ended and all is processed.
     /// Ctrl-C, SIGTERM and SIGHUP end the sources and process what waits; a second one ends it at once. The counts of its machines are
-    /// told on standard error at the end. A project is built by cargo and run as it is; its `main` calls
+    /// printed to standard error at the end. A project is built by cargo and run as it is; its `main` calls
     /// `machine_engine::run` to have the same.
     #[command(after_help = "Examples:\n  \
         machine run pipeline.rs\n  \
@@ -46,7 +46,7 @@ pub enum Commands {
     },
     /// Show the last outputs of a slot, or the last messages; fields become columns
     ///
-    /// The last 10,000 messages or 64 MiB are kept; of a fast machine a sample. What is not shown is counted.
+    /// The last 10,000 messages or 64 MiB are retained; at high rates, only a sample. What is not shown is counted.
     #[command(after_help = "Examples:\n  \
         machine tap f1\n  \
         machine tap main f1 -n 5 --where 'f1 > 0.5 and in.lang = \"en\"'\n  \
@@ -178,7 +178,7 @@ pub struct Tap {
     /// Only those that fulfil a condition: "polarity < -0.5 and in.lang = 'en'"
     #[arg(long = "where", value_name = "CONDITION")]
     pub filter: Option<String>,
-    /// One of so many of those that match
+    /// Only every nth match
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub every: Option<u64>,
     /// Go on showing new ones until Ctrl-C

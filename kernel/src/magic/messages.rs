@@ -78,7 +78,7 @@ pub const TAP: Magic = Magic {
         MACHINE,
     ],
     summary: "the last outputs of a slot as a DataFrame; fields become columns",
-    details: "The last 10,000 messages or 64 MiB are kept; of a fast machine a sample. What is not shown is counted.",
+    details: "The last 10,000 messages or 64 MiB are retained; at high rates, only a sample. What is not shown is counted.",
     example: "%tap f1 -n 5 --where \"f1 is not null\"",
     action: Action::Live(tap),
 };
@@ -105,7 +105,7 @@ pub const EXPLAIN: Magic = Magic {
         },
         MACHINE,
     ],
-    summary: "the way of a message: when it was put, how long it waited, what each slot returned, with which code",
+    summary: "the history of one message: when it was put, how long it waited, what each slot returned, with which code",
     details: "Times between slots are measured; waiting is known to some milliseconds.",
     example: "%explain 65f0c0de0123456789abcdef",
     action: Action::Line(explain),
@@ -124,7 +124,7 @@ pub const BREAK: Magic = Magic {
         WHERE,
         MACHINE,
     ],
-    summary: "stops the machine before a slot, with the message at hand",
+    summary: "pauses the machine before a slot and holds the message",
     details: "The condition sees in, f0, f1, …; other names are fields of the previous output. %continue resumes.",
     example: "%break f3 --where \"polarity < -0.5\"",
     action: Action::Line(set_break),
@@ -134,8 +134,8 @@ pub const BREAK: Magic = Magic {
 pub const CONTINUE: Magic = Magic {
     name: "continue",
     parameters: &[MACHINE],
-    summary: "resumes the message that %break stopped, and starts the machine",
-    details: "The breakpoint stays: the machine stops again at the next message that matches.",
+    summary: "resumes the message that %break holds, and the machine",
+    details: "The breakpoint stays: the machine pauses again at the next message that matches.",
     example: "%continue",
     action: Action::Line(resume),
 };

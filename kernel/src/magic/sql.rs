@@ -16,8 +16,8 @@ use serde_json::json;
 use std::time::Instant;
 
 const DETAILS: &str = "Tables: input, f0, f1, …, errors, history; %sql alone shows their columns. input and f0 have a \
-                       row a kept message: oid, put, and a column a field, or one called as the table. The last 10,000 \
-                       messages or 64 MiB are kept, of a fast machine a sample: a warning above the result \
+                       row per retained message: oid, put, and a column per field, or one named after the table. The last 10,000 \
+                       messages or 64 MiB are retained, at high rates only a sample: a warning above the result \
                        says so, --scale estimates count and sum for all messages, --exact refuses a sample, and %keep \
                        keeps more.";
 

@@ -103,10 +103,10 @@ fn list_and_help() {
         %frame [NAME] [--json]                                                                                        writes the last %sql or %tap result as an Arrow IPC file, and shows how to read it
         %plot [WHAT] [--against WHAT] [--by WHAT] [--kind KIND] [--where CONDITION] [--machine NAME] [--json]         plots values of processed messages
         %%plot [COLUMN] [--against COLUMN] [--by COLUMN] [--kind KIND] [--machine NAME] [--scale] [--exact] [--json]  plots the result of the query on the lines below
-        %explain [OID] [--machine NAME] [--json]                                                                      the way of a message: when it was put, how long it waited, what each slot returned, with which code
-        %break [SLOT] [--where CONDITION] [--machine NAME] [--json]                                                   stops the machine before a slot, with the message at hand
+        %explain [OID] [--machine NAME] [--json]                                                                      the history of one message: when it was put, how long it waited, what each slot returned, with which code
+        %break [SLOT] [--where CONDITION] [--machine NAME] [--json]                                                   pauses the machine before a slot and holds the message
         %held [--machine NAME] [--json]                                                                               the message that a breakpoint or debug mode holds, with what each slot made of it
-        %continue [--machine NAME] [--json]                                                                           resumes the message that %break stopped, and starts the machine
+        %continue [--machine NAME] [--json]                                                                           resumes the message that %break holds, and the machine
         %machines [--json]                                                                                            all machines of this session
         %%time [--json]                                                                                               runs the rest of the cell and shows how long it took
         %lsmagic [--json]                                                                                             all magics
@@ -115,7 +115,7 @@ fn list_and_help() {
     "]].assert_eq(text_of(&run_alone("%lsmagic").unwrap()));
     expect![[r#"
         %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]
-        the messages that a slot failed on, newest first, as a DataFrame. slot source has what a source gave that is no message. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.
+        the messages that a slot failed on, newest first, as a DataFrame. The slot named source lists the source's items that are not messages. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.
 
           SLOT               only those of this slot: f3, 3, or source
           -n, --limit COUNT  how many at most (default: 20)

@@ -74,7 +74,7 @@ pub(crate) fn find_dead_letters(machine: &Machine, query: &DeadLetterQuery) -> R
 pub(crate) fn retry_dead_letters(machine: &Machine, query: &DeadLetterQuery, from: u64) -> Result<Retried, Error> {
     if machine.queue().control().mode == Mode::Stopped {
         let name = &machine.config().name;
-        return Err(failed(ErrorKind::Stopped, format!("{name} is stopped: start it, or pause it, and retry then")));
+        return Err(failed(ErrorKind::Stopped, format!("{name} is stopped: start it, then retry")));
     }
     // Not waited for: a slot that retries would wait for itself. What a panic leaves behind is in order.
     let _one = match machine.try_lock_retry() {
