@@ -1,7 +1,5 @@
 //! What a machine keeps of the messages that went through it, and how to ask for it.
 
-use crate::command::{Command, Reply, Target};
-use crate::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -183,32 +181,4 @@ pub struct Retried {
 impl DeadLetterQuery {
     /// In [`slot`](Self::slot): what a source gave that is no message, and why a source failed.
     pub const SOURCE: u32 = u32::MAX;
-}
-
-impl Retried {
-    /// Takes dead letters through the slots as they are now, through any client: each command tries some of them.
-    /// After each, `go_on` gets the counts so far; if it returns false, `left` were not tried.
-    ///
-    /// # Errors
-    /// The first refusal: what passed before it has passed.
-    pub fn all(
-        machine: &Target,
-        query: &DeadLetterQuery,
-        ask: &mut dyn FnMut(Command) -> Result<Reply, Error>,
-        go_on: &mut dyn FnMut(&Self) -> bool,
-    ) -> Result<Self, Error> {
-        let mut all = Self::default();
-        loop {
-            let command = Command::RetryErrors { machine: machine.clone(), query: query.clone(), from: all.next };
-            let Self { tried, passed, .. } = all;
-            let some = match ask(command)?.checked()? {
-                Reply::Retried(some) => some,
-                other => return Err(Error::new(ErrorKind::Protocol, format!("a retry was answered with {other:?}"))),
-            };
-            all = Self { tried: tried + some.tried, passed: passed + some.passed, ..some };
-            if some.left == 0 || some.tried == 0 || !go_on(&all) {
-                return Ok(all);
-            }
-        }
-    }
 }

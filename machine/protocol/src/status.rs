@@ -1,6 +1,6 @@
 //! The state of a machine, as everyone sees it: cells, magics, programs.
 
-use crate::command::Policy;
+use crate::policy::Policy;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -53,7 +53,7 @@ impl DeadLetterEntry {
             slot: self.slot(),
             oid: self.oid(),
             err: self.error.clone(),
-            errtime: self.oid.time(),
+            errtime: oid::time(self.oid),
             revision: self.revision,
         }
     }
@@ -61,7 +61,7 @@ impl DeadLetterEntry {
     pub fn full(&self) -> DeadLetter {
         DeadLetter {
             oid: self.oid(),
-            time: self.oid.time(),
+            time: oid::time(self.oid),
             slot: self.slot(),
             revision: self.revision,
             error: self.error.clone(),

@@ -4,55 +4,28 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Seconds since 1970 (4 bytes), the number of the machine (4 bytes), a counter (4 bytes).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Oid {
-    /// Seconds since 1970, UTC; good until the year 2106.
-    pub seconds: u32,
-    /// The machine, among all machines of all processes: see `MachineNumber`.
-    pub machine: u32,
-    /// Distinguishes the messages of one second; a machine makes at most 2³² of them.
-    pub counter: u32,
+pub use machine_protocol::Oid;
+
+/// The name of the message that was put on `machine` at this moment, as the queue's number `number`.
+pub(crate) const fn name(machine: u32, put: Moment, number: u64) -> Oid {
+    #[expect(clippy::cast_possible_truncation, reason = "a counter that wraps")]
+    Oid { seconds: put.seconds, machine, counter: number as u32 }
 }
 
-impl Oid {
-    /// The name of the message that was put on `machine` at this moment, as the queue's number `number`.
-    pub(crate) const fn new(machine: u32, put: Moment, number: u64) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "a counter that wraps")]
-        Self { seconds: put.seconds, machine, counter: number as u32 }
-    }
-
-    /// The oid that these 24 hex digits stand for.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_hex = text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let part = |range| u32::from_str_radix(text.get(range)?, 16).ok();
-        let (seconds, machine, counter) = (part(0..8)?, part(8..16)?, part(16..24)?);
-        is_hex.then_some(Self { seconds, machine, counter })
-    }
-
-    /// The 24 hex digits. Called for each message that is written.
-    #[inline]
-    pub(crate) fn hex(self) -> [u8; 24] {
-        let mut hex = [0; 24];
-        let words = [self.seconds, self.machine, self.counter];
-        for (digits, word) in hex.chunks_exact_mut(8).zip(words) {
-            digits.copy_from_slice(&hex_digits(word));
-        }
-        hex
-    }
-
-    /// When the message was accepted, UTC, RFC 3339, in seconds.
-    #[must_use]
-    pub fn time(self) -> String {
-        rfc3339(u64::from(self.seconds) * 1000, chrono::SecondsFormat::Secs)
-    }
+/// When the message was accepted, UTC, RFC 3339, in seconds.
+pub(crate) fn time(oid: Oid) -> String {
+    rfc3339(u64::from(oid.seconds) * 1000, chrono::SecondsFormat::Secs)
 }
 
-impl std::fmt::Display for Oid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:08x}{:08x}{:08x}", self.seconds, self.machine, self.counter)
+/// The 24 hex digits. Called for each message that is written.
+#[inline]
+pub(crate) fn hex(oid: Oid) -> [u8; 24] {
+    let mut hex = [0; 24];
+    let words = [oid.seconds, oid.machine, oid.counter];
+    for (digits, word) in hex.chunks_exact_mut(8).zip(words) {
+        digits.copy_from_slice(&hex_digits(word));
     }
+    hex
 }
 
 /// All eight digits at once, each in its byte of one word.
@@ -154,7 +127,7 @@ pub(crate) fn coarse_millis() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{MachineNumber, Oid, forked};
+    use super::{MachineNumber, Oid, forked, hex, time};
 
     #[test]
     fn a_process_that_was_forked_gives_its_machines_other_numbers() {
@@ -167,15 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn is_24_hex_digits_and_reads_back() {
-        let oid = Oid { seconds: 0x6920_0000, machine: 0x1234, counter: 7 };
-        let text = oid.to_string();
-        assert_eq!(text.len(), 24);
-        assert_eq!(text, "692000000000123400000007");
-        assert_eq!(text.as_bytes(), oid.hex());
-        assert_eq!(Oid::parse(&text), Some(oid));
-        assert_eq!(Oid::parse("nonsense"), None);
-        assert_eq!(Oid::parse("+9200000+0001234+0000007"), None);
-        assert_eq!(oid.time(), "2025-11-21T06:00:32Z");
+    fn the_digits_are_those_of_display() {
+        let name = Oid { seconds: 0x6920_0000, machine: 0x1234, counter: 0xabc_def7 };
+        assert_eq!(name.to_string().as_bytes(), hex(name));
+        assert_eq!(time(name), "2025-11-21T06:00:32Z");
     }
 }

@@ -197,7 +197,7 @@ impl Worker {
     /// The name of the message that was loaded last.
     #[inline]
     pub(crate) fn oid(&self) -> Oid {
-        Oid::new(self.origin, self.put, self.number)
+        oid::name(self.origin, self.put, self.number)
     }
 
     /// Takes the message in a frame straight through the slots.
@@ -216,7 +216,7 @@ impl Worker {
         if !is_fine {
             return self.finish(at, None);
         }
-        let oid = Oid::new(self.origin, self.put, self.number);
+        let oid = oid::name(self.origin, self.put, self.number);
         let (number, plan) = (self.number, &self.plan);
         self.delivery.deliver(Completed { oid, number, plan, frame, errors: None, times: None, way: Way::Straight });
     }

@@ -229,7 +229,7 @@ pub(crate) fn explain(
         return Ok(Explained {
             oid: oid_text.to_owned(),
             state: MessageState::Waits,
-            put: oid.time(),
+            put: oid::time(oid),
             input: format!("(it waits behind {before} others; %peek shows the first)"),
             ..Explained::default()
         });
@@ -272,7 +272,7 @@ fn explained_in_hand(machine: &Machine, outputs: &Outputs) -> Explained {
     Explained {
         oid: outputs.oid.clone(),
         state: MessageState::InHand,
-        put: Oid::parse(&outputs.oid).unwrap_or_default().time(),
+        put: oid::time(Oid::parse(&outputs.oid).unwrap_or_default()),
         input: outputs.input.clone(),
         slots: slots.collect(),
         ..Explained::default()
@@ -292,7 +292,7 @@ fn explain_dead_letter(machine: &Machine, letter: &DeadLetterEntry, letters: &[D
     Explained {
         oid: letter.oid.to_string(),
         state: MessageState::DeadLetter,
-        put: letter.oid.time(),
+        put: oid::time(letter.oid),
         waited_ms: None,
         input: letter.input.to_string(),
         slots: slots.collect(),

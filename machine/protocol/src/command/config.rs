@@ -1,6 +1,7 @@
 //! How machines and their outputs are described.
 
 use super::Target;
+use crate::policy::Policy;
 use serde::{Deserialize, Serialize};
 
 /// A new machine.
@@ -28,22 +29,6 @@ pub struct Config {
 /// Messages in flight by default.
 const fn in_flight() -> usize {
     1024
-}
-
-/// What becomes of a message that is put in a full queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum Policy {
-    /// It is returned to the caller, and counted as refused.
-    #[default]
-    Reject = 0,
-    /// The caller waits until there is room.
-    Block,
-    /// The message that has waited longest is dropped for it, and counted.
-    DropOldest,
-    /// It is dropped, and counted.
-    DropNewest,
 }
 
 impl Config {

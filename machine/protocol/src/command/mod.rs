@@ -2,8 +2,10 @@
 
 mod config;
 mod reply;
+mod retry;
 
-pub use config::{Config, Policy, SinkConfig, WhenFull};
+pub use crate::policy::Policy;
+pub use config::{Config, SinkConfig, WhenFull};
 pub use reply::{Outputs, Reply, SlotOutput, Undrained};
 
 use crate::retained::{DeadLetterQuery, RetainedQuery};

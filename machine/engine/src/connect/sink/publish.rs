@@ -9,6 +9,7 @@ use super::endpoint::Listener;
 use super::subscriber::{Piece, Subscriber};
 use crate::core::backpressure::BackpressureGuard;
 use crate::core::command_error::failed;
+use crate::core::oid;
 use crate::core::output::{Finished, Sink, SinkDemand, next_id};
 use crate::core::runtime;
 use machine_protocol::command::SinkConfig;
@@ -163,7 +164,7 @@ impl Sink for Publisher {
         if self.wants() == SinkDemand::Nothing || !message.is_there() {
             return;
         }
-        let oid = message.oid.hex();
+        let oid = oid::hex(message.oid);
         let json = message.json();
         let mark = self.0.mark.load(Ordering::Relaxed);
         let mut state = self.0.lock();

@@ -5,7 +5,7 @@
 //! slot that was skipped because an output that it needs is missing.
 
 use crate::core::frame::View;
-use crate::core::oid::Oid;
+use crate::core::oid::{self, Oid};
 use crate::core::slot_errors::MissingOutput;
 use crate::core::slots::From;
 use std::ops::Range;
@@ -51,7 +51,7 @@ impl Rendering {
         }
         let mut head = HEAD;
         if let Some(name) = head.get_mut(OID) {
-            name.copy_from_slice(&oid.hex());
+            name.copy_from_slice(&oid::hex(oid));
         }
         self.line.clear();
         self.unwritten.clear();

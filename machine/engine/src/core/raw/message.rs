@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "the boundary: values of types that the engine does not know")]
 
 use super::{drop_value, json, layout};
-use crate::core::oid::{Moment, Oid};
+use crate::core::oid::{self, Moment, Oid};
 use machine::abi::TypeDesc;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
@@ -84,7 +84,7 @@ impl Message {
     /// Its name, on the machine of this number.
     #[inline]
     pub const fn oid(&self, machine: u32) -> Oid {
-        Oid::new(machine, self.put, self.number)
+        oid::name(machine, self.put, self.number)
     }
 
     /// The type of the value.
