@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Lowest first; a crate depends on crates of lower layers alone.
 LAYERS = [
     {"machine-protocol", "machine-zmtp"},
-    {"rust-machine", "machine-filter", "machine-remote", "machine-telemetry"},
+    {"rust-machine", "machine-filter", "machine-remote", "machine-store", "machine-telemetry"},
     {"machine-async", "machine-engine"},
     {"machine-connect"},
     {"machine-run"},

@@ -10,7 +10,7 @@ from . import kernel, places
 from .progress import Failed, command, say, ticking
 
 FUZZ = places.ROOT / "fuzz"
-TARGETS = ("lines", "body", "frames", "commands", "publisher", "subscriber", "peer", "wire", "edits")
+TARGETS = ("lines", "body", "frames", "commands", "publisher", "subscriber", "peer", "wire", "edits", "log")
 # Seconds for each target, unless told otherwise.
 SECONDS = 20
 # Bytes of an input at most, and of memory for it.

@@ -89,6 +89,18 @@ pub enum Commands {
         machine log main -n 10\n  \
         machine log tcp://127.0.0.1:5555 --slot f1 --json | head")]
     Log(Log),
+    /// Check every byte of a log, and say what a recovery would find
+    ///
+    /// Nothing is changed; the log may be in use. The exit code is 1 if something that was synced is damaged.
+    #[command(after_help = "Examples:\n  machine verify data/tweets\n  machine verify data/tweets --json")]
+    Verify(Verify),
+    /// Print the records of a log, one JSON object per line, oldest first
+    ///
+    /// Nothing is changed; the log may be in use. Damaged records are left out and counted on standard error.
+    #[command(
+        after_help = "Examples:\n  machine cat data/tweets | jq .payload\n  machine cat data/tweets --waiting --raw"
+    )]
+    Cat(Cat),
     /// Serve Prometheus metrics for all of your machines on a local port
     ///
     /// A process with machines does the same for its own if `MACHINE_METRICS` names a port.
@@ -226,6 +238,34 @@ pub struct Log {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// A log to check.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The directory of the log
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// One JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A log to print.
+#[derive(Debug, Args)]
+pub struct Cat {
+    /// The directory of the log
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Only the payloads, one per line, as they were stored
+    #[arg(long)]
+    pub raw: bool,
+    /// Only records that are not finished
+    #[arg(long)]
+    pub waiting: bool,
+    /// From this sequence number on
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub from: u64,
 }
 
 /// A pipeline to run.

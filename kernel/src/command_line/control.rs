@@ -85,7 +85,7 @@ fn drain(named: &Named, timeout: Option<Duration>) -> Outcome {
     engine.clear_line();
     let (display, is_over) = drained.map_err(|trouble| failed(trouble, &machine))?;
     let text = text(&display, named.json);
-    if is_over { Ok(text) } else { Err(Failed::Unfinished(text)) }
+    if is_over { Ok(text) } else { Err(Failed::Printed(text)) }
 }
 
 fn failed(trouble: MagicError, machine: &str) -> Failed {

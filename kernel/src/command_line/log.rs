@@ -5,14 +5,14 @@
 
 use super::arguments::Log;
 use super::control;
-use super::outcome::{Failed, Outcome};
+use super::outcome::{Failed, Outcome, is_over};
 use super::subscriber::{Report, Subscriber};
 use machine_engine::decode::one_line;
 use machine_protocol::command::{Command, Reply};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 /// What was received is printed at the latest when nothing has followed for this long.
@@ -101,15 +101,6 @@ fn log(endpoint: &str, report: &Report) {
         Report::Message(..) => return,
     };
     crate::server::log(&format!("{endpoint}: {what}"));
-}
-
-/// Whether nobody reads any more.
-fn is_over(written: io::Result<()>) -> Result<bool, Failed> {
-    match written {
-        Ok(()) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        Err(error) => Err(Failed::new("output", format!("standard output: {error}"))),
-    }
 }
 
 /// One place among the outputs.

@@ -7,6 +7,7 @@
 mod arguments;
 mod attached;
 mod book;
+mod cat;
 mod control;
 mod interrupt;
 mod log;
@@ -18,6 +19,7 @@ mod subscriber;
 mod tap;
 mod top;
 mod usage;
+mod verify;
 
 use crate::display;
 use crate::server;
@@ -57,6 +59,8 @@ fn carry_out(command: Commands) -> ExitCode {
         }
         Commands::Machines { json } => outcome::end(machines::list(json), json),
         Commands::Log(log) => outcome::end(log::run(&log), false),
+        Commands::Verify(verify) => outcome::end(verify::run(&verify), verify.json),
+        Commands::Cat(cat) => outcome::end(cat::run(&cat), false),
         Commands::Metrics { port } => outcome::end(metrics::run(port), false),
         Commands::Tap(tap) => outcome::end(tap::run(&tap), tap.json),
         Commands::Top { name } => outcome::end(top::run(name.as_deref()), false),

@@ -24,8 +24,8 @@ pub enum Failed {
     Engine(Error),
     /// The command could not be carried out: a code for programs, and a text.
     Failure(&'static str, String),
-    /// It came to no end in its time; what is printed of it on standard output.
-    Unfinished(String),
+    /// It failed, and this text on standard output says how.
+    Printed(String),
     /// The user has ended it; what there is to say of it.
     Interrupted(String),
 }
@@ -33,6 +33,13 @@ pub enum Failed {
 impl From<Error> for Failed {
     fn from(failure: Error) -> Self {
         Self::Engine(failure)
+    }
+}
+
+impl From<machine_store::Error> for Failed {
+    fn from(error: machine_store::Error) -> Self {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::Failure("log", format!("{error}{cause}"))
     }
 }
 
@@ -51,7 +58,7 @@ pub fn end(outcome: Outcome, json: bool) -> ExitCode {
             print(&text);
             return ExitCode::SUCCESS;
         }
-        Err(Failed::Unfinished(text)) => {
+        Err(Failed::Printed(text)) => {
             print(&text);
             return ExitCode::from(FAILED);
         }
@@ -89,4 +96,16 @@ pub fn print(text: &str) -> bool {
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     // A reader that closed it does not want to read it; any other failure is no better told elsewhere.
     !printed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Whether nobody reads standard output any more.
+///
+/// # Errors
+/// If it cannot be written for another reason.
+pub fn is_over(written: io::Result<()>) -> Result<bool, Failed> {
+    match written {
+        Ok(()) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+        Err(error) => Err(Failed::new("output", format!("cannot write to standard output: {error}"))),
+    }
 }
