@@ -48,8 +48,9 @@ fn write(disk: &Simulated) -> BTreeMap<u64, Vec<u8>> {
     let Ok(mut opened) = Log::open(Arc::new(disk.clone()), Options::default()) else { return BTreeMap::new() };
     let mut written = BTreeMap::new();
     for number in 0..12_u8 {
-        let payload = vec![number; usize::from(number) * 9];
-        let entry = Entry { payload: &payload, position: Some(&[number]).filter(|_| number % 3 == 0).map(|it| &it[..]), ..Entry::default() };
+        let (payload, place) = (vec![number; usize::from(number) * 9], [number]);
+        let position = (number % 3 == 0).then_some(&place[..]);
+        let entry = Entry { payload: &payload, position, ..Entry::default() };
         if let Ok(seq) = opened.log.append(&entry) {
             written.insert(seq, payload);
         }
