@@ -31,10 +31,6 @@ LAYERS = [
     {"machine-bench", "machine-models", "machine-testkit"},
 ]
 LARGEST_CIRCLE = 5
-# What is not there yet, and may only fall: the largest circle of a crate.
-CIRCLES = {"machine-kernel": 18}
-# The same for imports against the rooms.
-UPWARD = {"machine-kernel": 2, "rust-machine": 2}
 
 
 def dependencies() -> list[str]:
@@ -188,12 +184,9 @@ def check(name: str, sources: Path) -> list[str]:
     edges = sum(map(len, imports.values()))
     print(f"{name}: {len(imports)} files, {edges} imports, largest circle {largest}, {len(against)} upward")
     wrong = []
-    if largest > CIRCLES.get(name, LARGEST_CIRCLE):
+    if largest > LARGEST_CIRCLE:
         wrong.append(f"{name}: a circle of {largest} files: " + " ".join(map(str, found[0])))
-    if len(against) > UPWARD.get(name, 0):
-        wrong += [f"{name}: {path} imports {other}, which is in a higher room" for path, other in against]
-    if largest < CIRCLES.get(name, 0) or len(against) < UPWARD.get(name, 0):
-        wrong.append(f"{name}: it is better than its limits in CIRCLES and UPWARD: lower them")
+    wrong += [f"{name}: {path} imports {other}, which is in a higher room" for path, other in against]
     if len(imports) > 12 and not order:
         wrong.append(f"{name}: lib.rs does not list its rooms")
     return wrong

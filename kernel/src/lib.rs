@@ -1,11 +1,12 @@
 //! Jupyter kernel, runtime process of the cells, and command line: one executable.
 //!
-//! Rooms, lowest first: `nesting`, `output`, `display`, `wire`, `control`, `query`, `watch`, `magic`, `session`, `runtime`,
+//! Rooms, lowest first: `nesting`, `output`, `display`, `input`, `wire`, `control`, `query`, `watch`, `magic`, `session`, `runtime`,
 //! `server`, `command_line`.
 
 mod command_line;
 mod control;
 mod display;
+mod input;
 mod logging;
 mod magic;
 mod nesting;

@@ -31,7 +31,8 @@ pub fn carry_out(command: Commands) -> ExitCode {
             ("errors", machine, Ok(Arguments { slot, limit: Some(*limit), ..Arguments::default() }))
         }
         Commands::Drain(Drain { machine, timeout }) => {
-            let timeout = timeout.as_deref().map(|text| magic::time(text).map_err(Failed::Usage)).transpose();
+            let timeout =
+                timeout.as_deref().map(|text| crate::input::duration(text, "5s").map_err(Failed::Usage)).transpose();
             return outcome::end(timeout.and_then(|timeout| drain(machine, timeout)), machine.json);
         }
         Commands::Put(Message { machine, message }) => ("put", machine, checked(message)),

@@ -1,7 +1,7 @@
 //! What each magic asks of the engine, and what it shows of the answer.
 
-use super::Engine;
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::meter::Meter;
 use crate::display;

@@ -1,15 +1,8 @@
 //! A cell, cut into its magic lines and its Rust.
 
-use super::registry::{Action, MAGICS, Magic};
-
-/// One magic line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line<'a> {
-    /// Its number in the cell, from 1.
-    pub number: usize,
-    /// The line without surrounding space; begins with `%`.
-    pub text: &'a str,
-}
+use super::line::Line;
+use super::registry::MAGICS;
+use super::spec::{Action, Magic};
 
 /// A cell that begins with a magic.
 #[derive(Debug, PartialEq, Eq)]

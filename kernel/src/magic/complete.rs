@@ -1,8 +1,10 @@
 //! Completion of magic lines, from the same table.
 
 use super::arguments::Arguments;
-use super::registry::{Action, Kind, MAGICS, Magic, Parameter};
-use super::{Engine, actions, cell, tables};
+use super::engine::Engine;
+use super::registry::MAGICS;
+use super::spec::{Action, Kind, Magic, Parameter};
+use super::{actions, cell, tables};
 
 /// What could stand at the cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub fn complete(text: &str, offset: usize, engine: &dyn Engine) -> Option<Comple
     if let Some(body) = cell::body(text)
         && end + body.text.len() >= text.len()
     {
-        let arguments = super::arguments::parse(body.line.text).ok()?.arguments;
+        let arguments = super::parse::parse(body.line.text).ok()?.arguments;
         return Some(of_query(text.get(..end)?, body.text, &arguments, engine));
     }
     let line_start = text.get(..end)?.rfind('\n').map_or(0, |at| at + 1);
@@ -50,7 +52,7 @@ pub fn complete(text: &str, offset: usize, engine: &dyn Engine) -> Option<Comple
     if magic.parameters.iter().any(|parameter| parameter.kind == Kind::Query)
         && !word.starts_with('-')
         && let Some(query) =
-            super::arguments::parse(before).ok().and_then(|call| call.arguments.query.map(|it| (it, call.arguments)))
+            super::parse::parse(before).ok().and_then(|call| call.arguments.query.map(|it| (it, call.arguments)))
     {
         let line = text.get(line_start..)?.lines().next()?;
         let whole = line.get(query.0.start..).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Files that magics write: where, and what they do not replace.
 
-use super::Engine;
+use super::engine::Engine;
 use super::magic_error::MagicError;
 use super::words::Word;
 use machine_protocol::command::{Command, Reply};

@@ -1,10 +1,10 @@
 //! `%frame`: what a query gave, for cells and other programs.
 
-use super::Engine;
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::file::Location;
 use super::magic_error::MagicError;
-use super::registry::{Action, Kind, Magic, Parameter};
+use super::spec::{Action, Kind, Magic, Parameter};
 use crate::display;
 use crate::output::Display;
 use crate::query::write_arrow;

@@ -1,9 +1,10 @@
 //! Help on magics, from the same table.
 
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
-use super::registry::{self, MAGICS, Magic};
-use super::{Engine, cell};
+use super::registry::{self, MAGICS};
+use super::spec::Magic;
 use crate::display;
 use crate::output::Display;
 use serde_json::{Value, json};
@@ -12,17 +13,6 @@ use serde_json::{Value, json};
 #[must_use]
 pub fn help(name: &str) -> Option<Display> {
     registry::find(name).map(|magic| display(magic, false))
-}
-
-/// Help on the magic of the line that byte `offset` of a cell is in. `None` if that is not in a magic line.
-#[must_use]
-pub fn inspect(code: &str, offset: usize) -> Option<Display> {
-    let end = code.floor_char_boundary(offset);
-    let number = code.get(..end)?.matches('\n').count() + 1;
-    let piece = super::among::piece_at(code, end);
-    let parts = cell::split(&piece)?;
-    let line = parts.lines.iter().find(|line| line.number == number)?;
-    help(line.text.split_whitespace().next()?.trim_end_matches('?'))
 }
 
 /// `%help`

@@ -1,10 +1,10 @@
 //! `%keep`: how much a machine keeps of what goes through it.
 
-use super::Engine;
 use super::actions::{machine_name, target, to_json, unexpected};
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::magic_error::MagicError;
-use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::spec::{Action, Kind, MACHINE, Magic, Parameter};
 use crate::display::{self, grouped};
 use crate::output::Display;
 use machine_protocol::command::{Command, Reply};
@@ -33,8 +33,9 @@ pub const KEEP: Magic = Magic {
 };
 
 fn keep(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, MagicError> {
-    let read =
-        |word: &super::Word| Keep::parse(&word.text).map_err(|why| MagicError::usage(why, Some(word.span.clone())));
+    let read = |word: &super::words::Word| {
+        Keep::parse(&word.text).map_err(|why| MagicError::usage(why, Some(word.span.clone())))
+    };
     let keep = arguments.which.as_ref().map(read).transpose()?;
     let kept = match engine.command(Command::Keep { machine: target(arguments), keep })? {
         Reply::Keeping(kept) => kept,

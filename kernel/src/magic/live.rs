@@ -1,8 +1,8 @@
 //! `%watch`, `%alert`, `%alerts` and `%report`.
 
-use super::Engine;
 use super::actions::{status_of, target, to_json, unexpected};
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::file::Location;
 use super::magic_error::MagicError;
 use crate::display;

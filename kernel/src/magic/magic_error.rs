@@ -1,6 +1,7 @@
 //! Why a magic did not run, and how that is told: one line, and the user's line with a caret under the place.
 
-use super::cell::Line;
+use super::line::Line;
+pub use crate::input::quote;
 use crate::output::CellError;
 pub use machine_engine::closest_match::{closest_match, did_you_mean};
 use machine_protocol::{Error, ErrorKind};
@@ -88,9 +89,4 @@ fn camel_case(code: &str) -> String {
         name.extend(chars);
     }
     if name.is_empty() { "EngineError".to_owned() } else { name }
-}
-
-/// What the user gave, on one line and not too long.
-pub fn quote(text: &str) -> String {
-    crate::display::cut(&crate::display::one_line(text), 40)
 }

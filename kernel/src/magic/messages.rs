@@ -1,11 +1,11 @@
 //! Magics about single messages: those that failed, that went through, that wait.
 
-use super::Engine;
 use super::actions::{SOURCE, letter_slot, machine_name, outputs, slot_number, target, to_json, unexpected};
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::magic_error::{MagicError, quote};
 use super::meter::Meter;
-use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::spec::{Action, Kind, MACHINE, Magic, Parameter};
 use super::tables::sample;
 use crate::display::{self, Wanted, grouped};
 use crate::output::{Display, Output};

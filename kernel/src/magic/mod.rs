@@ -39,17 +39,23 @@ mod among;
 mod arguments;
 mod cell;
 mod complete;
+mod engine;
 mod file;
 mod frame;
 mod help;
+mod inspect;
 mod keep;
+mod line;
 mod live;
+mod magic_error;
 mod message;
 mod messages;
 mod meter;
+mod parse;
 mod plot;
 mod plot_query;
 mod registry;
+mod spec;
 mod sql;
 mod tables;
 mod timed;
@@ -58,71 +64,23 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-mod magic_error;
-
 pub use arguments::Arguments;
 pub use complete::{Completions, complete};
-pub use help::{help, inspect};
-use machine_protocol::Error;
-pub use magic_error::{MagicError, closest_match, did_you_mean, quote};
-pub use registry::{MAGICS, Magic};
+pub use engine::Engine;
+pub use help::help;
+pub use inspect::inspect;
+pub use magic_error::{MagicError, closest_match, did_you_mean};
+pub use registry::MAGICS;
+pub use spec::Magic;
+pub use timed::RunRust;
 pub use words::Word;
 
-use crate::output::{CellError, Display, Executed, Output};
-use crate::query::{QueryError, Tables};
-use crate::watch::Watches;
+use crate::output::{CellError, Display, Output};
 use arguments::Query;
-use cell::{Body, Line};
-use machine_protocol::command::{Command, Reply};
-use polars::prelude::DataFrame;
-use registry::Action;
-use std::time::Duration;
+use cell::Body;
+use line::Line;
+use spec::Action;
 use timed::{Stopwatch, Timed};
-
-/// Carries out commands: the control client, or a table in a test.
-pub trait Engine {
-    /// Carries out a command.
-    ///
-    /// # Errors
-    /// The engine's own refusal, or that it can't be reached.
-    fn command(&self, command: Command) -> Result<Reply, Error>;
-
-    /// The session's displays and alerts, where there are any.
-    fn watches(&self) -> Option<&Watches> {
-        None
-    }
-
-    /// Runs a query over tables: as it was written, and as it is to be run. `keep_going` is asked now and then whether to
-    /// wait.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    fn query(
-        &self,
-        (written, sql): (&str, &str),
-        tables: Tables,
-        _go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<DataFrame, QueryError> {
-        crate::query::check(written).map_err(QueryError::Syntax)?;
-        crate::query::run(sql, tables)
-    }
-
-    /// Keeps what was shown last, for `%frame`.
-    fn keep_frame(&self, _frame: &DataFrame) {}
-
-    /// What was kept last.
-    fn last_frame(&self) -> Option<DataFrame> {
-        None
-    }
-
-    /// Whether the user wants the running cell to stop. Asked between the waits of a magic that waits (`%drain`).
-    fn interrupted(&self) -> bool {
-        false
-    }
-}
-
-/// Runs the Rust part of a cell. It is given the cell's code with the magic lines blanked, so that line numbers stay.
-pub type RunRust<'a> = &'a dyn Fn(&str) -> Executed;
 
 /// Runs a cell: its magics and its Rust, in the order in which they stand.
 ///
@@ -187,7 +145,7 @@ pub fn blanked(code: &str) -> String {
 
 fn run_body(cell: &Body<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, CellError> {
     let first = |trouble: MagicError| trouble.into_cell_error(&cell.line);
-    let mut call = arguments::parse(cell.line.text).map_err(first)?;
+    let mut call = parse::parse(cell.line.text).map_err(first)?;
     if call.arguments.help {
         return Ok(help::display(call.magic, call.arguments.json));
     }
@@ -227,7 +185,7 @@ fn run_parts(
 }
 
 fn run_line(line: &Line<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, MagicError> {
-    let call = arguments::parse(line.text)?;
+    let call = parse::parse(line.text)?;
     if call.arguments.help {
         return Ok(help::display(call.magic, call.arguments.json));
     }
@@ -282,15 +240,4 @@ pub fn drain(
         Ok(display)
     };
     actions::carry_out(action, arguments, engine).map(|display| (display, is_over))
-}
-
-/// `5s`, `500ms`, `2m`, `1.5s`; a bare number is seconds.
-///
-/// # Errors
-/// If it is no such time: what was given, what is expected.
-pub fn time(text: &str) -> Result<Duration, String> {
-    arguments::duration(&Word::from(text), "5s").map_err(|trouble| match trouble {
-        MagicError::Usage { message, .. } | MagicError::Interrupted(message) => message,
-        MagicError::Failure(failure) => failure.to_string(),
-    })
 }

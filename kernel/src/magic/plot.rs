@@ -1,11 +1,11 @@
 //! `%plot`: numbers of kept messages, drawn.
 
-use super::Engine;
 use super::actions::{machine_name, slot_names, target};
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::messages::WHERE;
-use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::spec::{Action, Kind, MACHINE, Magic, Parameter};
 use super::tables::{all_kept, sample};
 use crate::display::{self, Across, Plot, PlotKind, grouped};
 use crate::output::Display;

@@ -1,11 +1,11 @@
 //! `%%plot`: what a query gives, drawn.
 
-use super::Engine;
 use super::actions::machine_name;
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::plot::KIND;
-use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::spec::{Action, Kind, MACHINE, Magic, Parameter};
 use super::sql::{Answer, EXACT, SCALE, answer};
 use super::words::Word;
 use crate::display::{self, Across, Plot, PlotKind, grouped};

@@ -1,12 +1,12 @@
 //! `%sql`, `%%sql`: queries over what flowed through a machine.
 
-use super::Engine;
 use super::actions::{machine_name, status_of, target};
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::messages::polars;
 use super::meter::Meter;
-use super::registry::{Action, Kind, MACHINE, Magic, Parameter};
+use super::spec::{Action, Kind, MACHINE, Magic, Parameter};
 use super::tables::{Read, names, no_such_table, tables};
 use crate::display::{self, Wanted, grouped};
 use crate::output::{Display, Output};

@@ -1,8 +1,8 @@
 //! What flowed through a machine, as tables: `input`, `f0` and so on, `errors`, `history`.
 
-use super::Engine;
 use super::actions::{slot_names, target, unexpected};
 use super::arguments::Arguments;
+use super::engine::Engine;
 use super::magic_error::{MagicError, closest_match, did_you_mean, quote};
 use super::messages::{kept, polars};
 use crate::display::{self, Columns, Wanted, grouped};

@@ -1,13 +1,16 @@
 //! `%%time`: how long the rest of the cell takes, and how much of that is the compiler's.
 
-use super::arguments;
-use super::cell::Line;
-use super::registry::Action;
-use super::{MagicError, RunRust, help};
+use super::line::Line;
+use super::magic_error::MagicError;
+use super::spec::Action;
+use super::{help, parse};
 use crate::display::duration;
-use crate::output::{CellError, Display, Output, Stream};
+use crate::output::{CellError, Display, Executed, Output, Stream};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
+
+/// Runs the Rust part of a cell. It is given the cell's code with the magic lines blanked, so that line numbers stay.
+pub type RunRust<'a> = &'a dyn Fn(&str) -> Executed;
 
 /// What a first line with `%%time` asks for.
 pub enum Timed {
@@ -25,7 +28,7 @@ pub enum Timed {
 /// # Errors
 /// If it is another magic, or wrongly used.
 pub fn arguments(line: &Line<'_>) -> Result<Timed, MagicError> {
-    let call = arguments::parse(line.text)?;
+    let call = parse::parse(line.text)?;
     match call.magic.action {
         Action::Time if call.arguments.help => Ok(Timed::Help(help::display(call.magic, call.arguments.json))),
         Action::Time => Ok(Timed::Cell { json: call.arguments.json }),

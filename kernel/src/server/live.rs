@@ -1,13 +1,13 @@
 //! The cells of a session, and the magics.
 
 use super::cells::{Cell, Cells, Completions};
-use super::publish::{Publisher, SessionOutput};
 use crate::control::client::Client;
 use crate::magic::{self, Engine};
 use crate::output::{CellError, Display, Output};
 use crate::query::{QueryError, Tables};
 use crate::session::{self, Session, SessionConfig};
 use crate::watch::Watches;
+use crate::wire::publish::{Publisher, SessionOutput};
 use machine_protocol::Error;
 use machine_protocol::command::{Command, Reply};
 use polars::prelude::DataFrame;

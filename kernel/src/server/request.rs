@@ -1,7 +1,7 @@
 //! A request on its way through the server: from `busy` to `idle`.
 
-use super::publish::{Parent, Publisher};
 use crate::output::CellError;
+use crate::wire::publish::{Parent, Publisher};
 use crate::wire::{Incoming, Sender};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -23,7 +23,7 @@ pub use rule::{MEASURES, Rule, parse as parse_rule};
 pub use state::{seconds_to_full, source, wait};
 
 use crate::output::{Output, Stream};
-use crate::server::Publisher;
+use crate::wire::publish::{NO_PARENT, Publisher};
 use alerts::Alerts;
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::status::Status;
@@ -111,7 +111,7 @@ impl Watches {
         let metadata = [("version".to_owned(), WIDGET_PROTOCOL.into())].into_iter().collect();
         // It belongs to no request: a client that writes down what cells give, and draws it without the kernel, then has
         // what is readable without scripts.
-        self.0.publisher.publish_with(&crate::server::NO_PARENT, "comm_open", metadata, content);
+        self.0.publisher.publish_with(&NO_PARENT, "comm_open", metadata, content);
         state.models.insert(status.machine.clone(), model);
         drop(state);
         self.0.wanted.notify_all();
@@ -284,7 +284,7 @@ impl Shared {
     fn update(&self, id: &str, news: Map<String, Value>) {
         if !news.is_empty() && self.publisher.waiting() < BACKLOG {
             let data = json!({ "method": "update", "state": news, "buffer_paths": [] });
-            self.publisher.publish(&crate::server::NO_PARENT, "comm_msg", json!({ "comm_id": id, "data": data }));
+            self.publisher.publish(&NO_PARENT, "comm_msg", json!({ "comm_id": id, "data": data }));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rules of alerts: `queue > 0.8 for 10s`, `f3.errors/s > 1`, `idle for 1m`.
 
 use super::flow::Flow;
-use crate::magic::closest_match;
+use machine_engine::closest_match::closest_match;
 use machine_protocol::status::Status;
 use std::time::{Duration, Instant};
 
@@ -121,7 +121,7 @@ pub fn parse(text: &str) -> Result<Rule, String> {
     let spaced = text.replace('>', " > ").replace('<', " < ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let (words, lasting) = match words.as_slice() {
-        [rest @ .., "for", time] => (rest, crate::magic::time(time)?),
+        [rest @ .., "for", time] => (rest, crate::input::duration(time, "5s")?),
         words => (words, Duration::ZERO),
     };
     let condition = match words {

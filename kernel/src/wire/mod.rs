@@ -18,6 +18,7 @@ mod listener;
 mod message;
 mod outbox;
 mod peers;
+pub mod publish;
 mod replay;
 mod router;
 mod signing;

@@ -9,13 +9,11 @@
 use crate::abi::{SlotDesc, host};
 use crate::handle::SlotRef;
 use crate::shim::{raw, short};
+use crate::show::flush;
 use crate::slot::Slot;
-use machine_protocol::command::{Outputs, SourceLocation};
-use machine_protocol::status::Status;
-use serde::Serialize;
+use machine_protocol::command::SourceLocation;
 use std::any::type_name;
 use std::fmt::{Debug, Display};
-use std::io::Write;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, TryRecvError};
@@ -62,11 +60,6 @@ pub fn last() {
     look();
     flush();
     raw::show(LAST, "");
-}
-
-fn flush() {
-    // A standard output that is closed has no reader to miss it.
-    let _ = std::io::stdout().flush();
 }
 
 /// Ends the cell without a word: what has to be said has been said.
@@ -364,57 +357,6 @@ pub trait Function {
 
 impl<R> Function for fn() -> R {
     type Output = R;
-}
-
-/// Shows a value as JSON of a type that the kernel renders.
-pub(crate) fn show_json<T: Serialize>(mime: &str, value: &T) {
-    flush();
-    if let Ok(json) = serde_json::to_string(value) {
-        raw::show(mime, &json);
-    }
-}
-
-/// Shows text.
-pub(crate) fn show_text(text: &str) {
-    flush();
-    raw::show("text/plain", text);
-}
-
-/// Gives every `Debug` type the method that evcxr shows a cell's last expression with.
-///
-/// Implemented for references, so that the compiler finds a type's own method of that name, or that of [`ShowAs`], first.
-pub trait Show {
-    /// Shows the value in the notebook.
-    fn evcxr_display(&self);
-}
-
-impl<T: Debug + ?Sized> Show for &T {
-    fn evcxr_display(&self) {
-        let text = format!("{self:?}");
-        if text == "()" {
-            flush();
-        } else {
-            show_text(&text);
-        }
-    }
-}
-
-/// Shows values of plain-data types, which cannot have a method for it, as what the kernel renders.
-pub trait ShowAs {
-    /// Shows the value in the notebook.
-    fn evcxr_display(&self);
-}
-
-impl ShowAs for Status {
-    fn evcxr_display(&self) {
-        show_json("application/vnd.machine.status+json", self);
-    }
-}
-
-impl ShowAs for Outputs {
-    fn evcxr_display(&self) {
-        show_json("application/vnd.machine.outputs+json", self);
-    }
 }
 
 /// `dbg!` with the place in the cell, which the kernel writes into it.

@@ -1,6 +1,6 @@
 //! Rows that a notebook shows as a data frame, without a library for data frames in the session.
 
-use crate::cell::show_json;
+use crate::show;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -32,6 +32,6 @@ pub fn frame<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<Frame, s
 impl Frame {
     /// Shows it in the notebook.
     pub fn evcxr_display(&self) {
-        show_json(FRAME, &self.0);
+        show::json(FRAME, &self.0);
     }
 }

@@ -21,7 +21,8 @@
 //! This crate is thin, because every notebook session compiles it: it knows the types. What runs is in
 //! `machine-engine`, reached through one table of functions ([`abi`]).
 //!
-//! Rooms, lowest first: `abi`, `exact`, `payload`, `shim`, `slot`, `source`, `cell`, `frame`, `handle`, `outputs`.
+//! Rooms, lowest first: `abi`, `exact`, `payload`, `shim`, `show`, `slot`, `source`, `frame`, `handle`, `outputs`,
+//! `cell`.
 
 pub mod abi;
 pub mod cell;
@@ -35,8 +36,10 @@ pub mod outputs;
 mod payload;
 pub mod progress_bar;
 pub mod shim;
+pub mod show;
 pub mod slot;
 pub mod source;
+mod type_id;
 
 pub use frame::{Frame, frame};
 pub use machine_protocol::{command, history, retained, retention, status};
@@ -51,10 +54,10 @@ pub use slot::Ignored;
 
 /// What a session has from the start.
 pub mod prelude {
-    pub use crate::cell::{Show as _, ShowAs as _};
     pub use crate::command::Policy;
     pub use crate::handle::Refused::Full;
     pub use crate::retention::Keep;
+    pub use crate::show::{Show as _, ShowAs as _};
     pub use crate::source::{self, Pace as _};
     pub use crate::status::SourceState;
     pub use crate::{

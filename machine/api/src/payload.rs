@@ -5,7 +5,7 @@
 //! costs nothing. The same holds for the value in `Some`.
 
 use crate::abi::{OkPayload, Wrapper};
-use crate::shim::id;
+use crate::type_id::id;
 use serde::ser::{Error as _, Impossible, Serialize, Serializer};
 
 /// What is in a wrapper.

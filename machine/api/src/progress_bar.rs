@@ -1,6 +1,6 @@
 //! How far a loop is.
 
-use crate::cell::show_json;
+use crate::show;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -81,7 +81,7 @@ impl<I> ProgressBar<I> {
     }
 
     fn show(&self) {
-        show_json(PROGRESS, &self.bar);
+        show::json(PROGRESS, &self.bar);
     }
 
     #[cold]

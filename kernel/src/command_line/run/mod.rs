@@ -15,8 +15,8 @@ mod program;
 
 use super::arguments::Run;
 use super::outcome::{Failed, Outcome};
+use crate::session;
 use crate::session::registry::{self, Platforms, Unavailable};
-use crate::{magic, session};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -33,7 +33,7 @@ const MAX_SOURCE: u64 = 16 << 20;
 
 /// Builds and runs. Returns only if that fails.
 pub fn run(arguments: &Run) -> Outcome {
-    let grace = magic::time(&arguments.grace).map_err(Failed::Usage)?;
+    let grace = crate::input::duration(&arguments.grace, "5s").map_err(Failed::Usage)?;
     let path = arguments.path.canonicalize().map_err(|error| {
         Failed::Usage(format!("{}: {error}; expected a Rust file or a Cargo project", arguments.path.display()))
     })?;

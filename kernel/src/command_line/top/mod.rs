@@ -15,7 +15,7 @@ mod tests;
 
 use super::control;
 use super::outcome::{Failed, Outcome};
-use crate::magic::quote;
+use crate::input::quote;
 use machine_protocol::Error;
 use poller::{Found, Look, Name, Poller};
 use ratatui::termion::event::Key;

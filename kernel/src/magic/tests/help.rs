@@ -9,7 +9,7 @@ fn every_magic_has_help_and_an_example_that_runs() {
         assert!(magic.all_parameters().all(|parameter| !parameter.help.is_empty()), "{}", magic.name);
         assert!(magic.example.starts_with(&magic.written()), "{}", magic.name);
         let line = magic.example.lines().next().unwrap();
-        let call = arguments::parse(line).map(|call| call.magic.written());
+        let call = parse::parse(line).map(|call| call.magic.written());
         assert_eq!(call, Ok(magic.written()));
         for line in [
             format!("%help {}", magic.written()),

@@ -9,18 +9,18 @@ mod mistakes;
 mod queries;
 mod running;
 
-use super::registry::{MAGICS, Magic};
 use super::*;
 use crate::display::tests::{dead_letters, example_outputs, example_status};
-use crate::output::{Display, Stream};
+use crate::output::Stream;
 use expect_test::{Expect, expect};
-use machine_protocol::command::{Target, Undrained};
+use machine_protocol::command::{Command, Reply, Target, Undrained};
 use machine_protocol::retained::{
     DeadLetterQuery, Explained, ExplainedSlot, Kept, MessageState, RetainedMessage, RetainedQuery, Retried,
 };
 use machine_protocol::{Error, ErrorKind};
 use proptest::prelude::*;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// Answers from a table: two machines, `main` and `train`.
 #[derive(Default)]

@@ -277,7 +277,7 @@ impl Machine {
 
     /// Shows its status in the notebook, wherever it stands in a cell.
     pub fn display_status(&self) {
-        crate::cell::ShowAs::evcxr_display(&self.status());
+        crate::show::ShowAs::evcxr_display(&self.status());
     }
 
     /// How many slots it has.

@@ -1,7 +1,7 @@
 //! What a cell shows when it is its last expression, and handles in one line, for `{:?}`: what they stand for now.
 
 use super::{Call, Machine, SlotRef, ask};
-use crate::cell::ShowAs as _;
+use crate::show::{self, ShowAs as _};
 use machine_protocol::command::{Command, Reply, Target};
 use machine_protocol::status::{DeadLetter, Status};
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ impl std::ops::Deref for Errors {
 impl Errors {
     /// Shows them in the notebook.
     pub fn evcxr_display(&self) {
-        crate::cell::show_json("application/vnd.machine.errors+json", self);
+        show::json("application/vnd.machine.errors+json", self);
     }
 }
 
@@ -93,7 +93,7 @@ impl Call {
     /// Shows its values in the notebook, a line each.
     pub fn evcxr_display(&self) {
         let lines: Vec<String> = self.shown().into_iter().map(|(name, value)| format!("{name}  {value}")).collect();
-        crate::cell::show_text(&lines.join("\n"));
+        show::text(&lines.join("\n"));
     }
 
     /// The input and what each slot with a function made of it: as JSON, or why there is nothing.

@@ -1,9 +1,9 @@
 //! What outputs and their places look like: in one line, for `{:?}`, and as the value of a cell.
 
 use super::{Output, Outputs, SinkHandle};
-use crate::cell::{show_json, show_text};
 use crate::frame::FRAME;
 use crate::handle::status_of;
+use crate::show;
 use machine_protocol::status::{LastOutput, SinkKind, SinkStatus};
 use serde_json::value::RawValue;
 use std::fmt::{Debug, Formatter, Result, Write};
@@ -43,12 +43,12 @@ impl LastOutputs {
     /// Shows them in the notebook: a row each, a column for each slot that changes something.
     pub fn evcxr_display(&self) {
         if self.is_empty() {
-            return show_text("no message went through yet");
+            return show::text("no message went through yet");
         }
         let slots = self.iter().map(|output| output.outputs.len()).max().unwrap_or(0);
         let slots: Vec<usize> = (0..slots).filter(|slot| self.iter().any(|output| changes(output, *slot))).collect();
         let rows: Vec<Box<RawValue>> = self.iter().filter_map(|output| row(output, &slots)).collect();
-        show_json(FRAME, &rows);
+        show::json(FRAME, &rows);
     }
 }
 

@@ -14,8 +14,8 @@ pub use call::{Arg, describe};
 pub(crate) use call::{Call, Returned, erase, param_name};
 pub(crate) use handles::{CallHandle, OutputsHandle};
 pub(crate) use source::{source, source_again};
+pub(crate) use types::kind;
 pub use types::{Judged, given, is_nothing, judge, returned, short, taken};
-pub(crate) use types::{id, kind};
 pub(crate) use writer::writer;
 
 use crate::abi::ByteWriter;

@@ -3,34 +3,13 @@
 use super::{panics, say};
 use crate::abi::{ByteWriter, Kind, OkPayload, Text, TypeDesc, Wrapper};
 use crate::payload::{self, Content};
+use crate::type_id::id;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::{TypeId, type_name};
-use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-
-/// A number that is the same for one type in libraries of one session. Lifetimes make no difference.
-pub(crate) fn id<T: ?Sized>() -> u64 {
-    struct Capture(u64);
-    impl Hasher for Capture {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-        fn write(&mut self, bytes: &[u8]) {
-            for &byte in bytes {
-                self.0 = self.0.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte);
-            }
-        }
-        fn write_u64(&mut self, n: u64) {
-            self.0 = self.0.rotate_left(29) ^ n;
-        }
-    }
-    let mut capture = Capture(0);
-    typeid::of::<T>().hash(&mut capture);
-    capture.finish()
-}
 
 extern "C" fn id_of<T: 'static>() -> u64 {
     id::<T>()

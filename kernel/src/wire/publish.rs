@@ -3,8 +3,8 @@
 //! Pending of streams is collected for a few milliseconds, so that a cell which prints line by line costs a message
 //! per `LINGER`, not per line. Everything else sends the collected text first: the order is that of the calls.
 
+use super::{Outgoing, Sender};
 use crate::output::{Display, Output, Stream};
-use crate::wire::{Outgoing, Sender};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
