@@ -60,7 +60,9 @@ impl Statement {
         if sql.len() > MOST_BYTES {
             return Err(too_much(format!("a query of {} bytes; it may have {MOST_BYTES}", sql.len())));
         }
+        // As they are written: they become text again.
         let tokens = Tokenizer::new(&GenericDialect, sql)
+            .with_unescape(false)
             .tokenize()
             .map_err(|error| SyntaxError::of(&error.to_string(), sql))?;
         let count = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count();
@@ -263,6 +265,7 @@ mod tests {
         check("SELECT f1.user.name, f1.polarity FROM f1", "SELECT \"f1\".\"user.name\", f1.polarity FROM f1");
         check("SELECT a.user.lang.code FROM f1 AS a", "SELECT \"a\".\"user.lang.code\" FROM f1 AS a");
         check("SELECT 'user.name' FROM f1 -- user.name", "SELECT 'user.name' FROM f1 -- user.name");
+        check("SELECT 'It''s', \"a\"\"b\" FROM f1", "SELECT 'It''s', \"a\"\"b\" FROM f1");
         check("SELECT f1.*, \"user.name\" FROM f1;", "SELECT f1.*, \"user.name\" FROM f1;");
         check("SELECT 1.5, user.other FROM f1", "SELECT 1.5, user.other FROM f1");
     }
