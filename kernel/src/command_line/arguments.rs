@@ -49,7 +49,7 @@ pub enum Commands {
     /// The last 10,000 messages or 64 MiB are retained; at high rates, only a sample. What is not shown is counted.
     #[command(after_help = "Examples:\n  \
         machine tap f1\n  \
-        machine tap main f1 -n 5 --where 'f1 > 0.5 and in.lang = \"en\"'\n  \
+        machine tap main f1 -n 5 --where \"f1 > 0.5 and in.lang = 'en'\"\n  \
         machine tap main f1 --follow --json | jq .messages[].value")]
     Tap(Tap),
     /// Show the code in each slot, what it takes and gives

@@ -37,7 +37,7 @@ pub struct Arguments<'a> {
     pub query: Option<Query<'a>>,
     /// What help is wanted on.
     pub topic: Option<Word>,
-    /// A condition as written; only the engine reads it.
+    /// A condition as written; the engine gets it [parsed](super::messages::filter).
     pub filter: Option<String>,
     /// How far back.
     pub since: Option<Duration>,

@@ -10,6 +10,7 @@ use super::tables::sample;
 use crate::display::{self, Wanted, grouped};
 use crate::output::{Display, Output};
 use machine_protocol::command::{Command, Reply};
+use machine_protocol::filter::Filter;
 use machine_protocol::retained::{DeadLetterQuery, Kept, RetainedQuery, Retried};
 use polars::prelude::Column;
 use serde_json::{Value, json};
@@ -160,7 +161,7 @@ fn letter_query(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<DeadLe
     Ok(DeadLetterQuery {
         slot: letter_slot(arguments, engine)?,
         since: arguments.since,
-        filter: arguments.filter.clone().unwrap_or_default(),
+        filter: filter(arguments)?,
         ..DeadLetterQuery::default()
     })
 }
@@ -206,7 +207,7 @@ fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> R
     let slot = slot_number(arguments, engine)?;
     let query = RetainedQuery {
         slot,
-        filter: arguments.filter.clone().unwrap_or_default(),
+        filter: filter(arguments)?,
         every: arguments.every.unwrap_or(1),
         limit: arguments.limit.unwrap_or(SHOWN),
         ..RetainedQuery::default()
@@ -233,6 +234,18 @@ fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> R
         }
         output.display(display);
     }
+}
+
+/// The condition among the arguments, parsed: what evaluates it needs no parser.
+pub fn filter(arguments: &Arguments<'_>) -> Result<Filter, MagicError> {
+    let text = arguments.filter.as_deref().unwrap_or_default();
+    if text.trim().is_empty() {
+        return Ok(Filter::default());
+    }
+    let bad = |error: machine_filter::Unreadable| {
+        MagicError::usage(format!("{} is no condition: {error}", quote(text)), None)
+    };
+    machine_filter::parse(text).map(Filter::Tree).map_err(bad)
 }
 
 /// Asks for kept messages.
@@ -389,7 +402,7 @@ fn set_break(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, 
     if slot.is_none() && !filter.is_empty() {
         return Err(MagicError::usage("%break needs a slot for its condition: %break f3 --where …", None));
     }
-    match engine.command(Command::Break { machine: target(arguments), slot, filter: filter.clone() })? {
+    match engine.command(Command::Break { machine: target(arguments), slot, filter: self::filter(arguments)? })? {
         Reply::Done => {}
         reply => return Err(unexpected(reply)),
     }

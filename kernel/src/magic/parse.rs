@@ -9,7 +9,6 @@ use super::spec::{Action, Kind, Magic, Parameter};
 use super::words::{Word, words};
 use crate::display::PlotKind;
 use crate::input;
-use machine_engine::filter::Filter;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -255,7 +254,7 @@ fn condition(word: Word) -> Result<String, MagicError> {
     if word.text.trim().is_empty() {
         return Ok(word.text);
     }
-    let Err(error) = Filter::parse(&word.text) else { return Ok(word.text) };
+    let Err(error) = machine_filter::parse(&word.text) else { return Ok(word.text) };
     // Where its text stands in the line, if it stands there in one piece: before its closing quote, or to the end.
     let begin = word.span.end.checked_sub(word.text.len() + usize::from(word.quoted));
     let span = match begin.filter(|begin| *begin >= word.span.start) {

@@ -131,7 +131,7 @@ fn plot(arguments: &Arguments<'_>, engine: &dyn Engine) -> Result<Display, Magic
             format!("a scatter plot needs what goes across: %plot {} --against in.x --kind scatter", y.written);
         return Err(MagicError::usage(message, None));
     }
-    let filter = arguments.filter.clone().unwrap_or_default();
+    let filter = super::messages::filter(arguments)?;
     let kept = all_kept(engine, arguments, &RetainedQuery { filter, ..RetainedQuery::default() })?;
     let messages = &kept.messages;
     for place in std::iter::once(&y).chain(&x).chain(&by) {

@@ -5,6 +5,8 @@
 //! result comes back as Arrow IPC.
 
 mod arrow;
+#[cfg(test)]
+mod dialect;
 mod process;
 mod statement;
 

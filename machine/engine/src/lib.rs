@@ -6,7 +6,14 @@
 //! Rooms, lowest first: `closest_match`, `json`, `decode`, `filter`, `core`, `inspect`, `server`, `connect`, `run`.
 
 #![cfg_attr(
-    not(all(feature = "http", feature = "otlp", feature = "prometheus", feature = "websocket", feature = "zeromq")),
+    not(all(
+        feature = "filter",
+        feature = "http",
+        feature = "otlp",
+        feature = "prometheus",
+        feature = "websocket",
+        feature = "zeromq"
+    )),
     allow(dead_code, reason = "called by what is not compiled in")
 )]
 

@@ -45,7 +45,7 @@ fn peek(m: &Machine) -> Result<usize, Error> {
 }
 
 fn hold_before(m: &Machine, slot: Option<u32>) -> Reply {
-    ask(&Command::Break { machine: target(m), slot, filter: String::new() })
+    ask(&Command::Break { machine: target(m), slot, filter: "".into() })
 }
 
 fn resume(m: &Machine) -> Reply {

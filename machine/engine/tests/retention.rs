@@ -53,7 +53,7 @@ impl Fresh {
     }
 
     fn tap(&self, slot: u32, filter: &str) -> Result<Kept, Error> {
-        self.kept(RetainedQuery { slot: Some(slot), filter: filter.to_owned(), ..RetainedQuery::default() })
+        self.kept(RetainedQuery { slot: Some(slot), filter: filter.into(), ..RetainedQuery::default() })
     }
 
     fn retry(&self, query: DeadLetterQuery) -> Result<Retried, Error> {
@@ -78,7 +78,7 @@ impl Fresh {
     }
 
     fn hold(&self, slot: u32, filter: &str) -> Reply {
-        let filter = filter.to_owned();
+        let filter = filter.into();
         ask(&Command::Break { machine: self.target.clone(), slot: Some(slot), filter })
     }
 
@@ -385,7 +385,7 @@ fn a_breakpoint_holds_the_message_that_matches() {
     assert_eq!(m.resume(), Reply::Done);
     eventually!(m.in_hand().is_some_and(|held| held.input == "6.0"));
     // Taken away: the message that is held goes on all the same.
-    assert_eq!(ask(&Command::Break { machine: m.target.clone(), slot: None, filter: String::new() }), Reply::Done);
+    assert_eq!(ask(&Command::Break { machine: m.target.clone(), slot: None, filter: "".into() }), Reply::Done);
     assert_eq!(m.resume(), Reply::Done);
     m.drained();
     let status = m.status();
@@ -500,7 +500,7 @@ fn one_odd_value_takes_nothing_else_along() {
     }
     m.drained();
     let matching = |filter: &str| {
-        let kept = m.kept(RetainedQuery { filter: filter.to_owned(), ..RetainedQuery::default() }).unwrap();
+        let kept = m.kept(RetainedQuery { filter: filter.into(), ..RetainedQuery::default() }).unwrap();
         (kept.matching, kept.unread)
     };
     assert_eq!(matching("lang = 'en'"), (4, 0));

@@ -1,11 +1,12 @@
 //! Commands to a machine, its replies and its status: plain data, sent as JSON between cells, kernel, command line and
 //! engine.
 //!
-//! Rooms, lowest first: `error`, `number`, `oid`, `policy`, `source`, `retention`, `retained`, `status`, `history`, `command`,
-//! `wire`.
+//! Rooms, lowest first: `error`, `number`, `oid`, `policy`, `filter`, `source`, `retention`, `retained`, `status`,
+//! `history`, `command`, `wire`.
 
 pub mod command;
 mod error;
+pub mod filter;
 pub mod history;
 mod number;
 mod oid;

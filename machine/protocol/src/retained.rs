@@ -1,5 +1,6 @@
 //! What a machine keeps of the messages that went through it, and how to ask for it.
 
+use crate::filter::Filter;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ pub struct RetainedQuery {
     /// Only what this slot gave, and only messages for which it gave something; without it, all of each message.
     pub slot: Option<u32>,
     /// A condition: `polarity < -0.5 and in.lang = 'en'`; empty for none.
-    pub filter: String,
+    pub filter: Filter,
     /// One of so many of those that fulfil it; 0 and 1 for each.
     pub every: u64,
     /// Only those from this one on, in the order of their keeping; see [`Kept::next`].
@@ -158,7 +159,7 @@ pub struct DeadLetterQuery {
     /// Only those that failed in this time, up to now.
     pub since: Option<Duration>,
     /// A condition: `error like '%utf%'`; empty for none.
-    pub filter: String,
+    pub filter: Filter,
     /// How many at most, the newest; 0 for all.
     pub limit: usize,
     /// Only those that are older than what an answer had: its `next`. Not looked at by a retry.

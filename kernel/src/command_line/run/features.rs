@@ -1,8 +1,14 @@
 //! Which parts of the engine a program uses, by the names in it: others are not compiled.
 
 /// Names of the `machine` crate, and the feature of `machine-engine` that each needs.
-const NAMES: [(&str, &str); 4] =
-    [("http", "http"), ("publish", "zeromq"), ("websocket", "websocket"), ("zmq_sub", "zeromq")];
+const NAMES: [(&str, &str); 6] = [
+    ("errors_where", "filter"),
+    ("http", "http"),
+    ("publish", "zeromq"),
+    ("retry_errors", "filter"),
+    ("websocket", "websocket"),
+    ("zmq_sub", "zeromq"),
+];
 
 /// Variables that name a collector for metrics.
 const COLLECTORS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"];
@@ -33,6 +39,7 @@ mod tests {
             ("MACHINE.source(source::http(8080))?;", &["http"]),
             ("use machine::source::*; m.source(zmq_sub(\"x\"))?; m.publish(\"y\")?;", &["zeromq"]),
             ("MACHINE.source(source::websocket(url))?.publish(\"tcp://*:1\")?;", &["websocket", "zeromq"]),
+            ("MACHINE.errors_where(\"error like '%utf%'\")?;", &["filter"]),
             ("let http_status = published;", &[]),
         ] {
             assert_eq!(used(program, |_| false), features, "{program}");

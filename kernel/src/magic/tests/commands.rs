@@ -1,6 +1,16 @@
 //! What is written reaches the engine as commands.
 
 use super::*;
+use machine_protocol::filter::Filter;
+
+/// A condition as it is sent: the engine needs no parser for it.
+fn parsed(condition: &str) -> Filter {
+    if condition.is_empty() {
+        Filter::default()
+    } else {
+        Filter::Tree(machine_filter::parse(condition).unwrap_or_default())
+    }
+}
 
 #[test]
 fn arguments_reach_the_engine() {
@@ -24,7 +34,7 @@ fn arguments_reach_the_engine() {
     check_command("%step", &Command::Step { machine: main_machine() });
     let letters = |slot: Option<u32>, condition: &str| DeadLetterQuery {
         slot,
-        filter: condition.into(),
+        filter: parsed(condition),
         ..DeadLetterQuery::default()
     };
     let query =
@@ -42,7 +52,7 @@ fn arguments_reach_the_engine() {
     );
     let query = RetainedQuery {
         slot: Some(1),
-        filter: "polarity < -0.5".into(),
+        filter: parsed("polarity < -0.5"),
         every: 100,
         limit: 5,
         ..RetainedQuery::default()
@@ -51,7 +61,7 @@ fn arguments_reach_the_engine() {
     check_command("%tap f1 -n 5 --where \"polarity < -0.5\" --every 100 --machine train", &tap);
     check_command("%peek -n 3", &Command::Peek { machine: main_machine(), limit: 3 });
     check_command("%explain 65f0c0de0123456789abcdef", &Command::Explain { machine: main_machine(), oid });
-    let hold = |slot, filter: &str| Command::Break { machine: main_machine(), slot, filter: filter.into() };
+    let hold = |slot, filter: &str| Command::Break { machine: main_machine(), slot, filter: parsed(filter) };
     check_command("%break f3 --where 'x > 1'", &hold(Some(3), "x > 1"));
     check_command("%break", &hold(None, ""));
     check_command("%continue", &Command::Continue { machine: main_machine() });

@@ -12,7 +12,7 @@ impl Machine {
     /// # Errors
     /// If the machine is stopped, or the condition cannot be read.
     pub fn retry_errors(&self, condition: &str) -> Result<Retried, Error> {
-        let query = DeadLetterQuery { filter: condition.to_owned(), ..DeadLetterQuery::default() };
+        let query = DeadLetterQuery { filter: condition.into(), ..DeadLetterQuery::default() };
         Retried::all(&self.target(), &query, &mut |command| Ok(ask(&command)), &mut |_| true)
     }
 
@@ -21,7 +21,7 @@ impl Machine {
     /// # Errors
     /// If the condition cannot be read, or names what a letter does not have.
     pub fn errors_where(&self, condition: &str) -> Result<Errors, Error> {
-        let query = DeadLetterQuery { filter: condition.to_owned(), ..DeadLetterQuery::default() };
+        let query = DeadLetterQuery { filter: condition.into(), ..DeadLetterQuery::default() };
         Errors::all(&self.target(), query, &mut |command| Ok(ask(&command)))
     }
 }

@@ -66,12 +66,8 @@ fn row(name: &str, filter: Option<&str>) {
                 let mut took = Vec::new();
                 while !IS_OVER.load(Ordering::Relaxed) {
                     let began = Instant::now();
-                    let query = RetainedQuery {
-                        slot: Some(0),
-                        filter: filter.to_owned(),
-                        limit: 20,
-                        ..RetainedQuery::default()
-                    };
+                    let query =
+                        RetainedQuery { slot: Some(0), filter: filter.into(), limit: 20, ..RetainedQuery::default() };
                     ask(&Command::Kept { machine: Target::Name("m".to_owned()), query });
                     took.push(began.elapsed());
                     thread::sleep(LOOK);

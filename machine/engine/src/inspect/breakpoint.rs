@@ -6,7 +6,8 @@
 use crate::core::command_error::{failed, no_such_slot};
 use crate::core::machine::Machine;
 use crate::core::slots::{From, HoldBefore, Plan, ReadJson};
-use crate::filter::{Filter, Found, Lookup, inside_own};
+use crate::filter::{Filter, Found, Lookup, inside_own, parser};
+use machine_protocol::filter as protocol;
 use machine_protocol::{Error, ErrorKind};
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ impl Lookup for OnItsWay<'_> {
 ///
 /// # Errors
 /// If there is no such slot, or the condition cannot be read.
-pub(crate) fn set_breakpoint(machine: &Machine, slot: Option<usize>, filter: &str) -> Result<(), Error> {
+pub(crate) fn set_breakpoint(machine: &Machine, slot: Option<usize>, filter: &protocol::Filter) -> Result<(), Error> {
     let breakpoint = match slot {
         None => None,
         Some(slot) if slot >= machine.config().slots => {
@@ -87,10 +88,21 @@ pub(crate) fn resume(machine: &'static Machine) -> Result<(), Error> {
 /// A condition; `None` if there is none.
 ///
 /// # Errors
-/// If it cannot be read.
-pub(crate) fn read_filter(text: &str) -> Result<Option<Filter>, Error> {
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    Filter::parse(text).map(Some).map_err(|error| failed(ErrorKind::BadCondition, error.why))
+/// If it cannot be read, or is a text that this program has no parser for.
+pub(crate) fn read_filter(filter: &protocol::Filter) -> Result<Option<Filter>, Error> {
+    let bad = |why| failed(ErrorKind::BadCondition, why);
+    let tree = match filter {
+        empty if empty.is_empty() => return Ok(None),
+        protocol::Filter::Tree(tree) => tree.clone(),
+        protocol::Filter::Text(text) => {
+            let parse = parser().ok_or_else(|| {
+                let message = "conditions are not compiled in: the crate machine-engine was built without its feature \
+                               `filter`; add `features = [\"filter\"]` to the dependency";
+                failed(ErrorKind::NotBuilt, message.to_owned())
+            })?;
+            parse(text).map_err(bad)?
+        }
+        other => return Err(bad(format!("this engine does not know {other:?}"))),
+    };
+    Filter::new(tree).map(Some).map_err(bad)
 }

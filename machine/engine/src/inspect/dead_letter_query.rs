@@ -175,7 +175,7 @@ mod tests {
         letters.add(letter(1, 1, "bad utf-8"));
         letters.add(letter(2, 2, "timeout"));
         let count = |condition: &str| {
-            let filter = Some(Filter::parse(condition).unwrap_or_else(|error| panic!("{error}")));
+            let filter = Some(Filter::new(machine_filter::parse(condition).unwrap()).unwrap());
             find(&letters, &Selection { filter, ..Selection::default() }, 10, u64::MAX).letters.len()
         };
         assert_eq!(count("error like '%utf%'"), 1);

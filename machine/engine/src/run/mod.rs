@@ -357,5 +357,7 @@ fn say(line: &str) {
 /// hook, and lets other processes of this user attach to the machines (see the crate `machine-remote`). The second call does nothing.
 pub fn init() {
     connectors::set(&BuiltIn);
+    #[cfg(feature = "filter")]
+    crate::filter::set_parser(|text| machine_filter::parse(text).map_err(|error| error.why));
     start::init();
 }

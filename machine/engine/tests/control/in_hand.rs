@@ -153,7 +153,7 @@ fn a_breakpoint_holds_messages_of_slots_that_are_async_or_have_settings() {
         m[0].set(|x: u64| x + 1).unwrap();
         m[1].set(|x: u64| x + 10).unwrap();
         m[2].set(|x: u64| x + 100).unwrap();
-        let condition = Command::Break { machine: target(&m), slot: Some(1), filter: "f0 = 3".to_owned() };
+        let condition = Command::Break { machine: target(&m), slot: Some(1), filter: "f0 = 3".into() };
         if kind == 0 {
             // Also one that is set when they are so already.
             m[2].timeout(Duration::from_hours(1)).unwrap();

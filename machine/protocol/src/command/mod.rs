@@ -8,6 +8,7 @@ pub use crate::policy::Policy;
 pub use config::{Config, SinkConfig, WhenFull};
 pub use reply::{Outputs, Reply, SlotOutput, Undrained};
 
+use crate::filter::Filter;
 use crate::retained::{DeadLetterQuery, RetainedQuery};
 use crate::source::{Description, Pacing};
 use serde::{Deserialize, Serialize};
@@ -260,7 +261,7 @@ pub enum Command {
         /// The slot's number; without it, never any more.
         slot: Option<u32>,
         /// Which messages: a condition on what the slots before it gave; empty for each.
-        filter: String,
+        filter: Filter,
     },
     /// Takes the message that is held before a slot on from there, and starts the machine.
     Continue {
