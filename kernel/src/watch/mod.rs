@@ -11,21 +11,25 @@ mod arrow;
 mod curves;
 mod flow;
 mod model;
+mod observer;
 mod rule;
 mod state;
 
 pub use action::Action;
 pub use arrow::{Arrow, Fit, arrow};
-pub use curves::{Curve, Curves, PAST_MS, curves};
+#[cfg(test)]
+pub use curves::curves;
+pub use curves::{Curve, Curves};
 pub use flow::Flow;
 use machine_protocol::Error;
+pub use observer::Observer;
 pub use rule::{MEASURES, Rule, parse as parse_rule};
 pub use state::{seconds_to_full, source, wait};
 
 use crate::output::{Output, Stream};
 use crate::wire::publish::{NO_PARENT, Publisher};
 use alerts::Alerts;
-use machine_protocol::command::{Command, Reply, Target};
+use machine_protocol::command::{Command, Reply};
 use machine_protocol::status::Status;
 use model::Model;
 use serde_json::{Map, Value, json};
@@ -69,7 +73,6 @@ struct WatchState {
     /// By machine.
     models: BTreeMap<String, Model>,
     alerts: Alerts,
-    flows: BTreeMap<String, Flow>,
 }
 
 impl Watches {
@@ -99,9 +102,10 @@ impl Watches {
             return id;
         }
         let mut model = Model::new(&status.machine, Instant::now());
-        let flow = state.flows.entry(status.machine.clone()).or_default();
+        // Rates come with the next look.
+        let mut flow = Flow::default();
         flow.add(Instant::now(), status);
-        model.take(state::of(status, flow));
+        model.take(state::of(status, &flow));
         let alerts = state.alerts.of(&status.machine);
         model.take([("alerts", alerts)].into_iter());
         let id = model.id.clone();
@@ -196,11 +200,14 @@ impl Shared {
 
     /// Looks at machines for as long as the kernel lives.
     fn run(&self) {
+        let mut observers: BTreeMap<String, Observer> = BTreeMap::new();
         loop {
             let begin = Instant::now();
             let (machines, seen) = self.wait();
+            // Rates of what was not looked at for a while would be of that while.
+            observers.retain(|machine, _| machines.contains(machine));
             for machine in &machines {
-                self.look(machine, seen.contains(machine));
+                self.look(machine, observers.entry(machine.clone()).or_default(), seen.contains(machine));
             }
             let pause = if seen.is_empty() { CHECK } else { UPDATE };
             // A quarter of the time at most, however slow the engine answers.
@@ -219,55 +226,39 @@ impl Shared {
             if !machines.is_empty() {
                 return (machines, seen);
             }
-            state.flows.clear();
             state = self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn look(&self, machine: &str, seen: bool) {
-        let target = || Target::Name(machine.to_owned());
-        let status = match (self.ask)(Command::Status { machine: target() }) {
-            Ok(Reply::Status(status)) => status,
-            Ok(_) => return,
+    fn look(&self, machine: &str, observer: &mut Observer, seen: bool) {
+        // Asked without the lock: the engine may be slow.
+        let mut ask = |command| (self.ask)(command);
+        let status = match observer.look(machine, &mut ask) {
+            Ok(status) => status,
             Err(failure) => return self.tell(machine, "gone", failure.to_string().into()),
         };
-        let now = Instant::now();
-        let mut state = self.lock();
-        let WatchState { models, alerts, flows } = &mut *state;
-        let flow = flows.entry(machine.to_owned()).or_default();
-        flow.add(now, &status);
-        let told = alerts.check(machine, &status, flow, now);
-        let wants_history = seen && flow.wants_history(now);
-        let letters = models.get(machine).filter(|_| seen).is_some_and(|model| model.wants_letters(&status));
-        drop(state);
+        let told = self.lock().alerts.check(machine, &status, observer.flow(), Instant::now());
         for text in told {
             self.output.stream(Stream::Stderr, &format!("{text}\n"));
         }
-        // Asked without the lock: the engine may be slow.
-        let history = wants_history.then(|| (self.ask)(Command::History { machine: target(), since_ms: 0 }));
-        let letters =
-            letters.then(|| (self.ask)(Command::FindErrors { machine: target(), query: state::letter_query() }));
+        if !seen {
+            return;
+        }
+        // What is not answered stays as it was.
+        let _ = observer.look_closely(machine, &status, &mut ask);
         let mut state = self.lock();
-        let WatchState { models, alerts, flows } = &mut *state;
-        let (Some(model), Some(flow)) = (models.get_mut(machine), flows.get_mut(machine)) else { return };
-        let mut news = Map::new();
-        if let Some(Ok(Reply::History(history))) = history {
-            flow.set_history(&history);
-            news.extend(
-                model.take([("series", serde_json::to_value(curves(&history)).unwrap_or_default())].into_iter()),
-            );
+        let alerts = state.alerts.of(machine);
+        let Some(model) = state.models.get_mut(machine) else { return };
+        let mut news = model.take(state::of(&status, observer.flow()));
+        let series = serde_json::to_value(observer.curves()).unwrap_or_default();
+        news.extend(model.take([("series", series), ("alerts", alerts), ("gone", "".into())].into_iter()));
+        let (letters, version) = observer.letters();
+        if model.wants_letters(version) {
+            news.extend(model.take([("letters", state::letters(letters))].into_iter()));
         }
-        if let Some(Ok(Reply::FoundErrors { letters, .. })) = letters {
-            model.note_letters(&status);
-            news.extend(model.take([("letters", state::letters(&letters))].into_iter()));
-        }
-        news.extend(model.take(state::of(&status, flow)));
-        news.extend(model.take([("alerts", alerts.of(machine)), ("gone", "".into())].into_iter()));
         let id = model.id.clone();
         drop(state);
-        if seen {
-            self.update(&id, news);
-        }
+        self.update(&id, news);
     }
 
     /// Changes one thing of a machine's model.

@@ -1,6 +1,5 @@
 //! The model of a widget: what its views are told, and whether there are any.
 
-use machine_protocol::status::Status;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
@@ -19,8 +18,8 @@ pub struct Model {
     pub machine: String,
     state: Map<String, Value>,
     seen: Instant,
-    /// Dead letters there have been when they were last taken.
-    letters: Option<(u64, u64)>,
+    /// The dead letters that were taken last: see [`Observer::letters`](super::Observer::letters).
+    letters: u64,
 }
 
 impl Model {
@@ -35,7 +34,7 @@ impl Model {
             "machine": machine, "plan": [], "now": {}, "series": {}, "letters": [], "alerts": [], "told": {}, "gone": "",
         });
         let state = if let Value::Object(state) = state { state } else { Map::new() };
-        Self { id, machine: machine.to_owned(), state, seen: now, letters: None }
+        Self { id, machine: machine.to_owned(), state, seen: now, letters: 0 }
     }
 
     /// A view says that it is seen.
@@ -72,20 +71,10 @@ impl Model {
         })
     }
 
-    /// Whether there are other dead letters than those that were taken last.
-    pub fn wants_letters(&self, status: &Status) -> bool {
-        self.letters != Some(counts(status))
+    /// Whether these are other dead letters than those that were taken last; from now on they are not.
+    pub fn wants_letters(&mut self, version: u64) -> bool {
+        std::mem::replace(&mut self.letters, version) != version
     }
-
-    /// They are taken.
-    pub fn note_letters(&mut self, status: &Status) {
-        self.letters = Some(counts(status));
-    }
-}
-
-/// What changes with each dead letter that comes or goes.
-fn counts(status: &Status) -> (u64, u64) {
-    (status.dead_letters, status.dead_letters_dropped + status.errored)
 }
 
 #[cfg(test)]

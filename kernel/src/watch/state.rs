@@ -7,14 +7,13 @@ use super::arrow::arrow;
 use super::flow::Flow;
 use crate::display::{cut, one_line};
 use machine_protocol::command::Outputs;
-use machine_protocol::retained::DeadLetterQuery;
 use machine_protocol::status::{DeadLetter, SlotStatus, SourceState, Status};
 use serde_json::{Value, json};
 
-/// How many of the newest dead letters are shown.
-const LETTERS: usize = 20;
 /// How much of a text is shown, characters.
 const TEXT: usize = 2_000;
+/// How many dead letters a display has.
+const LETTERS: usize = 20;
 
 /// What changes rarely, and what changes always.
 pub fn of(status: &Status, flow: &Flow) -> impl Iterator<Item = (&'static str, Value)> {
@@ -111,15 +110,11 @@ pub fn wait(status: &Status, rate: f64) -> Option<f64> {
     }
 }
 
-/// The dead letters that are shown.
-pub fn letter_query() -> DeadLetterQuery {
-    DeadLetterQuery { limit: LETTERS, ..DeadLetterQuery::default() }
-}
-
 /// Dead letters, newest first.
 pub fn letters(letters: &[DeadLetter]) -> Value {
     letters
         .iter()
+        .take(LETTERS)
         .map(|letter| {
             json!({
                 "oid": letter.oid, "time": letter.time, "slot": letter.slot, "revision": letter.revision,

@@ -2,23 +2,19 @@
 
 use super::Event;
 use super::view::Notice;
-use crate::watch::{self, Action, Curves, Flow};
-use machine_protocol::command::{Command, Reply, Target};
-use machine_protocol::history::History;
-use machine_protocol::retained::DeadLetterQuery;
+use crate::watch::{Action, Curves, Observer};
+use machine_protocol::command::{Command, Reply};
 use machine_protocol::status::{DeadLetter, Load, Status};
 use machine_protocol::{Error, ErrorKind};
 use machine_remote::{self as remote, Process};
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How often a machine is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often all machines are looked at.
 const LIST: Duration = Duration::from_secs(1);
-/// How many of the newest dead letters are asked for.
-const LETTERS: usize = 50;
 /// How long a drain is waited for.
 const DRAIN: Duration = Duration::from_mins(1);
 
@@ -91,7 +87,7 @@ impl Poller {
     pub fn of_machine(found: Found, process: Option<Process>, tell: Sender<Event>) -> Self {
         let (name, failed) = (found.name.clone(), tell.clone());
         let spawned = Self::spawn(LOOK, move || {
-            let mut machine = Looked { name: found.name, process, flow: Flow::default(), last: None };
+            let mut machine = Looked { name: found.name, process, observer: Observer::default() };
             move || {
                 let event = match machine.look() {
                     Ok(look) => Event::Look(Box::new(look)),
@@ -131,8 +127,7 @@ impl Poller {
 struct Looked {
     name: Name,
     process: Option<Process>,
-    flow: Flow,
-    last: Option<Look>,
+    observer: Observer,
 }
 
 impl Looked {
@@ -141,48 +136,21 @@ impl Looked {
             Some(process) => process,
             none => none.insert(remote::attach(&self.name.full())?.0),
         };
-        let machine = || Target::Name(self.name.machine.clone());
-        let status = match process.command(Command::Status { machine: machine() })? {
-            Reply::Status(status) => *status,
-            other => return Err(wrong(&other)),
-        };
-        let now = Instant::now();
-        self.flow.add(now, &status);
-        let (mut curves, mut letters) = match &mut self.last {
-            Some(last) => (std::mem::take(&mut last.curves), std::mem::take(&mut last.letters)),
-            None => Default::default(),
-        };
-        if self.flow.wants_history(now) {
-            let past = UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(Duration::from_millis(watch::PAST_MS));
-            let since_ms = u64::try_from(past.as_millis()).unwrap_or_default();
-            let history = match process.command(Command::History { machine: machine(), since_ms })? {
-                Reply::History(history) => history,
-                _ => History::default(),
-            };
-            self.flow.set_history(&history);
-            curves = watch::curves(&history);
-        }
-        let counts =
-            |status: &Status| (status.dead_letters, status.dead_letters_dropped, status.errored, status.retried);
-        if self.last.as_ref().is_none_or(|last| counts(&last.status) != counts(&status)) {
-            let query = DeadLetterQuery { limit: LETTERS, ..DeadLetterQuery::default() };
-            let newest = Command::FindErrors { machine: machine(), query };
-            if let Reply::FoundErrors { letters: newest, .. } = process.command(newest)? {
-                letters = newest;
-            }
-        }
-        let look = Look {
+        let (observer, machine) = (&mut self.observer, &self.name.machine);
+        let mut ask = |command| process.command(command);
+        let status = observer.look(machine, &mut ask)?;
+        observer.look_closely(machine, &status, &mut ask)?;
+        let flow = observer.flow();
+        Ok(Look {
             name: self.name.clone(),
             status,
-            rate_in: self.flow.rate_in(),
-            rate_out: self.flow.rate_out(),
-            rate_errors: self.flow.rate_errors(),
-            load: self.flow.load(),
-            curves,
-            letters,
-        };
-        self.last = Some(look.clone());
-        Ok(look)
+            rate_in: flow.rate_in(),
+            rate_out: flow.rate_out(),
+            rate_errors: flow.rate_errors(),
+            load: flow.load(),
+            curves: observer.curves().clone(),
+            letters: observer.letters().0.to_vec(),
+        })
     }
 }
 
@@ -235,10 +203,6 @@ fn patient(process: &mut Process, command: Command) -> Result<Reply, Error> {
             _ => return Ok(reply),
         }
     }
-}
-
-fn wrong(reply: &Reply) -> Error {
-    Error::new(ErrorKind::Protocol, format!("the engine answers {reply:?}"))
 }
 
 fn no_thread(error: &io::Error) -> Error {
