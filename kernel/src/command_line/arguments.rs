@@ -1,20 +1,53 @@
-//! The table of commands.
+//! The command line: which commands there are, and what they take.
 
-use clap::{Args, Parser, Subcommand};
+use super::table;
+use crate::magic::Magic;
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// A runtime for pipelines of slots: in notebooks (the kernel `Rust (Machine)` for Jupyter) and as programs.
-#[derive(Debug, Parser)]
-#[command(name = "machine", version, disable_help_subcommand = true, arg_required_else_help = true)]
-pub struct CommandLine {
-    /// What is to be done.
-    #[command(subcommand)]
-    pub command: Commands,
+/// What is to be done.
+pub enum Commands {
+    /// What begins and finds machines.
+    First(First),
+    /// What a magic does, to a machine of another process.
+    Magic(&'static Magic, ArgMatches),
+    /// All else.
+    Rest(Rest),
 }
 
-/// What can be done.
+/// The command line: what begins, the table of magics, and all else.
+pub fn command() -> Command {
+    let command = Command::new("machine")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(
+            "A runtime for pipelines of slots: in notebooks (the kernel `Rust (Machine)` for Jupyter) and as programs",
+        )
+        .disable_help_subcommand(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    Rest::augment_subcommands(First::augment_subcommands(command).subcommands(table::commands()))
+}
+
+/// What the words of a command line ask for, the program's name first.
+///
+/// # Errors
+/// A mistake in them, or help that is asked for.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Commands, clap::Error> {
+    let matches = command().try_get_matches_from(words)?;
+    if let Some((name, given)) = matches.subcommand()
+        && let Some(magic) = table::find(name)
+    {
+        return Ok(Commands::Magic(magic, given.clone()));
+    }
+    First::from_arg_matches(&matches)
+        .map(Commands::First)
+        .or_else(|_| Rest::from_arg_matches(&matches).map(Commands::Rest))
+}
+
+/// What begins and finds machines.
 #[derive(Debug, Subcommand)]
-pub enum Commands {
+pub enum First {
     /// Run a pipeline outside of Jupyter: a file or a cargo project
     ///
     /// A file without `fn main` is a script: statements as they stand in a notebook's cells. One with `fn main` is a
@@ -35,52 +68,17 @@ pub enum Commands {
         #[arg(long)]
         json: bool,
     },
-    /// Show what a machine has done, what waits, and what each slot does
-    #[command(after_help = "Examples:\n  machine status main\n  machine status main@1234 --json")]
-    Status(Named),
     /// Show a machine live, in a terminal: its slots, queue, rates and dead letters; `?` shows the keys
     #[command(after_help = "Examples:\n  machine top\n  machine top main@1234")]
     Top {
         /// The machine; NAME@PID if several processes have one of this name; without it, the only one, or a list
         name: Option<String>,
     },
-    /// Show the last outputs of a slot, or the last messages; fields become columns
-    ///
-    /// The last 10,000 messages or 64 MiB are retained; at high rates, only a sample. What is not shown is counted.
-    #[command(after_help = "Examples:\n  \
-        machine tap f1\n  \
-        machine tap main f1 -n 5 --where \"f1 > 0.5 and in.lang = 'en'\"\n  \
-        machine tap main f1 --follow --json | jq .messages[].value")]
-    Tap(Tap),
-    /// Show the code in each slot, what it takes and gives
-    #[command(after_help = "Example:\n  machine slots main")]
-    Slots(Named),
-    /// Show the messages that a slot failed on, newest first
-    #[command(after_help = "Examples:\n  machine errors main -n 5\n  machine errors main f3 --json")]
-    Errors(Errors),
-    /// Resume processing
-    ///
-    /// A source waits for the first function in a slot, or the first output, unless --empty is given.
-    #[command(after_help = "Examples:\n  machine start main\n  machine start main --empty")]
-    Start(Start),
-    /// Pause between messages
-    #[command(after_help = "Example:\n  machine pause main")]
-    Pause(Named),
-    /// Stop the workers; keeps the queue
-    #[command(after_help = "Example:\n  machine stop main")]
-    Stop(Named),
-    /// Wait until every message is processed and the source, if any, has ended
-    #[command(after_help = "Examples:\n  machine drain main\n  machine drain main --timeout 30s")]
-    Drain(Drain),
-    /// Take one message through and show every output
-    #[command(after_help = "Example:\n  machine pause main && machine step main")]
-    Step(Named),
-    /// Put a message
-    #[command(after_help = "Example:\n  machine put main '{\"text\": \"hello\", \"score\": 1.5}'")]
-    Put(Message),
-    /// Run a message through the slots without recording or publishing it
-    #[command(after_help = "Example:\n  machine call main 14.0")]
-    Call(Message),
+}
+
+/// All that is done neither to one machine nor to begin with.
+#[derive(Debug, Subcommand)]
+pub enum Rest {
     /// Discard what waits in the queue
     #[command(after_help = "Example:\n  machine clear main")]
     Clear(Named),
@@ -151,76 +149,6 @@ pub struct Named {
     /// One JSON document
     #[arg(long)]
     pub json: bool,
-}
-
-/// Taking messages.
-#[derive(Debug, Args)]
-pub struct Start {
-    /// The machine.
-    #[command(flatten)]
-    pub machine: Named,
-    /// Let a source run although no slot has a function and nothing takes the outputs
-    #[arg(long)]
-    pub empty: bool,
-}
-
-/// Dead letters.
-#[derive(Debug, Args)]
-pub struct Errors {
-    /// The machine.
-    #[command(flatten)]
-    pub machine: Named,
-    /// Only those of this slot: f3, 3, or source
-    pub slot: Option<String>,
-    /// How many at most
-    #[arg(short = 'n', long = "limit", value_name = "COUNT", default_value_t = 20)]
-    pub limit: usize,
-}
-
-/// Outputs to look at.
-#[derive(Debug, Args)]
-pub struct Tap {
-    /// The machine, NAME@PID if several processes have one of this name, unless there is only one; then whose output:
-    /// f1 or 1, or `in` for the messages themselves
-    #[arg(value_names = ["NAME", "SLOT"], num_args = 1..=2, required = true)]
-    pub names: Vec<String>,
-    /// How many at most
-    #[arg(short = 'n', long = "limit", value_name = "COUNT", default_value_t = 20)]
-    pub limit: usize,
-    /// Only those that fulfil a condition: "polarity < -0.5 and in.lang = 'en'"
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub filter: Option<String>,
-    /// Only every nth match
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
-    pub every: Option<u64>,
-    /// Go on showing new ones until Ctrl-C
-    #[arg(long)]
-    pub follow: bool,
-    /// One JSON document; with --follow one a line, each with what is new
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Waiting for the end.
-#[derive(Debug, Args)]
-pub struct Drain {
-    /// The machine.
-    #[command(flatten)]
-    pub machine: Named,
-    /// How long to wait at most: 5s, 500ms, 2m; without it, as long as it takes
-    #[arg(long, value_name = "TIME")]
-    pub timeout: Option<String>,
-}
-
-/// A message for a machine.
-#[derive(Debug, Args)]
-pub struct Message {
-    /// The machine.
-    #[command(flatten)]
-    pub machine: Named,
-    /// The message
-    #[arg(value_name = "JSON", allow_hyphen_values = true)]
-    pub message: String,
 }
 
 /// What a machine publishes.

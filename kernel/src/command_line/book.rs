@@ -1,8 +1,9 @@
 //! The reference pages of the book, from the tables that the kernel works with.
 
-use super::arguments::CommandLine;
+use super::arguments;
+use crate::display;
 use crate::magic::{self, Magic};
-use clap::{CommandFactory, ValueEnum};
+use clap::ValueEnum;
 use std::fmt::Write;
 
 /// A generated page.
@@ -25,8 +26,12 @@ impl Page {
 }
 
 fn of_magic(magic: &Magic) -> String {
-    let mut text =
-        format!("## `{}`\n\n{}.\n\n```text\n{}\n```\n", magic.written(), capital(magic.summary), magic.usage());
+    let mut text = format!(
+        "## `{}`\n\n{}.\n\n```text\n{}\n```\n",
+        magic.written(),
+        display::capital(magic.summary),
+        magic.usage()
+    );
     if !magic.details.is_empty() {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{}\n", escaped(magic.details));
@@ -46,7 +51,7 @@ fn of_magic(magic: &Magic) -> String {
 }
 
 fn commands() -> String {
-    let mut line = CommandLine::command();
+    let mut line = arguments::command();
     line.build();
     let of_command = |command: &clap::Command| {
         let help = command.clone().term_width(100).render_long_help().to_string();
@@ -55,12 +60,6 @@ fn commands() -> String {
     };
     let visible = line.get_subcommands().filter(|command| !command.is_hide_set());
     visible.map(of_command).collect::<Vec<_>>().join("\n")
-}
-
-/// A sentence begins so.
-fn capital(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 /// Text as Markdown that means nothing else.

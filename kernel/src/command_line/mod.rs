@@ -1,7 +1,7 @@
-//! The command line: one table of commands ([`arguments`]), from which parsing, help and shell completions come.
+//! The command line, from which help, shell completions and a page of the book come ([`arguments`]).
 //!
-//! What is asked of a running machine is what a magic asks, sent to another process ([`attached`]), and shown as the
-//! magic shows it, in its text form. With `--json`, standard output is one JSON document: what the magic gives, or
+//! What is asked of a running machine is what a magic asks: one table has both ([`table`]). It is sent to another process
+//! ([`attached`]), and shown as the magic shows it, in its text form. With `--json`, standard output is one JSON document: what the magic gives, or
 //! `{"error": {"code", "message"}}`.
 
 mod arguments;
@@ -16,7 +16,7 @@ mod metrics;
 mod outcome;
 mod run;
 mod subscriber;
-mod tap;
+mod table;
 mod top;
 mod usage;
 mod verify;
@@ -24,47 +24,50 @@ mod verify;
 use crate::display;
 use crate::server;
 use crate::session::{self, SessionConfig};
-use arguments::{Commands, Kernel};
-use clap::{CommandFactory, Parser};
+use arguments::{Commands, First, Kernel, Rest};
 use std::process::ExitCode;
 
 /// Carries out what the process's arguments say.
 pub fn run() -> ExitCode {
-    match arguments::CommandLine::try_parse() {
-        Ok(line) => carry_out(line.command),
+    match arguments::parse(std::env::args_os()) {
+        Ok(Commands::First(command)) => first(command),
+        Ok(Commands::Magic(magic, given)) => table::carry_out(magic, &given),
+        Ok(Commands::Rest(command)) => rest(command),
         Err(error) => usage::report(&error),
     }
 }
 
-fn carry_out(command: Commands) -> ExitCode {
+fn first(command: First) -> ExitCode {
     match command {
-        Commands::Kernel(Kernel { connection_file }) => outcome::prepared(server::run(&connection_file)),
-        Commands::Warm => {
+        First::Run(run) => outcome::end(run::run(&run), false),
+        First::Machines { json } => outcome::end(machines::list(json), json),
+        First::Top { name } => outcome::end(top::run(name.as_deref()), false),
+    }
+}
+
+fn rest(command: Rest) -> ExitCode {
+    match command {
+        Rest::Kernel(Kernel { connection_file }) => outcome::prepared(server::run(&connection_file)),
+        Rest::Warm => {
             outcome::prepared(SessionConfig::prepare_template(display::from_show).and_then(session::headless::warm))
         }
-        Commands::Query => crate::query::serve(),
-        Commands::Analyse { directory } => session::analyser::serve(&directory),
-        Commands::Cells => {
-            outcome::prepared(SessionConfig::prepare(display::from_show).and_then(session::headless::run))
-        }
-        Commands::Completions { shell } => {
+        Rest::Query => crate::query::serve(),
+        Rest::Analyse { directory } => session::analyser::serve(&directory),
+        Rest::Cells => outcome::prepared(SessionConfig::prepare(display::from_show).and_then(session::headless::run)),
+        Rest::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut arguments::CommandLine::command(), "machine", &mut script);
+            clap_complete::generate(shell, &mut arguments::command(), "machine", &mut script);
             outcome::print(&String::from_utf8_lossy(&script));
             ExitCode::SUCCESS
         }
-        Commands::Book { page } => {
+        Rest::Book { page } => {
             outcome::print(&page.text());
             ExitCode::SUCCESS
         }
-        Commands::Machines { json } => outcome::end(machines::list(json), json),
-        Commands::Log(log) => outcome::end(log::run(&log), false),
-        Commands::Verify(verify) => outcome::end(verify::run(&verify), verify.json),
-        Commands::Cat(cat) => outcome::end(cat::run(&cat), false),
-        Commands::Metrics { port } => outcome::end(metrics::run(port), false),
-        Commands::Tap(tap) => outcome::end(tap::run(&tap), tap.json),
-        Commands::Top { name } => outcome::end(top::run(name.as_deref()), false),
-        Commands::Run(run) => outcome::end(run::run(&run), false),
-        command => control::carry_out(command),
+        Rest::Clear(named) => outcome::end(control::clear(&named), named.json),
+        Rest::Log(log) => outcome::end(log::run(&log), false),
+        Rest::Metrics { port } => outcome::end(metrics::run(port), false),
+        Rest::Verify(verify) => outcome::end(verify::run(&verify), verify.json),
+        Rest::Cat(cat) => outcome::end(cat::run(&cat), false),
     }
 }

@@ -36,7 +36,7 @@ pub use report::{is_report, report};
 pub use slots::slots;
 pub use status::{changed, is_retried, status, status_frame, still};
 pub use table::{Kind, Table};
-pub use text::{cut, duration, first_line, grouped, nanos, one_line, rate};
+pub use text::{capital, cut, duration, first_line, grouped, nanos, one_line, rate};
 
 use crate::output::Display;
 use machine_protocol::command::Outputs;

@@ -96,6 +96,12 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// Text whose first letter is a capital.
+pub fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
 /// The first line of some code; `…` if there are more.
 pub fn first_line(code: &str) -> String {
     let code = code.trim();

@@ -24,9 +24,10 @@ pub const FRAME: Magic = Magic {
         kind: Kind::File,
         help: "the name, or a path: NAME.arrow is written in the directory of the session",
     }],
-    summary: "writes the last %sql or %tap result as an Arrow IPC file, and shows how to read it",
+    summary: "write the last %sql or %tap result as an Arrow IPC file, and show how to read it",
     details: "An Arrow file of that name is replaced, any other file is not. Rust, Python and R read it as it is.",
     example: "%frame langs",
+    commands: &[],
     action: Action::Line(frame),
 };
 

@@ -26,9 +26,10 @@ pub const KEEP: Magic = Magic {
         },
         MACHINE,
     ],
-    summary: "keeps every message from now on for %sql, %tap and %plot, or a sample again",
+    summary: "keep every message from now on for %sql, %tap and %plot, or a sample again",
     details: "A fast machine keeps a sample by default. What is kept is bounded by 1 GiB; older messages make room.",
     example: "%keep 1_000_000",
+    commands: &[],
     action: Action::Line(keep),
 };
 

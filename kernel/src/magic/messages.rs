@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How many messages `%tap` and `%peek` show unless they are told otherwise.
 const SHOWN: usize = 20;
+/// The messages themselves, in place of a slot.
+const INPUT: &str = "in";
 /// How often `%tap --follow` looks for new messages.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -51,9 +53,10 @@ pub const RETRY: Magic = Magic {
         WHERE,
         MACHINE,
     ],
-    summary: "reprocesses dead letters with the current slots; those that pass leave the list",
+    summary: "reprocess dead letters with the current slots; those that pass leave the list",
     details: "Each message keeps its oid and goes to the outputs. Retries are counted separately from processed messages.",
     example: "%retry f3",
+    commands: &["machine retry main", "machine retry main f3 --since 10m"],
     action: Action::Live(retry),
 };
 
@@ -65,7 +68,7 @@ pub const TAP: Magic = Magic {
             names: &[],
             value: "SLOT",
             kind: Kind::Slot,
-            help: "whose output: f1 or 1 (default: the messages themselves)",
+            help: "whose output: f1 or 1, or in for the messages themselves (default: in)",
         },
         LIMIT,
         WHERE,
@@ -78,9 +81,14 @@ pub const TAP: Magic = Magic {
         },
         MACHINE,
     ],
-    summary: "the last outputs of a slot as a DataFrame; fields become columns",
+    summary: "show the last outputs of a slot, or the last messages; fields become columns",
     details: "The last 10,000 messages or 64 MiB are retained; at high rates, only a sample. What is not shown is counted.",
     example: "%tap f1 -n 5 --where \"f1 is not null\"",
+    commands: &[
+        "machine tap f1",
+        "machine tap main f1 -n 5 --where \"f1 > 0.5 and in.lang = 'en'\"",
+        "machine tap main f1 --follow --json | jq .messages[].value",
+    ],
     action: Action::Live(tap),
 };
 
@@ -88,9 +96,10 @@ pub const TAP: Magic = Magic {
 pub const PEEK: Magic = Magic {
     name: "peek",
     parameters: &[LIMIT, MACHINE],
-    summary: "the messages in the queue, oldest first; they stay there",
+    summary: "show the messages in the queue, oldest first; they stay there",
     details: "A running machine pauses between two messages for that moment.",
     example: "%peek -n 5",
+    commands: &["machine peek main -n 3"],
     action: Action::Line(peek),
 };
 
@@ -106,9 +115,10 @@ pub const EXPLAIN: Magic = Magic {
         },
         MACHINE,
     ],
-    summary: "the history of one message: when it was put, how long it waited, what each slot returned, with which code",
+    summary: "show the history of one message: when it was put, how long it waited, what each slot returned, with which code",
     details: "Times between slots are measured; waiting is known to some milliseconds.",
     example: "%explain 65f0c0de0123456789abcdef",
+    commands: &["machine explain main", "machine explain main 65f0c0de0123456789abcdef"],
     action: Action::Line(explain),
 };
 
@@ -125,9 +135,10 @@ pub const BREAK: Magic = Magic {
         WHERE,
         MACHINE,
     ],
-    summary: "pauses the machine before a slot and holds the message",
+    summary: "pause the machine before a slot and hold the message",
     details: "The condition sees in, f0, f1, …; other names are fields of the previous output. %continue resumes.",
     example: "%break f3 --where \"polarity < -0.5\"",
+    commands: &[],
     action: Action::Line(set_break),
 };
 
@@ -135,9 +146,10 @@ pub const BREAK: Magic = Magic {
 pub const CONTINUE: Magic = Magic {
     name: "continue",
     parameters: &[MACHINE],
-    summary: "resumes the message that %break holds, and the machine",
+    summary: "resume the message that %break holds, and the machine",
     details: "The breakpoint stays: the machine pauses again at the next message that matches.",
     example: "%continue",
+    commands: &[],
     action: Action::Line(resume),
 };
 
@@ -145,9 +157,10 @@ pub const CONTINUE: Magic = Magic {
 pub const HELD: Magic = Magic {
     name: "held",
     parameters: &[MACHINE],
-    summary: "the message that a breakpoint or debug mode holds, with what each slot made of it",
+    summary: "show the message that a breakpoint or debug mode holds, with what each slot made of it",
     details: "%continue resumes after a breakpoint; %start makes a failed message a dead letter.",
     example: "%held",
+    commands: &[],
     action: Action::Line(held),
 };
 
@@ -204,7 +217,8 @@ fn retry(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) ->
 }
 
 fn tap(arguments: &Arguments<'_>, engine: &dyn Engine, output: &dyn Output) -> Result<Display, MagicError> {
-    let slot = slot_number(arguments, engine)?;
+    let is_input = arguments.slot.as_ref().is_some_and(|word| word.text == INPUT);
+    let slot = if is_input { None } else { slot_number(arguments, engine)? };
     let query = RetainedQuery {
         slot,
         filter: filter(arguments)?,

@@ -70,8 +70,9 @@ pub use engine::Engine;
 pub use help::help;
 pub use inspect::inspect;
 pub use magic_error::{MagicError, closest_match, did_you_mean};
+pub use parse::set;
 pub use registry::MAGICS;
-pub use spec::Magic;
+pub use spec::{Kind, Magic, Parameter};
 pub use timed::RunRust;
 pub use words::Word;
 

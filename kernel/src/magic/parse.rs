@@ -220,7 +220,10 @@ fn unexpected(magic: &Magic, word: &Word) -> MagicError {
 }
 
 /// Sets what `parameter` means to `word`.
-fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Result<(), MagicError> {
+///
+/// # Errors
+/// If the word is no such value.
+pub fn set(parameter: &Parameter, word: Word, arguments: &mut Arguments<'_>) -> Result<(), MagicError> {
     match parameter.kind {
         Kind::Json => arguments.json = true,
         Kind::Frame => arguments.frame = true,

@@ -42,9 +42,10 @@ pub const PLOT: Magic = Magic {
         WHERE,
         MACHINE,
     ],
-    summary: "plots values of processed messages",
+    summary: "plot values of processed messages",
     details: "Of the messages that %tap shows. JupyterLab draws it with Vega-Lite; elsewhere it is a picture.",
     example: "%plot f1.polarity --kind hist",
+    commands: &[],
     action: Action::Line(plot),
 };
 

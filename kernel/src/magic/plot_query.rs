@@ -35,9 +35,10 @@ pub const PLOT_CELL: Magic = Magic {
         SCALE,
         EXACT,
     ],
-    summary: "plots the result of the query on the lines below",
+    summary: "plot the result of the query on the lines below",
     details: "The tables are those of %sql. Text goes across as bars.",
     example: "%%plot\nSELECT time, rate FROM history",
+    commands: &[],
     action: Action::Body(plot),
 };
 

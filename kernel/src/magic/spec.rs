@@ -17,6 +17,9 @@ pub struct Magic {
     pub details: &'static str,
     /// A line that can be run.
     pub example: &'static str,
+    /// Examples of the command of the same name, which does this to a machine of another process; none if there is no such
+    /// command.
+    pub commands: &'static [&'static str],
     /// What it does.
     pub action: Action,
 }

@@ -42,9 +42,10 @@ pub const SQL: Magic = Magic {
         EXACT,
         Parameter { names: &[], value: "QUERY", kind: Kind::Query, help: "the rest of the line" },
     ],
-    summary: "SQL over the last outputs of each slot, errors and history",
+    summary: "run SQL over the last outputs of each slot, errors and history",
     details: DETAILS,
     example: "%sql SELECT f1, count(*) AS n FROM f1 GROUP BY f1 ORDER BY n DESC",
+    commands: &[],
     action: Action::Live(sql),
 };
 
@@ -52,9 +53,10 @@ pub const SQL: Magic = Magic {
 pub const SQL_CELL: Magic = Magic {
     name: "sql",
     parameters: &[MACHINE, SCALE, EXACT],
-    summary: "SQL over outputs, errors and history, on the lines below",
+    summary: "run SQL over outputs, errors and history, on the lines below",
     details: DETAILS,
     example: "%%sql\nSELECT input.lang, avg(f1.polarity) FROM input JOIN f1 USING (oid) GROUP BY input.lang",
+    commands: &[],
     action: Action::Body(sql),
 };
 

@@ -199,11 +199,17 @@ def test_a_notebook_is_seen_and_controlled_from_outside(machine: Machine, monkey
         assert json.loads(notebook.must("%status --json").shown()[-1])["state"] == "paused"
         assert machine.json("step", "main")["input"] == "1.0"
         assert machine.json("put", "main", "5")["oid"]
+        assert machine.json("peek", "main")["waiting"] == 1
         assert machine.json("clear", "main") == {"machine": "main", "discarded": 1}
         assert machine.json("start", "main")["state"] == "running"
         assert machine.json("drain", "main")["left"] == 0
         letters = machine.json("errors", "main", "f0", "-n", "2")["errors"]
         assert [letter["input"] for letter in letters] == ["1.0", "2.0"]
+        found = machine.json("errors", "main", "--where", "in > 1.5", "--since", "1h")["errors"]
+        assert [letter["oid"] for letter in found] == [letters[1]["oid"]]
+        explained = machine("explain", "main", letters[1]["oid"])
+        assert "small" in explained.stdout, explained
+        assert machine.json("retry", "main", "f0") == {"machine": "main", "tried": 4, "passed": 0, "failed": 4}
     finally:
         notebook.close()
 
@@ -387,6 +393,8 @@ def test_a_file_that_does_not_compile_is_named(machine: Machine, tmp_path: Path)
     (["put", "main", "{bad"], "{bad cannot be read as JSON"),
     (["log", "main", "--slot", "x"], "--slot x is no slot; expected f0, f1"),
     (["drain", "main", "--timeout", "soon"], "soon is not a time"),
+    (["tap", "main", "--where", "f1 >"], "f1 > is no condition"),
+    (["errors", "main", "-n", "few"], "few is not a count"),
 ])
 def test_mistakes_are_one_line(machine: Machine, arguments: list[str], expected: str) -> None:
     ran = machine(*arguments)

@@ -212,7 +212,7 @@ def test_outputs_are_tapped_from_outside(machine: Machine, notebook: Notebook) -
     ran = machine("tap", "main", "f9")
     assert ran.returncode == 1 and "has no slot f9; it has f0 to f7" in ran.stderr
     ran = machine("tap", "main", "f0", "--where", "f0 >")
-    assert ran.returncode == 1 and ran.stderr.count("\n") == 1, ran.stderr
+    assert ran.returncode == 2 and ran.stderr.count("\n") == 1, ran.stderr
 
 
 def test_a_tap_that_follows_gives_each_message_once(machine: Machine, notebook: Notebook) -> None:  # noqa: F811

@@ -80,42 +80,42 @@ fn completion_knows_names_options_slots_and_machines() {
 fn list_and_help() {
     expect![[r"
         command                                                                                                       description
-        %status [NAME] [--frame] [--machine NAME] [--json]                                                            what a machine has done, what waits, and what each slot does
-        %watch [NAME] [--machine NAME] [--json]                                                                       a live display of a machine: slots, queue, rates, errors and buttons
-        %alert [RULE] [--clear] [--machine NAME] [--json]                                                             notifies when a rule becomes true and when it clears
-        %alerts [NAME] [--machine NAME] [--json]                                                                      the alerts of a machine, and which of them are active
-        %report [FILE] [--machine NAME] [--json]                                                                      writes a page with a machine's state, history, errors and code
-        %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]          the messages that a slot failed on, newest first, as a DataFrame
-        %slots [NAME] [--machine NAME] [--json]                                                                       the code in each slot, the cell it came from, what it takes and gives
-        %start [NAME] [--empty] [--machine NAME] [--json]                                                             resumes processing
-        %pause [NAME] [--machine NAME] [--json]                                                                       pauses between messages
-        %stop [NAME] [--machine NAME] [--json]                                                                        stops the workers; keeps the queue
-        %drain [NAME] [--timeout TIME] [--machine NAME] [--json]                                                      waits until every message is processed and the source, if any, has ended
-        %step [NAME] [--machine NAME] [--json]                                                                        takes one message through and shows every output
-        %put [--machine NAME] [--json] JSON                                                                           puts a message
-        %call [--machine NAME] [--json] JSON                                                                          runs one message through the slots without recording it
-        %retry [WHICH] [--since TIME] [--where CONDITION] [--machine NAME] [--json]                                   reprocesses dead letters with the current slots; those that pass leave the list
-        %tap [SLOT] [-n COUNT] [--where CONDITION] [--every COUNT] [--follow] [--machine NAME] [--json]               the last outputs of a slot as a DataFrame; fields become columns
-        %peek [-n COUNT] [--machine NAME] [--json]                                                                    the messages in the queue, oldest first; they stay there
-        %keep [HOW_MUCH] [--machine NAME] [--json]                                                                    keeps every message from now on for %sql, %tap and %plot, or a sample again
-        %sql [--machine NAME] [--scale] [--exact] [--json] [QUERY]                                                    SQL over the last outputs of each slot, errors and history
-        %%sql [--machine NAME] [--scale] [--exact] [--json]                                                           SQL over outputs, errors and history, on the lines below
-        %frame [NAME] [--json]                                                                                        writes the last %sql or %tap result as an Arrow IPC file, and shows how to read it
-        %plot [WHAT] [--against WHAT] [--by WHAT] [--kind KIND] [--where CONDITION] [--machine NAME] [--json]         plots values of processed messages
-        %%plot [COLUMN] [--against COLUMN] [--by COLUMN] [--kind KIND] [--machine NAME] [--scale] [--exact] [--json]  plots the result of the query on the lines below
-        %explain [OID] [--machine NAME] [--json]                                                                      the history of one message: when it was put, how long it waited, what each slot returned, with which code
-        %break [SLOT] [--where CONDITION] [--machine NAME] [--json]                                                   pauses the machine before a slot and holds the message
-        %held [--machine NAME] [--json]                                                                               the message that a breakpoint or debug mode holds, with what each slot made of it
-        %continue [--machine NAME] [--json]                                                                           resumes the message that %break holds, and the machine
-        %machines [--json]                                                                                            all machines of this session
-        %%time [--json]                                                                                               runs the rest of the cell and shows how long it took
-        %lsmagic [--json]                                                                                             all magics
-        %help [NAME] [--json]                                                                                         how a magic is used
+        %status [NAME] [--frame] [--machine NAME] [--json]                                                            show what a machine has done, what waits, and what each slot does
+        %watch [NAME] [--machine NAME] [--json]                                                                       show a machine live: slots, queue, rates, errors and buttons
+        %alert [RULE] [--clear] [--machine NAME] [--json]                                                             notify when a rule becomes true and when it clears
+        %alerts [NAME] [--machine NAME] [--json]                                                                      list the alerts of a machine, and which of them are active
+        %report [FILE] [--machine NAME] [--json]                                                                      write a page with a machine's state, history, errors and code
+        %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]          show the messages that a slot failed on, newest first; fields become columns
+        %slots [NAME] [--machine NAME] [--json]                                                                       show the code in each slot, the cell it came from, what it takes and gives
+        %start [NAME] [--empty] [--machine NAME] [--json]                                                             resume processing
+        %pause [NAME] [--machine NAME] [--json]                                                                       pause between messages
+        %stop [NAME] [--machine NAME] [--json]                                                                        stop the workers; keep the queue
+        %drain [NAME] [--timeout TIME] [--machine NAME] [--json]                                                      wait until every message is processed and the source, if any, has ended
+        %step [NAME] [--machine NAME] [--json]                                                                        take one message through and show every output
+        %put [--machine NAME] [--json] JSON                                                                           put a message
+        %call [--machine NAME] [--json] JSON                                                                          run one message through the slots without recording it
+        %retry [WHICH] [--since TIME] [--where CONDITION] [--machine NAME] [--json]                                   reprocess dead letters with the current slots; those that pass leave the list
+        %tap [SLOT] [-n COUNT] [--where CONDITION] [--every COUNT] [--follow] [--machine NAME] [--json]               show the last outputs of a slot, or the last messages; fields become columns
+        %peek [-n COUNT] [--machine NAME] [--json]                                                                    show the messages in the queue, oldest first; they stay there
+        %keep [HOW_MUCH] [--machine NAME] [--json]                                                                    keep every message from now on for %sql, %tap and %plot, or a sample again
+        %sql [--machine NAME] [--scale] [--exact] [--json] [QUERY]                                                    run SQL over the last outputs of each slot, errors and history
+        %%sql [--machine NAME] [--scale] [--exact] [--json]                                                           run SQL over outputs, errors and history, on the lines below
+        %frame [NAME] [--json]                                                                                        write the last %sql or %tap result as an Arrow IPC file, and show how to read it
+        %plot [WHAT] [--against WHAT] [--by WHAT] [--kind KIND] [--where CONDITION] [--machine NAME] [--json]         plot values of processed messages
+        %%plot [COLUMN] [--against COLUMN] [--by COLUMN] [--kind KIND] [--machine NAME] [--scale] [--exact] [--json]  plot the result of the query on the lines below
+        %explain [OID] [--machine NAME] [--json]                                                                      show the history of one message: when it was put, how long it waited, what each slot returned, with which code
+        %break [SLOT] [--where CONDITION] [--machine NAME] [--json]                                                   pause the machine before a slot and hold the message
+        %held [--machine NAME] [--json]                                                                               show the message that a breakpoint or debug mode holds, with what each slot made of it
+        %continue [--machine NAME] [--json]                                                                           resume the message that %break holds, and the machine
+        %machines [--json]                                                                                            list all machines of this session
+        %%time [--json]                                                                                               run the rest of the cell and show how long it took
+        %lsmagic [--json]                                                                                             list all magics
+        %help [NAME] [--json]                                                                                         show how a magic is used
         %help NAME describes one.
     "]].assert_eq(text_of(&run_alone("%lsmagic").unwrap()));
     expect![[r#"
         %errors [SLOT] [-n COUNT] [--slot SLOT] [--since TIME] [--where CONDITION] [--machine NAME] [--json]
-        the messages that a slot failed on, newest first, as a DataFrame. The slot named source lists the source's items that are not messages. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.
+        show the messages that a slot failed on, newest first; fields become columns. The slot named source lists the source's items that are not messages. revision is that of the slot's code when it failed; time is when the message was accepted, UTC.
 
           SLOT               only those of this slot: f3, 3, or source
           -n, --limit COUNT  how many at most (default: 20)
